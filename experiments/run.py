@@ -1,0 +1,113 @@
+"""Train a recipe of the zoo, or list the recipes.
+
+python experiments/run.py --list
+python experiments/run.py --model vae --epochs 100
+python experiments/run.py --resume runs/00003-vae-lstm
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keras_gen import checks, command, zoo
+from keras_gen.settings import RunSettings
+
+
+def parser() -> command.ArgumentParser:
+    """The command line."""
+    parser = command.ArgumentParser(description="Train a recipe of the zoo, list the recipes, or resume a run.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", metavar="NAME", help="recipe to train, by name or alias")
+    what.add_argument("--list", action="store_true", help="list the recipes and their parameters")
+    what.add_argument("--resume", metavar="RUN", type=Path, help="run directory to go on with")
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="parameters of the recipe")
+    parser.add_argument("--epochs", type=int, help="passes over the training images; the recipe's if not given")
+    parser.add_argument("--batch-size", type=int, help="real images of one update; the recipe's if not given")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, data order, dropout and noise")
+    data = parser.add_argument_group("data")
+    data.add_argument("--dataset", metavar="NAME", help="named data set, .npz file or folder of images; the recipe's if not given")
+    data.add_argument("--data-dir", metavar="DIR", help="where NAME.npz or prepared data lie; otherwise $KERAS_GEN_DATA")
+    data.add_argument("--image-size", type=int, metavar="PIXELS", help="crop to squares and resize to this side")
+    data.add_argument("--channels", type=int, metavar="N", help="1 for grey, 3 for colour")
+    data.add_argument("--binarize", metavar="RULE", help="threshold or stochastic")
+    running = parser.add_argument_group("running")
+    running.add_argument("--strategy", default="auto", help="devices: " + ", ".join(checks.STRATEGIES))
+    running.add_argument("--checkpoint-every", type=int, default=1, metavar="EPOCHS", help="between checkpoints")
+    results = parser.add_argument_group("results")
+    results.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of run directories")
+    results.add_argument("--samples-every", type=int, default=1, metavar="EPOCHS", help="between sample grids; 0 for none")
+    results.add_argument("--samples", type=int, default=100, metavar="N", help="images in a sample grid")
+    results.add_argument(
+        "--fid-every", type=int, metavar="EPOCHS",
+        help="between FIDs, 0 for none; InceptionV3's weights are downloaded if missing. If not given, the recipe's, "
+        "and only with weights already there",
+    )  # fmt: skip
+    results.add_argument("--fid-images", type=int, default=1000, metavar="N", help="images of each kind for a FID")
+    results.add_argument("--inception-weights", metavar="PATH", help="file of InceptionV3's weights")
+    results.add_argument("--export", type=Path, metavar="DIR", help="where else to put the SavedModel")
+    results.add_argument("--export-functions", metavar="NAMES", help="only these functions of it, separated by commas")
+    results.add_argument("--overwrite", action="store_true", help="let --export replace an older SavedModel")
+    return parser
+
+
+def main() -> None:
+    """Parse, and hand over to keras_gen."""
+    arguments = parser().parse_args()
+    if arguments.list:
+        list_recipes()
+        return
+    settings = None if arguments.resume else settings_of(arguments)
+    command.load_tensorflow()
+    from keras_gen import training
+
+    publication = None
+    if arguments.export is not None:
+        functions = arguments.export_functions.split(",") if arguments.export_functions else None
+        publication = training.Publication(arguments.export, functions, arguments.overwrite)
+    try:
+        if arguments.resume:
+            training.resume(arguments.resume, epochs=arguments.epochs, publication=publication)
+        else:
+            training.run(settings, out=arguments.out, publication=publication)
+    except training.RunInterrupted as interruption:
+        command.fail(str(interruption), command.INTERRUPTED)
+
+
+def settings_of(arguments) -> RunSettings:
+    """The settings that the command line asks for."""
+    return RunSettings(
+        model=arguments.model,
+        overrides=zoo.get(arguments.model).parse_overrides(arguments.set),
+        dataset=arguments.dataset,
+        data_dir=arguments.data_dir,
+        image_size=arguments.image_size,
+        channels=arguments.channels,
+        binarize=arguments.binarize,
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        seed=arguments.seed,
+        strategy=arguments.strategy,
+        samples_every=arguments.samples_every,
+        sample_count=arguments.samples,
+        fid_every=arguments.fid_every,
+        fid_count=arguments.fid_images,
+        fid_download=arguments.fid_every is not None,
+        inception_weights=arguments.inception_weights,
+        checkpoint_every=arguments.checkpoint_every,
+    )
+
+
+def list_recipes() -> None:
+    """Print every recipe with its data, report, size and parameters."""
+    for recipe in zoo.recipes():
+        names = " ".join((recipe.name, *(f"(= {alias})" for alias in recipe.aliases)))
+        print(f"{names}: {recipe.summary}")
+        print(
+            f"    {recipe.report}, {recipe.dataset}, {recipe.epochs} epochs of batch {recipe.batch_size}, "
+            f"{recipe.weights:,} trainable weights"
+        )
+        print("    --set " + " ".join(f"{p.name}={p.default}" for p in recipe.parameters.values()))
+
+
+if __name__ == "__main__":
+    command.main(main)

@@ -1,0 +1,21 @@
+"""The TensorFlow backend of Keras, made sure of. Importing this module is what every module that needs Keras does first."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from keras_gen.errors import must_be
+
+
+def _require_tensorflow() -> None:
+    asked = os.environ.get("KERAS_BACKEND")
+    loaded = sys.modules.get("keras")
+    if asked is None and loaded is not None:
+        asked = loaded.backend.backend()
+    if asked not in (None, "tensorflow"):
+        raise must_be("KERAS_BACKEND", "tensorflow (keras_gen's train steps are written in TensorFlow)", asked)
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # over a keras.json that says otherwise
+
+
+_require_tensorflow()

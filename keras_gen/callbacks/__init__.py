@@ -1,0 +1,8 @@
+"""Callbacks of a run. They work in any `fit` of a keras_gen model."""
+
+from keras_gen.callbacks.checkpoint import Checkpoint
+from keras_gen.callbacks.fid import FID
+from keras_gen.callbacks.history import HistoryCSV
+from keras_gen.callbacks.sample_grid import SampleGrid
+
+__all__ = ["FID", "Checkpoint", "HistoryCSV", "SampleGrid"]

@@ -1,0 +1,66 @@
+"""History as a CSV file that grows while the run goes on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from pathlib import Path
+
+import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras
+
+from keras_gen import runs
+from keras_gen.errors import UsageError
+
+
+class HistoryCSV(keras.callbacks.Callback):
+    """Write a row an epoch: epoch (from 1), seconds, updates of each network, then everything Keras logs.
+
+    The file is replaced whole and atomically. A quantity that was not measured in an epoch is an empty field.
+
+    Args:
+        path: of the file. Rows of earlier epochs that stand there are kept; those past the initial epoch are dropped.
+        initial_epoch: whole epochs done before, as in `fit`.
+
+    Raises:
+        UsageError: the file is there and is no history.
+    """
+
+    def __init__(self, path: str | os.PathLike, initial_epoch: int = 0):
+        super().__init__()
+        self.path = Path(path)
+        self._rows = [row for row in read(self.path) if int(row["epoch"]) <= initial_epoch] if initial_epoch else []
+        self._start = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Start the clock."""
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Add the epoch's row."""
+        seconds = round(time.perf_counter() - self._start, 3)
+        self._rows.append({"epoch": epoch + 1, "seconds": seconds, **self.model.updates, **(logs or {})})
+        columns = list(dict.fromkeys(name for row in self._rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        runs.write_text(self.path, text.getvalue())
+
+
+def read(path: str | os.PathLike) -> list[dict[str, float]]:
+    """The rows of a history file; a field that is empty in a row is missing there.
+
+    Raises:
+        UsageError: the file can't be read, or is no history.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
+        raise UsageError(f"history {path} can't be read: {error}") from error
+    if any("epoch" not in row for row in rows):
+        raise UsageError(f"history {path} can't be read: a row without an epoch")
+    return rows

@@ -1,0 +1,83 @@
+"""What all commands share: exit codes, and errors as one line."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+
+from keras_gen.errors import UsageError
+
+USAGE_ERROR, INTERRUPTED = 2, 130
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """An `argparse.ArgumentParser` whose errors are one line."""
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str):
+        """Print the message and exit."""
+        self.exit(USAGE_ERROR, f"{self.prog}: error: {message}\n")
+
+
+def main(command: Callable[[], None]) -> None:
+    """Run a command and exit: 0 when it went well, 2 for a mistake in what was asked for, 130 after Ctrl-C."""
+    try:
+        command()
+        sys.stdout.flush()
+    except UsageError as error:
+        fail(str(error), USAGE_ERROR)
+    except KeyboardInterrupt:
+        fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output left (`| head`): no error of ours, and nothing more to write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def fail(message: str, code: int) -> None:
+    """Print one line on stderr and exit."""
+    sys.stdout.flush()
+    print(f"error: {message}" if code == USAGE_ERROR else message, file=sys.stderr)
+    sys.exit(code)
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow without the lines it logs while it starts, unless `TF_CPP_MIN_LOG_LEVEL` asks for them.
+
+    They come from C++, before any level is obeyed: the file descriptor itself has to look away. What was written there is
+    shown after all if the import fails.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            import keras_gen.backend  # noqa: F401, PLC0415
+            import keras  # noqa: F401, PLC0415
+            import tensorflow as tf  # noqa: PLC0415
+
+            tf.config.list_logical_devices()  # starting the devices logs as well
+        except BaseException:
+            log.seek(0)
+            os.write(stderr, log.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+@contextlib.contextmanager
+def writing(argument: str, path: os.PathLike) -> Iterator[None]:
+    """Turns an error of the file system in the block into a `UsageError` that names the argument and the path."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{argument} can't be written: {path} ({error.strerror or error})") from error

@@ -1,0 +1,117 @@
+"""The data sets that have a name: what shape they are prepared in and where they come from."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from keras_gen.errors import must_be
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One named data set.
+
+    Args:
+        name: what `keras_gen.data.load` calls it.
+        image_shape: `(height, width, channels)` as prepared when no `image_size` and no `channels` are asked for.
+        about: one line on content, size and terms of use.
+        tfds_name: its name in tensorflow-datasets; `None` for a data set that is embedded.
+        train_split: the tensorflow-datasets split that becomes `train`.
+        validation_split: the split that becomes `validation`; `None` if it is taken out of `train`.
+        test_split: the split that becomes `test`.
+        probe_url: asked, before a download starts, only whether its host answers.
+    """
+
+    name: str
+    image_shape: tuple[int, int, int]
+    about: str
+    tfds_name: str | None = None
+    train_split: str = "train"
+    validation_split: str | None = None
+    test_split: str = "test"
+    probe_url: str | None = None
+
+
+_ENTRIES = (
+    Entry(
+        name="digits",
+        image_shape=(28, 28, 1),
+        about="1,797 handwritten digits (UCI, CC BY 4.0), 8x8 enlarged; comes with scikit-learn, no download",
+    ),
+    Entry(
+        name="mnist",
+        image_shape=(28, 28, 1),
+        about="70,000 handwritten digits, 11 MB download (CC BY-SA 3.0)",
+        tfds_name="mnist",
+        probe_url="https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz",
+    ),
+    Entry(
+        name="fashion_mnist",
+        image_shape=(28, 28, 1),
+        about="70,000 pieces of clothing, 30 MB download (MIT)",
+        tfds_name="fashion_mnist",
+        probe_url="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/train-labels-idx1-ubyte.gz",
+    ),
+    Entry(
+        name="cifar10",
+        image_shape=(32, 32, 3),
+        about="60,000 photographs of 10 kinds of objects, 162 MB download (no licence stated)",
+        tfds_name="cifar10",
+        probe_url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    ),
+    Entry(
+        name="celeb_a",
+        image_shape=(64, 64, 3),
+        about="202,599 faces, 218x178, 1.4 GB download, 2.5 GB of memory at 64x64 (non-commercial research only)",
+        tfds_name="celeb_a",
+        validation_split="validation",
+        probe_url="https://drive.google.com/",
+    ),
+    Entry(
+        name="imagenette",
+        image_shape=(64, 64, 3),
+        about="13,394 photographs of 10 ImageNet classes, 95 MB download (ImageNet's terms: non-commercial research)",
+        tfds_name="imagenette/160px-v2",
+        test_split="validation",  # it has two splits, and the second is what papers report on
+        probe_url="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz",
+    ),
+)
+_BY_NAME = {entry.name: entry for entry in _ENTRIES}
+
+
+def names() -> tuple[str, ...]:
+    """The names `keras_gen.data.load` knows without being given a file or a folder.
+
+    Example:
+        >>> names()[0]
+        'digits'
+    """
+    return tuple(_BY_NAME)
+
+
+def find(name: str) -> Entry | None:
+    """The entry called `name`, or `None`."""
+    return _BY_NAME.get(name)
+
+
+def image_shape(name: str) -> tuple[int, int, int]:
+    """`(height, width, channels)` of a named data set as `load` prepares it by default.
+
+    Raises:
+        UsageError: no data set has this name.
+
+    Example:
+        >>> image_shape("cifar10")
+        (32, 32, 3)
+    """
+    entry = _BY_NAME.get(name) if isinstance(name, str) else None
+    if entry is None:
+        raise must_be("name", "one of " + ", ".join(_BY_NAME) + suggestion(name), name)
+    return entry.image_shape
+
+
+def suggestion(name: object) -> str:
+    """`" (did you mean mnist?)"` if `name` looks like a mistyped data set, else nothing."""
+    close = difflib.get_close_matches(str(name).lower().replace("-", "_"), _BY_NAME, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

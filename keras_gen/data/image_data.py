@@ -1,0 +1,100 @@
+"""What loading returns: three splits of uint8 images, and what identifies them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and, where the source has them, their labels.
+
+    Args:
+        images: uint8, shape `(N, height, width, channels)`, 0 to 255.
+        labels: int64, shape `(N,)`, or `None`.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, indices: np.ndarray) -> Split:
+        """The images at `indices` (int64, shape `(n,)`), in that order, as a copy."""
+        return Split(self.images[indices], None if self.labels is None else self.labels[indices])
+
+
+@dataclass(frozen=True)
+class RawData:
+    """What a source hands over, before validation is split off and images are prepared."""
+
+    source: str
+    origin: str
+    train: Split
+    validation: Split | None
+    test: Split | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A prepared data set. Its arrays are read-only, so that `fingerprint` stays true.
+
+    Args:
+        name: the name it was loaded by; of a file or a folder, the last part of its path without the suffix.
+        source: "embedded", "npz", "folder" or "tfds".
+        origin: the file, the folder or the package that it came from.
+        train, validation, test: disjoint `Split`s of one `image_shape`; `validation` may be empty.
+        image_shape: `(height, width, channels)`.
+        fingerprint: SHA-256, in hexadecimal, of shapes, dtypes and bytes of all splits after preparation.
+        options: the arguments of `load` that shaped the data, ready for JSON.
+        notes: sentences on what was decided without being asked for, such as a size chosen.
+
+    Example:
+        >>> data = load("digits")
+        >>> data.train.images.shape, data.image_shape
+        ((1375, 28, 28, 1), (28, 28, 1))
+    """
+
+    name: str
+    source: str
+    origin: str
+    train: Split
+    validation: Split
+    test: Split
+    image_shape: tuple[int, int, int]
+    fingerprint: str
+    options: Mapping[str, object]
+    notes: list[str]
+
+    def description(self) -> dict:
+        """All but the arrays, as a dictionary that `json.dumps` takes: what a run's records keep."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {
+            "name": self.name,
+            "source": self.source,
+            "origin": self.origin,
+            "counts": {role: len(split) for role, split in splits.items()},
+            "image_shape": list(self.image_shape),
+            **self.options,
+            "notes": list(self.notes),
+            "fingerprint": self.fingerprint,
+        }
+
+
+def fingerprint(*splits: Split) -> str:
+    """SHA-256, in hexadecimal, of shapes, dtypes and bytes of `splits` in the order given."""
+    digest = hashlib.sha256()
+    for split in splits:
+        for array in (split.images, split.labels):
+            if array is None:
+                digest.update(b"none;")
+            else:
+                digest.update(f"{array.dtype.str}{array.shape};".encode())
+                digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()

@@ -1,0 +1,168 @@
+"""`load`: one way to any data set, whatever it comes from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from keras_gen import checks
+from keras_gen.data import catalog, digits, folder, npz, preparing, splitting, tensorflow_datasets_source
+from keras_gen.data.image_data import ImageData, RawData, Split, fingerprint
+from keras_gen.errors import must_be
+
+DATA_DIR_VARIABLE = "KERAS_GEN_DATA"
+
+
+def load(
+    name: str | os.PathLike,
+    *,
+    data_dir: str | os.PathLike | None = None,
+    image_size: int | None = None,
+    channels: int | None = None,
+    validation: float | int = 1 / 12,
+    binarize: str | None = None,
+    binarize_seed: int = 0,
+) -> ImageData:
+    """Load a data set into memory as uint8 images, split into train, validation and test.
+
+    `name` is looked up in this order:
+
+    1. A path (it contains a separator, ends in `.npz`, or is a `pathlib.Path`): that folder or `.npz` file.
+    2. `NAME.npz` in `data_dir`, then in `$KERAS_GEN_DATA`, for any name: arrays `x_train` and, optional, `y_train`,
+       `x_test`, `y_test`; images uint8 of shape `(N, H, W)` or `(N, H, W, C)`, labels integers of shape `(N,)`.
+       Nothing is unpickled.
+    3. A known name, see `names()`: `digits` comes with scikit-learn, the others through tensorflow-datasets, from
+       `data_dir`, else `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`, where they are also downloaded to. A known name
+       wins over a folder of the same name in the working directory: write `./mnist` for the folder.
+    4. A folder in the working directory.
+
+    A folder is searched with its sub-folders for png, jpg, jpeg, bmp, gif, webp, tif and tiff files, hidden ones
+    left out, in the order of their paths. Sub-folders `train`, `test` and `val` or `validation` are the splits if
+    `train` exists. Labels are the index of the sub-folder among the sorted names, if every image lies in one.
+    Transparent pixels become white, 16 bits become 8, and pictures are turned as their EXIF data say.
+
+    A source without test images gives a random tenth of its images to `test`. Validation images are then taken at
+    random out of the training images, always the same ones, unless the source has a validation split of its own.
+    What remains keeps the source's order.
+
+    Everything is held in memory: N x H x W x C bytes, for a moment twice (mnist 0.1 GB, celeb_a at 64x64 5 GB).
+
+    Args:
+        name: a known name, the name of an `.npz` file, or a path.
+        data_dir: an existing folder to look in first.
+        image_size: side in pixels of square images: central crop, then Lanczos. `None` keeps the size the source
+            has; a folder whose images are not squares of one size is brought to 64, and `notes` says so.
+        channels: 1 or 3. `None` keeps what the source has; of a folder, 1 if every file is grey.
+        validation: fraction in [0, 1) of the training images, or their count; 0 for none.
+        binarize: `None`; "threshold": 255 where a pixel is at least 128, else 0; or "stochastic": 255 with
+            probability pixel / 255, else 0, drawn once and then fixed. The latter is the static binarization of
+            Salakhutdinov & Murray (2008) and Larochelle & Murray (2011), with draws of our own, so likelihoods
+            compare with theirs up to that.
+        binarize_seed: seed of those draws, made for train, validation and test in this order.
+
+    Returns:
+        An `ImageData` with read-only arrays: images uint8 `(N, H, W, C)`, labels int64 `(N,)` or `None`.
+
+    Raises:
+        UsageError: an argument is wrong, or a file or folder is damaged or not of the form above.
+        DataUnavailableError: a known data set is neither on this machine nor to be had from the network.
+
+    Example:
+        >>> data = load("digits", validation=100)
+        >>> len(data.train), len(data.validation), len(data.test)
+        (1400, 100, 297)
+    """
+    image_size = None if image_size is None else checks.positive_int("image_size", image_size)
+    channels = None if channels is None else int(checks.one_of("channels", channels, (1, 3)))
+    validation = splitting.check_validation(validation)
+    checks.one_of("binarize", binarize, (None, *preparing.BINARIZE))
+    binarize_seed = checks.seed("binarize_seed", binarize_seed)
+
+    raw = _read(name, _existing_folder(data_dir), image_size, channels)
+    splits, notes = _three_splits(raw, validation)
+    generator = np.random.default_rng(binarize_seed)
+    splits = [_prepare(split, image_size, channels, binarize, generator) for split in splits]
+    return ImageData(
+        name=Path(name).expanduser().resolve().stem if _is_path(name) else name,
+        source=raw.source,
+        origin=raw.origin,
+        train=splits[0],
+        validation=splits[1],
+        test=splits[2],
+        image_shape=splits[0].images.shape[1:],
+        fingerprint=fingerprint(*splits),
+        options={
+            "image_size": image_size,
+            "channels": channels,
+            "validation": validation,
+            "binarize": binarize,
+            "binarize_seed": binarize_seed if binarize == "stochastic" else None,
+        },
+        notes=notes,
+    )
+
+
+def _read(name: str | os.PathLike, data_dir: Path | None, image_size: int | None, channels: int | None) -> RawData:
+    # os.path's questions, not pathlib's: of a name too long for the file system those raise.
+    if not isinstance(name, (str, os.PathLike)) or not str(name):
+        raise must_be("dataset", "a name or a path", name)
+    path = Path(name).expanduser()
+    if _is_path(name):
+        if os.path.isdir(path):
+            return folder.read(path, image_size, channels)
+        if os.path.isfile(path) and path.suffix == ".npz":
+            return npz.read(path)
+        raise must_be("dataset", "an existing folder or .npz file, when it is a path", str(name))
+    for place in (data_dir, os.environ.get(DATA_DIR_VARIABLE)):
+        if place and os.path.isfile(file := Path(place).expanduser() / f"{name}.npz"):
+            return npz.read(file)
+    entry = catalog.find(name)
+    if entry is not None:
+        return tensorflow_datasets_source.read(entry, data_dir, image_size) if entry.tfds_name else digits.read()
+    if os.path.isdir(path):
+        return folder.read(path, image_size, channels)
+    known = ", ".join(catalog.names())
+    raise must_be("dataset", f"one of {known}, an .npz file or a folder{catalog.suggestion(name)}", name)
+
+
+def _is_path(name: str | os.PathLike) -> bool:
+    if not isinstance(name, str):
+        return True
+    separators = (os.sep, os.altsep or os.sep)
+    return any(mark in name for mark in separators) or name.endswith(".npz") or name in (".", "..", "~")
+
+
+def _existing_folder(data_dir: str | os.PathLike | None) -> Path | None:
+    if data_dir is None:
+        return None
+    if not isinstance(data_dir, (str, os.PathLike)) or not os.path.isdir(path := Path(data_dir).expanduser()):
+        raise must_be("data_dir", "an existing folder", data_dir if isinstance(data_dir, str) else str(data_dir))
+    return path
+
+
+def _three_splits(raw: RawData, validation: float | int) -> tuple[tuple[Split, Split, Split], list[str]]:
+    notes = list(raw.notes)
+    train, test = raw.train, raw.test
+    if test is None:
+        train, test = splitting.split_off_test(train, raw.origin)
+        notes.append(f"no test images in the source: {len(test)} images, a tenth, were set apart")
+    if raw.validation is None:
+        train, held_out = splitting.split_off_validation(train, validation)
+    else:
+        held_out = raw.validation
+        notes.append("validation is the source's own split; the argument validation was not used")
+    return (train, held_out, test), notes
+
+
+def _prepare(
+    split: Split, image_size: int | None, channels: int | None, rule: str | None, generator: np.random.Generator
+) -> Split:
+    images = preparing.fit_stack(split.images, image_size, channels)
+    images = np.ascontiguousarray(preparing.binarize(images, rule, generator))
+    for array in (images, split.labels):
+        if array is not None:
+            array.flags.writeable = False
+    return replace(split, images=images)

@@ -1,0 +1,143 @@
+"""From arrays to batches: the order of epoch e is a function of (seed, e) alone, so a resumed run sees the same one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_gen import checks
+from keras_gen.errors import must_be
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Batches of epoch after epoch, without end.
+
+    Args:
+        dataset: elements `images` uint8 `(B, H, W, C)`, or `(images, labels)` with labels int64 `(B,)`.
+        steps_per_epoch: how many of them make one epoch.
+    """
+
+    dataset: tf.data.Dataset
+    steps_per_epoch: int
+
+
+def batches(
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+    *,
+    batch_size: int,
+    seed: int,
+    initial_epoch: int = 0,
+    shuffle: bool = True,
+    drop_remainder: bool = False,
+) -> Batches:
+    """Batches to train on, shuffled anew each epoch.
+
+    Every image comes exactly once an epoch, unless `drop_remainder` leaves some out. The order of an epoch depends
+    on `seed` and on the epoch's number, on nothing that happened before it: what starts at epoch 3 equals what
+    comes to epoch 3. The images stay in memory as they are, uint8, and a batch is gathered in one piece.
+
+    Args:
+        images: uint8, shape `(N, H, W, C)`, N at least 1.
+        labels: integers, shape `(N,)`, or `None`.
+        batch_size: images in a batch, over all replicas together.
+        seed: 0 to 2**31 - 1.
+        initial_epoch: number of the first epoch, as in `fit`.
+        shuffle: whether to shuffle; if not, every epoch is in the order of `images`.
+        drop_remainder: leave out the last, smaller batch of an epoch (other images each epoch). Without it that
+            batch may be smaller than the number of replicas, and then one of them gets no image.
+
+    Raises:
+        UsageError: an argument is wrong, or `drop_remainder` would leave no batch.
+
+    Example:
+        >>> train = batches(data.train.images, batch_size=64, seed=0)
+        >>> model.fit(train.dataset, steps_per_epoch=train.steps_per_epoch, epochs=10)
+    """
+    _check_arrays(images, labels)
+    batch_size = checks.positive_int("batch_size", batch_size)
+    seed = checks.seed("seed", seed)
+    initial_epoch = checks.non_negative_int("initial_epoch", initial_epoch)
+    count = len(images)
+    if drop_remainder and count < batch_size:
+        raise must_be("batch_size", f"at most {count}, the number of images, with drop_remainder", batch_size)
+    import tensorflow as tf
+
+    def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.range(count, dtype=tf.int64)
+        if shuffle:
+            # A named algorithm, since the default may choose another one on another device.
+            order = tf.random.experimental.stateless_shuffle(order, [seed, epoch], alg="philox")
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=drop_remainder)
+
+    epochs = tf.data.Dataset.range(initial_epoch, np.iinfo(np.int64).max)
+    indices = epochs.flat_map(epoch_batches)
+    steps = count // batch_size if drop_remainder else -(-count // batch_size)
+    always_full = drop_remainder or count % batch_size == 0
+    dataset = _gather(indices, images, labels, batch_size if always_full else None)
+    return Batches(dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)), steps)
+
+
+def evaluation_batches(images: np.ndarray, labels: np.ndarray | None = None, *, batch_size: int) -> tf.data.Dataset:
+    """Every image once, in order; the last batch may be smaller.
+
+    Args:
+        images: uint8, shape `(N, H, W, C)`, N at least 1.
+        labels: integers, shape `(N,)`, or `None`.
+        batch_size: images in a batch, over all replicas together.
+
+    Returns:
+        A finite `tf.data.Dataset` with the elements of `Batches.dataset`.
+
+    Raises:
+        UsageError: an argument is wrong.
+
+    Example:
+        >>> model.evaluate(evaluation_batches(data.test.images, batch_size=256))
+    """
+    _check_arrays(images, labels)
+    batch_size = checks.positive_int("batch_size", batch_size)
+    import tensorflow as tf
+
+    indices = tf.data.Dataset.range(len(images)).batch(batch_size)
+    return _gather(indices, images, labels, batch_size if len(images) % batch_size == 0 else None)
+
+
+def _gather(
+    indices: tf.data.Dataset, images: np.ndarray, labels: np.ndarray | None, static_batch: int | None
+) -> tf.data.Dataset:
+    """Turn batches of indices into batches of images; `static_batch` is their size where it never varies."""
+    import tensorflow as tf
+
+    # Eager tensors, which the function below captures: as a constant of its graph the images would be copied into
+    # every serialized form of it, and 2 GB is the most it can hold. In main memory, where tf.data works.
+    with tf.device("CPU:0"):
+        image_tensor = tf.constant(images)
+        label_tensor = None if labels is None else tf.constant(labels, tf.int64)
+
+    def take(index: tf.Tensor):
+        index = tf.ensure_shape(index, (static_batch,))
+        batch = tf.gather(image_tensor, index)
+        return batch if label_tensor is None else (batch, tf.gather(label_tensor, index))
+
+    options = tf.data.Options()
+    options.deterministic = True
+    # A strategy splits each batch over all replicas. By DATA each worker then keeps its own pieces; the default
+    # policy, which finds no files to deal out here, and OFF let every worker train on the same ones.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return indices.map(take).prefetch(2).with_options(options)
+
+
+def _check_arrays(images: np.ndarray, labels: np.ndarray | None) -> None:
+    shape = getattr(images, "shape", None)
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+        received = f"{images.dtype} {shape}" if isinstance(images, np.ndarray) else type(images).__name__
+        raise must_be("images", "a uint8 array of shape (N, H, W, C), N at least 1", received)
+    if labels is not None and (np.shape(labels) != (len(images),) or np.asarray(labels).dtype.kind not in "iu"):
+        raise must_be("labels", f"{len(images)} integers, one for each image", np.shape(labels))

@@ -1,0 +1,63 @@
+"""Measuring a trained run on the test images, which training never saw."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from pathlib import Path
+
+from keras_gen import checks, runs, training
+from keras_gen.callbacks import FID
+from keras_gen.data import evaluation_batches
+from keras_gen.errors import UsageError
+from keras_gen.metrics import features
+
+EVALUATION_FILE = "evaluation.json"
+
+
+def evaluate(
+    run: str | os.PathLike, *, fid_images: int = 0, inception_weights: str | None = None, fid_download: bool = False
+) -> dict[str, float]:
+    """Evaluate a run's newest checkpoint on its test images, and write the result to the run's `evaluation.json`.
+
+    Args:
+        run: run directory.
+        fid_images: images of each kind for the FID; 0 for no FID.
+        inception_weights, fid_download: as in `keras_gen.settings.RunSettings`. Where the weights are not to be had, one
+            printed line says so and there is no FID.
+
+    Returns:
+        Every quantity that the model reports, averaged over the test images, and `fid` with `fid_images` where measured.
+
+    Raises:
+        UsageError: no run directory, no checkpoint in it, no test images, or its data are not what they were.
+    """
+    run = Path(run)
+    checks.non_negative_int("fid_images", fid_images)
+    opened = training.open_run(run)
+    if opened.epoch == 0:
+        raise UsageError(f"run {run} has no checkpoint yet: go on with --resume {run}")
+    images = opened.data.test.images
+    if len(images) == 0:
+        raise UsageError(f"data set {opened.data.name} has no test images")
+    dataset = evaluation_batches(images, batch_size=training.EVALUATION_BATCH)
+    results = opened.model.evaluate(dataset, verbose=0, return_dict=True)
+    results = {name: float(value) for name, value in results.items()}
+    extractor = features.inception_if_available(inception_weights, download=fid_download) if fid_images else None
+    if extractor is not None:
+        callback = FID(images, extractor, count=fid_images, seed=opened.settings.seed)
+        callback.set_model(opened.model)
+        results |= {"fid": callback.score(), "fid_images": callback.count}
+    runs.write_json(
+        run / EVALUATION_FILE,
+        {
+            "results": results,
+            "epoch": opened.epoch,
+            "split": "test",
+            "images": len(images),
+            "data": opened.data.description(),
+            "versions": training.versions(),
+            "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        },
+    )
+    return results

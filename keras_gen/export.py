@@ -1,0 +1,134 @@
+"""SavedModels to sample from without keras_gen, and loading them."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras
+import tensorflow as tf
+
+from keras_gen import runs
+from keras_gen.errors import UsageError, must_be
+from keras_gen.models import GenerativeModel
+
+RUN_FOLDER = "saved_model"
+DESCRIPTION_FILE = "description.json"
+_SAVED_MODEL_FILE = "saved_model.pb"
+
+
+def save(
+    model: GenerativeModel,
+    path: str | os.PathLike,
+    *,
+    functions: Sequence[str] | None = None,
+    half_precision: bool = False,
+    description: dict | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a SavedModel whose functions are the model's endpoints, each also a signature of that name.
+
+    - `generate(n, seed)`: n images from standard normal latents; the same seed gives the same images, and they are those of
+      `model.generate(n, seed)` to the bit;
+    - `decode(latents)`: images of latents `(n, latent_dim)`;
+    - `encode(images)`, where there is an encoder: `mean` and `log_variance` of uint8 images;
+    - `reconstruct(images)`, likewise: images from that mean.
+
+    Images come as a dictionary of `images`, uint8 `(n, height, width, channels)`, and `images_float`, float32 in [0, 1].
+
+    Args:
+        model: a built model.
+        path: folder to make, in one atomic step.
+        functions: which endpoints; by default all. Only the networks they need are stored.
+        half_precision: store weights as float16, in half the space. They are computed with as float32; the images then
+            equal the model's but for the rounding of its weights.
+        description: stored beside the model as `description.json`.
+        overwrite: whether an existing folder may be replaced.
+
+    Raises:
+        UsageError: `path` exists, or `functions` names something the model has not.
+
+    Example:
+        >>> save(model, "saved_models/mine")
+        >>> tf.saved_model.load("saved_models/mine").generate(n=100, seed=0)["images"].shape
+        TensorShape([100, 28, 28, 1])
+    """
+    endpoints = model.endpoints()
+    names = tuple(endpoints) if functions is None else tuple(functions)
+    for name in names:
+        if name not in endpoints:
+            raise must_be("functions", "some of " + ", ".join(endpoints), name)
+    stored = tf.float16 if half_precision else tf.float32
+    weights = {}  # by id: endpoints share what they share in the model
+    for endpoint in (endpoints[name] for name in names):
+        for network in endpoint.networks:
+            for v in network.weights:
+                if id(v) not in weights:
+                    weights[id(v)] = tf.Variable(tf.cast(v.value, stored), trainable=False)
+    root = tf.Module()
+    for name in names:
+        setattr(root, name, _Callable(endpoints[name], weights))
+    signatures = {name: getattr(root, name).__call__.get_concrete_function() for name in names}
+
+    def write(folder: Path) -> None:
+        tf.saved_model.save(root, os.fspath(folder), signatures=signatures)
+        runs.write_json(folder / DESCRIPTION_FILE, {"functions": list(names), **(description or {})})
+
+    return runs.write_directory(path, write, overwrite=overwrite, argument="export")
+
+
+class _Callable(tf.Module):
+    """A function that carries its variables.
+
+    So `tf.saved_model.load(path).generate(…)` works in one expression: the loaded root is gone by the time of the call, and
+    a bare function would have lost its variables with it.
+    """
+
+    def __init__(self, endpoint, stored):
+        super().__init__()
+        pairs = [(v, stored[id(v)]) for network in endpoint.networks for v in network.weights]
+
+        def call(*arguments):
+            # The model's own variables give way to the stored ones while the function is traced.
+            with keras.StatelessScope([(variable, tf.cast(value, tf.float32)) for variable, value in pairs]):
+                return endpoint.function(*arguments)
+
+        call.__signature__ = inspect.signature(endpoint.function)  # so that the names of its arguments survive
+        self.__call__ = tf.function(call, input_signature=endpoint.signature)
+        self.weights = [value for _, value in pairs]
+
+
+def find(path: str | os.PathLike) -> Path:
+    """The SavedModel folder that `path` is, or that the run directory `path` holds.
+
+    Raises:
+        UsageError: it is neither, or the run is not finished.
+    """
+    path = Path(path)
+    for folder in (path, path / RUN_FOLDER):
+        if (folder / _SAVED_MODEL_FILE).is_file():
+            return folder
+    if (path / runs.RECIPE_FILE).is_file():
+        raise UsageError(f"run {path} is not finished and has no SavedModel yet: go on with --resume {path}")
+    raise must_be("path", "a SavedModel or a finished run directory", str(path))
+
+
+def load(path: str | os.PathLike):
+    """The SavedModel at `path`, or in the run directory `path`, as `tf.saved_model.load` returns it.
+
+    A SavedModel is a program: load only ones you trust.
+
+    Raises:
+        UsageError: there is none, it is damaged, or it was not made by `save`.
+    """
+    folder = find(path)
+    try:
+        loaded = tf.saved_model.load(os.fspath(folder))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise UsageError(f"SavedModel {folder} is damaged: {str(error).splitlines()[0]}") from error
+    if not hasattr(loaded, "generate"):
+        raise must_be("path", "a SavedModel with a generate function, as keras_gen exports it", str(folder))
+    return loaded

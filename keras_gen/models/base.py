@@ -1,0 +1,294 @@
+"""What every generative model of the zoo shares: input checks, trackers, noise, generation, saving."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras
+import tensorflow as tf
+
+from keras_gen import checks
+from keras_gen.errors import UsageError, must_be
+from keras_gen.images import check_value_range
+from keras_gen.models import inputs, sampling
+
+TRAINING, EVALUATION = 0, 1
+"""First words of the noise keys: no draw of one is ever a draw of the other."""
+
+COMPILE_OPTIONS = ("run_eagerly", "steps_per_execution")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Something that a SavedModel of a model can do.
+
+    Args:
+        function: of tensors, to a dictionary of tensors.
+        signature: specifications of its arguments.
+        networks: whose weights it reads.
+    """
+
+    function: Callable[..., dict[str, tf.Tensor]]
+    signature: list[tf.TensorSpec]
+    networks: tuple[keras.Model, ...]
+
+
+
+class GenerativeModel(keras.Model):
+    """A `keras.Model` that generates images. Subclasses write `train_step`, `test_step` and the properties below.
+
+    Args:
+        value_range: what the networks see and produce: (0, 1) or (-1, 1). uint8 images are scaled to it.
+        from_logits: whether the network that makes images ends in logits, to which the model applies the sigmoid (range
+            (0, 1)) or the tanh (range (-1, 1)). With `False` the network's output is the image.
+        seed: of the noise that training and evaluation draw, statelessly from (seed, step).
+        tracked: names of the quantities that `fit` and `evaluate` report.
+    """
+
+    batches_per_step = 1
+    """Batches of `batch_size` images that one train step takes (more than 1 where a critic has several updates)."""
+
+    def __init__(self, *, value_range, from_logits, seed, tracked: tuple[str, ...], **kwargs):
+        super().__init__(**kwargs)
+        self.value_range = check_value_range(value_range)
+        if not isinstance(from_logits, bool):
+            raise must_be("from_logits", "True or False", from_logits)
+        self.from_logits = from_logits
+        self.seed = checks.seed("seed", seed)
+        self._trackers = [keras.metrics.Mean(name=name) for name in tracked]
+        # Counts the batches of one evaluation, so that every batch has noise of its own and every evaluation the same.
+        self._evaluation_batches = self.add_weight(
+            name="evaluation_batches", shape=(), dtype="int32", initializer="zeros", trainable=False,
+            aggregation="only_first_replica",
+        )  # fmt: skip
+
+    # What a subclass tells about itself (as properties)
+
+    decoder_network: keras.Model
+    """The network that turns latents into images."""
+
+    optimizers: tuple[keras.optimizers.Optimizer, ...]
+    """All optimizers, whose state is part of what resumes."""
+
+    updates: dict[str, int]
+    """Optimizer updates so far, by the name under which history records them."""
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """What a SavedModel of this model can do, by the name of its function there."""
+        n, seed = tf.TensorSpec([], tf.int32, name="n"), tf.TensorSpec([], tf.int32, name="seed")
+        latents = tf.TensorSpec([None, self.latent_dim], tf.float32, name="latents")
+        networks = (self.decoder_network,)
+        return {
+            "generate": Endpoint(self._generate, [n, seed], networks),
+            "decode": Endpoint(self._decode_outputs, [latents], networks),
+        }
+
+    # Shapes
+
+    @property
+    def latent_dim(self) -> int:
+        """Size of a latent."""
+        return self.decoder_network.input_shape[-1]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)` of an image."""
+        return tuple(self.decoder_network.output_shape[1:])
+
+    # Images in and out
+
+    def to_value_range(self, images: tf.Tensor) -> tf.Tensor:
+        """uint8 images scaled to the model's range as float32; floats are taken to lie in it already."""
+        if images.dtype != tf.uint8:
+            return tf.cast(images, tf.float32)
+        low, high = self.value_range
+        return low + tf.cast(images, tf.float32) * ((high - low) / 255.0)
+
+    def to_unit_range(self, images: tf.Tensor) -> tf.Tensor:
+        """Images of the model's range as float32 in [0, 1], clipped to it."""
+        low, high = self.value_range
+        return tf.clip_by_value((tf.cast(images, tf.float32) - low) / (high - low), 0.0, 1.0)
+
+    def images_of(self, output: tf.Tensor) -> tf.Tensor:
+        """Images in the model's range from what the network that makes images puts out."""
+        if not self.from_logits:
+            return output
+        return tf.sigmoid(output) if self.value_range[0] == 0 else tf.tanh(output)
+
+    def decode(self, latents: tf.Tensor) -> tf.Tensor:
+        """Images in the model's range, `(n, height, width, channels)`, from latents `(n, latent_dim)`."""
+        return self.images_of(self.decoder_network(latents, training=False))
+
+    def generate(self, n: int, seed: int = 0) -> dict[str, tf.Tensor]:
+        """Generate n images from standard normal latents.
+
+        Args:
+            n: how many, at least 1.
+            seed: the same seed gives the same images; 0 to 2147483647.
+
+        Returns:
+            `images`, uint8 `(n, height, width, channels)`, and `images_float`, float32 in [0, 1]: exactly what the
+            `generate` of the SavedModel returns.
+
+        Example:
+            >>> keras_gen.zoo.build("vae-mlp").generate(3, seed=1)["images"].shape
+            TensorShape([3, 28, 28, 1])
+        """
+        n, seed = checks.positive_int("n", n), checks.seed("seed", seed)
+        return self._generate_function(tf.constant(n), tf.constant(seed))
+
+    @functools.cached_property
+    def _generate_function(self):
+        return tf.function(self._generate)
+
+    def _generate(self, n, seed):
+        with tf.control_dependencies([tf.debugging.assert_positive(n, "n must be at least 1")]):
+            return sampling.generate(self._decode_unit, self.latent_dim, tf.identity(n), seed)
+
+    def _decode_unit(self, latents):
+        return self.to_unit_range(self.decode(latents))
+
+    def _decode_outputs(self, latents):
+        return sampling.image_outputs(sampling.in_chunks(self._decode_unit, latents))
+
+    # Training
+
+    def fit(
+        self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
+        validation_data=None, **kwargs,
+    ):  # fmt: skip
+        """`keras.Model.fit` on images, after a check of them.
+
+        Args:
+            x: uint8 images, which the model scales, or floats in its `value_range`: an array `(n, height, width,
+                channels)` (or `(n, height, width)` for one channel) or a `tf.data.Dataset` of batches, with or without
+                labels, which are not used.
+            batch_size: real images of one update of the model, the discriminator or the critic; for arrays, by default 32.
+                A train step of a model with several critic updates takes that many batches.
+            validation_data: images as x, alone or as `(images, labels)`.
+            **kwargs: see `keras.Model.fit`. `steps_per_epoch` counts train steps.
+
+        Raises:
+            UsageError: images of another kind, shape, type or value range.
+        """  # fmt: skip
+        if isinstance(x, tf.data.Dataset):
+            size = inputs.check_dataset("x", x, self.image_shape, self.value_range)
+            if self.batches_per_step > 1:
+                x = x.rebatch(size * self.batches_per_step)
+        else:
+            x = inputs.check_images("x", x, self.image_shape, self.value_range)
+            batch_size = checks.positive_int("batch_size", 32 if batch_size is None else batch_size)
+            kwargs.setdefault("validation_batch_size", batch_size)
+            batch_size *= self.batches_per_step
+        if validation_data is not None:
+            validation_data = self._checked("validation_data", validation_data)
+        return super().fit(
+            x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
+            validation_split=validation_split, validation_data=validation_data, **kwargs,
+        )  # fmt: skip
+
+    def evaluate(self, x=None, y=None, **kwargs):
+        """`keras.Model.evaluate` on images, checked as in `fit`. Two evaluations of a model use the same noise."""
+        return super().evaluate(self._checked("x", x), y, **kwargs)
+
+    def compile(self, optimizer="adam", *, jit_compile=False, **options):
+        """As `keras.Model.compile`, without losses and metrics: those are the model's own.
+
+        Args:
+            optimizer: of the network named first; a name or a `keras.optimizers.Optimizer`.
+            jit_compile: XLA. Off by default: on a CPU it was measured to gain little and to lose up to fivefold.
+            **options: `run_eagerly`, `steps_per_execution`.
+
+        Raises:
+            UsageError: an option that a model with its own objective has no use for.
+        """
+        for name in options:
+            if name not in COMPILE_OPTIONS:
+                raise UsageError(f"compile takes no {name}: {type(self).__name__} has its own objective and metrics")
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **options)
+
+    def get_compile_config(self) -> dict:
+        """Arguments of `compile`."""
+        kept = ("optimizer", "jit_compile", *COMPILE_OPTIONS)
+        return {name: value for name, value in super().get_compile_config().items() if name in kept}
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compile as the saved model was."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The trackers of the reported quantities."""
+        return list(self._trackers)
+
+    def reset_metrics(self) -> None:
+        """Start new averages, and the evaluation's noise over."""
+        super().reset_metrics()
+        self._evaluation_batches.assign(0)
+
+    def track(self, values: dict[str, tf.Tensor]) -> None:
+        """Add values, one an example, to the averages of the same names."""
+        for tracker in self._trackers:
+            if tracker.name in values:
+                tracker.update_state(values[tracker.name])
+
+    def tracked_results(self) -> dict[str, tf.Tensor]:
+        """What `train_step` and `test_step` return."""
+        return {tracker.name: tracker.result() for tracker in self._trackers}
+
+    def images_from(self, data) -> tf.Tensor:
+        """The images of what Keras hands to `train_step`, in the model's range."""
+        return self.to_value_range(keras.utils.unpack_x_y_sample_weight(data)[0])
+
+    def training_key(self, iteration) -> tf.Tensor:
+        """A key for all noise of one train step; `tf.random.fold_in` makes one for each purpose of it."""
+        return tf.random.fold_in(tf.constant([self.seed, TRAINING]), tf.cast(iteration, tf.int32))
+
+    def next_evaluation_key(self) -> tf.Tensor:
+        """A key for all noise of the next batch of an evaluation."""
+        key = tf.random.fold_in(tf.constant([self.seed, EVALUATION]), self._evaluation_batches.value)
+        self._evaluation_batches.assign_add(1)
+        return key
+
+    def _checked(self, argument, data):
+        if isinstance(data, tf.data.Dataset):
+            inputs.check_dataset(argument, data, self.image_shape, self.value_range)
+            return data
+        if isinstance(data, tuple):
+            return (inputs.check_images(argument, data[0], self.image_shape, self.value_range), *data[1:])
+        return inputs.check_images(argument, data, self.image_shape, self.value_range)
+
+    # Saving
+
+    def build(self, input_shape=None) -> None:
+        """Nothing is left to build: the networks came built."""
+        self.built = True
+
+    def get_config(self) -> dict:
+        """Constructor arguments that all models share; subclasses add their networks and their own."""
+        return {
+            "name": self.name,
+            "value_range": self.value_range,
+            "from_logits": self.from_logits,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None) -> GenerativeModel:
+        """A model as the one whose `get_config` this was."""
+        return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+
+
+def check_network(argument: str, network: object) -> keras.Model:
+    """`network`, if it is a built model of known shapes.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not isinstance(network, keras.Model) or not network.built or not hasattr(network, "input_shape"):
+        shown = network if not isinstance(network, keras.Model) else f"{type(network).__name__} of unknown shapes"
+        raise must_be(argument, "a built keras.Sequential or functional keras.Model", shown)
+    return network

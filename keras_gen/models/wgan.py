@@ -1,0 +1,105 @@
+"""The Wasserstein GAN (Arjovsky et al. 2017), with gradient penalty (Gulrajani et al. 2017) or weight clipping."""
+
+from __future__ import annotations
+
+import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras
+import tensorflow as tf
+
+from keras_gen import checks, distribution, losses
+from keras_gen.models.gan import GAN
+
+
+@keras.saving.register_keras_serializable("keras_gen")
+class WGAN(GAN):
+    """A generator and a linear critic with the Wasserstein objective.
+
+    A train step updates the critic `critic_steps` times, each on a fresh batch, then the generator once:
+
+    - emd = mean critic(x) − mean critic(G(z)): the earth mover's distance W₁ as the critic estimates it (with weight
+      clipping only up to an unknown factor);
+    - gradient_penalty = (‖∇ critic(x̂)‖₂ − 1)² at random interpolates x̂, before its weight;
+    - critic_loss = −emd + λ · gradient_penalty;
+    - g_loss = −mean critic(G(z)).
+
+    Args:
+        generator: latents `(n, latent_dim)` to images, or their logits.
+        critic: images to one score, `(n, 1)`, without an activation, and without batch normalisation if there is a
+            gradient penalty (the penalty is per image).
+        critic_steps: critic updates for every generator update.
+        gradient_penalty: λ; 0 leaves the penalty out.
+        weight_clip: after every update the critic's weights are clipped to [−weight_clip, weight_clip]; 0 leaves them.
+            With both 0 nothing bounds the critic's slope: that is how a WGAN gives noise.
+        generator_batch_ratio, value_range, from_logits, seed: as in `GAN`.
+
+    Raises:
+        UsageError: networks that do not fit together, or another argument out of its range.
+
+    Example:
+        >>> generator = keras_gen.networks.transposed_conv_generator((28, 28, 1), latent_dim=100)
+        >>> wgan = keras_gen.WGAN(generator, keras_gen.networks.conv_discriminator((28, 28, 1), dropout=0.0))
+        >>> wgan.compile(keras.optimizers.Adam(1e-4, 0.0, 0.9), keras.optimizers.Adam(1e-4, 0.0, 0.9))
+        >>> history = wgan.fit(images, batch_size=64, epochs=5)
+    """
+
+    tracked = ("critic_loss", "emd", "g_loss")
+    discriminator_argument = "critic"
+
+    def __init__(self, generator, critic, *, critic_steps=5, gradient_penalty=10.0, weight_clip=0.0, **kwargs):
+        self.gradient_penalty = checks.non_negative("gradient_penalty", gradient_penalty)
+        self.weight_clip = checks.non_negative("weight_clip", weight_clip)
+        self.batches_per_step = checks.positive_int("critic_steps", critic_steps)
+        if self.gradient_penalty > 0:
+            self.tracked = (*type(self).tracked, "gradient_penalty")
+        super().__init__(generator, critic, **kwargs)
+
+    @property
+    def critic(self) -> keras.Model:
+        """The critic, in the discriminator's place."""
+        return self.discriminator
+
+    @property
+    def critic_steps(self) -> int:
+        """Critic updates for every generator update."""
+        return self.batches_per_step
+
+    @property
+    def updates(self) -> dict[str, int]:
+        """Updates of critic and generator."""
+        updates = super().updates
+        return {"critic_updates": updates["d_updates"], "g_updates": updates["g_updates"]}
+
+    def discriminator_values(self, real, fake, noise_key, *, training):
+        """The critic's loss; see the class."""
+        on_real = self.critic(real, training=training)[:, 0]
+        on_fake = self.critic(fake, training=training)[:, 0]
+        loss = on_fake - on_real
+        tracked = {"emd": on_real - on_fake}
+        if self.gradient_penalty > 0:
+            mixing = distribution.uniform((tf.shape(real)[0], 1, 1, 1), noise_key)
+
+            def critic(images):
+                return self.critic(images, training=training)
+
+            tracked["gradient_penalty"] = losses.gradient_penalty(critic, real, fake, mixing)
+            loss += self.gradient_penalty * tracked["gradient_penalty"]
+        return loss, tracked | {"critic_loss": loss}
+
+    def generator_values(self, fake, *, training):
+        """The generator's loss; see the class."""
+        loss = -self.critic(fake, training=training)[:, 0]
+        return loss, {"g_loss": loss}
+
+    def after_discriminator_update(self):
+        """Clip the critic's weights, if asked for."""
+        if self.weight_clip > 0:
+            for variable in self.critic.trainable_variables:
+                variable.assign(tf.clip_by_value(variable.value, -self.weight_clip, self.weight_clip))
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        return super().get_config() | {
+            "critic_steps": self.critic_steps,
+            "gradient_penalty": self.gradient_penalty,
+            "weight_clip": self.weight_clip,
+        }

@@ -1,0 +1,154 @@
+"""Run directories, and writing files so that a reader never meets half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from keras_gen.errors import UsageError, must_be
+
+RECIPE_FILE = "recipe.json"
+_RUN_NAME = re.compile(r"(\d{5,})-.+")
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """A temporary path beside `path` that replaces it when the block ends well, and vanishes when it does not.
+
+    The content is on disk (fsync) before the name appears, so after a crash `path` is the old file or the new one.
+
+    Example:
+        >>> with atomic_path("grid.png") as temporary:
+        ...     image.save(temporary, format="png")
+    """
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes the file private, an ordinary file is not
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+        _sync_directory(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write `text` (UTF-8) to `path` in one atomic step."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike, content: object) -> None:
+    """Write `content` as indented JSON to `path` in one atomic step."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_directory(
+    path: str | os.PathLike, write: Callable[[Path], None], *, overwrite: bool, argument: str = "path"
+) -> Path:
+    """Have `write(folder)` fill a new folder beside `path`, then give it the name `path`.
+
+    Args:
+        path: the folder to make; its parents are made if missing.
+        write: fills the empty folder it is given.
+        overwrite: whether an existing `path` may be replaced. It is moved aside first and removed last.
+        argument: what to call `path` in an error message.
+
+    Raises:
+        UsageError: `path` exists and `overwrite` is false, or it is not a folder.
+    """
+    path = Path(path).absolute()
+    check_can_write_directory(path, overwrite=overwrite, argument=argument)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        new, old = scratch / "new", scratch / "old"
+        new.mkdir()
+        write(new)
+        if path.exists():
+            path.rename(old)
+        try:
+            new.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+        _sync_directory(path.parent)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return path
+
+
+def check_can_write_directory(path: str | os.PathLike, *, overwrite: bool, argument: str = "path") -> None:
+    """Raise `UsageError` if `write_directory` would refuse `path`, before any time was spent on its content."""
+    path = Path(path)
+    if not (path.exists() or path.is_symlink()):
+        return
+    if not path.is_dir() or path.is_symlink():
+        raise must_be(argument, "a folder or a new name", str(path))
+    if not overwrite:
+        raise UsageError(f"{argument} exists already: {path} (give --overwrite to replace it)")
+
+
+def create(root: str | os.PathLike, name: str) -> Path:
+    """Make the next numbered run directory, `root/00003-name`, and return it.
+
+    Numbers are never reused while a higher one exists, and two processes never share a directory.
+
+    Raises:
+        UsageError: `root` can't be written.
+    """
+    root = Path(root)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        while True:
+            taken = [int(match[1]) for entry in root.iterdir() if (match := _RUN_NAME.fullmatch(entry.name))]
+            path = root / f"{max(taken, default=0) + 1:05d}-{name}"
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                return path
+    except OSError as error:
+        raise UsageError(f"out can't be written: {root} ({error.strerror})") from error
+
+
+def read_recipe(run: str | os.PathLike) -> dict:
+    """The content of a run directory's `recipe.json`.
+
+    Raises:
+        UsageError: `run` is no run directory, or its `recipe.json` is damaged.
+    """
+    path = Path(run) / RECIPE_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise must_be("run", f"a run directory, a folder with {RECIPE_FILE}", str(run)) from error
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} is damaged: it must hold one JSON object")
+    return content
+
+
+def _umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value
+
+
+def _sync_directory(path: Path) -> None:
+    with contextlib.suppress(OSError):  # not every file system lets a folder be opened or synced
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

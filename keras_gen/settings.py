@@ -1,0 +1,103 @@
+"""What a run is asked to do: checked before anything is loaded, kept in `recipe.json`. No Keras here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from keras_gen import checks, zoo
+from keras_gen.errors import UsageError, must_be
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that decides what a run computes.
+
+    Args:
+        model: name of a recipe, or an alias (it is resolved).
+        overrides: hyperparameters that differ from the recipe's.
+        dataset: name or path as `keras_gen.data.load` takes it. None is the recipe's own, with `digits` in its place where
+            that can't be had.
+        data_dir, image_size, channels, binarize: as in `keras_gen.data.load`.
+        epochs, batch_size: None is the recipe's.
+        seed: of initial weights, data order, dropout, latents and noise.
+        strategy: as in `keras_gen.distribution.strategy`.
+        samples_every: epochs between two sample grids; 0 for none.
+        sample_count: images in a grid.
+        fid_every: epochs between two FIDs; 0 for none; None is the recipe's.
+        fid_count: images of each kind that a FID is computed from.
+        fid_download: whether InceptionV3's weights may be downloaded.
+        inception_weights: path of those weights; None looks where Keras keeps its downloads.
+        checkpoint_every: epochs between two checkpoints. The last epoch always has one.
+
+    Raises:
+        UsageError: any of them is not what it must be.
+    """
+
+    model: str
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    dataset: str | None = None
+    data_dir: str | None = None
+    image_size: int | None = None
+    channels: int | None = None
+    binarize: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    seed: int = 0
+    strategy: str = "auto"
+    samples_every: int = 1
+    sample_count: int = 100
+    fid_every: int | None = None
+    fid_count: int = 1000
+    fid_download: bool = False
+    inception_weights: str | None = None
+    checkpoint_every: int = 1
+
+    def __post_init__(self):
+        recipe = zoo.get(self.model)
+        resolved = {
+            "model": recipe.name,
+            "overrides": recipe.check_overrides(self.overrides),
+            "epochs": checks.positive_int("epochs", recipe.epochs if self.epochs is None else self.epochs),
+            "batch_size": checks.positive_int(
+                "batch_size", recipe.batch_size if self.batch_size is None else self.batch_size
+            ),
+            "fid_every": checks.non_negative_int(
+                "fid_every", recipe.fid_every if self.fid_every is None else self.fid_every
+            ),
+        }
+        for name, value in resolved.items():
+            object.__setattr__(self, name, value)
+        checks.seed("seed", self.seed)
+        checks.one_of("strategy", self.strategy, checks.STRATEGIES)
+        checks.non_negative_int("samples_every", self.samples_every)
+        checks.positive_int("sample_count", self.sample_count)
+        if checks.positive_int("fid_count", self.fid_count) < 2:
+            raise must_be("fid_count", "an integer of at least 2", self.fid_count)
+        checks.positive_int("checkpoint_every", self.checkpoint_every)
+
+    @property
+    def recipe(self) -> zoo.Recipe:
+        """The recipe that `model` names."""
+        return zoo.get(self.model)
+
+    def arguments(self) -> dict[str, object]:
+        """All hyperparameters of the recipe, overridden or not."""
+        defaults = {name: parameter.default for name, parameter in self.recipe.parameters.items()}
+        return defaults | dict(self.overrides)
+
+    def to_json(self) -> dict:
+        """As a dictionary that JSON can hold."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, content: object, source: str) -> RunSettings:
+        """The settings that `to_json` wrote; `source` names the file in errors."""
+        names = {entry.name for entry in dataclasses.fields(cls)}
+        if not isinstance(content, dict) or not content.keys() <= names or "model" not in content:
+            raise UsageError(f"{source} is damaged, or of another version of keras_gen: its settings are not understood")
+        try:
+            return cls(**content)
+        except (TypeError, AttributeError) as error:
+            raise UsageError(f"{source} is damaged: {error}") from error

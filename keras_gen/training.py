@@ -1,0 +1,318 @@
+"""A run from settings to a SavedModel: the only place that puts data, model, strategy, callbacks and files together."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras_gen
+import keras_gen.backend  # (first: Keras must come up on TensorFlow)
+import keras
+import tensorflow as tf
+
+from keras_gen import callbacks, checkpoints, distribution, export, report, runs, zoo
+from keras_gen.callbacks import history
+from keras_gen.data import ImageData, batches, evaluation_batches, load
+from keras_gen.errors import DataUnavailableError, UsageError, must_be
+from keras_gen.metrics import features
+from keras_gen.models import GenerativeModel
+from keras_gen.settings import RunSettings
+
+EVALUATION_BATCH = 256
+"""Images at a time in validation and evaluation. Part of what is computed: each batch has noise of its own."""
+
+HISTORY_FILE, PLOT_FILE, SUMMARY_FILE, SAMPLES_FOLDER = "history.csv", "losses.png", "model.txt", "samples"
+
+
+class RunInterrupted(Exception):
+    """Ctrl-C during a run. The message says how to go on with it."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Where else to put the finished run's SavedModel: the arguments of `export.save`."""
+
+    path: Path
+    functions: Sequence[str] | None = None
+    overwrite: bool = False
+
+
+def run(
+    settings: RunSettings, *, out: str | os.PathLike = "runs", publication: Publication | None = None
+) -> Path:
+    """Train a recipe and leave a run directory.
+
+    Everything that can be wrong with the settings is found before the directory is made.
+
+    Args:
+        settings: what to do.
+        out: folder of run directories; the new one is the next numbered, `out/00003-vae-lstm`.
+        publication: where else the SavedModel goes.
+
+    Returns:
+        The run directory: `recipe.json`, `model.txt`, `history.csv`, `losses.png`, `samples/`, `checkpoints/`,
+        `tensorboard/`, `saved_model/`.
+
+    Raises:
+        UsageError: the settings can't be carried out, or a file can't be written.
+        RunInterrupted: Ctrl-C.
+
+    Example:
+        >>> run(RunSettings("vae-mlp", dataset="digits", epochs=2))
+        PosixPath('runs/00001-vae-mlp')
+    """
+    _check(publication)
+    data, note = load_data(settings)
+    # What was found is what a resumed run must find again, also where $KERAS_GEN_DATA is not set.
+    found = data.origin if data.source in ("npz", "folder") else data.name
+    requested, settings = settings.dataset, dataclasses.replace(settings, dataset=found)
+    model = build(settings, data)
+    extractor = _fid_extractor(settings)
+    path = runs.create(out, settings.model)
+    try:
+        record = {
+            "settings": settings.to_json(),
+            "arguments": settings.arguments(),
+            "data": data.description() | {"requested": requested, "substituted_because": note},
+            "versions": versions(),
+            "command": sys.argv,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+        runs.write_json(path / runs.RECIPE_FILE, record)
+        runs.write_text(path / SUMMARY_FILE, _summary(model))
+    except BaseException as error:
+        shutil.rmtree(path, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise UsageError(f"out can't be written: {path} ({error.strerror})") from error
+        raise
+    _describe(settings, data, path)
+    _train(path, settings, model, data, extractor, initial_epoch=0, publication=publication)
+    return path
+
+
+def resume(path: str | os.PathLike, *, epochs: int | None = None, publication: Publication | None = None) -> Path:
+    """Go on with a run from its last checkpoint, to the same bits as if it had not been interrupted.
+
+    Args:
+        path: the run directory.
+        epochs: a new total; by default the run's own.
+        publication: where else the SavedModel goes.
+
+    Raises:
+        UsageError: no run directory, or its data or recipe are not what they were.
+        RunInterrupted: Ctrl-C.
+    """
+    _check(publication)
+    path = Path(path)
+    opened = open_run(path)
+    settings = opened.settings
+    if epochs is not None:
+        settings = dataclasses.replace(settings, epochs=epochs)
+        if settings.epochs < opened.epoch:
+            raise must_be("epochs", f"at least {opened.epoch}, which this run has done", epochs)
+        if settings != opened.settings:
+            runs.write_json(path / runs.RECIPE_FILE, opened.record | {"settings": settings.to_json()})
+    extractor = _fid_extractor(settings) if opened.epoch < settings.epochs else None
+    print(f"{path}: {opened.epoch} of {settings.epochs} epochs done", flush=True)
+    _train(path, settings, opened.model, opened.data, extractor, initial_epoch=opened.epoch, publication=publication)
+    return path
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run directory brought back to life: its model is in the state of the newest checkpoint."""
+
+    record: dict
+    settings: RunSettings
+    data: ImageData
+    model: GenerativeModel
+    epoch: int
+
+
+def open_run(path: str | os.PathLike) -> OpenRun:
+    """Load a run's data and model, in the state after its last checkpoint, or untrained if it has none.
+
+    Raises:
+        UsageError: no run directory, it is damaged, or its data or recipe are not what they were.
+    """
+    path = Path(path)
+    record = runs.read_recipe(path)
+    settings = RunSettings.from_json(record.get("settings"), os.fspath(path / runs.RECIPE_FILE))
+    data, _ = load_data(settings)
+    recorded = record.get("data")
+    if not isinstance(recorded, dict) or recorded.get("fingerprint") != data.fingerprint:
+        raise UsageError(f"data set {settings.dataset} is no longer what {path} was trained on: its fingerprint differs")
+    model = build(settings, data)
+    checkpoint = checkpoints.latest(path)
+    if checkpoint is None:
+        return OpenRun(record, settings, data, model, epoch=0)
+    epoch, file = checkpoint
+    checkpoints.restore(file, model)
+    return OpenRun(record, settings, data, model, epoch)
+
+
+def build(settings: RunSettings, data: ImageData) -> GenerativeModel:
+    """The settings' model for the data's image shape, untrained, under the settings' strategy."""
+    strategy = distribution.strategy(settings.strategy)
+    replicas = strategy.num_replicas_in_sync
+    if settings.batch_size % replicas:
+        raise must_be("batch_size", f"a multiple of {replicas}, the number of devices", settings.batch_size)
+    with strategy.scope():
+        return zoo.build(settings.model, data.image_shape, seed=settings.seed, **settings.overrides)
+
+
+def load_data(settings: RunSettings) -> tuple[ImageData, str | None]:
+    """The settings' data set, and why it is not the recipe's own if that could not be had and none was named."""
+    options = {
+        "data_dir": settings.data_dir,
+        "image_size": settings.image_size,
+        "channels": settings.channels,
+        "binarize": settings.binarize,
+    }
+    if settings.dataset is not None:
+        return load(settings.dataset, **options), None
+    try:
+        return load(settings.recipe.dataset, **options), None
+    except DataUnavailableError as error:
+        note = str(error)
+        print(f"NOTE: training on the embedded digits instead of {settings.recipe.dataset}: {note}", flush=True)
+        return load("digits", **options), note
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a run's bits."""
+    names = ("tensorflow", "keras", "numpy")
+    return {
+        "keras_gen": keras_gen.__version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in names},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+def _train(path, settings, model, data, extractor, *, initial_epoch, publication):
+    with _explained(path):
+        if initial_epoch < settings.epochs:
+            _fit(path, settings, model, data, extractor, initial_epoch)
+        elif (path / export.RUN_FOLDER).is_dir() and publication is None:
+            print("nothing to do: to train on, give --epochs a larger number", flush=True)
+            return
+        _finish(path, settings, model, data, publication)
+
+
+def _fit(path, settings, model, data, extractor, initial_epoch):
+    train = batches(
+        data.train.images,
+        batch_size=settings.batch_size * model.batches_per_step,
+        seed=settings.seed,
+        initial_epoch=initial_epoch,
+        # A last batch that the devices can't share equally would weigh its images differently.
+        drop_remainder=model.distribute_strategy.num_replicas_in_sync > 1,
+    )
+    validation = data.validation.images
+    # Past the check in the model's own fit: the batches are uint8 of the right shape, and already whole train steps.
+    keras.Model.fit(
+        model,
+        train.dataset,
+        steps_per_epoch=train.steps_per_epoch,
+        shuffle=False,  # the dataset is already
+        epochs=settings.epochs,
+        initial_epoch=initial_epoch,
+        validation_data=evaluation_batches(validation, batch_size=EVALUATION_BATCH) if len(validation) else None,
+        callbacks=_callbacks(path, settings, data, extractor, initial_epoch),
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+
+
+def _callbacks(path, settings, data, extractor, initial_epoch):
+    """In an order that matters: what adds to the logs, what records them, and the checkpoint when all that is on disk."""
+    chosen = []
+    if extractor is not None:
+        chosen.append(
+            callbacks.FID(data.train.images, extractor, settings.fid_every, settings.fid_count, settings.seed)
+        )
+    chosen.append(callbacks.HistoryCSV(path / HISTORY_FILE, initial_epoch))
+    if settings.samples_every:
+        folder = path / SAMPLES_FOLDER
+        chosen.append(callbacks.SampleGrid(folder, settings.samples_every, settings.sample_count, settings.seed))
+    chosen.append(keras.callbacks.TensorBoard(path / "tensorboard", write_graph=False))
+    chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every))
+    return chosen
+
+
+def _finish(path, settings, model, data, publication):
+    rows = history.read(path / HISTORY_FILE)
+    title = f"{settings.model} on {data.name}, {settings.epochs} epochs"
+    report.save_figure(report.loss_curves(rows, title), path / PLOT_FILE)
+    description = {
+        "recipe": settings.model,
+        "arguments": settings.arguments(),
+        "data": data.description(),
+        "epochs": settings.epochs,
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "versions": versions(),
+        "last_epoch": rows[-1],
+    }
+    export.save(model, path / export.RUN_FOLDER, description=description, overwrite=True)
+    print(f"sample from it: python experiments/sample.py {path}", flush=True)
+    if publication is not None:
+        export.save(
+            model, publication.path, functions=publication.functions, description=description,
+            overwrite=publication.overwrite,
+        )  # fmt: skip
+        print(f"exported to {publication.path}", flush=True)
+
+
+def _fid_extractor(settings) -> features.InceptionV3Features | None:
+    if not settings.fid_every:
+        return None
+    return features.inception_if_available(settings.inception_weights, download=settings.fid_download)
+
+
+def _check(publication: Publication | None) -> None:
+    if publication is not None:
+        runs.check_can_write_directory(publication.path, overwrite=publication.overwrite, argument="export")
+
+
+def _describe(settings, data, path) -> None:
+    counts = ", ".join(f"{count:,} {role}" for role, count in data.description()["counts"].items())
+    shape = "x".join(map(str, data.image_shape))
+    print(f"{settings.model} ({settings.recipe.report}) on {data.name} ({data.source}; {counts} images, {shape})")
+    for note in data.notes:
+        print(f"NOTE: {note}")
+    print(f"{settings.epochs} epochs, batch size {settings.batch_size}, seed {settings.seed}, run directory {path}", flush=True)
+
+
+def _summary(model: GenerativeModel) -> str:
+    lines = []
+    networks = (layer for layer in model.layers if isinstance(layer, keras.Model))
+    for network in networks:
+        network.summary(print_fn=lines.append, line_length=100)
+    return "\n".join(lines) + "\n"
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Interruptions and full disks, said with what to do next."""
+    how = f"go on with: python experiments/run.py --resume {path}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        checkpoint = checkpoints.latest(path)
+        done = f"after epoch {checkpoint[0]}" if checkpoint else "before the first checkpoint"
+        raise RunInterrupted(f"interrupted {done}; {how}") from None
+    except OSError as error:
+        where = error.filename or path
+        raise UsageError(f"run {path} stopped: {where} can't be written ({error.strerror or error}); {how}") from error
+    except tf.errors.ResourceExhaustedError as error:
+        raise UsageError(f"run {path} stopped: out of memory ({error.message.splitlines()[0]}); {how}") from error

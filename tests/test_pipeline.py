@@ -1,0 +1,223 @@
+"""Batches: every image once an epoch, in an order that depends on the seed and the epoch only."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keras_gen.data import Batches, batches, evaluation_batches
+from keras_gen.errors import UsageError
+
+
+def coded(count):
+    """Images of which every pixel is the index."""
+    return np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, 4, 4, 1)).copy()
+
+
+def epochs(stream: Batches, number: int) -> list[list[list[int]]]:
+    """The indices in each batch of each of the first epochs."""
+    iterator = iter(stream.dataset)
+    return [[next(iterator).numpy()[:, 0, 0, 0].tolist() for _ in range(stream.steps_per_epoch)] for _ in range(number)]
+
+
+def flat(epoch):
+    return list(itertools.chain.from_iterable(epoch))
+
+
+def test_every_image_comes_once_an_epoch_in_another_order_each():
+    stream = batches(coded(100), batch_size=32, seed=0)
+    assert stream.steps_per_epoch == 4
+    seen = epochs(stream, 3)
+    for epoch in seen:
+        assert [len(batch) for batch in epoch] == [32, 32, 32, 4]
+        assert sorted(flat(epoch)) == list(range(100))
+        assert flat(epoch) != list(range(100))
+    assert flat(seen[0]) != flat(seen[1]) != flat(seen[2]) != flat(seen[0])
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    seen = epochs(batches(coded(50), batch_size=16, seed=5), 5)
+    assert epochs(batches(coded(50), batch_size=16, seed=5), 5) == seen
+    for initial_epoch in (1, 3):
+        resumed = epochs(batches(coded(50), batch_size=16, seed=5, initial_epoch=initial_epoch), 2)
+        assert resumed == seen[initial_epoch : initial_epoch + 2]
+    # Neither the batch size nor the second pass over the same dataset changes it.
+    assert [flat(epoch) for epoch in epochs(batches(coded(50), batch_size=7, seed=5), 5)] == [flat(e) for e in seen]
+    stream = batches(coded(50), batch_size=16, seed=5)
+    assert epochs(stream, 2) == epochs(stream, 2) == seen[:2]
+    others = [flat(epoch) for seed in (0, 4, 6) for epoch in epochs(batches(coded(50), batch_size=16, seed=seed), 5)]
+    assert not any(flat(epoch) in others for epoch in seen)
+
+
+def test_the_order_is_the_same_on_every_machine():
+    assert epochs(batches(coded(8), batch_size=8, seed=1), 2) == [
+        [[5, 1, 6, 4, 7, 2, 0, 3]],
+        [[0, 2, 7, 6, 5, 3, 4, 1]],
+    ]
+
+
+def test_shuffling_is_uniform():
+    # Where image 0 comes in each of 400 epochs of 4 images: 100 times expected, standard deviation 8.7.
+    seen = epochs(batches(coded(4), batch_size=4, seed=0), 400)
+    places = np.bincount([flat(epoch).index(0) for epoch in seen], minlength=4)
+    assert np.all(np.abs(places - 100) < 40)
+
+
+def test_without_shuffling():
+    assert epochs(batches(coded(5), batch_size=2, seed=0, shuffle=False), 2) == [[[0, 1], [2, 3], [4]]] * 2
+
+
+def test_drop_remainder():
+    stream = batches(coded(10), batch_size=4, seed=0, drop_remainder=True)
+    assert stream.steps_per_epoch == 2
+    assert stream.dataset.element_spec.shape == (4, 4, 4, 1)
+    seen = epochs(stream, 3)
+    complete = epochs(batches(coded(10), batch_size=4, seed=0), 3)
+    assert seen == [epoch[:2] for epoch in complete]
+    with pytest.raises(UsageError, match=r"batch_size must be at most 10, the number of images.*received: 11"):
+        batches(coded(10), batch_size=11, seed=0, drop_remainder=True)
+    assert batches(coded(10), batch_size=10, seed=0, drop_remainder=True).steps_per_epoch == 1
+
+
+def test_elements_types_and_shapes():
+    import tensorflow as tf
+
+    unlabelled = batches(coded(10), batch_size=5, seed=0).dataset.element_spec
+    assert unlabelled == tf.TensorSpec((5, 4, 4, 1), tf.uint8)
+    labels = np.arange(10, dtype=np.int16) * 7
+    stream = batches(coded(10), labels, batch_size=4, seed=0)
+    assert stream.dataset.element_spec == (tf.TensorSpec((None, 4, 4, 1), tf.uint8), tf.TensorSpec((None,), tf.int64))
+    assert stream.dataset.cardinality() == tf.data.INFINITE_CARDINALITY
+    for images, batch_labels in stream.dataset.take(6):
+        assert np.array_equal(images.numpy()[:, 0, 0, 0].astype(int) * 7, batch_labels.numpy())
+
+
+def test_images_are_not_copied_into_the_graph():
+    def functions(dataset):
+        yield from dataset._functions()
+        for earlier in dataset._inputs():
+            yield from functions(earlier)
+
+    images = np.zeros((1000, 32, 32, 1), np.uint8)  # a megabyte
+    dataset = batches(images, np.arange(1000), batch_size=100, seed=0).dataset
+    graphs = [function.function.graph.as_graph_def().SerializeToString() for function in functions(dataset)]
+    assert len(graphs) == 2  # shuffling and gathering
+    assert max(map(len, graphs)) < 100_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1"),
+        ({"seed": -1}, "seed must be"),
+        ({"seed": 1.0}, "seed must be"),
+        ({"initial_epoch": -1}, "initial_epoch must be"),
+        ({"images": coded(4) / 255}, "images must be a uint8 array .*received: .float64 "),
+        ({"images": coded(4)[..., 0]}, r"images must be .*received: 'uint8 \(4, 4, 4\)'"),
+        ({"images": coded(0)}, "images must be .*N at least 1"),
+        ({"images": [1]}, "images must be .*received: 'list'"),
+        ({"labels": np.arange(3)}, r"labels must be 4 integers.*received: \(3,\)"),
+        ({"labels": np.arange(4.0)}, "labels must be 4 integers"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message):
+    arguments = {"images": coded(4), "batch_size": 2, "seed": 0} | arguments
+    with pytest.raises(UsageError, match=message):
+        batches(**arguments)
+
+
+def test_evaluation_batches_are_finite_and_in_order():
+    labels = np.arange(7) + 100
+    dataset = evaluation_batches(coded(7), labels, batch_size=3)
+    assert dataset.cardinality() == 3
+    for _ in range(2):
+        seen = [(images.numpy()[:, 0, 0, 0].tolist(), some.numpy().tolist()) for images, some in dataset]
+        assert seen == [([0, 1, 2], [100, 101, 102]), ([3, 4, 5], [103, 104, 105]), ([6], [106])]
+    assert evaluation_batches(coded(6), batch_size=3).element_spec.shape == (3, 4, 4, 1)
+    with pytest.raises(UsageError, match="batch_size must be"):
+        evaluation_batches(coded(7), batch_size=0)
+
+
+def test_fit_sees_every_epoch_whole():
+    import keras
+
+    seen = []
+
+    class Recorder(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.scale = keras.layers.Dense(1)
+
+        def call(self, images):
+            return self.scale(keras.ops.reshape(images, (-1, 16)))
+
+        def train_step(self, images):
+            seen.append(images.numpy()[:, 0, 0, 0].tolist())
+            return {"loss": 0.0}
+
+    model = Recorder()
+    model.compile(run_eagerly=True)
+    stream = batches(coded(10), batch_size=4, seed=2, initial_epoch=1)
+    model.fit(
+        stream.dataset, steps_per_epoch=stream.steps_per_epoch, initial_epoch=1, epochs=4, shuffle=False, verbose=0
+    )
+    expected = epochs(batches(coded(10), batch_size=4, seed=2), 4)[1:]
+    assert seen == flat(expected)
+
+
+_TWO_DEVICES = """
+import json
+import numpy as np, tensorflow as tf
+from keras_gen.data import batches, evaluation_batches
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+images = np.arange(23, dtype=np.uint8).reshape(23, 1, 1, 1)
+
+def pieces(dataset, steps):
+    iterator = iter(strategy.experimental_distribute_dataset(dataset))
+    return [
+        [piece.numpy().ravel().tolist() for piece in strategy.experimental_local_results(next(iterator))]
+        for _ in range(steps)
+    ]
+
+def plain(dataset, steps):
+    return [batch.numpy().ravel().tolist() for batch in dataset.take(steps)]
+
+result = []
+for drop_remainder in (False, True):
+    dataset = batches(images, batch_size=8, seed=1, drop_remainder=drop_remainder).dataset
+    result.append((plain(dataset, 7), pieces(dataset, 7)))
+dataset = evaluation_batches(images, batch_size=8)
+result.append((plain(dataset, 3), pieces(dataset, 3)))
+
+# What a strategy of two workers with a replica each does to the dataset of worker 0 and of worker 1.
+from tensorflow.python.data.experimental.ops import distribute
+from tensorflow.python.distribute import input_ops
+dataset = batches(images, batch_size=8, seed=1).dataset
+workers = [
+    plain(input_ops.auto_shard_dataset(distribute._LegacyRebatchDataset(dataset, 2), 2, worker, 2), 7)
+    for worker in range(2)
+]
+result.append((plain(dataset, 7), [list(pair) for pair in zip(*workers)]))
+print("RESULT" + json.dumps(result))
+"""
+
+
+def test_two_replicas_share_each_batch():
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    result = subprocess.run(
+        [sys.executable, "-c", _TWO_DEVICES], cwd=root, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "RESULT" in result.stdout, result.stderr[-2000:]
+    for plain, pieces in json.loads(result.stdout.split("RESULT")[1]):
+        assert [len(pair) for pair in pieces] == [2] * len(plain)
+        assert [flat(pair) for pair in pieces] == plain
+        assert all(abs(len(pair[0]) - len(pair[1])) <= 1 for pair in pieces)
