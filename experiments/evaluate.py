@@ -12,13 +12,17 @@ from keras_gen import command, runs
 
 def parser() -> command.ArgumentParser:
     """The command line."""
-    parser = command.ArgumentParser(description="Measure a trained run on its test images; the result is kept in the run.")
+    parser = command.ArgumentParser(
+        description="Measure a trained run on its test images; the result is kept in the run."
+    )
     parser.add_argument("run", type=Path, help="run directory")
     parser.add_argument(
-        "--fid-images", type=int, metavar="N",
+        "--fid-images",
+        type=int,
+        metavar="N",
         help="images of each kind for the FID, 0 for none; InceptionV3's weights are downloaded if missing. If not "
         "given, 1000, and only with weights already there",
-    )  # fmt: skip
+    )
     parser.add_argument("--inception-weights", metavar="PATH", help="file of InceptionV3's weights")
     return parser
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from keras_gen import checks, command, zoo
+from keras_gen.errors import UsageError
 from keras_gen.settings import RunSettings
 
 
@@ -20,13 +21,19 @@ def parser() -> command.ArgumentParser:
     what.add_argument("--model", metavar="NAME", help="recipe to train, by name or alias")
     what.add_argument("--list", action="store_true", help="list the recipes and their parameters")
     what.add_argument("--resume", metavar="RUN", type=Path, help="run directory to go on with")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="parameters of the recipe")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="parameters of the recipe"
+    )
     parser.add_argument("--epochs", type=int, help="passes over the training images; the recipe's if not given")
     parser.add_argument("--batch-size", type=int, help="real images of one update; the recipe's if not given")
     parser.add_argument("--seed", type=int, default=0, help="of weights, data order, dropout and noise")
     data = parser.add_argument_group("data")
-    data.add_argument("--dataset", metavar="NAME", help="named data set, .npz file or folder of images; the recipe's if not given")
-    data.add_argument("--data-dir", metavar="DIR", help="where NAME.npz or prepared data lie; otherwise $KERAS_GEN_DATA")
+    data.add_argument(
+        "--dataset", metavar="NAME", help="named data set, .npz file or folder of images; the recipe's if not given"
+    )
+    data.add_argument(
+        "--data-dir", metavar="DIR", help="where NAME.npz or prepared data lie; otherwise $KERAS_GEN_DATA"
+    )
     data.add_argument("--image-size", type=int, metavar="PIXELS", help="crop to squares and resize to this side")
     data.add_argument("--channels", type=int, metavar="N", help="1 for grey, 3 for colour")
     data.add_argument("--binarize", metavar="RULE", help="threshold or stochastic")
@@ -35,24 +42,31 @@ def parser() -> command.ArgumentParser:
     running.add_argument("--checkpoint-every", type=int, default=1, metavar="EPOCHS", help="between checkpoints")
     results = parser.add_argument_group("results")
     results.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of run directories")
-    results.add_argument("--samples-every", type=int, default=1, metavar="EPOCHS", help="between sample grids; 0 for none")
+    results.add_argument(
+        "--samples-every", type=int, default=1, metavar="EPOCHS", help="between sample grids; 0 for none"
+    )
     results.add_argument("--samples", type=int, default=100, metavar="N", help="images in a sample grid")
     results.add_argument(
-        "--fid-every", type=int, metavar="EPOCHS",
+        "--fid-every",
+        type=int,
+        metavar="EPOCHS",
         help="between FIDs, 0 for none; InceptionV3's weights are downloaded if missing. If not given, the recipe's, "
         "and only with weights already there",
-    )  # fmt: skip
+    )
     results.add_argument("--fid-images", type=int, default=1000, metavar="N", help="images of each kind for a FID")
     results.add_argument("--inception-weights", metavar="PATH", help="file of InceptionV3's weights")
     results.add_argument("--export", type=Path, metavar="DIR", help="where else to put the SavedModel")
     results.add_argument("--export-functions", metavar="NAMES", help="only these functions of it, separated by commas")
+    results.add_argument("--export-half", action="store_true", help="weights in it as float16: half the size")
     results.add_argument("--overwrite", action="store_true", help="let --export replace an older SavedModel")
     return parser
 
 
 def main() -> None:
     """Parse, and hand over to keras_gen."""
-    arguments = parser().parse_args()
+    command_line = parser()
+    arguments = command_line.parse_args()
+    check_combination(command_line, arguments)
     if arguments.list:
         list_recipes()
         return
@@ -63,7 +77,7 @@ def main() -> None:
     publication = None
     if arguments.export is not None:
         functions = arguments.export_functions.split(",") if arguments.export_functions else None
-        publication = training.Publication(arguments.export, functions, arguments.overwrite)
+        publication = training.Publication(arguments.export, functions, arguments.export_half, arguments.overwrite)
     try:
         if arguments.resume:
             training.resume(arguments.resume, epochs=arguments.epochs, publication=publication)
@@ -71,6 +85,22 @@ def main() -> None:
             training.run(settings, out=arguments.out, publication=publication)
     except training.RunInterrupted as interruption:
         command.fail(str(interruption), command.INTERRUPTED)
+
+
+def check_combination(parser: command.ArgumentParser, arguments) -> None:
+    """Refuse options that would do nothing."""
+    export_options = {"export_functions", "export_half", "overwrite"}
+    if arguments.list:
+        allowed, why = {"list"}, "--list only lists"
+    elif arguments.resume:
+        allowed, why = {"resume", "epochs", "export", *export_options}, "a resumed run keeps its own settings"
+    else:
+        allowed, why = set(vars(arguments)), ""
+    if arguments.export is None:
+        allowed, why = allowed - export_options, why or "it is about --export, which is not given"
+    for name, value in vars(arguments).items():
+        if name not in allowed and value != parser.get_default(name):
+            raise UsageError(f"--{name.replace('_', '-')} can't be used here: {why}")
 
 
 def settings_of(arguments) -> RunSettings:

@@ -20,9 +20,12 @@ def parser() -> command.ArgumentParser:
     parser.add_argument("--num", type=int, default=100, metavar="N", help="images to generate")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same images")
     parser.add_argument(
-        "--out", type=Path, default=Path("samples.png"), metavar="FILE",
+        "--out",
+        type=Path,
+        default=Path("samples.png"),
+        metavar="FILE",
         help=".png for a grid, .npz for arrays (images uint8, images_float float32); replaced if it exists",
-    )  # fmt: skip
+    )
     return parser
 
 

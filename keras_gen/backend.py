@@ -1,4 +1,4 @@
-"""The TensorFlow backend of Keras, made sure of. Importing this module is what every module that needs Keras does first."""
+"""Keras on TensorFlow, made sure of: the first import of every module that needs Keras."""
 
 from __future__ import annotations
 

@@ -49,8 +49,8 @@ def fail(message: str, code: int) -> None:
 def load_tensorflow() -> None:
     """Import TensorFlow without the lines it logs while it starts, unless `TF_CPP_MIN_LOG_LEVEL` asks for them.
 
-    They come from C++, before any level is obeyed: the file descriptor itself has to look away. What was written there is
-    shown after all if the import fails.
+    They come from C++, before any level is obeyed: the file descriptor itself has to look away. What was written there
+    is shown after all if the import fails.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
@@ -60,9 +60,9 @@ def load_tensorflow() -> None:
     with tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
         try:
-            import keras_gen.backend  # noqa: F401, PLC0415
-            import keras  # noqa: F401, PLC0415
-            import tensorflow as tf  # noqa: PLC0415
+            import keras_gen.backend  # noqa: F401
+            import keras  # noqa: F401
+            import tensorflow as tf
 
             tf.config.list_logical_devices()  # starting the devices logs as well
         except BaseException:

@@ -23,11 +23,12 @@ def evaluate(
     Args:
         run: run directory.
         fid_images: images of each kind for the FID; 0 for no FID.
-        inception_weights, fid_download: as in `keras_gen.settings.RunSettings`. Where the weights are not to be had, one
-            printed line says so and there is no FID.
+        inception_weights, fid_download: as in `keras_gen.settings.RunSettings`. Where the weights are not to be had,
+            one printed line says so and there is no FID.
 
     Returns:
-        Every quantity that the model reports, averaged over the test images, and `fid` with `fid_images` where measured.
+        Every quantity that the model reports, averaged over the test images, and `fid` with `fid_images` where
+        measured.
 
     Raises:
         UsageError: no run directory, no checkpoint in it, no test images, or its data are not what they were.

@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras_gen import runs
 from keras_gen.errors import UsageError, must_be
 from keras_gen.models import GenerativeModel
+from keras_gen.models.base import Endpoint
 
 RUN_FOLDER = "saved_model"
 DESCRIPTION_FILE = "description.json"
@@ -31,13 +32,14 @@ def save(
 ) -> Path:
     """Write a SavedModel whose functions are the model's endpoints, each also a signature of that name.
 
-    - `generate(n, seed)`: n images from standard normal latents; the same seed gives the same images, and they are those of
-      `model.generate(n, seed)` to the bit;
+    - `generate(n, seed)`: n images from standard normal latents; the same seed gives the same images, and they are
+      those of `model.generate(n, seed)` to the bit;
     - `decode(latents)`: images of latents `(n, latent_dim)`;
     - `encode(images)`, where there is an encoder: `mean` and `log_variance` of uint8 images;
     - `reconstruct(images)`, likewise: images from that mean.
 
-    Images come as a dictionary of `images`, uint8 `(n, height, width, channels)`, and `images_float`, float32 in [0, 1].
+    Images come as a dictionary: `images`, uint8 `(n, height, width, channels)`, and `images_float`, float32, from 0
+    to 1.
 
     Args:
         model: a built model.
@@ -56,35 +58,37 @@ def save(
         >>> tf.saved_model.load("saved_models/mine").generate(n=100, seed=0)["images"].shape
         TensorShape([100, 28, 28, 1])
     """
-    endpoints = model.endpoints()
-    names = tuple(endpoints) if functions is None else tuple(functions)
-    for name in names:
-        if name not in endpoints:
-            raise must_be("functions", "some of " + ", ".join(endpoints), name)
-    stored = tf.float16 if half_precision else tf.float32
-    weights = {}  # by id: endpoints share what they share in the model
-    for endpoint in (endpoints[name] for name in names):
-        for network in endpoint.networks:
-            for v in network.weights:
-                if id(v) not in weights:
-                    weights[id(v)] = tf.Variable(tf.cast(v.value, stored), trainable=False)
+    endpoints = check_functions(model, functions)
+    dtype = tf.float16 if half_precision else tf.float32
+    weights = {id(v): v for endpoint in endpoints.values() for network in endpoint.networks for v in network.weights}
+    # Copies, which endpoints share as they share the weights in the model, and which no strategy has spread.
+    stored = {key: tf.Variable(tf.cast(v.value, dtype), trainable=False) for key, v in weights.items()}
     root = tf.Module()
-    for name in names:
-        setattr(root, name, _Callable(endpoints[name], weights))
-    signatures = {name: getattr(root, name).__call__.get_concrete_function() for name in names}
+    for name, endpoint in endpoints.items():
+        setattr(root, name, _Callable(endpoint, stored))
+    signatures = {name: getattr(root, name).__call__.get_concrete_function() for name in endpoints}
 
     def write(folder: Path) -> None:
         tf.saved_model.save(root, os.fspath(folder), signatures=signatures)
-        runs.write_json(folder / DESCRIPTION_FILE, {"functions": list(names), **(description or {})})
+        runs.write_json(folder / DESCRIPTION_FILE, {"functions": list(endpoints), **(description or {})})
 
     return runs.write_directory(path, write, overwrite=overwrite, argument="export")
+
+
+def check_functions(model: GenerativeModel, functions: Sequence[str] | None) -> dict[str, Endpoint]:
+    """The model's endpoints of these names, by default all; `UsageError` for a name that it has not."""
+    endpoints = model.endpoints()
+    for name in functions or ():
+        if name not in endpoints:
+            raise must_be("functions", "some of " + ", ".join(endpoints), name)
+    return {name: endpoint for name, endpoint in endpoints.items() if functions is None or name in functions}
 
 
 class _Callable(tf.Module):
     """A function that carries its variables.
 
-    So `tf.saved_model.load(path).generate(…)` works in one expression: the loaded root is gone by the time of the call, and
-    a bare function would have lost its variables with it.
+    So `tf.saved_model.load(path).generate(…)` works in one expression: the loaded root is gone by the time of the
+    call, and a bare function would have lost its variables with it.
     """
 
     def __init__(self, endpoint, stored):

@@ -81,7 +81,8 @@ def gradient_penalty(
 ) -> tf.Tensor:
     """(‖∇ critic(x̂)‖₂ − 1)² at x̂ = real + mixing · (fake − real) (Gulrajani et al. 2017, equation 3, without λ).
 
-    The norm is over all pixels of an image. The critic must treat images independently: batch normalisation breaks that.
+    The norm is over all pixels of an image. The critic must treat images independently: batch normalisation breaks
+    that.
 
     Args:
         critic: maps images to scores `(batch, 1)`.

@@ -17,8 +17,8 @@ class RunSettings:
     Args:
         model: name of a recipe, or an alias (it is resolved).
         overrides: hyperparameters that differ from the recipe's.
-        dataset: name or path as `keras_gen.data.load` takes it. None is the recipe's own, with `digits` in its place where
-            that can't be had.
+        dataset: name or path as `keras_gen.data.load` takes it. None is the recipe's own, with `digits` in its place
+            where that can't be had.
         data_dir, image_size, channels, binarize: as in `keras_gen.data.load`.
         epochs, batch_size: None is the recipe's.
         seed: of initial weights, data order, dropout, latents and noise.
@@ -96,7 +96,9 @@ class RunSettings:
         """The settings that `to_json` wrote; `source` names the file in errors."""
         names = {entry.name for entry in dataclasses.fields(cls)}
         if not isinstance(content, dict) or not content.keys() <= names or "model" not in content:
-            raise UsageError(f"{source} is damaged, or of another version of keras_gen: its settings are not understood")
+            raise UsageError(
+                f"{source} is damaged, or of another version of keras_gen: its settings are not understood"
+            )
         try:
             return cls(**content)
         except (TypeError, AttributeError) as error:

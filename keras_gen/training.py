@@ -43,12 +43,11 @@ class Publication:
 
     path: Path
     functions: Sequence[str] | None = None
+    half_precision: bool = False
     overwrite: bool = False
 
 
-def run(
-    settings: RunSettings, *, out: str | os.PathLike = "runs", publication: Publication | None = None
-) -> Path:
+def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: Publication | None = None) -> Path:
     """Train a recipe and leave a run directory.
 
     Everything that can be wrong with the settings is found before the directory is made.
@@ -74,8 +73,11 @@ def run(
     data, note = load_data(settings)
     # What was found is what a resumed run must find again, also where $KERAS_GEN_DATA is not set.
     found = data.origin if data.source in ("npz", "folder") else data.name
-    requested, settings = settings.dataset, dataclasses.replace(settings, dataset=found)
+    data_dir = None if settings.data_dir is None else os.path.abspath(settings.data_dir)
+    requested, settings = settings.dataset, dataclasses.replace(settings, dataset=found, data_dir=data_dir)
     model = build(settings, data)
+    if publication is not None:
+        export.check_functions(model, publication.functions)
     extractor = _fid_extractor(settings)
     path = runs.create(out, settings.model)
     try:
@@ -115,6 +117,8 @@ def resume(path: str | os.PathLike, *, epochs: int | None = None, publication: P
     path = Path(path)
     opened = open_run(path)
     settings = opened.settings
+    if publication is not None:
+        export.check_functions(opened.model, publication.functions)
     if epochs is not None:
         settings = dataclasses.replace(settings, epochs=epochs)
         if settings.epochs < opened.epoch:
@@ -150,7 +154,9 @@ def open_run(path: str | os.PathLike) -> OpenRun:
     data, _ = load_data(settings)
     recorded = record.get("data")
     if not isinstance(recorded, dict) or recorded.get("fingerprint") != data.fingerprint:
-        raise UsageError(f"data set {settings.dataset} is no longer what {path} was trained on: its fingerprint differs")
+        raise UsageError(
+            f"data set {settings.dataset} is no longer what {path} was trained on: its fingerprint differs"
+        )
     model = build(settings, data)
     checkpoint = checkpoints.latest(path)
     if checkpoint is None:
@@ -234,7 +240,7 @@ def _fit(path, settings, model, data, extractor, initial_epoch):
 
 
 def _callbacks(path, settings, data, extractor, initial_epoch):
-    """In an order that matters: what adds to the logs, what records them, and the checkpoint when all that is on disk."""
+    """In an order that matters: what adds to the logs, what records them, the checkpoint when all that is on disk."""
     chosen = []
     if extractor is not None:
         chosen.append(
@@ -266,10 +272,8 @@ def _finish(path, settings, model, data, publication):
     export.save(model, path / export.RUN_FOLDER, description=description, overwrite=True)
     print(f"sample from it: python experiments/sample.py {path}", flush=True)
     if publication is not None:
-        export.save(
-            model, publication.path, functions=publication.functions, description=description,
-            overwrite=publication.overwrite,
-        )  # fmt: skip
+        options = {entry.name: getattr(publication, entry.name) for entry in dataclasses.fields(publication)}
+        export.save(model, description=description, **options)
         print(f"exported to {publication.path}", flush=True)
 
 
@@ -290,7 +294,8 @@ def _describe(settings, data, path) -> None:
     print(f"{settings.model} ({settings.recipe.report}) on {data.name} ({data.source}; {counts} images, {shape})")
     for note in data.notes:
         print(f"NOTE: {note}")
-    print(f"{settings.epochs} epochs, batch size {settings.batch_size}, seed {settings.seed}, run directory {path}", flush=True)
+    how = f"{settings.epochs} epochs, batch size {settings.batch_size}, seed {settings.seed}"
+    print(f"{how}, run directory {path}", flush=True)
 
 
 def _summary(model: GenerativeModel) -> str:

@@ -31,7 +31,7 @@ class HistoryCSV(keras.callbacks.Callback):
     def __init__(self, path: str | os.PathLike, initial_epoch: int = 0):
         super().__init__()
         self.path = Path(path)
-        self._rows = [row for row in read(self.path) if int(row["epoch"]) <= initial_epoch] if initial_epoch else []
+        self._rows = [row for row in read(self.path) if row["epoch"] <= initial_epoch] if initial_epoch else []
         self._start = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -50,17 +50,21 @@ class HistoryCSV(keras.callbacks.Callback):
         runs.write_text(self.path, text.getvalue())
 
 
-def read(path: str | os.PathLike) -> list[dict[str, float]]:
-    """The rows of a history file; a field that is empty in a row is missing there.
+def read(path: str | os.PathLike) -> list[dict[str, int | float]]:
+    """The rows of a history file, integers where integers stand; a field that is empty in a row is missing there.
 
     Raises:
         UsageError: the file can't be read, or is no history.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+            rows = [{name: _number(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
     except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise UsageError(f"history {path} can't be read: {error}") from error
     if any("epoch" not in row for row in rows):
         raise UsageError(f"history {path} can't be read: a row without an epoch")
     return rows
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.isdecimal() else float(text)

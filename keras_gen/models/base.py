@@ -36,7 +36,6 @@ class Endpoint:
     networks: tuple[keras.Model, ...]
 
 
-
 class GenerativeModel(keras.Model):
     """A `keras.Model` that generates images. Subclasses write `train_step`, `test_step` and the properties below.
 
@@ -61,9 +60,13 @@ class GenerativeModel(keras.Model):
         self._trackers = [keras.metrics.Mean(name=name) for name in tracked]
         # Counts the batches of one evaluation, so that every batch has noise of its own and every evaluation the same.
         self._evaluation_batches = self.add_weight(
-            name="evaluation_batches", shape=(), dtype="int32", initializer="zeros", trainable=False,
+            name="evaluation_batches",
+            shape=(),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
             aggregation="only_first_replica",
-        )  # fmt: skip
+        )
 
     # What a subclass tells about itself (as properties)
 
@@ -157,23 +160,31 @@ class GenerativeModel(keras.Model):
     # Training
 
     def fit(
-        self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
-        validation_data=None, **kwargs,
-    ):  # fmt: skip
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        **kwargs,
+    ):
         """`keras.Model.fit` on images, after a check of them.
 
         Args:
             x: uint8 images, which the model scales, or floats in its `value_range`: an array `(n, height, width,
                 channels)` (or `(n, height, width)` for one channel) or a `tf.data.Dataset` of batches, with or without
                 labels, which are not used.
-            batch_size: real images of one update of the model, the discriminator or the critic; for arrays, by default 32.
-                A train step of a model with several critic updates takes that many batches.
+            batch_size: real images of one update of the model, the discriminator or the critic; for arrays, by default
+                32. A train step of a model with several critic updates takes that many batches.
             validation_data: images as x, alone or as `(images, labels)`.
             **kwargs: see `keras.Model.fit`. `steps_per_epoch` counts train steps.
 
         Raises:
             UsageError: images of another kind, shape, type or value range.
-        """  # fmt: skip
+        """
         if isinstance(x, tf.data.Dataset):
             size = inputs.check_dataset("x", x, self.image_shape, self.value_range)
             if self.batches_per_step > 1:
@@ -186,9 +197,16 @@ class GenerativeModel(keras.Model):
         if validation_data is not None:
             validation_data = self._checked("validation_data", validation_data)
         return super().fit(
-            x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
-            validation_split=validation_split, validation_data=validation_data, **kwargs,
-        )  # fmt: skip
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            **kwargs,
+        )
 
     def evaluate(self, x=None, y=None, **kwargs):
         """`keras.Model.evaluate` on images, checked as in `fit`. Two evaluations of a model use the same noise."""

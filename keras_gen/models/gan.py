@@ -21,8 +21,8 @@ class GAN(GenerativeModel):
 
     - d_loss_real = −log D(x), d_loss_fake = −log(1 − D(G(z))), d_loss = their mean;
     - g_loss = −log D(G(z));
-    - jsd = log 2 − d_loss, a lower bound of the Jensen-Shannon divergence of data and model in nats, in [0, log 2] for an
-      optimal discriminator (Goodfellow et al. 2014, theorem 1), and negative for one worse than guessing;
+    - jsd = log 2 − d_loss, a lower bound of the Jensen-Shannon divergence of data and model in nats, in [0, log 2] for
+      an optimal discriminator (Goodfellow et al. 2014, theorem 1), and negative for one worse than guessing;
     - d_real, d_fake: mean D on real and on generated images, in [0, 1].
 
     Variants override `discriminator_values` and `generator_values`; the steps stay.
@@ -50,24 +50,32 @@ class GAN(GenerativeModel):
     discriminator_argument = "discriminator"
 
     def __init__(
-        self, generator, discriminator, *, generator_batch_ratio=1, value_range=(0, 1), from_logits=True, seed=0, **kwargs
+        self,
+        generator,
+        discriminator,
+        *,
+        generator_batch_ratio=1,
+        value_range=(0, 1),
+        from_logits=True,
+        seed=0,
+        **kwargs,
     ):
-        super().__init__(
-            value_range=value_range, from_logits=from_logits, seed=seed, tracked=self.tracked, **kwargs
-        )
+        super().__init__(value_range=value_range, from_logits=from_logits, seed=seed, tracked=self.tracked, **kwargs)
         self.generator_batch_ratio = checks.positive_int("generator_batch_ratio", generator_batch_ratio)
         self.generator = check_network("generator", generator)
         self.discriminator = check_network(self.discriminator_argument, discriminator)
         if len(generator.input_shape) != 2 or len(generator.output_shape) != 4:
             raise must_be(
-                "generator", "a model of latents (n, latent_dim) that ends in images (n, height, width, channels)",
+                "generator",
+                "a model of latents (n, latent_dim) that ends in images (n, height, width, channels)",
                 f"{generator.input_shape} to {generator.output_shape}",
-            )  # fmt: skip
+            )
         if discriminator.input_shape != generator.output_shape or discriminator.output_shape != (None, 1):
             raise must_be(
-                self.discriminator_argument, f"a model of images {generator.output_shape} that ends in (None, 1)",
+                self.discriminator_argument,
+                f"a model of images {generator.output_shape} that ends in (None, 1)",
                 f"{discriminator.input_shape} to {discriminator.output_shape}",
-            )  # fmt: skip
+            )
         self.built = True
 
     @property
@@ -96,7 +104,9 @@ class GAN(GenerativeModel):
     def compile(self, generator_optimizer="adam", discriminator_optimizer="adam", **options) -> None:
         """As `GenerativeModel.compile`, with an optimizer for each network (names or two different objects)."""
         if generator_optimizer is discriminator_optimizer and not isinstance(generator_optimizer, str):
-            raise UsageError("discriminator_optimizer must be another object than generator_optimizer: each keeps state")
+            raise UsageError(
+                "discriminator_optimizer must be another object than generator_optimizer: each keeps state"
+            )
         super().compile(optimizer=generator_optimizer, **options)
         self.discriminator_optimizer = keras.optimizers.get(discriminator_optimizer)
         self.optimizer.build(self.generator.trainable_variables)
@@ -171,7 +181,9 @@ class GAN(GenerativeModel):
         if self.batches_per_step == 1:
             return images
         count = tf.shape(images)[0]
-        return tf.gather(images, tf.range(index, tf.maximum(count, self.batches_per_step), self.batches_per_step) % count)
+        return tf.gather(
+            images, tf.range(index, tf.maximum(count, self.batches_per_step), self.batches_per_step) % count
+        )
 
     def _generated(self, count, key, *, training):
         return self(distribution.normal((count, self.latent_dim), key), training=training)

@@ -37,9 +37,7 @@ def in_chunks(decode: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> tf
         return index + 1, outputs.write(index, decode(inputs[index * CHUNK : (index + 1) * CHUNK]))
 
     outputs = tf.TensorArray(tf.float32, size=chunks, infer_shape=False)
-    _, outputs = tf.while_loop(
-        lambda index, _: index < chunks, body, (tf.constant(0), outputs), parallel_iterations=1
-    )
+    _, outputs = tf.while_loop(lambda index, _: index < chunks, body, (tf.constant(0), outputs), parallel_iterations=1)
     return outputs.concat()
 
 

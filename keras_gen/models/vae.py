@@ -18,7 +18,8 @@ LIKELIHOODS = ("bernoulli", "gaussian")
 class VAE(GenerativeModel):
     """Variational autoencoder with a diagonal Gaussian posterior and a standard normal prior.
 
-    The objective is `loss = reconstruction + beta · kl`, each summed over an image or latent and averaged over the batch:
+    The objective is `loss = reconstruction + beta · kl`, each summed over an image or latent and averaged over the
+    batch:
 
     - reconstruction = −log p(x | z), z = μ + σ ε, one sample an image;
     - kl = KL(N(μ, σ²) ‖ N(0, I)).
@@ -48,11 +49,24 @@ class VAE(GenerativeModel):
     """
 
     def __init__(
-        self, encoder, decoder, *, likelihood="bernoulli", beta=1.0, scale=1.0, value_range=(0, 1), from_logits=True,
-        seed=0, **kwargs,
-    ):  # fmt: skip
+        self,
+        encoder,
+        decoder,
+        *,
+        likelihood="bernoulli",
+        beta=1.0,
+        scale=1.0,
+        value_range=(0, 1),
+        from_logits=True,
+        seed=0,
+        **kwargs,
+    ):
         super().__init__(
-            value_range=value_range, from_logits=from_logits, seed=seed, tracked=("loss", "reconstruction", "kl"), **kwargs
+            value_range=value_range,
+            from_logits=from_logits,
+            seed=seed,
+            tracked=("loss", "reconstruction", "kl"),
+            **kwargs,
         )
         self.likelihood = checks.one_of("likelihood", likelihood, LIKELIHOODS)
         self.beta = checks.non_negative("beta", beta)

@@ -53,4 +53,3 @@ def posterior_heads(features: KerasTensor, latent_dim: int) -> list[KerasTensor]
     """Two dense layers, the posterior's mean and log-variance."""
     latent_dim = checks.positive_int("latent_dim", latent_dim)
     return [layers.Dense(latent_dim, name="mean")(features), layers.Dense(latent_dim, name="log_variance")(features)]
-

@@ -39,8 +39,8 @@ def mlp_decoder(
 def lstm_vae_decoder(image_shape: tuple[int, int, int], *, latent_dim: int = 64, dropout: float = 0.2) -> keras.Model:
     """Two dense layers, three 3×3 transposed convolutions at half the size and then the whole, and a dense layer.
 
-    For 28×28×1: z → Dense 98 → Dense 196 → 14×14×1 → 32 → 64 → 64 filters (the last with stride 2) → 50,176 → Dense 784.
-    ReLU after every layer but the last, dropout after the first two convolutions.
+    For 28×28×1: z → Dense 98 → Dense 196 → 14×14×1 → 32 → 64 → 64 filters (the last with stride 2) → 50,176 → Dense
+    784. ReLU after every layer but the last, dropout after the first two convolutions.
 
     Args:
         image_shape: `(height, width, channels)`, height and width even.

@@ -42,7 +42,9 @@ def loss_curves(history: Sequence[dict[str, float]], title: str) -> Figure:
             points = [(row["epoch"], row[name]) for row in history if name in row]
             if points:
                 marker = "o" if len(points) == 1 else None
-                axes.plot(*zip(*points, strict=True), style, marker=marker, color=COLOURS[index % len(COLOURS)], label=label)
+                axes.plot(
+                    *zip(*points, strict=True), style, marker=marker, color=COLOURS[index % len(COLOURS)], label=label
+                )
         axes.set_title(quantity)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 
 @recipe(
-    "gan-conv", aliases=("gan",), report="R1 §3", dataset="mnist", epochs=100, batch_size=128, weights=1_204_994, fid_every=10
+    "gan-conv",
+    aliases=("gan",),
+    report="R1 §3",
+    dataset="mnist",
+    epochs=100,
+    batch_size=128,
+    weights=1_204_994,
+    fid_every=10,
 )
 def gan_conv(
     image_shape,
@@ -24,11 +31,13 @@ def gan_conv(
 ) -> GAN:
     """GAN: convolutional discriminator and generator, non-saturating cross-entropy.
 
-    From the report: both networks layer by layer (40,705 and 1,164,289 parameters), a discriminator batch of 128 real and 128
-    generated images (`batch_size` counts the real ones), a generator batch of 256 latents, Adam with learning rate 1e-4 for
-    the discriminator, 100 epochs, FID every 10.
+    From the report: both networks layer by layer (40,705 and 1,164,289 parameters), a discriminator batch of 128 real
+        and 128
+    generated images (`batch_size` counts the real ones), a generator batch of 256 latents, Adam with learning rate
+    1e-4 for the discriminator, 100 epochs, FID every 10.
 
-    Ours: the same learning rate for the generator, β₁ 0.5, LeakyReLU slope 0.2, dropout rate 0.4, images in [0, 1] from a sigmoid.
+    Ours: the same learning rate for the generator, β₁ 0.5, LeakyReLU slope 0.2, dropout rate 0.4, images in [0, 1]
+        from a sigmoid.
     """
     import keras_gen.backend  # noqa: F401
     import keras
@@ -50,7 +59,14 @@ WGAN_CONSTRAINTS = ("gradient_penalty", "weight_clipping", "none")
 
 
 @recipe(
-    "wgan-conv", aliases=("wgan",), report="R1 §3.4", dataset="mnist", epochs=100, batch_size=64, weights=1_204_994, fid_every=10
+    "wgan-conv",
+    aliases=("wgan",),
+    report="R1 §3.4",
+    dataset="mnist",
+    epochs=100,
+    batch_size=64,
+    weights=1_204_994,
+    fid_every=10,
 )
 def wgan_conv(
     image_shape,
@@ -67,10 +83,11 @@ def wgan_conv(
     From the report: the networks, the Wasserstein loss, Adam and RMSprop. It got nothing sensible, and names neither a
     constraint on the critic nor the number of critic updates.
 
-    Ours, so that it makes digits: `constraint` is gradient_penalty (weight 10, Adam with learning rate 1e-4, β₁ 0, β₂ 0.9: Gulrajani
-    et al. 2017), weight_clipping (at 0.01, RMSprop with learning rate 5e-5: Arjovsky et al. 2017) or none (to see what it
-    is for); 5 critic updates a generator update; batch 64; no dropout in the critic, since a random critic has no one slope
-    to bound; images in [0, 1] from a sigmoid. `learning_rate` None is the constraint's own (1e-4 for none).
+    Ours, so that it makes digits: `constraint` is gradient_penalty (weight 10, Adam with learning rate 1e-4, β₁ 0, β₂
+        0.9: Gulrajani
+    et al. 2017), weight_clipping (at 0.01, RMSprop with learning rate 5e-5: Arjovsky et al. 2017) or none (to see what
+    it is for); 5 critic updates a generator update; batch 64; no dropout in the critic, since a random critic has no
+    one slope to bound; images in [0, 1] from a sigmoid. `learning_rate` None is the constraint's own (1e-4 for none).
     """
     import keras_gen.backend  # noqa: F401
     import keras

@@ -103,7 +103,9 @@ class Recipe:
     def _parameter(self, name: str) -> Parameter:
         if name not in self.parameters:
             known = ", ".join(self.parameters)
-            raise UsageError(f"{self.name} has no parameter {name!r}{_suggestion(name, self.parameters)} (it has: {known})")
+            raise UsageError(
+                f"{self.name} has no parameter {name!r}{_suggestion(name, self.parameters)} (it has: {known})"
+            )
         return self.parameters[name]
 
 
@@ -120,16 +122,24 @@ def recipe(
 ):
     """Decorator that enters a function into the zoo.
 
-    The function takes the image shape and, keyword-only with a default and an annotation (`int`, `float`, `bool`, `str`,
-    or one of them `| None`), its hyperparameters, and returns a compiled model. It imports Keras inside, so that listing
-    recipes is instant. The arguments of the decorator are the fields of `Recipe`.
+    The function takes the image shape and, keyword-only with a default and an annotation (`int`, `float`, `bool`,
+    `str`, or one of them `| None`), its hyperparameters, and returns a compiled model. It imports Keras inside, so
+    that listing recipes is instant. The arguments of the decorator are the fields of `Recipe`.
     """
 
     def register(function: Callable[..., GenerativeModel]) -> Callable[..., GenerativeModel]:
         entry = Recipe(
-            name=name, function=function, report=report, dataset=dataset, epochs=epochs, batch_size=batch_size,
-            weights=weights, aliases=aliases, fid_every=fid_every, parameters=_parameters(function),
-        )  # fmt: skip
+            name=name,
+            function=function,
+            report=report,
+            dataset=dataset,
+            epochs=epochs,
+            batch_size=batch_size,
+            weights=weights,
+            aliases=aliases,
+            fid_every=fid_every,
+            parameters=_parameters(function),
+        )
         for key in (name, *aliases):
             if key in _RECIPES:
                 raise ValueError(f"recipe {key!r} is registered twice")
@@ -152,9 +162,7 @@ def get(name: str) -> Recipe:
     """
     known = _all()
     if name not in known:
-        raise UsageError(
-            f"model must be one of {', '.join(known)}, received: {name!r}{_suggestion(name, known)}"
-        )
+        raise UsageError(f"model must be one of {', '.join(known)}, received: {name!r}{_suggestion(name, known)}")
     return known[name]
 
 
@@ -166,8 +174,9 @@ def build(
     Args:
         name: of the recipe, or an alias.
         image_shape: `(height, width, channels)`; by default that of the recipe's own data set.
-        seed: of initial weights, dropout, latents and noise. By default the weights follow Keras' global state. With a seed,
-            `keras.utils.set_random_seed(seed)` is called, which also seeds Python's and NumPy's global generators.
+        seed: of initial weights, dropout, latents and noise. By default the weights follow Keras' global state. With a
+            seed, `keras.utils.set_random_seed(seed)` is called, which also seeds Python's and NumPy's global
+            generators.
         **overrides: hyperparameters of the recipe, by name.
 
     Raises:
@@ -183,8 +192,8 @@ def build(
     if seed is None:
         return entry.build(shape, **overrides)
     checks.seed("seed", seed)
-    import keras_gen.backend  # noqa: F401, PLC0415
-    import keras  # noqa: PLC0415
+    import keras_gen.backend  # noqa: F401
+    import keras
 
     keras.utils.set_random_seed(seed)
     model = entry.build(shape, **overrides)

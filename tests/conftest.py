@@ -1,0 +1,30 @@
+"""What all tests share."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def mnist_folder():
+    """The folder with the real mnist.npz; tests that need it are skipped where there is none."""
+    folder = os.environ.get("KERAS_GEN_DATA", "")
+    if not os.path.isfile(os.path.join(folder, "mnist.npz")):
+        pytest.skip("needs the real MNIST: mnist.npz in the folder that $KERAS_GEN_DATA names")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory):
+    """Path of an npz of 44 training and 12 test images, 28x28, smooth blobs of different places and sizes."""
+    generator = np.random.default_rng(0)
+    rows, columns = np.mgrid[:28, :28]
+    centres, widths = generator.uniform(8, 20, (56, 2, 1, 1)), generator.uniform(2, 5, (56, 1, 1))
+    distances = (rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2
+    images = np.round(255 * np.exp(-distances / widths**2)).astype(np.uint8)
+    path = tmp_path_factory.mktemp("data") / "blobs.npz"
+    np.savez(path, x_train=images[:44], x_test=images[44:])
+    return path

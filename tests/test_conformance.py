@@ -1,0 +1,233 @@
+"""Every recipe of the zoo, by the same tests: a new recipe needs none of its own to be held to this."""
+
+import csv
+import json
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+
+from keras_gen import UsageError, checkpoints, export, training, zoo
+from keras_gen.data import catalog
+from keras_gen.settings import RunSettings
+
+RECIPES = [recipe.name for recipe in zoo.recipes()]
+BATCH = 4
+
+pytestmark = pytest.mark.parametrize("name", RECIPES)
+
+
+def images_for(model, count=12):
+    return np.random.default_rng(1).integers(0, 256, (count, *model.image_shape), dtype=np.uint8)
+
+
+def networks_of(model):
+    return [layer for layer in model.layers if isinstance(layer, keras.Model)]
+
+
+def trainable_weights(model):
+    return [variable.numpy() for variable in model.trainable_variables]
+
+
+def history_without_seconds(run):
+    with open(run / training.HISTORY_FILE, newline="") as file:
+        return [{name: text for name, text in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def models():
+    """One trained model a recipe, for the tests that only look at it."""
+    trained = {}
+    for name in RECIPES:
+        model = zoo.build(name, seed=0)
+        model.fit(images_for(model), batch_size=BATCH, epochs=1, verbose=0)
+        trained[name] = model
+    return trained
+
+
+@pytest.fixture(scope="module")
+def sampled_elsewhere(models, tmp_path_factory):
+    """What the SavedModels of all recipes give in one process that never imports keras_gen."""
+    folder = tmp_path_factory.mktemp("saved_models")
+    inputs = {}
+    for name, model in models.items():
+        export.save(model, folder / name)
+        inputs[name] = {"latents": np.random.default_rng(2).standard_normal((3, model.latent_dim), np.float32)}
+        inputs[name]["images"] = images_for(model, 3)
+        np.savez(folder / f"{name}-inputs.npz", **inputs[name])
+    script = """
+        import sys
+        import numpy as np
+        import tensorflow as tf
+
+        folder, names = sys.argv[1], sys.argv[2:]
+        for name in names:
+            inputs = np.load(f"{folder}/{name}-inputs.npz")
+            outputs = tf.saved_model.load(f"{folder}/{name}").generate(n=5, seed=3)
+            loaded = tf.saved_model.load(f"{folder}/{name}")
+            results = {f"generate/{key}": value for key, value in outputs.items()}
+            for function in set(loaded.signatures) - {"generate"}:
+                argument = "latents" if function == "decode" else "images"
+                outputs = loaded.signatures[function](**{argument: tf.constant(inputs[argument])})
+                results |= {f"{function}/{key}": value for key, value in outputs.items()}
+            np.savez(f"{folder}/{name}-outputs.npz", **results)
+        assert "keras_gen" not in sys.modules
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(folder), *models]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return {name: (inputs[name], dict(np.load(folder / f"{name}-outputs.npz"))) for name in models}
+
+
+@pytest.fixture(scope="module")
+def histories_on_devices(tmp_path_factory):
+    """What `fit` reports for each recipe on one device and on two logical ones, from one process."""
+    path = tmp_path_factory.mktemp("replicas") / "histories.json"
+    script = """
+        import json
+        import sys
+
+        import numpy as np
+        import tensorflow as tf
+
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+        from keras_gen import distribution, zoo
+
+        histories = {}
+        for name in sys.argv[2:]:
+            histories[name] = {}
+            # Keras' dropout draws the same values on every replica, and so can't equal one device.
+            without_dropout = {"dropout": 0.0} if "dropout" in zoo.get(name).parameters else {}
+            for devices in ("none", "mirrored"):
+                strategy = distribution.strategy(devices)
+                with strategy.scope():
+                    model = zoo.build(name, seed=0, **without_dropout)
+                generator = np.random.default_rng(0)
+                images = generator.integers(0, 256, (8 * model.batches_per_step, *model.image_shape), dtype=np.uint8)
+                history = model.fit(images, batch_size=4, epochs=2, shuffle=False, verbose=0, validation_data=images)
+                histories[name][strategy.num_replicas_in_sync] = history.history
+        json.dump(histories, open(sys.argv[1], "w"))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(path), *RECIPES]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return json.loads(path.read_text())
+
+
+def test_it_has_as_many_weights_as_it_says(name, models):
+    recipe = zoo.get(name)
+    assert models[name].image_shape == catalog.image_shape(recipe.dataset)
+    assert sum(weight.size for weight in trainable_weights(models[name])) == recipe.weights
+
+
+def test_a_step_trains_every_network(name):
+    model = zoo.build(name, seed=0)
+    images = images_for(model, 4 * model.batches_per_step)
+    before = {network.name: [v.numpy() for v in network.trainable_variables] for network in networks_of(model)}
+    model.fit(images, batch_size=4, epochs=1, verbose=0)
+    assert len(before) >= 2
+    for network in networks_of(model):
+        for old, new in zip(before[network.name], network.trainable_variables, strict=True):
+            # Not every bias: a critic's last one cancels out of its loss.
+            if old.ndim > 1:
+                assert not np.array_equal(old, new.numpy()), f"{network.name}: {new.path}"
+    assert set(model.updates.values()) <= {1, model.batches_per_step}
+
+
+def test_evaluation_reports_the_same_finite_numbers_twice(name, models):
+    model = models[name]
+    before = trainable_weights(model)
+    images = images_for(model)
+    first, second = (model.evaluate(images, batch_size=BATCH, verbose=0, return_dict=True) for _ in range(2))
+    assert first == second
+    assert set(first) == {metric.name for metric in model.metrics}
+    assert all(np.isfinite(value) for value in first.values())
+    for old, new in zip(before, trainable_weights(model), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_keras_file_brings_back_the_model(name, models, tmp_path):
+    model = models[name]
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert json.dumps(loaded.get_config()) == json.dumps(model.get_config())
+    assert loaded.updates == model.updates
+    np.testing.assert_array_equal(loaded.generate(3, seed=1)["images_float"], model.generate(3, seed=1)["images_float"])
+    for ours, theirs in zip(model.optimizers, loaded.optimizers, strict=True):
+        assert ours.get_config() == theirs.get_config()
+        for one, other in zip(ours.variables, theirs.variables, strict=True):
+            np.testing.assert_array_equal(one.value, other.value)
+
+
+def test_its_saved_model_gives_the_same_images_without_keras(name, models, sampled_elsewhere):
+    model, (inputs, outputs) = models[name], sampled_elsewhere[name]
+    expected = model.generate(5, seed=3)
+    np.testing.assert_array_equal(outputs["generate/images"], expected["images"])
+    np.testing.assert_array_equal(outputs["generate/images_float"], expected["images_float"])
+    decoded = model.to_unit_range(model.decode(inputs["latents"]))
+    np.testing.assert_allclose(outputs["decode/images_float"], decoded, atol=1e-6)
+    if hasattr(model, "encode"):
+        mean, log_variance = model.encode(inputs["images"])
+        np.testing.assert_allclose(outputs["encode/mean"], mean, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(outputs["encode/log_variance"], log_variance, rtol=1e-5, atol=1e-5)
+        reconstructed = model.to_unit_range(model.reconstruct(inputs["images"]))
+        np.testing.assert_allclose(outputs["reconstruct/images_float"], reconstructed, atol=1e-6)
+
+
+def test_a_resumed_run_is_the_uninterrupted_run_to_the_bit(name, tiny_data, tmp_path):
+    settings = {"model": name, "dataset": str(tiny_data), "batch_size": 8, "sample_count": 4, "fid_every": 0}
+    whole = training.run(RunSettings(**settings, epochs=2), out=tmp_path)
+    broken = training.run(RunSettings(**settings, epochs=1), out=tmp_path)
+    training.resume(broken, epochs=2)
+    states = [dict(np.load(checkpoints.latest(run)[1])) for run in (whole, broken)]
+    assert len(states[0]) == len(states[1])
+    for (key, one), other in zip(states[0].items(), states[1].values(), strict=True):
+        np.testing.assert_array_equal(one, other, err_msg=key)
+    assert history_without_seconds(whole) == history_without_seconds(broken)
+    grids = [(run / "samples" / "epoch-00002.png").read_bytes() for run in (whole, broken)]
+    assert grids[0] == grids[1]
+    description = json.loads((broken / export.RUN_FOLDER / export.DESCRIPTION_FILE).read_text())
+    assert description["recipe"] == name
+    assert description["epochs"] == 2
+
+
+def test_two_devices_compute_what_one_does(name, histories_on_devices):
+    histories = histories_on_devices[name]
+    assert set(histories) == {"1", "2"}
+    assert histories["1"].keys() == histories["2"].keys()
+    for quantity, values in histories["1"].items():
+        np.testing.assert_allclose(histories["2"][quantity], values, rtol=1e-4, atol=1e-4, err_msg=quantity)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (np.zeros((4, 5, 7, 1), np.uint8), "x must be images of shape"),
+        (np.full((4, 28, 28, 1), 255.0, np.float32), "x must be uint8 images, or floats from"),
+        (np.zeros((4, 28, 28, 1), np.int64), "x must be uint8 images, or floats from"),
+        ([[1, 2], [3, 4]], "x must be a NumPy array"),
+    ],
+    ids=["shape", "range", "dtype", "list"],
+)
+def test_bad_images_are_refused_before_the_first_step(name, wrong, named, models):
+    model = models[name]
+    if isinstance(wrong, np.ndarray) and wrong.shape[1] == 28:
+        wrong = np.broadcast_to(wrong[0, 0, 0, 0], (4, *model.image_shape))
+    before = model.updates
+    with pytest.raises(UsageError, match=named):
+        model.fit(wrong, verbose=0)
+    assert model.updates == before
+
+
+def test_a_parameter_of_the_wrong_type_is_refused_by_name(name):
+    for parameter in zoo.get(name).parameters.values():
+        with pytest.raises(UsageError, match=f"^{parameter.name} must be"):
+            zoo.build(name, **{parameter.name: ["wrong"]})
+        if parameter.type in (int, float):
+            with pytest.raises(UsageError, match=f"^{parameter.name} must be"):
+                zoo.build(name, **{parameter.name: parameter.type(-1)})

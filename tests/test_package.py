@@ -1,0 +1,213 @@
+"""The package as a whole: what importing it costs, what it exports, which backend it takes, what setup.cfg says."""
+
+import configparser
+import importlib
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import keras_gen
+
+ROOT = Path(keras_gen.__file__).parents[1]
+HEAVY = ("tensorflow", "keras", "sklearn", "skimage", "matplotlib", "tensorflow_datasets", "scipy")
+
+
+def python(script, cwd, **environment):
+    """Run `script` in a process of its own, in another working directory than the repository's."""
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"} | environment
+    environment["PYTHONPATH"] = str(ROOT)
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_importing_the_package_and_its_light_modules_imports_nothing_heavy(tmp_path):
+    script = f"""
+        import sys
+        import keras_gen
+        print([name for name in {HEAVY} if name in sys.modules])
+        import keras_gen.zoo, keras_gen.settings, keras_gen.data, keras_gen.metrics.fid, keras_gen.runs, keras_gen.images
+        import keras_gen.command, keras_gen.checks, keras_gen.probing, keras_gen.report
+        keras_gen.zoo.recipes()
+        print([name for name in {HEAVY} if name in sys.modules and name != "scipy"])
+    """
+    result = python(script, tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split("\n")[:2] == ["[]", "[]"]
+
+
+LIGHT_COMMANDS = {
+    # script and arguments: exit code, and a word that must be printed
+    ("run.py", "--list"): (0, "vae-lstm"),
+    ("run.py", "--help"): (0, "--resume"),
+    ("sample.py", "--help"): (0, "--num"),
+    ("evaluate.py", "--help"): (0, "run directory"),
+    ("run.py",): (2, "--model"),
+    ("run.py", "--modle", "vae"): (2, "run.py: error: "),
+    ("run.py", "--model", "vae-mpl"): (2, "did you mean 'vae-mlp'?"),
+    ("run.py", "--model", "vae-mlp", "--set", "latent_dims=3"): (2, "did you mean 'latent_dim'?"),
+    ("run.py", "--model", "vae-mlp", "--set", "latent_dim=many"): (2, "latent_dim must be an integer"),
+    ("run.py", "--model", "vae-mlp", "--set", "latent_dim"): (2, "--set must be name=value"),
+    ("run.py", "--model", "vae-mlp", "--epochs", "0"): (2, "epochs must be"),
+    ("run.py", "--model", "vae-mlp", "--strategy", "foo"): (2, "strategy must be one of auto, none, mirrored"),
+    ("sample.py", "nowhere", "--out", "grid.jpg"): (2, "--out must be"),
+    ("sample.py", "nowhere", "--num", "0"): (2, "--num must be"),
+    ("sample.py", "nowhere", "--out", "no_folder/grid.png"): (2, "--out must be in a folder that exists"),
+    ("evaluate.py", "nowhere"): (2, "run must be a run directory"),
+}
+
+
+@pytest.fixture(scope="module")
+def light_outcomes(tmp_path_factory):
+    """What the commands of `LIGHT_COMMANDS` do, one after the other in one process and another working directory."""
+    script = f"""
+        import contextlib, importlib, io, json, sys
+        sys.path.insert(0, {str(ROOT / "experiments")!r})
+        from keras_gen import command
+        outcomes = []
+        for name, *arguments in {list(LIGHT_COMMANDS)!r}:
+            sys.argv = [name, *arguments]
+            out, err, code = io.StringIO(), io.StringIO(), 0
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                try:
+                    command.main(importlib.import_module(name.removesuffix(".py")).main)
+                except SystemExit as stop:
+                    code = stop.code or 0
+            heavy = [module for module in {HEAVY[:-1]} if module in sys.modules]
+            outcomes.append([code, out.getvalue(), err.getvalue(), heavy])
+        print(json.dumps(outcomes))
+    """
+    result = python(script, tmp_path_factory.mktemp("elsewhere"))
+    assert result.returncode == 0, result.stderr
+    return dict(zip(LIGHT_COMMANDS, json.loads(result.stdout), strict=True))
+
+
+@pytest.mark.parametrize("arguments", LIGHT_COMMANDS, ids=" ".join)
+def test_what_needs_no_tensorflow_does_not_wait_for_it(arguments, light_outcomes):
+    code, out, err, heavy = light_outcomes[arguments]
+    expected, words = LIGHT_COMMANDS[arguments]
+    assert heavy == []
+    assert code == expected
+    assert words in (out if expected == 0 else err)
+    if expected:
+        assert out == ""
+        assert err.count("\n") == 1
+        assert "Traceback" not in err
+
+
+def test_the_list_of_recipes_names_every_recipe_alias_and_parameter(light_outcomes):
+    from keras_gen import zoo
+
+    listed = light_outcomes["run.py", "--list"][1]
+    for recipe in zoo.recipes():
+        assert f"\n{recipe.name}" in f"\n{listed}"
+        assert recipe.summary in listed
+        assert f"{recipe.epochs} epochs of batch {recipe.batch_size}, {recipe.weights:,} trainable weights" in listed
+        assert all(f"(= {alias})" in listed for alias in recipe.aliases)
+        assert all(f"{parameter.name}={parameter.default}" in listed for parameter in recipe.parameters.values())
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_another_backend_is_refused_by_name(backend, tmp_path):
+    script = """
+        import sys
+        import keras_gen
+        keras_gen.zoo.recipes()
+        for name in ("models", "losses", "training", "VAE"):
+            try:
+                getattr(keras_gen, name)
+            except keras_gen.UsageError as error:
+                print(error)
+        assert "keras" not in sys.modules
+    """
+    result = python(script, tmp_path, KERAS_BACKEND=backend)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert len(lines) == 4
+    for line in lines:
+        assert line.startswith("KERAS_BACKEND must be tensorflow")
+        assert line.endswith(f"received: '{backend}'")
+
+
+def test_another_backend_stops_the_command_with_one_line(tmp_path):
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    command = [sys.executable, str(ROOT / "experiments" / "run.py"), "--model", "vae-mlp", "--dataset", "digits"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: KERAS_BACKEND must be tensorflow")
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backend_chosen_in_python_is_refused_too(tmp_path):
+    script = """
+        import sys, types
+        sys.modules["keras"] = types.SimpleNamespace(backend=types.SimpleNamespace(backend=lambda: "torch"))
+        import keras_gen
+        try:
+            keras_gen.models
+        except keras_gen.UsageError as error:
+            print(error)
+    """
+    result = python(script, tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.endswith("received: 'torch'\n")
+
+
+# BUG: Keras takes an empty KERAS_BACKEND for none; keras_gen.backend refuses it.
+def test_an_empty_backend_variable_is_as_none(tmp_path):
+    result = python("import keras_gen.backend, os; print(os.environ['KERAS_BACKEND'])", tmp_path, KERAS_BACKEND="")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "tensorflow\n"
+
+
+def test_every_public_name_resolves_and_is_listed():
+    assert sorted(set(keras_gen.__all__)) == sorted(keras_gen.__all__)
+    for name in keras_gen.__all__:
+        assert getattr(keras_gen, name) is not None
+        assert name in dir(keras_gen)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        keras_gen.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("package", ["callbacks", "data", "metrics", "models", "networks", "report", "zoo"])
+def test_every_name_that_a_package_exports_resolves(package):
+    module = importlib.import_module(f"keras_gen.{package}")
+    for name in getattr(module, "__all__", ()):
+        assert getattr(module, name) is not None
+
+
+def test_setup_cfg_describes_the_package():
+    configuration = configparser.ConfigParser()
+    configuration.read(ROOT / "setup.cfg", encoding="utf-8")
+    assert configuration["metadata"]["name"] == "keras_gen"
+    assert configuration["metadata"]["version"] == "attr: keras_gen.__version__"
+    assert configuration["metadata"]["license"] == "Apache-2.0"
+    assert configuration["options"]["python_requires"] == ">=3.11,<3.14"
+    required = configuration["options"]["install_requires"]
+    for name in ("tensorflow", "keras", "numpy", "scipy", "scikit-image", "scikit-learn", "matplotlib", "pillow"):
+        assert any(line.startswith(name + ">=") and ",<" in line for line in required.splitlines()), name
+    assert configuration["tool:pytest"]["filterwarnings"].strip() == "error:::keras_gen"
+
+
+def test_setup_cfg_leaves_out_no_part_of_the_package():
+    find_packages = pytest.importorskip("setuptools").find_packages
+    configuration = configparser.ConfigParser()
+    configuration.read(ROOT / "setup.cfg", encoding="utf-8")
+    include = configuration["options.packages.find"]["include"].split()
+    found = find_packages(str(ROOT), include=include)
+    folders = {path.parent for path in (ROOT / "keras_gen").rglob("*.py")}
+    assert set(found) == {".".join(folder.relative_to(ROOT).parts) for folder in folders}

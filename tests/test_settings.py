@@ -1,0 +1,202 @@
+"""Run settings: every field is checked by name, and what recipe.json keeps comes back the same or is refused."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from keras_gen import UsageError, zoo
+from keras_gen.settings import RunSettings
+
+EVERYTHING = {
+    "model": "wgan",
+    "overrides": {"latent_dim": 5, "learning_rate": 1},
+    "dataset": "digits",
+    "data_dir": "somewhere",
+    "image_size": 32,
+    "channels": 3,
+    "binarize": "threshold",
+    "epochs": 3,
+    "batch_size": 8,
+    "seed": 2**31 - 1,
+    "strategy": "none",
+    "samples_every": 0,
+    "sample_count": 4,
+    "fid_every": 2,
+    "fid_count": 50,
+    "fid_download": True,
+    "inception_weights": "weights.h5",
+    "checkpoint_every": 7,
+}
+
+
+def test_the_example_of_these_tests_names_every_field():
+    assert list(EVERYTHING) == [field.name for field in dataclasses.fields(RunSettings)]
+
+
+@pytest.mark.parametrize("recipe", zoo.recipes(), ids=lambda recipe: recipe.name)
+def test_what_is_not_given_is_the_recipe_s(recipe):
+    settings = RunSettings(recipe.name)
+    assert (settings.epochs, settings.batch_size) == (recipe.epochs, recipe.batch_size)
+    assert settings.fid_every == recipe.fid_every
+    assert settings.overrides == {}
+    assert settings.dataset is None
+    assert settings.recipe is recipe
+    assert settings.arguments() == {name: parameter.default for name, parameter in recipe.parameters.items()}
+
+
+def test_an_alias_is_resolved_and_overrides_are_brought_to_their_types():
+    settings = RunSettings(**EVERYTHING)
+    assert settings.model == "wgan-conv"
+    assert settings.overrides == {"latent_dim": 5, "learning_rate": 1.0}
+    assert isinstance(settings.overrides["learning_rate"], float)
+    assert settings.arguments() == RunSettings("wgan").arguments() | {"latent_dim": 5, "learning_rate": 1.0}
+
+
+def test_no_epochs_of_fid_is_something_else_than_the_recipe_s():
+    assert RunSettings("vae", fid_every=0).fid_every == 0
+    assert RunSettings("vae").fid_every == 10
+
+
+def test_settings_can_not_be_changed_afterwards():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        RunSettings("vae-mlp").epochs = 3
+
+
+def test_overrides_given_are_not_shared():
+    overrides = {"latent_dim": 5}
+    settings = RunSettings("vae-mlp", overrides=overrides)
+    overrides["latent_dim"] = 6
+    assert settings.overrides == {"latent_dim": 5}
+
+
+@pytest.mark.parametrize("given", [EVERYTHING, {"model": "vae-mlp"}], ids=["everything", "only the model"])
+def test_json_brings_the_same_settings_back(given):
+    settings = RunSettings(**given)
+    text = json.dumps(settings.to_json(), allow_nan=False)
+    again = RunSettings.from_json(json.loads(text), "recipe.json")
+    assert again == settings
+    assert again.to_json() == settings.to_json() == json.loads(text)
+
+
+def test_settings_of_a_recipe_whose_defaults_change_stay_what_they_were(monkeypatch):
+    content = RunSettings("vae-mlp").to_json()
+    recipe = zoo.get("vae-mlp")
+    monkeypatch.setitem(
+        zoo.registry._RECIPES, "vae-mlp", dataclasses.replace(recipe, epochs=9, batch_size=9, fid_every=9)
+    )
+    again = RunSettings.from_json(content, "recipe.json")
+    assert (again.epochs, again.batch_size, again.fid_every) == (recipe.epochs, recipe.batch_size, recipe.fid_every)
+
+
+INTEGER_LIKE = (True, 1.0, "1", [1], {}, math.nan, math.inf)
+WRONG = {
+    "model": ("vea", "", "vae mlp"),
+    "epochs": (0, -1, *INTEGER_LIKE),
+    "batch_size": (0, -1, *INTEGER_LIKE),
+    "seed": (-1, 2**31, None, *INTEGER_LIKE),
+    "strategy": ("foo", "", None, 1, ["auto"], "Mirrored"),
+    "samples_every": (-1, None, *INTEGER_LIKE),
+    "sample_count": (0, -1, None, *INTEGER_LIKE),
+    "fid_every": (-1, *INTEGER_LIKE),
+    "fid_count": (0, 1, -1, None, *INTEGER_LIKE),
+    "checkpoint_every": (0, -1, None, *INTEGER_LIKE),
+}
+ALSO_WRONG = {
+    "model": (None, 1, ["vae"]),
+    "overrides": ([], None, "latent_dim=3", [("latent_dim", 3)]),
+    "dataset": ("", 1, [], True),
+    "data_dir": (1, [], True),
+    "image_size": (0, -1, *INTEGER_LIKE),
+    "channels": (0, 2, *INTEGER_LIKE[1:]),
+    "binarize": ("", "thresold", 1, [], True),
+    "fid_download": (0, 1, "no", None),
+    "inception_weights": (1, [], True),
+}
+
+
+def cases(table):
+    return [pytest.param(name, value, id=f"{name}={value!r}") for name, values in table.items() for value in values]
+
+
+@pytest.mark.parametrize(("name", "value"), cases(WRONG))
+def test_a_field_that_is_not_what_it_must_be_is_refused_by_name(name, value):
+    with pytest.raises(UsageError) as error:
+        RunSettings(**({"model": "vae-mlp"} | {name: value}))
+    assert f"{name} must be" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+# BUG: the docstring promises UsageError for any field, and the module that they are checked before anything is loaded;
+# these go unchecked here. Those of the data are refused by keras_gen.data.load after TensorFlow has come up;
+# inception_weights=5 gives a TypeError there, fid_download="no" downloads, overrides=[…] is an AttributeError.
+@pytest.mark.parametrize("name", ALSO_WRONG)
+def test_a_field_that_is_not_what_it_must_be_is_refused_before_anything_is_loaded(name):
+    accepted = []
+    for value in ALSO_WRONG[name]:
+        try:
+            RunSettings(**({"model": "vae-mlp"} | {name: value}))
+        except UsageError as error:
+            assert f"{name} must be" in str(error)
+        except (TypeError, AttributeError) as error:
+            accepted.append((value, repr(error)))
+        else:
+            accepted.append((value, "accepted"))
+    assert accepted == []
+
+
+def test_an_override_that_the_recipe_has_not_is_refused_by_name():
+    with pytest.raises(UsageError, match="vae-mlp has no parameter 'latentdim', did you mean 'latent_dim'"):
+        RunSettings("vae-mlp", overrides={"latentdim": 3})
+    with pytest.raises(UsageError, match="latent_dim must be an integer, received: '3'"):
+        RunSettings("vae-mlp", overrides={"latent_dim": "3"})
+
+
+DAMAGED = {
+    "nothing": None,
+    "a list": [],
+    "a string": "vae-mlp",
+    "a number": 3,
+    "no model": {"epochs": 3},
+    "empty": {},
+    "an unknown field": {"model": "vae-mlp", "colour": "red"},
+    "an unknown model": {"model": "vae-xyz"},
+    "a model that is a list": {"model": ["vae-mlp"]},
+    "a model that is null": {"model": None},
+    "a model that is an object": {"model": {"name": "vae-mlp"}},
+    "overrides that are a list": {"model": "vae-mlp", "overrides": ["latent_dim"]},
+    "overrides that are null": {"model": "vae-mlp", "overrides": None},
+    "overrides that are a string": {"model": "vae-mlp", "overrides": "latent_dim=3"},
+    "an unknown override": {"model": "vae-mlp", "overrides": {"latent_dims": 3}},
+    "an override of another type": {"model": "vae-mlp", "overrides": {"latent_dim": [3]}},
+    "an override that is null": {"model": "vae-mlp", "overrides": {"latent_dim": None}},
+    "epochs that are a string": {"model": "vae-mlp", "epochs": "3"},
+    "epochs that are a fraction": {"model": "vae-mlp", "epochs": 3.5},
+    "epochs that are not a number": {"model": "vae-mlp", "epochs": math.nan},
+    "a negative seed": {"model": "vae-mlp", "seed": -1},
+    "a seed that is null": {"model": "vae-mlp", "seed": None},
+    "a strategy that is a list": {"model": "vae-mlp", "strategy": ["auto"]},
+    "a strategy that is an object": {"model": "vae-mlp", "strategy": {}},
+    # BUG: OverflowError, from float(10**400)
+    "a number too large": {"model": "vae-mlp", "overrides": {"beta": 10**400}},
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_damaged_settings_are_refused_and_nothing_else_is_raised(content):
+    with pytest.raises(UsageError) as error:
+        RunSettings.from_json(content, "runs/00001-vae-mlp/recipe.json")
+    assert "\n" not in str(error.value)
+
+
+# BUG: a damaged value's message names the field but not the file, although `source` is there for that.
+def test_the_message_about_damaged_settings_names_the_file():
+    messages = []
+    for content in DAMAGED.values():
+        try:
+            RunSettings.from_json(content, "runs/00001-vae-mlp/recipe.json")
+        except (UsageError, OverflowError) as error:
+            messages.append(str(error))
+    assert len(messages) == len(DAMAGED)
+    assert [message for message in messages if "runs/00001-vae-mlp/recipe.json" not in message] == []
