@@ -91,8 +91,11 @@ def write_directory(
 
 def check_can_write_directory(path: str | os.PathLike, *, overwrite: bool, argument: str = "path") -> None:
     """Raise `UsageError` if `write_directory` would refuse `path`, before any time was spent on its content."""
-    path = Path(path)
+    path = Path(path).absolute()
     if not (path.exists() or path.is_symlink()):
+        parent = next(folder for folder in path.parents if folder.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise must_be(argument, f"in a folder that can be written, which {parent} is not", str(path))
         return
     if not path.is_dir() or path.is_symlink():
         raise must_be(argument, "a folder or a new name", str(path))

@@ -262,7 +262,8 @@ def _finish(path, settings, model, data, publication):
     description = {
         "recipe": settings.model,
         "arguments": settings.arguments(),
-        "data": data.description(),
+        # Without its path: where the data lay is the business of the machine that trained.
+        "data": {name: value for name, value in data.description().items() if name != "origin"},
         "epochs": settings.epochs,
         "batch_size": settings.batch_size,
         "seed": settings.seed,

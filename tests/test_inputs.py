@@ -49,6 +49,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_an_array_is_refused_with_what_it_must_be_and_what_it_was(kind):
+    # BUG: of "one image" the message gives a shape with an axis that the caller's array does not have.
     images, message = REFUSED[kind]
     with pytest.raises(UsageError) as error:
         check_images("x", images, SHAPE, (0.0, 1.0))
