@@ -216,15 +216,16 @@ def _train(path, settings, model, data, extractor, *, initial_epoch, publication
 
 
 def _fit(path, settings, model, data, extractor, initial_epoch):
+    replicas = model.distribute_strategy.num_replicas_in_sync
     train = batches(
         data.train.images,
         batch_size=settings.batch_size * model.batches_per_step,
         seed=settings.seed,
         initial_epoch=initial_epoch,
         # A last batch that the devices can't share equally would weigh its images differently.
-        drop_remainder=model.distribute_strategy.num_replicas_in_sync > 1,
+        drop_remainder=replicas > 1,
     )
-    validation = data.validation.images
+    validation = data.validation.images[: len(data.validation) // replicas * replicas]  # as the model's own fit does
     # Past the check in the model's own fit: the batches are uint8 of the right shape, and already whole train steps.
     keras.Model.fit(
         model,

@@ -49,7 +49,6 @@ REFUSED = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_an_array_is_refused_with_what_it_must_be_and_what_it_was(kind):
-    # BUG: of "one image" the message gives a shape with an axis that the caller's array does not have.
     images, message = REFUSED[kind]
     with pytest.raises(UsageError) as error:
         check_images("x", images, SHAPE, (0.0, 1.0))
@@ -120,7 +119,10 @@ REFUSED_DATASETS = {
     ),
     "labels first": (lambda: _dataset(np.arange(4), _floats()), "a dataset of batches of images of shape"),
     "unscaled": (lambda: _dataset(_floats() * 255), "uint8 images, or floats from 0 to 1, received: float32 from"),
-    "int32": (lambda: _dataset(np.zeros((4, *SHAPE), "int32")), "uint8 images, or floats from 0 to 1, received: 'int32"),
+    "int32": (
+        lambda: _dataset(np.zeros((4, *SHAPE), "int32")),
+        "uint8 images, or floats from 0 to 1, received: 'int32",
+    ),
     "strings": (lambda: _dataset(np.full((4, *SHAPE), "a")), "uint8 images, or floats from 0 to 1, received: "),
     "shape known only at run time": (
         lambda: tf.data.Dataset.from_generator(

@@ -1,4 +1,4 @@
-"""The floors of the house, from the syntax tree: imports point downward, and heavy libraries stay where they are used."""
+"""The floors of the house, from the syntax tree: imports point downward, heavy libraries stay where they are used."""
 
 import ast
 import graphlib
@@ -39,7 +39,7 @@ ROOMS = (
 )
 PACKAGES = ("report", "callbacks", "zoo", "models", "networks", "metrics", "data")
 ONLY_IN_FUNCTIONS = ("matplotlib", "tensorflow_datasets", "sklearn", "skimage", "PIL", "scipy")
-"""Libraries that a process pays for where it uses them. SciPy is a few milliseconds, but no room needs it at its top."""
+"""Libraries that a process pays for where it uses them."""
 
 
 WITH_BACKEND = ("keras_gen.backend", "keras_gen.models", "keras_gen.networks", "keras_gen.losses")

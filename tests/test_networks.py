@@ -232,7 +232,6 @@ def test_a_dense_layer_out_of_reach_is_refused_before_anything_is_allocated():
     ],
 )
 def test_no_builder_makes_a_dense_layer_over_the_limit(monkeypatch, build):
-    # BUG: only lstm_vae_decoder checks; mlp_decoder((10000, 10000, 3)) asks the allocator for 360 GB.
     monkeypatch.setattr(blocks, "MAX_WEIGHTS", 5000)
     with pytest.raises(UsageError, match="dense layer of at most"):
         build()

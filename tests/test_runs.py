@@ -281,7 +281,6 @@ def test_the_check_says_beforehand_what_writing_would_say(tmp_path):
         runs.check_can_write_directory(tmp_path / "a", overwrite=False)
 
 
-# BUG: the check passes, and write_directory raises NotADirectoryError after the time was spent.
 @pytest.mark.parametrize("inside", ["b", "b/c"])
 def test_the_check_refuses_a_folder_below_a_file(tmp_path, inside):
     (tmp_path / "a").write_text("in the way")

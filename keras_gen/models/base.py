@@ -182,20 +182,30 @@ class GenerativeModel(keras.Model):
             validation_data: images as x, alone or as `(images, labels)`.
             **kwargs: see `keras.Model.fit`. `steps_per_epoch` counts train steps.
 
+        Under a strategy of several devices, up to one image fewer than there are devices is left out where a batch
+        could
+        not be shared equally: of an array at its end, of a dataset in each batch.
+
         Raises:
-            UsageError: images of another kind, shape, type or value range.
+            UsageError: images of another kind, shape, type or value range, or a batch size that the devices can't
+                share.
         """
         if isinstance(x, tf.data.Dataset):
-            size = inputs.check_dataset("x", x, self.image_shape, self.value_range)
+            inputs.check_dataset("x", x, self.image_shape, self.value_range)
+            x = inputs.shared_equally("x", x, None, self._replicas)
             if self.batches_per_step > 1:
-                x = x.rebatch(size * self.batches_per_step)
+                x = inputs.group_batches(x, self.batches_per_step)
+            kwargs.setdefault("shuffle", False)  # Keras can't shuffle a dataset, and warns that it does not
         else:
             x = inputs.check_images("x", x, self.image_shape, self.value_range)
             batch_size = checks.positive_int("batch_size", 32 if batch_size is None else batch_size)
+            x = inputs.shared_equally("x", x, batch_size, self._replicas)
+            y = None if y is None else y[: len(x)]
             kwargs.setdefault("validation_batch_size", batch_size)
             batch_size *= self.batches_per_step
         if validation_data is not None:
-            validation_data = self._checked("validation_data", validation_data)
+            validation_size = kwargs.get("validation_batch_size") or 32
+            validation_data = self._checked("validation_data", validation_data, validation_size)
         return super().fit(
             x,
             y,
@@ -208,9 +218,11 @@ class GenerativeModel(keras.Model):
             **kwargs,
         )
 
-    def evaluate(self, x=None, y=None, **kwargs):
+    def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
         """`keras.Model.evaluate` on images, checked as in `fit`. Two evaluations of a model use the same noise."""
-        return super().evaluate(self._checked("x", x), y, **kwargs)
+        x = self._checked("x", x, batch_size or 32)
+        y = None if y is None else y[: len(x)]
+        return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
     def compile(self, optimizer="adam", *, jit_compile=False, **options):
         """As `keras.Model.compile`, without losses and metrics: those are the model's own.
@@ -271,13 +283,20 @@ class GenerativeModel(keras.Model):
         self._evaluation_batches.assign_add(1)
         return key
 
-    def _checked(self, argument, data):
+    @property
+    def _replicas(self):
+        return self.distribute_strategy.num_replicas_in_sync
+
+    def _checked(self, argument, data, batch_size):
+        """Data to evaluate: images alone or with labels, or a dataset."""
+        if isinstance(data, tuple):
+            images = self._checked(argument, data[0], batch_size)
+            return (images, *(part[: len(images)] for part in data[1:]))
         if isinstance(data, tf.data.Dataset):
             inputs.check_dataset(argument, data, self.image_shape, self.value_range)
-            return data
-        if isinstance(data, tuple):
-            return (inputs.check_images(argument, data[0], self.image_shape, self.value_range), *data[1:])
-        return inputs.check_images(argument, data, self.image_shape, self.value_range)
+        else:
+            data = inputs.check_images(argument, data, self.image_shape, self.value_range)
+        return inputs.shared_equally(argument, data, batch_size, self._replicas)
 
     # Saving
 
@@ -309,4 +328,6 @@ def check_network(argument: str, network: object) -> keras.Model:
     if not isinstance(network, keras.Model) or not network.built or not hasattr(network, "input_shape"):
         shown = network if not isinstance(network, keras.Model) else f"{type(network).__name__} of unknown shapes"
         raise must_be(argument, "a built keras.Sequential or functional keras.Model", shown)
+    if len(network.inputs) != 1:
+        raise must_be(argument, "a model with one input", [tuple(tensor.shape) for tensor in network.inputs])
     return network

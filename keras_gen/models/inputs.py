@@ -31,11 +31,12 @@ def check_images(argument: str, images: object, image_shape: tuple[int, ...], va
     if not isinstance(images, np.ndarray | tf.Tensor | tf.Variable):
         raise must_be(argument, "a NumPy array, a tensor or a tf.data.Dataset of images", type(images).__name__)
     images = np.asarray(images)
-    if images.ndim == 3 and image_shape[-1] == 1:
+    shape = images.shape
+    if len(shape) == 3 and image_shape[-1] == 1:
         images = images[..., np.newaxis]
-    if images.ndim != 4 or images.shape[1:] != tuple(image_shape):
+    if images.shape[1:] != tuple(image_shape):
         expected = ", ".join(map(str, image_shape))
-        raise must_be(argument, f"images of shape (n, {expected})", images.shape)
+        raise must_be(argument, f"images of shape (n, {expected})", shape)
     if len(images) == 0:
         raise must_be(argument, "at least one image", images.shape)
     _check_values(argument, images, value_range)
@@ -62,6 +63,56 @@ def check_dataset(
     for element in dataset.take(1):
         return len(check_images(argument, _first_component(element), image_shape, value_range))
     raise must_be(argument, "a dataset with at least one batch", "an empty dataset")
+
+
+def group_batches(dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
+    """The images of every `size` batches of a dataset joined to one batch; of fewer at the end.
+
+    The result knows its length if the dataset does.
+    """
+    images = dataset.map(lambda *element: _first_component(element))
+    # A batch size without limit joins whatever is in the window.
+    groups = images.window(size).flat_map(lambda window: window.rebatch(2**31 - 1))
+    batches = dataset.cardinality()
+    if batches == tf.data.UNKNOWN_CARDINALITY:
+        return groups
+    known = batches if batches == tf.data.INFINITE_CARDINALITY else -(-batches // size)
+    return groups.apply(tf.data.experimental.assert_cardinality(known))
+
+
+def shared_equally(argument: str, data, batch_size: int, replicas: int):
+    """Data whose batches, the last one too, several replicas can share equally.
+
+    An unequal share would weigh images differently. So what is over a multiple of `replicas` is left out, less than
+    that
+    many images: of an array at its end, of a dataset at the end of each batch.
+
+    Args:
+        argument: its name in error messages.
+        data: array of images, or a dataset of batches of them.
+        batch_size: of an array's batches.
+        replicas: with 1, data are returned as they are.
+
+    Raises:
+        UsageError: `batch_size`, or the size of a dataset's batches as far as it says so, is no such multiple, or an
+            array has too few images.
+    """
+    if replicas == 1:
+        return data
+    is_dataset = isinstance(data, tf.data.Dataset)
+    size = _first_component(data.element_spec).shape[0] if is_dataset else batch_size
+    if size is not None and size % replicas:
+        raise must_be("batch_size", f"a multiple of {replicas}, the number of devices", size)
+    if is_dataset:
+        return data.map(lambda *element: tf.nest.map_structure(lambda part: _multiple_of(replicas, part), element))
+    if len(data) < replicas:
+        raise must_be(argument, f"at least {replicas} images, one for each device", len(data))
+    return data[: len(data) // replicas * replicas]
+
+
+def _multiple_of(replicas, batch):
+    count = tf.shape(batch)[0]
+    return batch[: tf.maximum(count // replicas, 1) * replicas]
 
 
 def _first_component(element: object) -> object:

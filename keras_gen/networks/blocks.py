@@ -31,15 +31,26 @@ def check_image_shape(image_shape: object, *, divisible_by: int = 1) -> tuple[in
     return height, width, channels
 
 
-def check_dense_size(inputs: int, outputs: int, image_shape: tuple[int, int, int]) -> None:
-    """Raise `UsageError` where a dense layer would not fit into memory, before anything is built."""
-    if inputs * outputs > MAX_WEIGHTS:
+def dense(inputs: KerasTensor, units: int, image_shape: tuple[int, int, int], **options) -> KerasTensor:
+    """A dense layer on `inputs`, unless it would not fit into memory.
+
+    Args:
+        inputs: `(n, features)`.
+        units: of the layer.
+        image_shape: that the network is built for, which the error message names.
+        **options: of `keras.layers.Dense`.
+
+    Raises:
+        UsageError: the layer would have more than `MAX_WEIGHTS` weights; nothing was allocated for it.
+    """
+    if inputs.shape[-1] * units > MAX_WEIGHTS:
         raise must_be(
             "image_shape",
             f"small enough for a dense layer of at most {MAX_WEIGHTS:,} weights "
-            f"(this network's has {inputs:,} x {outputs:,})",
+            f"(this network's has {inputs.shape[-1]:,} x {units:,})",
             image_shape,
         )
+    return layers.Dense(units, **options)(inputs)
 
 
 def check_widths(argument: str, widths: object) -> tuple[int, ...]:
@@ -49,7 +60,7 @@ def check_widths(argument: str, widths: object) -> tuple[int, ...]:
     return tuple(checks.positive_int(argument, width) for width in widths)
 
 
-def posterior_heads(features: KerasTensor, latent_dim: int) -> list[KerasTensor]:
+def posterior_heads(features: KerasTensor, latent_dim: int, image_shape: tuple[int, int, int]) -> list[KerasTensor]:
     """Two dense layers, the posterior's mean and log-variance."""
     latent_dim = checks.positive_int("latent_dim", latent_dim)
-    return [layers.Dense(latent_dim, name="mean")(features), layers.Dense(latent_dim, name="log_variance")(features)]
+    return [dense(features, latent_dim, image_shape, name=name) for name in ("mean", "log_variance")]

@@ -31,8 +31,8 @@ def mlp_decoder(
     latents = _latents(latent_dim)
     x = latents
     for units in blocks.check_widths("hidden", hidden):
-        x = layers.Dense(units, activation="relu")(x)
-    x = layers.Dense(math.prod(image_shape))(x)
+        x = blocks.dense(x, units, image_shape, activation="relu")
+    x = blocks.dense(x, math.prod(image_shape), image_shape)
     return keras.Model(latents, layers.Reshape(image_shape)(x), name="decoder")
 
 
@@ -57,16 +57,15 @@ def lstm_vae_decoder(image_shape: tuple[int, int, int], *, latent_dim: int = 64,
     height, width, channels = blocks.check_image_shape(image_shape, divisible_by=2)
     dropout = checks.fraction("dropout", dropout)
     pixels, half = height * width, height * width // 4
-    blocks.check_dense_size(64 * pixels, pixels * channels, image_shape)
     latents = _latents(latent_dim)
-    x = layers.Dense(half // 2, activation="relu")(latents)
-    x = layers.Dense(half, activation="relu")(x)
+    x = blocks.dense(latents, half // 2, image_shape, activation="relu")
+    x = blocks.dense(x, half, image_shape, activation="relu")
     x = layers.Reshape((height // 2, width // 2, 1))(x)
     for filters in (32, 64):
         x = layers.Conv2DTranspose(filters, 3, padding="same", activation="relu")(x)
         x = layers.Dropout(dropout)(x)
     x = layers.Conv2DTranspose(64, 3, strides=2, padding="same", activation="relu")(x)
-    x = layers.Dense(pixels * channels)(layers.Flatten()(x))
+    x = blocks.dense(layers.Flatten()(x), pixels * channels, image_shape)
     return keras.Model(latents, layers.Reshape((height, width, channels))(x), name="decoder")
 
 
@@ -91,7 +90,7 @@ def transposed_conv_generator(
     height, width, channels = blocks.check_image_shape(image_shape, divisible_by=4)
     filters, slope = checks.positive_int("filters", filters), checks.non_negative("slope", slope)
     latents = _latents(latent_dim)
-    x = layers.Dense(height // 4 * (width // 4) * filters)(latents)
+    x = blocks.dense(latents, height // 4 * (width // 4) * filters, image_shape)
     x = layers.LeakyReLU(slope)(x)
     x = layers.Reshape((height // 4, width // 4, filters))(x)
     for _ in range(2):

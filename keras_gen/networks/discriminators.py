@@ -32,12 +32,13 @@ def conv_discriminator(
         40705
     """
     dropout, slope = checks.fraction("dropout", dropout), checks.non_negative("slope", slope)
-    images = keras.Input(blocks.check_image_shape(image_shape), name="images")
+    image_shape = blocks.check_image_shape(image_shape)
+    images = keras.Input(image_shape, name="images")
     x = images
     for count in blocks.check_widths("filters", filters):
         x = layers.Conv2D(count, 3, strides=2, padding="same")(x)
         x = layers.LeakyReLU(slope)(x)
         if dropout:
             x = layers.Dropout(dropout)(x)
-    x = layers.Dense(1)(layers.Flatten()(x))
+    x = blocks.dense(layers.Flatten()(x), 1, image_shape)
     return keras.Model(images, x, name="discriminator")

@@ -30,8 +30,8 @@ def mlp_encoder(
     images = keras.Input(image_shape, name="images")
     x = layers.Flatten()(images)
     for units in blocks.check_widths("hidden", hidden):
-        x = layers.Dense(units, activation="relu")(x)
-    return keras.Model(images, blocks.posterior_heads(x, latent_dim), name="encoder")
+        x = blocks.dense(x, units, image_shape, activation="relu")
+    return keras.Model(images, blocks.posterior_heads(x, latent_dim, image_shape), name="encoder")
 
 
 def lstm_encoder(image_shape: tuple[int, int, int], *, latent_dim: int = 64, units: int = 64) -> keras.Model:
@@ -51,4 +51,4 @@ def lstm_encoder(image_shape: tuple[int, int, int], *, latent_dim: int = 64, uni
     x = layers.Reshape((height, width * channels), name="rows")(images)
     x = layers.LSTM(checks.positive_int("units", units), return_sequences=True, name="lstm")(x)
     x = layers.Flatten(name="flatten")(x)
-    return keras.Model(images, blocks.posterior_heads(x, latent_dim), name="encoder")
+    return keras.Model(images, blocks.posterior_heads(x, latent_dim, image_shape), name="encoder")

@@ -77,6 +77,7 @@ def wgan_conv(
     dropout: float = 0.0,
     slope: float = 0.2,
     learning_rate: float | None = None,
+    beta_1: float = 0.5,
 ) -> WGAN:
     """WGAN: the networks of gan-conv with a linear critic, gradient penalty or weight clipping.
 
@@ -101,7 +102,11 @@ def wgan_conv(
     checks.positive("learning_rate", learning_rate)
 
     def optimizer():
-        return keras.optimizers.RMSprop(learning_rate) if clipping else keras.optimizers.Adam(learning_rate, 0.0, 0.9)
+        return (
+            keras.optimizers.RMSprop(learning_rate)
+            if clipping
+            else keras.optimizers.Adam(learning_rate, checks.fraction("beta_1", beta_1), 0.9)
+        )
 
     model = WGAN(
         networks.transposed_conv_generator(image_shape, latent_dim=latent_dim, slope=slope),
