@@ -32,7 +32,7 @@ def parser() -> command.ArgumentParser:
 def main() -> None:
     """Parse, generate, write."""
     arguments = parser().parse_args()
-    checks.positive_int("--num", arguments.num)
+    checks.count("--num", arguments.num)
     checks.seed("--seed", arguments.seed)
     out = arguments.out
     if out.suffix not in SUFFIXES:

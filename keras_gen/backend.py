@@ -9,7 +9,7 @@ from keras_gen.errors import must_be
 
 
 def _require_tensorflow() -> None:
-    asked = os.environ.get("KERAS_BACKEND")
+    asked = os.environ.get("KERAS_BACKEND") or None
     loaded = sys.modules.get("keras")
     if asked is None and loaded is not None:
         asked = loaded.backend.backend()

@@ -49,7 +49,8 @@ def restore(path: str | os.PathLike, model: GenerativeModel) -> None:
     try:
         with np.load(path, allow_pickle=False) as archive:
             values = [archive[name] for name in sorted(archive.files)]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        # The last two: zipfile, of flipped bits that ask for a password or for another compression.
         raise UsageError(f"checkpoint {path} is damaged: {error}") from error
     fits = len(values) == len(variables) and all(
         value.shape == tuple(v.shape) for value, v in zip(values, variables, strict=True)

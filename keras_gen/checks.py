@@ -19,6 +19,13 @@ def positive_int(argument: str, value: object) -> int:
     return int(value)
 
 
+def count(argument: str, value: object) -> int:
+    """`value` as an `int` from 1 to 2**31 - 1: a number of images, in the integers that TensorFlow counts with."""
+    if positive_int(argument, value) >= 2**31:
+        raise must_be(argument, "an integer from 1 to 2147483647", value)
+    return int(value)
+
+
 def non_negative_int(argument: str, value: object) -> int:
     """`value` as an `int` of at least 0."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
@@ -63,4 +70,9 @@ def one_of(argument: str, value: object, choices: Iterable[object]) -> object:
 
 
 def _is_finite_real(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the largest float
+        return False

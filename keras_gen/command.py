@@ -37,6 +37,10 @@ def main(command: Callable[[], None]) -> None:
     except BrokenPipeError:
         # The reader of our output left (`| head`): no error of ours, and nothing more to write.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if line := _shown(error):
+            fail(line, USAGE_ERROR)
+        raise
 
 
 def fail(message: str, code: int) -> None:
@@ -44,6 +48,17 @@ def fail(message: str, code: int) -> None:
     sys.stdout.flush()
     print(f"error: {message}" if code == USAGE_ERROR else message, file=sys.stderr)
     sys.exit(code)
+
+
+def _shown(error: Exception) -> str | None:
+    """One line for what the machine, not keras_gen, is to blame for: a full disk, memory that ran out. Else None."""
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'} can't be read or written ({error.strerror or error})"
+    tensorflow = sys.modules.get("tensorflow")
+    if isinstance(error, MemoryError) or (tensorflow and isinstance(error, tensorflow.errors.ResourceExhaustedError)):
+        lines = str(error).splitlines()
+        return "out of memory" + (f" ({lines[0]})" if lines else "")
+    return None
 
 
 def load_tensorflow() -> None:

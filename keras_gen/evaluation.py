@@ -9,7 +9,7 @@ from pathlib import Path
 from keras_gen import checks, runs, training
 from keras_gen.callbacks import FID
 from keras_gen.data import evaluation_batches
-from keras_gen.errors import UsageError
+from keras_gen.errors import UsageError, must_be
 from keras_gen.metrics import features
 
 EVALUATION_FILE = "evaluation.json"
@@ -34,7 +34,10 @@ def evaluate(
         UsageError: no run directory, no checkpoint in it, no test images, or its data are not what they were.
     """
     run = Path(run)
-    checks.non_negative_int("fid_images", fid_images)
+    if checks.non_negative_int("fid_images", fid_images) == 1:
+        raise must_be("fid_images", "0 or an integer of at least 2", fid_images)
+    if not fid_images and inception_weights is not None:
+        raise UsageError("inception weights must be left out where no FID is asked for (fid_images 0)")
     opened = training.open_run(run)
     if opened.epoch == 0:
         raise UsageError(f"run {run} has no checkpoint yet: go on with --resume {run}")

@@ -18,7 +18,7 @@ from keras_gen.models.base import Endpoint
 
 RUN_FOLDER = "saved_model"
 DESCRIPTION_FILE = "description.json"
-_SAVED_MODEL_FILE = "saved_model.pb"
+SAVED_MODEL_FILE = "saved_model.pb"
 
 
 def save(
@@ -72,7 +72,7 @@ def save(
         tf.saved_model.save(root, os.fspath(folder), signatures=signatures)
         runs.write_json(folder / DESCRIPTION_FILE, {"functions": list(endpoints), **(description or {})})
 
-    return runs.write_directory(path, write, overwrite=overwrite, argument="export")
+    return runs.write_directory(path, write, overwrite=overwrite, marker=SAVED_MODEL_FILE, argument="export")
 
 
 def check_functions(model: GenerativeModel, functions: Sequence[str] | None) -> dict[str, Endpoint]:
@@ -113,7 +113,7 @@ def find(path: str | os.PathLike) -> Path:
     """
     path = Path(path)
     for folder in (path, path / RUN_FOLDER):
-        if (folder / _SAVED_MODEL_FILE).is_file():
+        if (folder / SAVED_MODEL_FILE).is_file():
             return folder
     if (path / runs.RECIPE_FILE).is_file():
         raise UsageError(f"run {path} is not finished and has no SavedModel yet: go on with --resume {path}")

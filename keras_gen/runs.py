@@ -54,7 +54,7 @@ def write_json(path: str | os.PathLike, content: object) -> None:
 
 
 def write_directory(
-    path: str | os.PathLike, write: Callable[[Path], None], *, overwrite: bool, argument: str = "path"
+    path: str | os.PathLike, write: Callable[[Path], None], *, overwrite: bool, marker: str | None = None, argument: str = "path"
 ) -> Path:
     """Have `write(folder)` fill a new folder beside `path`, then give it the name `path`.
 
@@ -62,13 +62,14 @@ def write_directory(
         path: the folder to make; its parents are made if missing.
         write: fills the empty folder it is given.
         overwrite: whether an existing `path` may be replaced. It is moved aside first and removed last.
+        marker: name of a file that a folder must have to be replaced, unless it is empty, so that nobody loses another.
         argument: what to call `path` in an error message.
 
     Raises:
-        UsageError: `path` exists and `overwrite` is false, or it is not a folder.
+        UsageError: `path` exists and `overwrite` is false, or it is not such a folder, or can't be made.
     """
     path = Path(path).absolute()
-    check_can_write_directory(path, overwrite=overwrite, argument=argument)
+    check_can_write_directory(path, overwrite=overwrite, marker=marker, argument=argument)
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
@@ -89,7 +90,7 @@ def write_directory(
     return path
 
 
-def check_can_write_directory(path: str | os.PathLike, *, overwrite: bool, argument: str = "path") -> None:
+def check_can_write_directory(path: str | os.PathLike, *, overwrite: bool, marker: str | None = None, argument: str = "path") -> None:
     """Raise `UsageError` if `write_directory` would refuse `path`, before any time was spent on its content."""
     path = Path(path).absolute()
     if not (path.exists() or path.is_symlink()):
@@ -101,6 +102,8 @@ def check_can_write_directory(path: str | os.PathLike, *, overwrite: bool, argum
         raise must_be(argument, "a folder or a new name", str(path))
     if not overwrite:
         raise UsageError(f"{argument} exists already: {path} (give --overwrite to replace it)")
+    if marker is not None and any(path.iterdir()) and not (path / marker).is_file():
+        raise must_be(argument, f"an older folder with {marker} in it, to be replaced", str(path))
 
 
 def create(root: str | os.PathLike, name: str) -> Path:
@@ -135,7 +138,7 @@ def read_recipe(run: str | os.PathLike) -> dict:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise must_be("run", f"a run directory, a folder with {RECIPE_FILE}", str(run)) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is damaged: {error}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path} is damaged: it must hold one JSON object")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from keras_gen import checks, zoo
+from keras_gen.data import preparing
 from keras_gen.errors import UsageError, must_be
 
 
@@ -55,6 +56,8 @@ class RunSettings:
     checkpoint_every: int = 1
 
     def __post_init__(self):
+        if not isinstance(self.overrides, Mapping):
+            raise must_be("overrides", "a mapping of names to values", self.overrides)
         recipe = zoo.get(self.model)
         resolved = {
             "model": recipe.name,
@@ -69,6 +72,7 @@ class RunSettings:
         }
         for name, value in resolved.items():
             object.__setattr__(self, name, value)
+        self._check_data()
         checks.seed("seed", self.seed)
         checks.one_of("strategy", self.strategy, checks.STRATEGIES)
         checks.non_negative_int("samples_every", self.samples_every)
@@ -76,6 +80,19 @@ class RunSettings:
         if checks.positive_int("fid_count", self.fid_count) < 2:
             raise must_be("fid_count", "an integer of at least 2", self.fid_count)
         checks.positive_int("checkpoint_every", self.checkpoint_every)
+        if not isinstance(self.fid_download, bool):
+            raise must_be("fid_download", "True or False", self.fid_download)
+
+    def _check_data(self):
+        for name in ("dataset", "data_dir", "inception_weights"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value):
+                raise must_be(name, "a name or a path, or None", value)
+        if self.image_size is not None:
+            checks.positive_int("image_size", self.image_size)
+        if self.channels is not None:
+            checks.one_of("channels", checks.positive_int("channels", self.channels), (1, 3))
+        checks.one_of("binarize", self.binarize, (None, *preparing.BINARIZE))
 
     @property
     def recipe(self) -> zoo.Recipe:
@@ -101,5 +118,5 @@ class RunSettings:
             )
         try:
             return cls(**content)
-        except (TypeError, AttributeError) as error:
+        except (TypeError, UsageError) as error:
             raise UsageError(f"{source} is damaged: {error}") from error

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -72,7 +73,7 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
     _check(publication)
     data, note = load_data(settings)
     # What was found is what a resumed run must find again, also where $KERAS_GEN_DATA is not set.
-    found = data.origin if data.source in ("npz", "folder") else data.name
+    found = os.path.abspath(data.origin) if data.source in ("npz", "folder") else data.name
     data_dir = None if settings.data_dir is None else os.path.abspath(settings.data_dir)
     requested, settings = settings.dataset, dataclasses.replace(settings, dataset=found, data_dir=data_dir)
     model = build(settings, data)
@@ -209,10 +210,18 @@ def _train(path, settings, model, data, extractor, *, initial_epoch, publication
     with _explained(path):
         if initial_epoch < settings.epochs:
             _fit(path, settings, model, data, extractor, initial_epoch)
-        elif (path / export.RUN_FOLDER).is_dir() and publication is None:
+        elif publication is None and _is_finished(path, settings):
             print("nothing to do: to train on, give --epochs a larger number", flush=True)
             return
         _finish(path, settings, model, data, publication)
+
+
+def _is_finished(path, settings) -> bool:
+    """Whether the run's SavedModel, the last thing to be written, is of its last epoch."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        description = json.loads((path / export.RUN_FOLDER / export.DESCRIPTION_FILE).read_text(encoding="utf-8"))
+        return description["epochs"] == settings.epochs
+    return False
 
 
 def _fit(path, settings, model, data, extractor, initial_epoch):
@@ -287,7 +296,9 @@ def _fid_extractor(settings) -> features.InceptionV3Features | None:
 
 def _check(publication: Publication | None) -> None:
     if publication is not None:
-        runs.check_can_write_directory(publication.path, overwrite=publication.overwrite, argument="export")
+        runs.check_can_write_directory(
+            publication.path, overwrite=publication.overwrite, marker=export.SAVED_MODEL_FILE, argument="export"
+        )
 
 
 def _describe(settings, data, path) -> None:
@@ -318,8 +329,12 @@ def _explained(path: Path) -> Iterator[None]:
         checkpoint = checkpoints.latest(path)
         done = f"after epoch {checkpoint[0]}" if checkpoint else "before the first checkpoint"
         raise RunInterrupted(f"interrupted {done}; {how}") from None
+    except BrokenPipeError:
+        raise  # the reader of our output left, no file is meant
     except OSError as error:
         where = error.filename or path
         raise UsageError(f"run {path} stopped: {where} can't be written ({error.strerror or error}); {how}") from error
     except tf.errors.ResourceExhaustedError as error:
-        raise UsageError(f"run {path} stopped: out of memory ({error.message.splitlines()[0]}); {how}") from error
+        # TensorFlow has one error for memory and disk.
+        what = "disk full" if "No space left" in error.message else "out of memory"
+        raise UsageError(f"run {path} stopped: {what} ({error.message.splitlines()[0]}); {how}") from error

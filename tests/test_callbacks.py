@@ -125,10 +125,8 @@ def test_history_keeps_what_is_not_finite(tmp_path):
         b"loss\n1.0\n",
         b"epoch,loss\n,1.0\n",
         b"epoch,loss\n1,\xff\n",
-        # BUG: what has no rows passes for a history without epochs, and is written over
         b"",
         b"\x00\x01\x02\x03",
-        # BUG: a row whose epoch is no whole number is dropped in silence
         b"epoch,loss\nnan,1\n",
         b"epoch,loss\ninf,1\n",
     ],
@@ -342,7 +340,6 @@ def test_a_pickle_in_a_checkpoint_is_not_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-# BUG: RuntimeError (the bit for encryption) and NotImplementedError (another compression, a later zip version).
 def test_a_flipped_bit_is_found_or_does_no_harm(tmp_path):
     model, other = tiny(), tiny(seed=1)
     fit(model)

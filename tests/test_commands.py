@@ -322,7 +322,7 @@ MISTAKES = {
     "constraint": (["--model", "wgan", *DIGITS, "--set", "constraint=no"], "constraint must be one of"),
     "size for a GAN": (["--model", "gan", *DIGITS, "--image-size", 30], "multiples of 4, received: (30, 30, 1)"),
     "odd size for a VAE": (["--model", "vae", *DIGITS, "--image-size", 27], "multiples of 2, received: (27, 27, 1)"),
-    "size for an LSTM": (["--model", "vae", *DIGITS, "--image-size", 256], "image_shape must be small enough"),
+    "size for an LSTM": (["--model", "vae", *DIGITS, "--image-size", 256], "must be small enough for a dense layer"),
     "no size": ([*DIGITS, "--image-size", 0], "image_size must be an integer of at least 1"),
     "channels": ([*DIGITS, "--channels", 2], "channels must be one of 1, 3"),
     "binarize": ([*DIGITS, "--binarize", "maybe"], "binarize must be one of"),
@@ -390,7 +390,6 @@ def test_an_export_below_a_file_is_refused_before_training(finished, monkeypatch
     assert not Path("runs").exists()
 
 
-# BUG: tracebacks, of TensorFlow's ValueError (the size does not fit into 64 bits) and of its ResourceExhaustedError.
 @pytest.mark.parametrize("kind", ["beyond 64 bits", "beyond the memory"])
 def test_a_network_that_does_not_fit_is_a_mistake(finished, monkeypatch, kind):
     def exhausted(*arguments, **keywords):
@@ -454,8 +453,6 @@ def test_a_finished_run_is_published_by_resuming_it_and_replaces_only_if_told_to
     assert names(tmp_path) == ["copied", "half", "mine", "work"]
 
 
-# BUG: --overwrite deletes any folder, such as the working directory with `--export .`, though its help says that it
-# replaces an older SavedModel.
 def test_only_an_older_saved_model_is_replaced(copied, tmp_path):
     folder = tmp_path / "thesis"
     folder.mkdir()
@@ -546,7 +543,6 @@ def odd_folders(finished, tmp_path_factory):
         (None, ["--out", "folder.png"], "--out can't be written: folder.png"),
         (None, ["--out", "folder.npz"], "--out can't be written: folder.npz"),
         (None, ["--out", "x" * 300 + ".png"], "--out can't be written"),
-        # BUG: a traceback of TensorFlow: the number does not fit into its 32 bits.
         (None, ["--num", 3_000_000_000], "--num must be"),
     ],
 )
@@ -558,7 +554,6 @@ def test_a_mistake_in_sampling_is_one_line(finished, odd_folders, path, argument
     assert names(Path.cwd()) == ["folder.npz", "folder.png"]
 
 
-# BUG: the ResourceExhaustedError comes out with a traceback.
 def test_more_samples_than_memory_holds_are_one_line(finished, monkeypatch):
     def exhausted(*arguments, **keywords):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nand a page of detail")
@@ -612,9 +607,7 @@ def test_a_run_is_evaluated_on_its_test_images(finished, copied):
     [
         (["--fid-images", -1], "fid_images must be an integer of at least 0"),
         (["--inception-weights", "missing.h5"], "inception weights must be a readable weights file"),
-        # BUG: goes unnoticed where there are no weights, and is called `count` where there are.
         (["--fid-images", 1], "fid_images must be"),
-        # BUG: is ignored.
         (["--fid-images", 0, "--inception-weights", "missing.h5"], "inception weights must be"),
     ],
     ids=str,
@@ -630,7 +623,6 @@ def test_a_run_without_a_checkpoint_has_nothing_to_evaluate(copied):
     assert error == f"error: run {copied} has no checkpoint yet: go on with --resume {copied}"
 
 
-# BUG: the OSError comes out with a traceback.
 def test_a_full_disk_while_evaluating_is_one_line(copied, monkeypatch):
     monkeypatch.setattr(os, "replace", no_space)
     try:
@@ -723,13 +715,11 @@ def test_a_damaged_run_is_refused_in_one_line(copied, name, damage, message):
     assert message in call(name, *arguments).error
 
 
-# BUG: TypeError, Path(5).
 def test_a_record_with_weights_of_another_type_is_refused(copied):
     changed_settings(inception_weights=5, fid_every=1)(copied)
     assert "inception_weights must be" in call("run", "--resume", copied, "--epochs", 3).error
 
 
-# BUG: a ZeroDivisionError of the curves, and then there is no last row either.
 def test_a_finished_run_whose_history_was_emptied_is_refused(copied, tmp_path):
     (copied / "history.csv").write_text("epoch,seconds,updates,loss\n")
     assert "history" in call("run", "--resume", copied, "--export", tmp_path / "exported").error
@@ -757,8 +747,6 @@ def test_a_run_is_not_resumed_on_other_data(tmp_path):
     assert call("run", "--resume", run, "--epochs", 2).code == 0
 
 
-# BUG: the record keeps a relative path, so the run goes on only from the working directory it was started in, and
-# `--dataset ./digits` (the folder) comes back as the data set of that name.
 @pytest.mark.parametrize("dataset", ["data.npz", "./digits"])
 def test_a_run_is_resumed_from_another_working_directory(tmp_path, monkeypatch, dataset):
     if dataset == "data.npz":
@@ -834,8 +822,6 @@ def test_ctrl_c_before_the_first_checkpoint_starts_over(finished, tmp_path, monk
 FULL_WHEN = {"the history": "history.csv", "a sample grid": "epoch-00003.png", "the curves": "losses.png"}
 
 
-# BUG (the curves): what was interrupted after its last epoch has "nothing to do" on resuming, because the SavedModel of
-# the earlier, shorter run is there: it stays, as do the old curves. The same after Ctrl-C while they are written.
 @pytest.mark.parametrize("what", ["the checkpoint", *FULL_WHEN])
 def test_a_full_disk_stops_a_run_that_can_go_on(copied, monkeypatch, what):
     real = os.replace
@@ -861,7 +847,6 @@ def test_a_full_disk_stops_a_run_that_can_go_on(copied, monkeypatch, what):
         assert json.loads((copied / "saved_model" / "description.json").read_text())["epochs"] == 3
 
 
-# BUG: it is said to be "out of memory", TensorFlow having one error for both.
 def test_a_full_disk_while_a_saved_model_is_written_is_not_said_to_be_memory(copied, tmp_path, monkeypatch):
     def full(*arguments, **keywords):
         raise tf.errors.ResourceExhaustedError(None, None, "variables.data; No space left on device")
@@ -881,7 +866,6 @@ def test_memory_that_runs_out_is_one_line(copied, monkeypatch):
     assert "out of memory (OOM when allocating tensor); go on with: " in error
 
 
-# BUG: the OSError comes out with a traceback.
 def test_a_full_disk_at_the_very_start_of_resuming_is_one_line(copied, monkeypatch):
     monkeypatch.setattr(os, "replace", no_space)
     try:
@@ -897,7 +881,6 @@ def test_a_full_disk_at_the_very_start_leaves_no_run_directory(finished, tmp_pat
     assert names(tmp_path / "runs") == []
 
 
-# BUG: BrokenPipeError is taken for a full disk: "run … stopped: … can't be written (Broken pipe)".
 def test_a_reader_that_leaves_does_not_end_in_a_traceback(tmp_path):
     data = write_npz(tmp_path / "data.npz")
     line = 'python "$0" --model vae-mlp --set hidden=8 --dataset "$1" --epochs 3 --samples-every 0 | head -1'

@@ -195,7 +195,6 @@ def test_recipe_modules_import_no_room_with_keras_at_their_top():
             assert [str(entry) for entry in outside if room(entry.target) in with_keras] == []
 
 
-# BUG (of form only): metrics.features._surroundings_untouched imports keras alone; its one caller was first.
 def test_keras_is_imported_after_the_backend_is_made_sure_of():
     late, checked = [], []
 

@@ -167,7 +167,6 @@ def test_a_backend_chosen_in_python_is_refused_too(tmp_path):
     assert result.stdout.endswith("received: 'torch'\n")
 
 
-# BUG: Keras takes an empty KERAS_BACKEND for none; keras_gen.backend refuses it.
 def test_an_empty_backend_variable_is_as_none(tmp_path):
     result = python("import keras_gen.backend, os; print(os.environ['KERAS_BACKEND'])", tmp_path, KERAS_BACKEND="")
     assert result.returncode == 0, result.stderr

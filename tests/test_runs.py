@@ -288,6 +288,20 @@ def test_the_check_refuses_a_folder_below_a_file(tmp_path, inside):
         runs.check_can_write_directory(tmp_path / "a" / inside, overwrite=False)
 
 
+def test_only_a_folder_with_the_marker_or_an_empty_one_is_replaced(tmp_path):
+    for name in ("marked", "other", "empty"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "marked" / "content").write_text("old")
+    (tmp_path / "other" / "thesis").write_text("three years")
+    for name in ("marked", "empty", "new"):
+        runs.write_directory(tmp_path / name, fill("new"), overwrite=True, marker="content")
+        assert (tmp_path / name / "content").read_text() == "new"
+    with pytest.raises(UsageError, match="^export must be .*content"):
+        runs.write_directory(tmp_path / "other", pytest.fail, overwrite=True, marker="content", argument="export")
+    assert (tmp_path / "other" / "thesis").read_text() == "three years"
+    assert names(tmp_path) == ["empty", "marked", "new", "other"]
+
+
 # recipe.json
 
 
@@ -323,7 +337,6 @@ def test_what_is_no_run_directory_is_refused(tmp_path, kind):
         b"\xff\xfe{}",
         b'{"a": 1} trailing',
         b'{"seed": ' + b"9" * 5000 + b"}",
-        # BUG: RecursionError
         b"[" * 100_000,
     ],
     ids=lambda content: repr(content[:16]),
@@ -359,7 +372,6 @@ def test_a_check_returns_the_value_or_names_the_argument(check, good, bad):
         assert str(error.value).endswith(f"received: {value!r}")
 
 
-# BUG: math.isfinite(10**400) raises OverflowError.
 @pytest.mark.parametrize("check", [checks.positive, checks.non_negative, checks.fraction])
 def test_an_integer_too_large_for_a_float_is_refused(check):
     with pytest.raises(UsageError, match="^width must be "):

@@ -128,9 +128,6 @@ def test_a_field_that_is_not_what_it_must_be_is_refused_by_name(name, value):
     assert "\n" not in str(error.value)
 
 
-# BUG: the docstring promises UsageError for any field, and the module that they are checked before anything is loaded;
-# these go unchecked here. Those of the data are refused by keras_gen.data.load after TensorFlow has come up;
-# inception_weights=5 gives a TypeError there, fid_download="no" downloads, overrides=[…] is an AttributeError.
 @pytest.mark.parametrize("name", ALSO_WRONG)
 def test_a_field_that_is_not_what_it_must_be_is_refused_before_anything_is_loaded(name):
     accepted = []
@@ -178,7 +175,6 @@ DAMAGED = {
     "a seed that is null": {"model": "vae-mlp", "seed": None},
     "a strategy that is a list": {"model": "vae-mlp", "strategy": ["auto"]},
     "a strategy that is an object": {"model": "vae-mlp", "strategy": {}},
-    # BUG: OverflowError, from float(10**400)
     "a number too large": {"model": "vae-mlp", "overrides": {"beta": 10**400}},
 }
 
@@ -190,7 +186,6 @@ def test_damaged_settings_are_refused_and_nothing_else_is_raised(content):
     assert "\n" not in str(error.value)
 
 
-# BUG: a damaged value's message names the field but not the file, although `source` is there for that.
 def test_the_message_about_damaged_settings_names_the_file():
     messages = []
     for content in DAMAGED.values():

@@ -61,8 +61,8 @@ def read(path: str | os.PathLike) -> list[dict[str, int | float]]:
             rows = [{name: _number(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
     except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise UsageError(f"history {path} can't be read: {error}") from error
-    if any("epoch" not in row for row in rows):
-        raise UsageError(f"history {path} can't be read: a row without an epoch")
+    if not rows or any(not isinstance(row.get("epoch"), int) for row in rows):
+        raise UsageError(f"history {path} can't be read: no rows, or one without a whole epoch")
     return rows
 
 

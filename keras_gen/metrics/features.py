@@ -261,6 +261,7 @@ def _surroundings_untouched() -> Iterator[None]:
 
     Keras draws the seeds of initializers from Python's global random state, although the weights are replaced here.
     """
+    import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
     import keras
 
     random_state, policy = random.getstate(), keras.config.dtype_policy()

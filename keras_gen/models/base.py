@@ -140,7 +140,7 @@ class GenerativeModel(keras.Model):
             >>> keras_gen.zoo.build("vae-mlp").generate(3, seed=1)["images"].shape
             TensorShape([3, 28, 28, 1])
         """
-        n, seed = checks.positive_int("n", n), checks.seed("seed", seed)
+        n, seed = checks.count("n", n), checks.seed("seed", seed)
         return self._generate_function(tf.constant(n), tf.constant(seed))
 
     @functools.cached_property

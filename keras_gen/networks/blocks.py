@@ -6,7 +6,7 @@ import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow
 from keras import KerasTensor, layers
 
 from keras_gen import checks
-from keras_gen.errors import must_be
+from keras_gen.errors import UsageError, must_be
 
 MAX_WEIGHTS = 1_000_000_000
 """Largest dense layer that is built: 10⁹ float32 weights are 4 GB, and training needs four times that."""
@@ -44,11 +44,9 @@ def dense(inputs: KerasTensor, units: int, image_shape: tuple[int, int, int], **
         UsageError: the layer would have more than `MAX_WEIGHTS` weights; nothing was allocated for it.
     """
     if inputs.shape[-1] * units > MAX_WEIGHTS:
-        raise must_be(
-            "image_shape",
-            f"small enough for a dense layer of at most {MAX_WEIGHTS:,} weights "
-            f"(this network's has {inputs.shape[-1]:,} x {units:,})",
-            image_shape,
+        raise UsageError(
+            "image_shape, latent_dim and layer widths must be small enough for a dense layer of at most "
+            f"{MAX_WEIGHTS:,} weights, received: {inputs.shape[-1]:,} x {units:,} weights for images {image_shape}"
         )
     return layers.Dense(units, **options)(inputs)
 

@@ -38,7 +38,10 @@ class Parameter:
         if value is None and self.optional:
             return None
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+            try:
+                value = float(value)
+            except OverflowError:
+                raise must_be(self.name, self.requirement, value) from None
         if type(value) is not self.type or (self.type is float and not math.isfinite(value)):
             raise must_be(self.name, self.requirement, value)
         return value
@@ -161,7 +164,7 @@ def get(name: str) -> Recipe:
         UsageError: there is none; the message lists them and names the nearest.
     """
     known = _all()
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise UsageError(f"model must be one of {', '.join(known)}, received: {name!r}{_suggestion(name, known)}")
     return known[name]
 
@@ -211,7 +214,10 @@ def _all() -> dict[str, Recipe]:
 def _parameters(function: Callable) -> dict[str, Parameter]:
     parameters = {}
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
-        annotation, _, none = parameter.annotation.partition(" | ")
+        annotation = parameter.annotation
+        if not isinstance(annotation, str):  # a module without `from __future__ import annotations`
+            annotation = inspect.formatannotation(annotation)
+        annotation, _, none = annotation.partition(" | ")
         if parameter.kind is not parameter.KEYWORD_ONLY or annotation not in _TYPES or none not in ("", "None"):
             raise TypeError(f"{function.__name__}: {parameter} must be keyword-only and annotated with a plain type")
         parameters[parameter.name] = Parameter(parameter.name, _TYPES[annotation], parameter.default, bool(none))
@@ -219,5 +225,5 @@ def _parameters(function: Callable) -> dict[str, Parameter]:
 
 
 def _suggestion(name: str, known) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = difflib.get_close_matches(str(name), list(known), n=1)
     return f", did you mean {close[0]!r}?" if close else ""
