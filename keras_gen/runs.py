@@ -54,7 +54,12 @@ def write_json(path: str | os.PathLike, content: object) -> None:
 
 
 def write_directory(
-    path: str | os.PathLike, write: Callable[[Path], None], *, overwrite: bool, marker: str | None = None, argument: str = "path"
+    path: str | os.PathLike,
+    write: Callable[[Path], None],
+    *,
+    overwrite: bool,
+    marker: str | None = None,
+    argument: str = "path",
 ) -> Path:
     """Have `write(folder)` fill a new folder beside `path`, then give it the name `path`.
 
@@ -90,7 +95,9 @@ def write_directory(
     return path
 
 
-def check_can_write_directory(path: str | os.PathLike, *, overwrite: bool, marker: str | None = None, argument: str = "path") -> None:
+def check_can_write_directory(
+    path: str | os.PathLike, *, overwrite: bool, marker: str | None = None, argument: str = "path"
+) -> None:
     """Raise `UsageError` if `write_directory` would refuse `path`, before any time was spent on its content."""
     path = Path(path).absolute()
     if not (path.exists() or path.is_symlink()):
