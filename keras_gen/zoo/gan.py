@@ -84,8 +84,7 @@ def wgan_conv(
     constraint on the critic nor the number of critic updates.
 
     Ours, so that it makes digits: 5 critic updates a generator update, batch 64, no dropout in the critic (a random
-        critic
-    has no one slope to bound), images in [0, 1] from a sigmoid, and a `constraint` on the critic:
+    critic has no one slope to bound), images in [0, 1] from a sigmoid, and a `constraint` on the critic:
 
     - gradient_penalty (Gulrajani et al. 2017): weight 10, Adam with β₂ 0.9. Learning rate 5e-4 and β₁ 0.5 were chosen
       by looking: with the paper's 1e-4 and 0 the grid after 1,000 generator updates is where this is after 350.
