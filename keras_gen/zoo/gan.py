@@ -32,12 +32,11 @@ def gan_conv(
     """GAN: convolutional discriminator and generator, non-saturating cross-entropy.
 
     From the report: both networks layer by layer (40,705 and 1,164,289 parameters), a discriminator batch of 128 real
-        and 128
-    generated images (`batch_size` counts the real ones), a generator batch of 256 latents, Adam with learning rate
-    1e-4 for the discriminator, 100 epochs, FID every 10.
+    and 128 generated images (`batch_size` counts the real ones), a generator batch of 256 latents, Adam with learning
+    rate 1e-4 for the discriminator, 100 epochs, FID every 10.
 
     Ours: the same learning rate for the generator, β₁ 0.5, LeakyReLU slope 0.2, dropout rate 0.4, images in [0, 1]
-        from a sigmoid.
+    from a sigmoid.
     """
     import keras_gen.backend  # noqa: F401
     import keras

@@ -32,9 +32,8 @@ def vae_lstm(
     """VAE: LSTM over the image's rows, transposed-convolution decoder, Bernoulli likelihood.
 
     From the report: 64 LSTM units, latent size 64, the decoder layer by layer, binary cross-entropy summed over the
-        pixels
-    plus the KL term, 100 epochs, batch 256, FID every 10 epochs. It clips probabilities at 1e-7 where this works on
-    logits; its log σ is a log-variance here, the same family.
+    pixels plus the KL term, 100 epochs, batch 256, FID every 10 epochs. It clips probabilities at 1e-7 where this
+    works on logits; its log σ is a log-variance here, the same family.
 
     Ours: Adam with learning rate 1e-3, ReLU, dropout rate 0.2, beta (1 is the report's objective).
     """
@@ -64,13 +63,12 @@ def vae_mlp(
     """VAE: one hidden layer either side, Gaussian likelihood with standard deviation 1.
 
     From the report: 784-300-32 and 16-300-784 with ReLU and a sigmoid at the end, N(x; f(z), 1), 50 epochs, batch 64,
-        Adam
-    with learning rate 5e-3, 55,000 training and 5,000 validation images. The loss is −ELBO in nats and can't be below
-    720.4 for 784 pixels; the report's was negative.
+    Adam with learning rate 5e-3, 55,000 training and 5,000 validation images. The loss is −ELBO in nats and can't be
+    below 720.4 for 784 pixels; the report's was negative.
 
     Ours: pixels in [0, 1] (the report "standardised" them, it does not say how); the second half of the 32 is a
-        log-variance.
-    A scale of 1 is wide for pixels in [0, 1], so the posterior keeps few latent dimensions; a smaller one keeps more.
+    log-variance. A scale of 1 is wide for pixels in [0, 1], so the posterior keeps few latent dimensions; a smaller
+    one keeps more.
     """
     import keras_gen.backend  # noqa: F401
     import keras
