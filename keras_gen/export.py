@@ -54,7 +54,7 @@ def save(
         UsageError: `path` exists, or `functions` names something the model has not.
 
     Example:
-        >>> save(model, "saved_models/mine")
+        >>> path = save(model, "saved_models/mine")
         >>> tf.saved_model.load("saved_models/mine").generate(n=100, seed=0)["images"].shape
         TensorShape([100, 28, 28, 1])
     """

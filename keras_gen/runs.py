@@ -24,8 +24,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     The content is on disk (fsync) before the name appears, so after a crash `path` is the old file or the new one.
 
     Example:
-        >>> with atomic_path("grid.png") as temporary:
-        ...     image.save(temporary, format="png")
+        >>> with atomic_path("settings.txt") as temporary:
+        ...     length = temporary.write_text("seed 0")
     """
     path = Path(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)

@@ -68,6 +68,7 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
 
     Example:
         >>> run(RunSettings("vae-mlp", dataset="digits", epochs=2))
+        vae-mlp (R2) on digits ...
         PosixPath('runs/00001-vae-mlp')
     """
     _check(publication)

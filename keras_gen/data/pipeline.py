@@ -58,7 +58,7 @@ def batches(
 
     Example:
         >>> train = batches(data.train.images, batch_size=64, seed=0)
-        >>> model.fit(train.dataset, steps_per_epoch=train.steps_per_epoch, epochs=10)
+        >>> history = model.fit(train.dataset, steps_per_epoch=train.steps_per_epoch, epochs=10, shuffle=False, verbose=0)
     """
     _check_arrays(images, labels)
     batch_size = checks.positive_int("batch_size", batch_size)
@@ -99,7 +99,7 @@ def evaluation_batches(images: np.ndarray, labels: np.ndarray | None = None, *, 
         UsageError: an argument is wrong.
 
     Example:
-        >>> model.evaluate(evaluation_batches(data.test.images, batch_size=256))
+        >>> results = model.evaluate(evaluation_batches(data.test.images, batch_size=256), verbose=0)
     """
     _check_arrays(images, labels)
     batch_size = checks.positive_int("batch_size", batch_size)

@@ -43,7 +43,7 @@ class GAN(GenerativeModel):
         >>> discriminator = keras_gen.networks.conv_discriminator((28, 28, 1))
         >>> gan = keras_gen.GAN(generator, discriminator)
         >>> gan.compile(keras.optimizers.Adam(1e-4, beta_1=0.5), keras.optimizers.Adam(1e-4, beta_1=0.5))
-        >>> history = gan.fit(images, batch_size=128, epochs=5)
+        >>> history = gan.fit(images, batch_size=128, epochs=5, verbose=0)
     """
 
     tracked = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss", "jsd", "d_real", "d_fake")

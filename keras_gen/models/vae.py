@@ -45,7 +45,7 @@ class VAE(GenerativeModel):
         >>> decoder = keras_gen.networks.mlp_decoder((28, 28, 1), latent_dim=2)
         >>> vae = keras_gen.VAE(encoder, decoder, beta=4.0)
         >>> vae.compile("adam")
-        >>> history = vae.fit(images, epochs=5)
+        >>> history = vae.fit(images, epochs=5, verbose=0)
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class WGAN(GAN):
         >>> generator = keras_gen.networks.transposed_conv_generator((28, 28, 1), latent_dim=100)
         >>> wgan = keras_gen.WGAN(generator, keras_gen.networks.conv_discriminator((28, 28, 1), dropout=0.0))
         >>> wgan.compile(keras.optimizers.Adam(1e-4, 0.0, 0.9), keras.optimizers.Adam(1e-4, 0.0, 0.9))
-        >>> history = wgan.fit(images, batch_size=64, epochs=5)
+        >>> history = wgan.fit(images, batch_size=64, epochs=5, verbose=0)
     """
 
     tracked = ("critic_loss", "emd", "g_loss")

@@ -52,7 +52,7 @@ def lstm_vae_decoder(image_shape: tuple[int, int, int], *, latent_dim: int = 64,
 
     Example:
         >>> lstm_vae_decoder((28, 28, 1)).count_params()
-        39451826
+        39420286
     """
     height, width, channels = blocks.check_image_shape(image_shape, divisible_by=2)
     dropout = checks.fraction("dropout", dropout)

@@ -187,7 +187,7 @@ def build(
 
     Example:
         >>> model = keras_gen.zoo.build("vae-mlp", latent_dim=2)
-        >>> history = model.fit(images, epochs=5)
+        >>> history = model.fit(images, epochs=5, verbose=0)
     """
     entry = get(name)
     shape = image_shape or catalog.image_shape(entry.dataset)

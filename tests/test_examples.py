@@ -1,0 +1,50 @@
+"""The examples in docstrings run and give what they say."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import keras_gen
+
+# Their examples need InceptionV3's weights, which tests do without.
+NEED_WEIGHTS = {"keras_gen.metrics.features", "keras_gen.callbacks.fid"}
+MODULES = [m.name for m in pkgutil.walk_packages(keras_gen.__path__, "keras_gen.") if m.name not in NEED_WEIGHTS]
+
+
+@pytest.fixture(scope="module")
+def names():
+    """What examples take for granted."""
+    import numpy as np
+    import tensorflow as tf
+
+    from keras_gen import data, zoo
+    from keras_gen.data import load
+
+    digits = data.load("digits")
+    model = zoo.build("vae-mlp", latent_dim=2)
+    return {
+        "keras_gen": keras_gen,
+        "keras": importlib.import_module("keras"),
+        "np": np,
+        "tf": tf,
+        "load": load,
+        "data": digits,
+        "images": digits.train.images[:64],
+        "train_images": digits.train.images[:64],
+        "model": model,
+        "dataset": data.evaluation_batches(digits.train.images[:64], batch_size=32),
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_of_a_module(module, names, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(module)
+    found = doctest.DocTestFinder(exclude_empty=True).find(module, globs=vars(module) | names)
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    report = []
+    for example in found:
+        runner.run(example, out=report.append)
+    assert runner.failures == 0, "".join(report)
