@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_gen import checks, command, zoo
+from keras_gen import checks, command, runs, zoo
 from keras_gen.errors import UsageError
 from keras_gen.settings import RunSettings
 
@@ -70,13 +70,17 @@ def main() -> None:
     if arguments.list:
         list_recipes()
         return
-    settings = None if arguments.resume else settings_of(arguments)
+    if arguments.resume:
+        runs.read_recipe(arguments.resume)  # a wrong path is said before TensorFlow is waited for
+        settings = None
+    else:
+        settings = settings_of(arguments)
     command.load_tensorflow()
     from keras_gen import training
 
     publication = None
     if arguments.export is not None:
-        functions = arguments.export_functions.split(",") if arguments.export_functions else None
+        functions = None if arguments.export_functions is None else arguments.export_functions.split(",")
         publication = training.Publication(arguments.export, functions, arguments.export_half, arguments.overwrite)
     try:
         if arguments.resume:

@@ -16,7 +16,21 @@ _MODULE_OF = {
     "DataUnavailableError": "errors",
     "UsageError": "errors",
 }
-_MODULES = ("callbacks", "data", "distribution", "export", "losses", "metrics", "models", "networks", "training", "zoo")
+_MODULES = (
+    "callbacks",
+    "data",
+    "distribution",
+    "evaluation",
+    "export",
+    "losses",
+    "metrics",
+    "models",
+    "networks",
+    "report",
+    "settings",
+    "training",
+    "zoo",
+)
 
 __all__ = [*_MODULE_OF, *_MODULES]
 

@@ -19,10 +19,14 @@ KEEP = 2
 _FILE_NAME = re.compile(r"epoch-(\d+)\.npz")
 
 
+class DamagedCheckpointError(UsageError):
+    """A checkpoint that can't be read whole."""
+
+
 def save(run: str | os.PathLike, model: GenerativeModel, epoch: int) -> Path:
     """Write the state after `epoch` whole epochs in one atomic step, and drop all but the newest `KEEP` files."""
     folder = Path(run) / FOLDER
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"epoch-{epoch:05d}.npz"
     # Names carry the position: two layers may share a path.
     state = {f"{index:05d} {v.path}": np.asarray(v.value) for index, v in enumerate(_variables(model))}
@@ -31,6 +35,29 @@ def save(run: str | os.PathLike, model: GenerativeModel, epoch: int) -> Path:
     for _, old in _all(run)[:-KEEP]:
         old.unlink(missing_ok=True)
     return path
+
+
+def restore_latest(run: str | os.PathLike, model: GenerativeModel) -> int:
+    """Bring a model to a run's newest checkpoint, or the one before it if that is damaged, with a printed line.
+
+    Returns:
+        Its epoch; 0 if the run has no checkpoint.
+
+    Raises:
+        UsageError: every checkpoint is damaged, or one belongs to another model.
+    """
+    found = _all(run)
+    for index in reversed(range(len(found))):
+        epoch, path = found[index]
+        try:
+            restore(path, model)
+        except DamagedCheckpointError as error:
+            if index == 0:
+                raise
+            print(f"NOTE: {error}; taking the one before it", flush=True)
+        else:
+            return epoch
+    return 0
 
 
 def latest(run: str | os.PathLike) -> tuple[int, Path] | None:
@@ -43,7 +70,8 @@ def restore(path: str | os.PathLike, model: GenerativeModel) -> None:
     """Bring a freshly built and compiled model to the state in `path`.
 
     Raises:
-        UsageError: the file is damaged, or belongs to another model.
+        DamagedCheckpointError: the file is damaged. The model is as it was.
+        UsageError: it belongs to another model.
     """
     variables = _variables(model)
     try:
@@ -51,7 +79,7 @@ def restore(path: str | os.PathLike, model: GenerativeModel) -> None:
             values = [archive[name] for name in sorted(archive.files)]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
         # The last two: zipfile, of flipped bits that ask for a password or for another compression.
-        raise UsageError(f"checkpoint {path} is damaged: {error}") from error
+        raise DamagedCheckpointError(f"checkpoint {path} is damaged: {error}") from error
     fits = len(values) == len(variables) and all(
         value.shape == tuple(v.shape) for value, v in zip(values, variables, strict=True)
     )

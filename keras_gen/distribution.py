@@ -62,10 +62,11 @@ def uniform(shape: tuple[int | tf.Tensor, ...], seed: tf.Tensor) -> tf.Tensor:
 
 
 def _part_of_global_batch(draw, shape, seed):
+    # A named algorithm, since the default may choose another one on another device.
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
-        return draw(shape, seed)
+        return draw(shape, seed, alg="philox")
     count, rest = shape[0], shape[1:]
-    everyones = draw((count * context.num_replicas_in_sync, *rest), seed)
+    everyones = draw((count * context.num_replicas_in_sync, *rest), seed, alg="philox")
     first = context.replica_id_in_sync_group * count
     return everyones[first : first + count]

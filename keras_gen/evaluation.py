@@ -38,7 +38,7 @@ def evaluate(
         raise must_be("fid_images", "0 or an integer of at least 2", fid_images)
     if not fid_images and inception_weights is not None:
         raise UsageError("inception weights must be left out where no FID is asked for (fid_images 0)")
-    opened = training.open_run(run)
+    opened = training.open_run(run, strategy="none")  # one device, and every image counts
     if opened.epoch == 0:
         raise UsageError(f"run {run} has no checkpoint yet: go on with --resume {run}")
     images = opened.data.test.images

@@ -68,9 +68,11 @@ def save(
         setattr(root, name, _Callable(endpoint, stored))
     signatures = {name: getattr(root, name).__call__.get_concrete_function() for name in endpoints}
 
+    content = {"functions": list(endpoints), "half_precision": half_precision, **(description or {})}
+
     def write(folder: Path) -> None:
         tf.saved_model.save(root, os.fspath(folder), signatures=signatures)
-        runs.write_json(folder / DESCRIPTION_FILE, {"functions": list(endpoints), **(description or {})})
+        runs.write_json(folder / DESCRIPTION_FILE, content)
 
     return runs.write_directory(path, write, overwrite=overwrite, marker=SAVED_MODEL_FILE, argument="export")
 
@@ -132,7 +134,7 @@ def load(path: str | os.PathLike):
     try:
         loaded = tf.saved_model.load(os.fspath(folder))
     except (OSError, ValueError, tf.errors.OpError) as error:
-        raise UsageError(f"SavedModel {folder} is damaged: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"SavedModel {folder} is damaged: {' '.join(str(error).split())[:200]}") from error
     if not hasattr(loaded, "generate"):
         raise must_be("path", "a SavedModel with a generate function, as keras_gen exports it", str(folder))
     return loaded

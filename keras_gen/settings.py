@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -76,8 +77,8 @@ class RunSettings:
         checks.seed("seed", self.seed)
         checks.one_of("strategy", self.strategy, checks.STRATEGIES)
         checks.non_negative_int("samples_every", self.samples_every)
-        checks.positive_int("sample_count", self.sample_count)
-        if checks.positive_int("fid_count", self.fid_count) < 2:
+        checks.count("sample_count", self.sample_count)
+        if checks.count("fid_count", self.fid_count) < 2:
             raise must_be("fid_count", "an integer of at least 2", self.fid_count)
         checks.positive_int("checkpoint_every", self.checkpoint_every)
         if not isinstance(self.fid_download, bool):
@@ -88,6 +89,8 @@ class RunSettings:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
                 raise must_be(name, "a name or a path, or None", value)
+            if value is not None and name != "dataset":
+                object.__setattr__(self, name, os.path.abspath(value))  # so that a run resumes from any folder
         if self.image_size is not None:
             checks.positive_int("image_size", self.image_size)
         if self.channels is not None:

@@ -72,12 +72,14 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
         PosixPath('runs/00001-vae-mlp')
     """
     _check(publication)
+    runs.check_can_write_directory(Path(out) / "run", overwrite=True, argument="out")
     data, note = load_data(settings)
     # What was found is what a resumed run must find again, also where $KERAS_GEN_DATA is not set.
     found = os.path.abspath(data.origin) if data.source in ("npz", "folder") else data.name
-    data_dir = None if settings.data_dir is None else os.path.abspath(settings.data_dir)
-    requested, settings = settings.dataset, dataclasses.replace(settings, dataset=found, data_dir=data_dir)
+    requested, settings = settings.dataset, dataclasses.replace(settings, dataset=found)
     model = build(settings, data)
+    if model.distribute_strategy.num_replicas_in_sync > 1 and settings.batch_size > len(data.train):
+        raise must_be("batch_size", f"at most {len(data.train)}, the number of training images", settings.batch_size)
     if publication is not None:
         export.check_functions(model, publication.functions)
     extractor = _fid_extractor(settings)
@@ -88,6 +90,7 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
             "arguments": settings.arguments(),
             "data": data.description() | {"requested": requested, "substituted_because": note},
             "versions": versions(),
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             "command": sys.argv,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
@@ -128,6 +131,8 @@ def resume(path: str | os.PathLike, *, epochs: int | None = None, publication: P
         if settings != opened.settings:
             runs.write_json(path / runs.RECIPE_FILE, opened.record | {"settings": settings.to_json()})
     extractor = _fid_extractor(settings) if opened.epoch < settings.epochs else None
+    if (made_with := opened.record.get("versions")) != versions():
+        print(f"NOTE: the run was made with {made_with}, and this is {versions()}: its bits will differ")
     print(f"{path}: {opened.epoch} of {settings.epochs} epochs done", flush=True)
     _train(path, settings, opened.model, opened.data, extractor, initial_epoch=opened.epoch, publication=publication)
     return path
@@ -144,8 +149,12 @@ class OpenRun:
     epoch: int
 
 
-def open_run(path: str | os.PathLike) -> OpenRun:
-    """Load a run's data and model, in the state after its last checkpoint, or untrained if it has none.
+def open_run(path: str | os.PathLike, *, strategy: str | None = None) -> OpenRun:
+    """Load a run's data and model, in the state after its last good checkpoint, or untrained if it has none.
+
+    Args:
+        path: the run directory.
+        strategy: to build the model under; by default the run's own.
 
     Raises:
         UsageError: no run directory, it is damaged, or its data or recipe are not what they were.
@@ -159,13 +168,8 @@ def open_run(path: str | os.PathLike) -> OpenRun:
         raise UsageError(
             f"data set {settings.dataset} is no longer what {path} was trained on: its fingerprint differs"
         )
-    model = build(settings, data)
-    checkpoint = checkpoints.latest(path)
-    if checkpoint is None:
-        return OpenRun(record, settings, data, model, epoch=0)
-    epoch, file = checkpoint
-    checkpoints.restore(file, model)
-    return OpenRun(record, settings, data, model, epoch)
+    model = build(settings if strategy is None else dataclasses.replace(settings, strategy=strategy), data)
+    return OpenRun(record, settings, data, model, epoch=checkpoints.restore_latest(path, model))
 
 
 def build(settings: RunSettings, data: ImageData) -> GenerativeModel:
@@ -198,12 +202,11 @@ def load_data(settings: RunSettings) -> tuple[ImageData, str | None]:
 
 def versions() -> dict[str, str]:
     """Versions of what decides a run's bits."""
-    names = ("tensorflow", "keras", "numpy")
+    names = ("tensorflow", "keras", "numpy", "scikit-image", "scikit-learn", "pillow")
     return {
         "keras_gen": keras_gen.__version__,
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in names},
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     }
 
 
@@ -235,7 +238,6 @@ def _fit(path, settings, model, data, extractor, initial_epoch):
         # A last batch that the devices can't share equally would weigh its images differently.
         drop_remainder=replicas > 1,
     )
-    validation = data.validation.images[: len(data.validation) // replicas * replicas]  # as the model's own fit does
     # Past the check in the model's own fit: the batches are uint8 of the right shape, and already whole train steps.
     keras.Model.fit(
         model,
@@ -244,10 +246,18 @@ def _fit(path, settings, model, data, extractor, initial_epoch):
         shuffle=False,  # the dataset is already
         epochs=settings.epochs,
         initial_epoch=initial_epoch,
-        validation_data=evaluation_batches(validation, batch_size=EVALUATION_BATCH) if len(validation) else None,
+        validation_data=_validation_batches(data.validation.images, replicas),
         callbacks=_callbacks(path, settings, data, extractor, initial_epoch),
         verbose=1 if sys.stdout.isatty() else 2,
     )
+
+
+def _validation_batches(images, replicas):
+    """Batches that the replicas can share, the last one too, or None where there are no images."""
+    images = images[: len(images) // replicas * replicas]
+    if len(images) == 0:
+        return None
+    return evaluation_batches(images, batch_size=EVALUATION_BATCH // replicas * replicas)
 
 
 def _callbacks(path, settings, data, extractor, initial_epoch):

@@ -180,7 +180,7 @@ def test_a_run_leaves_everything_in_its_directory(finished):
 
 def test_the_record_says_all_that_decided_the_run(finished):
     record = record_of(finished.path)
-    assert list(record) == ["settings", "arguments", "data", "versions", "command", "created"]
+    assert list(record) == ["settings", "arguments", "data", "versions", "machine", "command", "created"]
     assert record["settings"] == {
         "model": "vae-mlp",
         "overrides": {"hidden": 8, "latent_dim": 2},
@@ -338,7 +338,7 @@ MISTAKES = {
     "fid every": ([*DIGITS, "--fid-every", -1], "fid_every must be an integer of at least 0"),
     "weights missing": ([*DIGITS, "--fid-every", 1, "--inception-weights", "none.h5"], "inception weights must be"),
     "weights of another kind": (weights_that_are_none, "inception weights must be a readable weights file"),
-    "out": (file_as_out, "out can't be written"),
+    "out": (file_as_out, "out must be in a folder that can be written"),
     "export exists": (export_that_exists, "export exists already"),
     "export a file": (export_onto_a_file, "export must be a folder or a new name"),
 }

@@ -18,6 +18,8 @@ from keras_gen.errors import UsageError
 class HistoryCSV(keras.callbacks.Callback):
     """Write a row an epoch: epoch (from 1), seconds, updates of each network, then everything Keras logs.
 
+    The seconds are of the whole epoch, with validation and the callbacks that come before this one.
+
     The file is replaced whole and atomically. A quantity that was not measured in an epoch is an empty field.
 
     Args:
@@ -47,6 +49,7 @@ class HistoryCSV(keras.callbacks.Callback):
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         runs.write_text(self.path, text.getvalue())
 
 

@@ -58,7 +58,8 @@ def batches(
 
     Example:
         >>> train = batches(data.train.images, batch_size=64, seed=0)
-        >>> history = model.fit(train.dataset, steps_per_epoch=train.steps_per_epoch, epochs=10, shuffle=False, verbose=0)
+        >>> history = model.fit(train.dataset, steps_per_epoch=train.steps_per_epoch, epochs=10, shuffle=False,
+        verbose=0)
     """
     _check_arrays(images, labels)
     batch_size = checks.positive_int("batch_size", batch_size)

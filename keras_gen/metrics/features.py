@@ -232,7 +232,10 @@ def _keras_home() -> Path:
 
 
 def _how_to_get_them() -> str:
-    return f"get {INCEPTION_URL} on a machine that can, and give its path here with --inception-weights PATH"
+    return (
+        "--fid-every N (run.py) or --fid-images N (evaluate.py) downloads them; without a network, "
+        f"get {INCEPTION_URL} on a machine that can, and give its path here with --inception-weights PATH"
+    )
 
 
 def _no_weights_file(path: Path) -> UsageError:

@@ -176,22 +176,27 @@ class GenerativeModel(keras.Model):
         Args:
             x: uint8 images, which the model scales, or floats in its `value_range`: an array `(n, height, width,
                 channels)` (or `(n, height, width)` for one channel) or a `tf.data.Dataset` of batches, with or without
-                labels, which are not used.
+                labels.
+            y: labels, which are not used.
             batch_size: real images of one update of the model, the discriminator or the critic; for arrays, by default
                 32. A train step of a model with several critic updates takes that many batches.
             validation_data: images as x, alone or as `(images, labels)`.
             **kwargs: see `keras.Model.fit`. `steps_per_epoch` counts train steps.
 
-        Under a strategy of several devices, up to one image fewer than there are devices is left out where a batch
-        could
-        not be shared equally: of an array at its end, of a dataset in each batch.
+        Under a strategy of several devices, images that they could not share equally are left out: of an array at its
+        end, of a dataset at the end of each batch; fewer than there are devices.
 
         Raises:
             UsageError: images of another kind, shape, type or value range, or a batch size that the devices can't
                 share.
         """
+        for name in ("sample_weight", "class_weight"):
+            if kwargs.get(name) is not None:
+                raise UsageError(f"fit takes no {name}: every image counts alike")
         if isinstance(x, tf.data.Dataset):
             inputs.check_dataset("x", x, self.image_shape, self.value_range)
+            if validation_split:
+                raise must_be("validation_split", "0 for a dataset, which can't be split", validation_split)
             x = inputs.shared_equally("x", x, None, self._replicas)
             if self.batches_per_step > 1:
                 x = inputs.group_batches(x, self.batches_per_step)
@@ -199,30 +204,34 @@ class GenerativeModel(keras.Model):
         else:
             x = inputs.check_images("x", x, self.image_shape, self.value_range)
             batch_size = checks.positive_int("batch_size", 32 if batch_size is None else batch_size)
-            x = inputs.shared_equally("x", x, batch_size, self._replicas)
-            y = None if y is None else y[: len(x)]
             kwargs.setdefault("validation_batch_size", batch_size)
+            if validation_split and validation_data is None:
+                first = int(len(x) * (1 - checks.fraction("validation_split", validation_split)))
+                x, validation_data = x[:first], x[first:]
+                if not len(x) or not len(validation_data):
+                    raise must_be("validation_split", "a part that leaves images on both sides", validation_split)
+            x = inputs.shared_equally("x", x, batch_size, self._replicas)
             batch_size *= self.batches_per_step
         if validation_data is not None:
+            if isinstance(validation_data, tuple):
+                validation_data = validation_data[0]
             validation_size = kwargs.get("validation_batch_size") or 32
             validation_data = self._checked("validation_data", validation_data, validation_size)
         return super().fit(
             x,
-            y,
             batch_size=batch_size,
             epochs=epochs,
             verbose=verbose,
             callbacks=callbacks,
-            validation_split=validation_split,
             validation_data=validation_data,
             **kwargs,
         )
 
     def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
         """`keras.Model.evaluate` on images, checked as in `fit`. Two evaluations of a model use the same noise."""
-        x = self._checked("x", x, batch_size or 32)
-        y = None if y is None else y[: len(x)]
-        return super().evaluate(x, y, batch_size=batch_size, **kwargs)
+        if kwargs.get("sample_weight") is not None:
+            raise UsageError("evaluate takes no sample_weight: every image counts alike")
+        return super().evaluate(self._checked("x", x, batch_size or 32), batch_size=batch_size, **kwargs)
 
     def compile(self, optimizer="adam", *, jit_compile=False, **options):
         """As `keras.Model.compile`, without losses and metrics: those are the model's own.
@@ -288,10 +297,7 @@ class GenerativeModel(keras.Model):
         return self.distribute_strategy.num_replicas_in_sync
 
     def _checked(self, argument, data, batch_size):
-        """Data to evaluate: images alone or with labels, or a dataset."""
-        if isinstance(data, tuple):
-            images = self._checked(argument, data[0], batch_size)
-            return (images, *(part[: len(images)] for part in data[1:]))
+        """Images to evaluate: an array or a dataset of batches."""
         if isinstance(data, tf.data.Dataset):
             inputs.check_dataset(argument, data, self.image_shape, self.value_range)
         else:

@@ -103,6 +103,8 @@ class GAN(GenerativeModel):
 
     def compile(self, generator_optimizer="adam", discriminator_optimizer="adam", **options) -> None:
         """As `GenerativeModel.compile`, with an optimizer for each network (names or two different objects)."""
+        if "optimizer" in options:
+            raise UsageError("compile takes no optimizer here, but a generator_optimizer and a discriminator_optimizer")
         if generator_optimizer is discriminator_optimizer and not isinstance(generator_optimizer, str):
             raise UsageError(
                 "discriminator_optimizer must be another object than generator_optimizer: each keeps state"

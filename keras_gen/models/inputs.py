@@ -83,9 +83,9 @@ def group_batches(dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
 def shared_equally(argument: str, data, batch_size: int, replicas: int):
     """Data whose batches, the last one too, several replicas can share equally.
 
-    An unequal share would weigh images differently. So what is over a multiple of `replicas` is left out, less than
-    that
-    many images: of an array at its end, of a dataset at the end of each batch.
+    An unequal share would weigh images differently. So what is over a multiple of `replicas` is left out: of an array
+    at its end, of a dataset at the end of each batch. A dataset's batch with fewer images than replicas repeats them
+    instead.
 
     Args:
         argument: its name in error messages.
@@ -112,7 +112,8 @@ def shared_equally(argument: str, data, batch_size: int, replicas: int):
 
 def _multiple_of(replicas, batch):
     count = tf.shape(batch)[0]
-    return batch[: tf.maximum(count // replicas, 1) * replicas]
+    kept = tf.maximum(count // replicas, 1) * replicas
+    return tf.gather(batch, tf.range(kept) % count)
 
 
 def _first_component(element: object) -> object:

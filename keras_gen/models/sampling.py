@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import numpy as np
 import tensorflow as tf
 
 CHUNK = 256
@@ -24,7 +25,7 @@ def generate(decode: Callable[[tf.Tensor], tf.Tensor], latent_dim: int, n: tf.Te
         As `image_outputs`.
     """
     n, seed = tf.cast(n, tf.int32), tf.cast(seed, tf.int32)
-    latents = tf.random.stateless_normal(tf.stack([n, latent_dim]), tf.stack([seed, 0]))
+    latents = tf.random.stateless_normal(tf.stack([n, latent_dim]), tf.stack([seed, 0]), alg="philox")
     return image_outputs(in_chunks(decode, latents))
 
 
@@ -39,6 +40,11 @@ def in_chunks(decode: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> tf
     outputs = tf.TensorArray(tf.float32, size=chunks, infer_shape=False)
     _, outputs = tf.while_loop(lambda index, _: index < chunks, body, (tf.constant(0), outputs), parallel_iterations=1)
     return outputs.concat()
+
+
+def chunks_of(images: np.ndarray) -> list[tf.Tensor]:
+    """The images as tensors of at most `CHUNK` each, for work outside a graph."""
+    return [tf.convert_to_tensor(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
 
 
 def image_outputs(unit_images: tf.Tensor) -> dict[str, tf.Tensor]:

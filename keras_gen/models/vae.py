@@ -135,12 +135,14 @@ class VAE(GenerativeModel):
     def encode(self, images) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and log-variance of the posterior, each `(n, latent_dim)`; `images` as in `fit`."""
         images = inputs.check_images("images", images, self.image_shape, self.value_range)
-        return tuple(self.encoder(self.to_value_range(tf.convert_to_tensor(images)), training=False))
+        parts = [self.encoder(self.to_value_range(part), training=False) for part in sampling.chunks_of(images)]
+        mean, log_variance = (tf.concat(values, axis=0) for values in zip(*parts, strict=True))
+        return mean, log_variance
 
     def reconstruct(self, images) -> tf.Tensor:
         """Reconstructions from the posterior's mean, in the model's range; `images` as in `fit`."""
         images = inputs.check_images("images", images, self.image_shape, self.value_range)
-        return self(tf.convert_to_tensor(images))
+        return tf.concat([self(part) for part in sampling.chunks_of(images)], axis=0)
 
     def endpoints(self) -> dict[str, Endpoint]:
         """`generate`, `decode`, and for uint8 images `encode` and `reconstruct`."""

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_gen import checks, distribution, losses
+from keras_gen.errors import must_be
 from keras_gen.models.gan import GAN
 
 
@@ -52,6 +53,7 @@ class WGAN(GAN):
         if self.gradient_penalty > 0:
             self.tracked = (*type(self).tracked, "gradient_penalty")
         super().__init__(generator, critic, **kwargs)
+        _check_critic(critic, self.gradient_penalty)
 
     @property
     def critic(self) -> keras.Model:
@@ -103,3 +105,13 @@ class WGAN(GAN):
             "gradient_penalty": self.gradient_penalty,
             "weight_clip": self.weight_clip,
         }
+
+
+def _check_critic(critic, gradient_penalty):
+    """Refuse the two critics that made WGANs give noise."""
+    layers = critic._flatten_layers(include_self=False)
+    normalised = [layer.name for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    if gradient_penalty > 0 and normalised:
+        raise must_be("critic", "without batch normalisation, since the gradient penalty is per image", normalised[0])
+    if getattr(critic.layers[-1], "activation", None) not in (None, keras.activations.linear):
+        raise must_be("critic", "linear at its end", critic.layers[-1].activation.__name__)

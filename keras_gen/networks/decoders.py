@@ -58,7 +58,7 @@ def lstm_vae_decoder(image_shape: tuple[int, int, int], *, latent_dim: int = 64,
     dropout = checks.fraction("dropout", dropout)
     pixels, half = height * width, height * width // 4
     latents = _latents(latent_dim)
-    x = blocks.dense(latents, half // 2, image_shape, activation="relu")
+    x = blocks.dense(latents, max(half // 2, 1), image_shape, activation="relu")
     x = blocks.dense(x, half, image_shape, activation="relu")
     x = layers.Reshape((height // 2, width // 2, 1))(x)
     for filters in (32, 64):

@@ -11,8 +11,8 @@ from keras_gen.runs import atomic_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NOT_LOSSES = {"epoch", "seconds", "updates", "d_updates", "critic_updates", "g_updates", "fid_images"}
-"""Columns of a history that are not quantities to plot."""
+NOT_QUANTITIES = {"epoch", "seconds", "fid_images"}
+"""Columns of a history that are nothing to plot, beside those that end in `updates`."""
 
 # Okabe & Ito 2008: told apart with any kind of colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -30,7 +30,7 @@ def loss_curves(history: Sequence[dict[str, float]], title: str) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    columns = dict.fromkeys(name for row in history for name in row if name not in NOT_LOSSES)
+    columns = dict.fromkeys(name for row in history for name in row if _is_quantity(name))
     quantities = list(dict.fromkeys(name.removeprefix("val_") for name in columns))
     columns_of_panels = min(len(quantities), 4)
     rows_of_panels = -(-len(quantities) // columns_of_panels)
@@ -52,6 +52,10 @@ def loss_curves(history: Sequence[dict[str, float]], title: str) -> Figure:
         if index == 0:
             axes.legend()
     return figure
+
+
+def _is_quantity(column: str) -> bool:
+    return column not in NOT_QUANTITIES and not column.endswith("updates")
 
 
 def save_figure(figure: Figure, path: str | os.PathLike) -> None:

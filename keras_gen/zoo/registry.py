@@ -101,7 +101,11 @@ class Recipe:
 
     def build(self, image_shape: tuple[int, int, int], **overrides: object) -> GenerativeModel:
         """The compiled model for images of that shape."""
-        return self.function(tuple(image_shape), **self.check_overrides(overrides))
+        try:
+            image_shape = tuple(image_shape)
+        except TypeError:
+            raise must_be("image_shape", "(height, width, channels)", image_shape) from None
+        return self.function(image_shape, **self.check_overrides(overrides))
 
     def _parameter(self, name: str) -> Parameter:
         if name not in self.parameters:
@@ -190,7 +194,7 @@ def build(
         >>> history = model.fit(images, epochs=5, verbose=0)
     """
     entry = get(name)
-    shape = image_shape or catalog.image_shape(entry.dataset)
+    shape = catalog.image_shape(entry.dataset) if image_shape is None else image_shape
     overrides = entry.check_overrides(overrides)
     if seed is None:
         return entry.build(shape, **overrides)
