@@ -131,8 +131,12 @@ def resume(path: str | os.PathLike, *, epochs: int | None = None, publication: P
         if settings != opened.settings:
             runs.write_json(path / runs.RECIPE_FILE, opened.record | {"settings": settings.to_json()})
     extractor = _fid_extractor(settings) if opened.epoch < settings.epochs else None
-    if (made_with := opened.record.get("versions")) != versions():
-        print(f"NOTE: the run was made with {made_with}, and this is {versions()}: its bits will differ")
+    then, now = opened.record.get("versions") or {}, versions()
+    changed = ", ".join(
+        f"{name} {then.get(name, 'unknown')} then, {now[name]} now" for name in now if then.get(name) != now[name]
+    )
+    if changed:
+        print(f"NOTE: versions differ from those the run was started with, so its bits may: {changed}")
     print(f"{path}: {opened.epoch} of {settings.epochs} epochs done", flush=True)
     _train(path, settings, opened.model, opened.data, extractor, initial_epoch=opened.epoch, publication=publication)
     return path

@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import re
 import shutil
 import types
 import zipfile
@@ -487,3 +488,27 @@ def test_a_figure_that_can_not_be_saved_leaves_the_old_one(tmp_path):
         report.save_figure(figure, path)
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["losses.png"]
+
+
+def test_the_checkpoint_before_a_damaged_one_is_taken_and_said(tmp_path, capsys):
+    model = tiny()
+    checkpoints.save(tmp_path, model, 1)
+    expected = state_of(model)
+    fit(model)
+    newest = checkpoints.save(tmp_path, model, 2)
+    newest.write_bytes(newest.read_bytes()[:1000])
+    other = tiny(seed=1)
+    assert checkpoints.restore_latest(tmp_path, other) == 1
+    for one, another in zip(state_of(other), expected, strict=True):
+        np.testing.assert_array_equal(one, another)
+    assert re.match(
+        r"NOTE: checkpoint .*epoch-00002\.npz is damaged: .*; taking the one before it", capsys.readouterr().out
+    )
+
+
+def test_a_run_whose_every_checkpoint_is_damaged_is_refused(tmp_path):
+    path = checkpoints.save(tmp_path, tiny(), 1)
+    path.write_bytes(b"damaged")
+    with pytest.raises(UsageError, match=r"epoch-00001\.npz is damaged"):
+        checkpoints.restore_latest(tmp_path, tiny())
+    assert checkpoints.restore_latest(tmp_path / "empty", tiny()) == 0

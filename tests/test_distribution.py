@@ -91,7 +91,7 @@ COMPARISON = textwrap.dedent(
         }
 
     cases = [("vae", 24, "dataset"), ("gan", 24, "array"), ("wgan", 24, "array")]
-    cases += [("vae", 15, "array"), ("gan", 17, "array"), ("vae", 15, "dataset"), ("gan", 1, "array")]
+    cases += [("vae", 15, "array"), ("gan", 17, "array"), ("vae", 15, "dataset"), ("gan", 17, "dataset"), ("gan", 1, "array")]
     results = {
         # One device gets the even number of images that two devices are to use.
         f"{kind} {count} {form}": [
@@ -134,6 +134,14 @@ def test_two_replicas_train_and_evaluate_as_one_device(comparison, case):
 @pytest.mark.parametrize("case", ["vae 15 array", "gan 17 array", "vae 15 dataset"])
 def test_two_replicas_leave_out_the_image_that_they_cannot_share(comparison, case):
     _assert_equal(*comparison["trained"][case])
+
+
+def test_two_replicas_share_a_last_batch_of_one_image(comparison):
+    _, two = comparison["trained"]["gan 17 dataset"]
+    assert "error" not in two, two
+    assert two["updates"] == {"d_updates": 3, "g_updates": 3}
+    assert np.isfinite(two["weights"]).all()
+    assert all(np.isfinite(value) for value in two["history"].values())
 
 
 def test_two_replicas_refuse_a_single_image(comparison):

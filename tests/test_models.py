@@ -934,3 +934,44 @@ def test_a_vae_called_on_images_reconstructs_and_a_gan_called_on_latents_generat
     latents = np.random.default_rng(0).normal(size=(3, LATENT)).astype("float32")
     np.testing.assert_array_equal(gan(latents), gan.decode(latents))
     np.testing.assert_allclose(vae.predict(images(3), verbose=0), vae.reconstruct(images(3)), atol=1e-6)
+
+
+@pytest.mark.parametrize("argument", ["sample_weight", "class_weight"])
+def test_weights_of_images_are_refused_since_every_image_counts_alike(argument):
+    model = VAE(networks.mlp_encoder(SHAPE, latent_dim=2), networks.mlp_decoder(SHAPE, latent_dim=2))
+    model.compile("sgd")
+    with pytest.raises(UsageError, match=f"^fit takes no {argument}"):
+        model.fit(np.zeros((4, *SHAPE), np.uint8), verbose=0, **{argument: np.ones(4)})
+
+
+def test_validation_split_takes_the_last_images():
+    model = VAE(networks.mlp_encoder(SHAPE, latent_dim=2), networks.mlp_decoder(SHAPE, latent_dim=2))
+    model.compile("sgd")
+    images = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), dtype=np.uint8)
+    history = model.fit(images, np.arange(10), validation_split=0.2, epochs=1, verbose=0).history
+    expected = model.evaluate(images[8:], verbose=0, return_dict=True)["loss"]
+    assert history["val_loss"][0] == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(UsageError, match="^validation_split must be"):
+        model.fit(images[:1], validation_split=0.5, verbose=0)
+    with pytest.raises(UsageError, match="^validation_split must be 0 for a dataset"):
+        model.fit(tf.data.Dataset.from_tensor_slices(images).batch(2), validation_split=0.5, verbose=0)
+
+
+def test_a_critic_that_can_not_work_is_refused():
+    def critic(*layers):
+        return keras.Sequential([keras.Input(SHAPE), *layers])
+
+    generator = networks.mlp_decoder(SHAPE, latent_dim=2)
+    flatten, dense = keras.layers.Flatten, keras.layers.Dense
+    normalised = critic(keras.layers.BatchNormalization(), flatten(), dense(1))
+    with pytest.raises(UsageError, match="^critic must be without batch normalisation"):
+        WGAN(generator, normalised)
+    assert WGAN(generator, normalised, gradient_penalty=0.0, weight_clip=0.01).critic is normalised
+    with pytest.raises(UsageError, match="^critic must be linear at its end, received: 'sigmoid'"):
+        WGAN(generator, critic(flatten(), dense(1, activation="sigmoid")))
+
+
+def test_a_gan_says_that_it_takes_two_optimizers():
+    gan = GAN(networks.mlp_decoder(SHAPE, latent_dim=2), networks.conv_discriminator(SHAPE))
+    with pytest.raises(UsageError, match="generator_optimizer and a discriminator_optimizer"):
+        gan.compile(optimizer="adam")

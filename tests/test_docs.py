@@ -1,0 +1,50 @@
+"""README and docs name files, recipes and commands that exist."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from keras_gen import zoo
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "saved_models" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMAND = re.compile(r"python experiments/(\w+)\.py([^`#&|]*)")
+
+
+def commands():
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for name, arguments in COMMAND.findall(text):
+            yield pytest.param(
+                name, arguments.split("\n")[0].strip(), id=f"{page.name}: {name} {arguments.strip()[:40]}"
+            )
+
+
+def recipe_rows(page):
+    return re.findall(r"^\| `([\w-]+)`", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(("name", "arguments"), list(commands()))
+def test_every_command_is_understood(name, arguments):
+    spec = importlib.util.spec_from_file_location(f"experiments_{name}", ROOT / "experiments" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    parsed = module.parser().parse_args(shlex.split(arguments))
+    if name == "run" and parsed.model:
+        module.check_combination(module.parser(), parsed)
+        module.settings_of(parsed)
+
+
+def test_the_tables_name_every_recipe():
+    names = {recipe.name for recipe in zoo.recipes()}
+    assert set(recipe_rows(ROOT / "README.md")) == names
+    assert set(re.findall(r"^## ([\w-]+) \(", (ROOT / "docs" / "recipes.md").read_text(), re.MULTILINE)) == names
