@@ -58,8 +58,8 @@ def batches(
 
     Example:
         >>> train = batches(data.train.images, batch_size=64, seed=0)
-        >>> history = model.fit(train.dataset, steps_per_epoch=train.steps_per_epoch, epochs=10, shuffle=False,
-        verbose=0)
+        >>> options = {"steps_per_epoch": train.steps_per_epoch, "shuffle": False, "verbose": 0}
+        >>> history = model.fit(train.dataset, epochs=10, **options)
     """
     _check_arrays(images, labels)
     batch_size = checks.positive_int("batch_size", batch_size)
