@@ -78,8 +78,10 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
     found = os.path.abspath(data.origin) if data.source in ("npz", "folder") else data.name
     requested, settings = settings.dataset, dataclasses.replace(settings, dataset=found)
     model = build(settings, data)
-    if model.distribute_strategy.num_replicas_in_sync > 1 and settings.batch_size > len(data.train):
-        raise must_be("batch_size", f"at most {len(data.train)}, the number of training images", settings.batch_size)
+    # Several devices leave out a last, smaller step; there must be a whole one.
+    largest = len(data.train) // model.batches_per_step
+    if model.distribute_strategy.num_replicas_in_sync > 1 and settings.batch_size > largest:
+        raise must_be("batch_size", f"at most {largest} for {len(data.train)} training images", settings.batch_size)
     if publication is not None:
         export.check_functions(model, publication.functions)
     extractor = _fid_extractor(settings)
