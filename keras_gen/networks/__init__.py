@@ -1,18 +1,30 @@
 """Builders of networks: functional Keras models that any model of the zoo, or a user's own, can be made of.
 
 Encoders map images to a mean and a log-variance, decoders (generators) map latents to the logits of images,
-discriminators (critics) map images to one logit (score). None has an output activation: the model owns it.
+discriminators (critics) map images to one logit (score). None has an output activation: the model owns it. With
+`num_classes` a network is conditional: its inputs are then what it maps and one-hot labels. The encoder of a plain
+autoencoder maps images to a code, its decoder a code to the logits of images.
 """
 
-from keras_gen.networks.decoders import lstm_vae_decoder, mlp_decoder, transposed_conv_generator
-from keras_gen.networks.discriminators import conv_discriminator
-from keras_gen.networks.encoders import lstm_encoder, mlp_encoder
+from keras_gen.networks.autoencoders import pooling_encoder, resizing_decoder
+from keras_gen.networks.decoders import conv_decoder, lstm_vae_decoder, mlp_decoder
+from keras_gen.networks.discriminators import conv_discriminator, deep_conv_discriminator, mlp_discriminator
+from keras_gen.networks.encoders import conv_encoder, lstm_encoder, mlp_encoder
+from keras_gen.networks.generators import dcgan_generator, deep_conv_generator, transposed_conv_generator
 
 __all__ = [
+    "conv_decoder",
     "conv_discriminator",
+    "conv_encoder",
+    "dcgan_generator",
+    "deep_conv_discriminator",
+    "deep_conv_generator",
     "lstm_encoder",
     "lstm_vae_decoder",
     "mlp_decoder",
+    "mlp_discriminator",
     "mlp_encoder",
+    "pooling_encoder",
+    "resizing_decoder",
     "transposed_conv_generator",
 ]

@@ -1,4 +1,4 @@
-"""Decoders, which are generators: latents `(n, latent_dim)` to logits of images `(n, height, width, channels)`."""
+"""Decoders of VAEs, generators too: latents `(n, latent_dim)` to logits of images `(n, height, width, channels)`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras_gen.networks import blocks
 
 
 def mlp_decoder(
-    image_shape: tuple[int, int, int], *, latent_dim: int = 16, hidden: Sequence[int] = (300,)
+    image_shape: tuple[int, int, int], *, latent_dim: int = 16, hidden: Sequence[int] = (300,), num_classes: int = 0
 ) -> keras.Model:
     """Dense layers with ReLU, then one for the pixels.
 
@@ -22,21 +22,23 @@ def mlp_decoder(
         image_shape: `(height, width, channels)`.
         latent_dim: size of a latent.
         hidden: units of the hidden layers, first to last.
+        num_classes: of a conditional network, which takes latents and one-hot labels `(n, num_classes)`; 0 for none.
 
     Example:
         >>> mlp_decoder((28, 28, 1), latent_dim=2).output_shape
         (None, 28, 28, 1)
     """
     image_shape = blocks.check_image_shape(image_shape)
-    latents = _latents(latent_dim)
-    x = latents
+    inputs, x = blocks.latent_inputs(latent_dim, num_classes)
     for units in blocks.check_widths("hidden", hidden):
         x = blocks.dense(x, units, image_shape, activation="relu")
     x = blocks.dense(x, math.prod(image_shape), image_shape)
-    return keras.Model(latents, layers.Reshape(image_shape)(x), name="decoder")
+    return keras.Model(inputs, layers.Reshape(image_shape)(x), name="decoder")
 
 
-def lstm_vae_decoder(image_shape: tuple[int, int, int], *, latent_dim: int = 64, dropout: float = 0.2) -> keras.Model:
+def lstm_vae_decoder(
+    image_shape: tuple[int, int, int], *, latent_dim: int = 64, dropout: float = 0.2, num_classes: int = 0
+) -> keras.Model:
     """Two dense layers, three 3×3 transposed convolutions at half the size and then the whole, and a dense layer.
 
     For 28×28×1: z → Dense 98 → Dense 196 → 14×14×1 → 32 → 64 → 64 filters (the last with stride 2) → 50,176 → Dense
@@ -46,6 +48,7 @@ def lstm_vae_decoder(image_shape: tuple[int, int, int], *, latent_dim: int = 64,
         image_shape: `(height, width, channels)`, height and width even.
         latent_dim: size of a latent.
         dropout: rate.
+        num_classes: of a conditional network, which takes latents and one-hot labels `(n, num_classes)`; 0 for none.
 
     Raises:
         UsageError: also where the last layer, which has 64 · (height · width)² · channels weights, is out of reach.
@@ -57,8 +60,8 @@ def lstm_vae_decoder(image_shape: tuple[int, int, int], *, latent_dim: int = 64,
     height, width, channels = blocks.check_image_shape(image_shape, divisible_by=2)
     dropout = checks.fraction("dropout", dropout)
     pixels, half = height * width, height * width // 4
-    latents = _latents(latent_dim)
-    x = blocks.dense(latents, max(half // 2, 1), image_shape, activation="relu")
+    inputs, x = blocks.latent_inputs(latent_dim, num_classes)
+    x = blocks.dense(x, max(half // 2, 1), image_shape, activation="relu")
     x = blocks.dense(x, half, image_shape, activation="relu")
     x = layers.Reshape((height // 2, width // 2, 1))(x)
     for filters in (32, 64):
@@ -66,39 +69,47 @@ def lstm_vae_decoder(image_shape: tuple[int, int, int], *, latent_dim: int = 64,
         x = layers.Dropout(dropout)(x)
     x = layers.Conv2DTranspose(64, 3, strides=2, padding="same", activation="relu")(x)
     x = blocks.dense(layers.Flatten()(x), pixels * channels, image_shape)
-    return keras.Model(latents, layers.Reshape((height, width, channels))(x), name="decoder")
+    return keras.Model(inputs, layers.Reshape((height, width, channels))(x), name="decoder")
 
 
-def transposed_conv_generator(
-    image_shape: tuple[int, int, int], *, latent_dim: int = 100, filters: int = 128, slope: float = 0.2
+def conv_decoder(
+    image_shape: tuple[int, int, int],
+    *,
+    latent_dim: int = 100,
+    filters: Sequence[int] = (128, 128, 128, 64, 32),
+    kernel_size: int = 3,
+    batch_norm: bool = True,
+    num_classes: int = 0,
 ) -> keras.Model:
-    """A dense layer to a quarter of the size, two 4×4 transposed convolutions with stride 2, a 7×7 convolution.
+    """A dense layer with ReLU to a small volume, transposed convolutions up to the image's size, and a convolution.
 
-    For 28×28×1 and 128 filters: z → Dense 6272 → 7×7×128 → 14×14×128 → 28×28×128 → 28×28×1. LeakyReLU after every
-    layer but the last.
+    Batch normalisation and ReLU after each transposed convolution, batch normalisation after the last convolution too.
+    With four transposed convolutions 28×28 is reached as 4 → 4 → 7 → 14 → 28, with two as 7 → 14 → 28.
 
     Args:
-        image_shape: `(height, width, channels)`, height and width multiples of 4.
+        image_shape: `(height, width, channels)`.
         latent_dim: size of a latent.
-        filters: of every layer but the last.
-        slope: of the LeakyReLU.
+        filters: of the small volume, then of each transposed convolution.
+        kernel_size: of all convolutions, odd.
+        batch_norm: whether there is batch normalisation.
+        num_classes: of a conditional network, which takes latents and one-hot labels `(n, num_classes)`; 0 for none.
 
     Example:
-        >>> transposed_conv_generator((28, 28, 1)).count_params()
-        1164289
+        >>> conv_decoder((28, 28, 1), latent_dim=2, filters=(64, 32), batch_norm=False).count_params()
+        56385
     """
-    height, width, channels = blocks.check_image_shape(image_shape, divisible_by=4)
-    filters, slope = checks.positive_int("filters", filters), checks.non_negative("slope", slope)
-    latents = _latents(latent_dim)
-    x = blocks.dense(latents, height // 4 * (width // 4) * filters, image_shape)
-    x = layers.LeakyReLU(slope)(x)
-    x = layers.Reshape((height // 4, width // 4, filters))(x)
-    for _ in range(2):
-        x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same")(x)
-        x = layers.LeakyReLU(slope)(x)
-    x = layers.Conv2D(channels, 7, padding="same")(x)
-    return keras.Model(latents, x, name="generator")
-
-
-def _latents(latent_dim: int):
-    return keras.Input((checks.positive_int("latent_dim", latent_dim),), name="latents")
+    image_shape = blocks.check_image_shape(image_shape)
+    filters, kernel_size = blocks.check_widths("filters", filters), blocks.check_odd("kernel_size", kernel_size)
+    start, *sizes = reversed(blocks.sizes_down(image_shape, len(filters) - 1))
+    inputs, x = blocks.latent_inputs(latent_dim, num_classes)
+    x = blocks.dense(x, math.prod(start) * filters[0], image_shape, activation="relu")
+    x = layers.Reshape((*start, filters[0]))(x)
+    for count, size in zip(filters[1:], sizes, strict=True):
+        x = blocks.transposed_conv(x, count, kernel_size, size)
+        if batch_norm:
+            x = blocks.batch_norm(x)
+        x = layers.ReLU()(x)
+    x = layers.Conv2D(image_shape[-1], kernel_size, padding="same")(x)
+    if batch_norm:
+        x = blocks.batch_norm(x)
+    return keras.Model(inputs, x, name="decoder")

@@ -9,7 +9,32 @@ import keras
 from keras import layers
 
 from keras_gen import checks
+from keras_gen.errors import must_be
 from keras_gen.networks import blocks
+
+NORMALIZATIONS = {"batch": blocks.batch_norm, "layer": blocks.layer_norm, "none": None}
+
+
+def mlp_discriminator(
+    image_shape: tuple[int, int, int], *, hidden: Sequence[int] = (300,), num_classes: int = 0
+) -> keras.Model:
+    """Dense layers with ReLU on the flattened image, then one dense unit.
+
+    Args:
+        image_shape: `(height, width, channels)`.
+        hidden: units of the hidden layers, first to last.
+        num_classes: of a conditional network, which takes images and one-hot labels `(n, num_classes)`; 0 for none.
+
+    Example:
+        >>> mlp_discriminator((28, 28, 1)).count_params()
+        235801
+    """
+    image_shape = blocks.check_image_shape(image_shape)
+    inputs, x = blocks.image_inputs(image_shape, num_classes)
+    x = layers.Flatten()(x)
+    for units in blocks.check_widths("hidden", hidden):
+        x = blocks.dense(x, units, image_shape, activation="relu")
+    return keras.Model(inputs, blocks.dense(x, 1, image_shape), name="discriminator")
 
 
 def conv_discriminator(
@@ -18,6 +43,7 @@ def conv_discriminator(
     filters: Sequence[int] = (64, 64),
     dropout: float = 0.4,
     slope: float = 0.2,
+    num_classes: int = 0,
 ) -> keras.Model:
     """3×3 convolutions with stride 2, each with LeakyReLU and dropout, then one dense unit.
 
@@ -26,19 +52,81 @@ def conv_discriminator(
         filters: of the convolutions, first to last.
         dropout: rate; with 0 there are no dropout layers.
         slope: of the LeakyReLU.
+        num_classes: of a conditional network, which takes images and one-hot labels `(n, num_classes)`; 0 for none.
 
     Example:
         >>> conv_discriminator((28, 28, 1)).count_params()
         40705
     """
-    dropout, slope = checks.fraction("dropout", dropout), checks.non_negative("slope", slope)
+    filters = blocks.check_widths("filters", filters)
+    return deep_conv_discriminator(
+        image_shape,
+        filters=filters,
+        normalization="none",
+        kernel_size=3,
+        strides=(2,) * len(filters),
+        dropout=dropout,
+        slope=slope,
+        num_classes=num_classes,
+    )
+
+
+def deep_conv_discriminator(
+    image_shape: tuple[int, int, int],
+    *,
+    filters: Sequence[int] = (64, 128),
+    normalized: Sequence[bool] | None = None,
+    normalization: str = "batch",
+    kernel_size: int = 5,
+    strides: Sequence[int] | None = None,
+    dropout: float = 0.0,
+    slope: float = 0.2,
+    num_classes: int = 0,
+) -> keras.Model:
+    """Convolutions, each with its normalisation, LeakyReLU and dropout, then one dense unit.
+
+    A convolution to one filter whose kernel is all that is left of the image is that dense unit.
+
+    Args:
+        image_shape: `(height, width, channels)`.
+        filters: of the convolutions, first to last.
+        normalized: which convolutions have a normalisation; by default all but the first.
+        normalization: `batch`; `layer`, of each image by itself, as a gradient penalty on each image needs it; or
+            `none`.
+        kernel_size: of the convolutions.
+        strides: of the convolutions; by default 2 while the side is over 4, else 1.
+        dropout: rate; with 0 there are no dropout layers.
+        slope: of the LeakyReLU.
+        num_classes: of a conditional network, which takes images and one-hot labels `(n, num_classes)`; 0 for none.
+
+    Example:
+        >>> critic = deep_conv_discriminator((32, 32, 3), filters=(64, 128, 256), normalization="layer")
+        >>> critic.output_shape
+        (None, 1)
+    """
     image_shape = blocks.check_image_shape(image_shape)
-    images = keras.Input(image_shape, name="images")
-    x = images
-    for count in blocks.check_widths("filters", filters):
-        x = layers.Conv2D(count, 3, strides=2, padding="same")(x)
+    filters = blocks.check_widths("filters", filters)
+    normalized = _check_normalized(normalized, len(filters))
+    normalize = NORMALIZATIONS[checks.one_of("normalization", normalization, NORMALIZATIONS)]
+    kernel_size = checks.positive_int("kernel_size", kernel_size)
+    strides = blocks.check_strides(strides, filters, image_shape)
+    dropout, slope = checks.fraction("dropout", dropout), checks.non_negative("slope", slope)
+    inputs, x = blocks.image_inputs(image_shape, num_classes)
+    for count, stride, chosen in zip(filters, strides, normalized, strict=True):
+        x = layers.Conv2D(count, kernel_size, strides=stride, padding="same")(x)
+        if chosen and normalize:
+            x = normalize(x)
         x = layers.LeakyReLU(slope)(x)
         if dropout:
             x = layers.Dropout(dropout)(x)
     x = blocks.dense(layers.Flatten()(x), 1, image_shape)
-    return keras.Model(images, x, name="discriminator")
+    return keras.Model(inputs, x, name="discriminator")
+
+
+def _check_normalized(normalized, count):
+    if normalized is None:
+        return [index > 0 for index in range(count)]
+    is_sequence = isinstance(normalized, list | tuple)
+    if not is_sequence or len(normalized) != count or not all(isinstance(chosen, bool) for chosen in normalized):
+        raise must_be("normalized", f"as many of True and False as there are filters, {count}", normalized)
+    return normalized

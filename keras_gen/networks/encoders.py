@@ -13,7 +13,7 @@ from keras_gen.networks import blocks
 
 
 def mlp_encoder(
-    image_shape: tuple[int, int, int], *, latent_dim: int = 16, hidden: Sequence[int] = (300,)
+    image_shape: tuple[int, int, int], *, latent_dim: int = 16, hidden: Sequence[int] = (300,), num_classes: int = 0
 ) -> keras.Model:
     """Dense layers with ReLU on the flattened image.
 
@@ -21,34 +21,81 @@ def mlp_encoder(
         image_shape: `(height, width, channels)`.
         latent_dim: size of a latent.
         hidden: units of the hidden layers, first to last.
+        num_classes: of a conditional network, which takes images and one-hot labels `(n, num_classes)`; 0 for none.
 
     Example:
         >>> [output.shape for output in mlp_encoder((28, 28, 1), latent_dim=2).outputs]
         [(None, 2), (None, 2)]
     """
     image_shape = blocks.check_image_shape(image_shape)
-    images = keras.Input(image_shape, name="images")
-    x = layers.Flatten()(images)
+    inputs, x = blocks.image_inputs(image_shape, num_classes)
+    x = layers.Flatten()(x)
     for units in blocks.check_widths("hidden", hidden):
         x = blocks.dense(x, units, image_shape, activation="relu")
-    return keras.Model(images, blocks.posterior_heads(x, latent_dim, image_shape), name="encoder")
+    return keras.Model(inputs, blocks.posterior_heads(x, latent_dim, image_shape), name="encoder")
 
 
-def lstm_encoder(image_shape: tuple[int, int, int], *, latent_dim: int = 64, units: int = 64) -> keras.Model:
+def lstm_encoder(
+    image_shape: tuple[int, int, int], *, latent_dim: int = 64, units: int = 64, num_classes: int = 0
+) -> keras.Model:
     """One LSTM over the image's rows; its whole output sequence, flattened, gives mean and log-variance.
 
     Args:
         image_shape: `(height, width, channels)`; a row is `width · channels` values.
         latent_dim: size of a latent.
         units: of the LSTM.
+        num_classes: of a conditional network, which takes images and one-hot labels `(n, num_classes)`; 0 for none.
 
     Example:
         >>> lstm_encoder((28, 28, 1)).get_layer("flatten").output.shape
         (None, 1792)
     """
     height, width, channels = blocks.check_image_shape(image_shape)
-    images = keras.Input((height, width, channels), name="images")
-    x = layers.Reshape((height, width * channels), name="rows")(images)
+    inputs, x = blocks.image_inputs((height, width, channels), num_classes)
+    x = layers.Reshape((height, width * x.shape[-1]), name="rows")(x)
     x = layers.LSTM(checks.positive_int("units", units), return_sequences=True, name="lstm")(x)
     x = layers.Flatten(name="flatten")(x)
-    return keras.Model(images, blocks.posterior_heads(x, latent_dim, image_shape), name="encoder")
+    return keras.Model(inputs, blocks.posterior_heads(x, latent_dim, image_shape), name="encoder")
+
+
+def conv_encoder(
+    image_shape: tuple[int, int, int],
+    *,
+    latent_dim: int = 100,
+    filters: Sequence[int] = (32, 64, 128, 128, 128),
+    hidden: int = 256,
+    kernel_size: int = 3,
+    strides: Sequence[int] | None = None,
+    batch_norm: bool = True,
+    num_classes: int = 0,
+) -> keras.Model:
+    """Convolutions, each with batch normalisation and ReLU, then a dense layer with ReLU.
+
+    For 28×28 and five filters: 28 → 14 → 7 → 4 → 4 → 4. As many filters, so deep the encoder.
+
+    Args:
+        image_shape: `(height, width, channels)`.
+        latent_dim: size of a latent.
+        filters: of the convolutions, first to last.
+        hidden: units of the dense layer.
+        kernel_size: of the convolutions.
+        strides: of the convolutions; by default 2 while the side is over 4, else 1.
+        batch_norm: whether there is batch normalisation.
+        num_classes: of a conditional network, which takes images and one-hot labels `(n, num_classes)`; 0 for none.
+
+    Example:
+        >>> encoder = conv_encoder((28, 28, 1), latent_dim=2, filters=(32, 64, 64, 64), strides=(1, 2, 1, 1), hidden=32)
+        >>> [output.shape for output in encoder.outputs]
+        [(None, 2), (None, 2)]
+    """
+    image_shape = blocks.check_image_shape(image_shape)
+    filters, hidden = blocks.check_widths("filters", filters), checks.positive_int("hidden", hidden)
+    kernel_size = checks.positive_int("kernel_size", kernel_size)
+    inputs, x = blocks.image_inputs(image_shape, num_classes)
+    for count, stride in zip(filters, blocks.check_strides(strides, filters, image_shape), strict=True):
+        x = layers.Conv2D(count, kernel_size, strides=stride, padding="same")(x)
+        if batch_norm:
+            x = blocks.batch_norm(x)
+        x = layers.ReLU()(x)
+    x = blocks.dense(layers.Flatten()(x), hidden, image_shape, activation="relu")
+    return keras.Model(inputs, blocks.posterior_heads(x, latent_dim, image_shape), name="encoder")
