@@ -15,12 +15,14 @@ class Entry:
     Args:
         name: what `keras_gen.data.load` calls it.
         image_shape: `(height, width, channels)` as prepared when no `image_size` and no `channels` are asked for.
-        about: one line on content, size and terms of use.
+        about: one line on content, cropping, size and terms of use; part of the error where it can't be had.
         tfds_name: its name in tensorflow-datasets; `None` for a data set that is embedded.
         train_split: the tensorflow-datasets split that becomes `train`.
         validation_split: the split that becomes `validation`; `None` if it is taken out of `train`.
         test_split: the split that becomes `test`.
         probe_url: asked, before a download starts, only whether its host answers.
+        crop: side of the central square that is cut out of each picture before it is resized; `None` for the largest
+            one. Of tensorflow-datasets' pictures only: an `.npz` file of this name holds prepared images.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Entry:
     validation_split: str | None = None
     test_split: str = "test"
     probe_url: str | None = None
+    crop: int | None = None
 
 
 _ENTRIES = (
@@ -63,15 +66,18 @@ _ENTRIES = (
     Entry(
         name="celeb_a",
         image_shape=(64, 64, 3),
-        about="202,599 faces, 218x178, 1.4 GB download, 2.5 GB of memory at 64x64 (non-commercial research only)",
+        about="202,599 faces, of each 178x218 picture the central 108x108, "
+        "1.4 GB download, 2.5 GB of memory at 64x64 (non-commercial research only)",
         tfds_name="celeb_a",
         validation_split="validation",
         probe_url="https://drive.google.com/",
+        crop=108,  # the face without most of hair and background, and what the report's recipe trains on
     ),
     Entry(
         name="imagenette",
         image_shape=(64, 64, 3),
-        about="13,394 photographs of 10 ImageNet classes, 95 MB download (ImageNet's terms: non-commercial research)",
+        about="13,394 photographs of 10 ImageNet classes, 160 pixels on the shorter side, of each the largest central "
+        "square, 95 MB download (ImageNet's terms: non-commercial research)",
         tfds_name="imagenette/160px-v2",
         test_split="validation",  # it has two splits, and the second is what papers report on
         probe_url="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz",

@@ -39,6 +39,7 @@ class RawData:
     validation: Split | None
     test: Split | None
     notes: tuple[str, ...] = ()
+    crop: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class ImageData:
         fingerprint: SHA-256, in hexadecimal, of shapes, dtypes and bytes of all splits after preparation.
         options: the arguments of `load` that shaped the data, ready for JSON.
         notes: sentences on what was decided without being asked for, such as a size chosen.
+        crop: side of the central square that was cut out of each picture before resizing, where the data set
+            prescribes one (celeb_a's 108); else `None`.
 
     Example:
         >>> data = load("digits")
@@ -71,6 +74,20 @@ class ImageData:
     fingerprint: str
     options: Mapping[str, object]
     notes: list[str]
+    crop: int | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """1 + the largest label of all splits; 0 where a split with images has no labels, or a label is negative.
+
+        Example:
+            >>> data.num_classes
+            10
+        """
+        labels = [split.labels for split in (self.train, self.validation, self.test) if len(split)]
+        if any(array is None or array.min() < 0 for array in labels):
+            return 0
+        return 1 + max(int(array.max()) for array in labels)
 
     def description(self) -> dict:
         """All but the arrays, as a dictionary that `json.dumps` takes: what a run's records keep."""
@@ -81,6 +98,7 @@ class ImageData:
             "origin": self.origin,
             "counts": {role: len(split) for role, split in splits.items()},
             "image_shape": list(self.image_shape),
+            "crop": self.crop,
             **self.options,
             "notes": list(self.notes),
             "fingerprint": self.fingerprint,

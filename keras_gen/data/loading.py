@@ -33,10 +33,11 @@ def load(
     1. A path (it contains a separator, ends in `.npz`, or is a `pathlib.Path`): that folder or `.npz` file.
     2. `NAME.npz` in `data_dir`, then in `$KERAS_GEN_DATA`, for any name: arrays `x_train` and, optional, `y_train`,
        `x_test`, `y_test`; images uint8 of shape `(N, H, W)` or `(N, H, W, C)`, labels integers of shape `(N,)`.
-       Nothing is unpickled.
+       Nothing is unpickled. The images count as prepared: a `celeb_a.npz` holds faces that are cropped already.
     3. A known name, see `names()`: `digits` comes with scikit-learn, the others through tensorflow-datasets, from
        `data_dir`, else `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`, where they are also downloaded to. A known name
-       wins over a folder of the same name in the working directory: write `./mnist` for the folder.
+       wins over a folder of the same name in the working directory: write `./mnist` for the folder. Of celeb_a's
+       178x218 pictures the central 108x108 are cut out before resizing, and `crop` of the result says so.
     4. A folder in the working directory.
 
     A folder is searched with its sub-folders for png, jpg, jpeg, bmp, gif, webp, tif and tiff files, hidden ones
@@ -48,7 +49,8 @@ def load(
     random out of the training images, always the same ones, unless the source has a validation split of its own.
     What remains keeps the source's order.
 
-    Everything is held in memory: N x H x W x C bytes, for a moment twice (mnist 0.1 GB, celeb_a at 64x64 5 GB).
+    Everything is held in memory: N x H x W x C bytes (mnist 0.05 GB, celeb_a at 64x64 2.5 GB), and for a moment twice
+    where images are taken out of a split, converted or resized: not celeb_a, which is split and is resized while read.
 
     Args:
         name: a known name, the name of an `.npz` file, or a path.
@@ -99,9 +101,10 @@ def load(
             "channels": channels,
             "validation": validation,
             "binarize": binarize,
-            "binarize_seed": binarize_seed if binarize == "stochastic" else None,
+            "binarize_seed": binarize_seed,
         },
         notes=notes,
+        crop=raw.crop,
     )
 
 

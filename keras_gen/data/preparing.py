@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_gen.errors import must_be
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -37,11 +39,37 @@ def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) 
     return result
 
 
-def fit_picture(picture: Image, image_size: int | None, channels: int) -> np.ndarray:
-    """One Pillow picture (mode L or RGB) as uint8 `(height, width, channels)`, cropped and resized (Lanczos)."""
+def fit_picture(picture: Image, image_size: int | None, channels: int, crop: int | None = None) -> np.ndarray:
+    """Cut the central square out of a picture, resize it (Lanczos), and convert between grey and colour.
+
+    Args:
+        picture: a Pillow image of mode L or RGB.
+        image_size: side of the result; `None` for no resizing.
+        channels: 1 (luma of ITU-R BT.601) or 3.
+        crop: side of the square that is cut out, at `(length - crop) // 2` of height and width; what lies outside
+            has no influence on the result. `None` for the largest square, or the whole picture if it isn't resized.
+
+    Returns:
+        uint8, shape `(height, width, channels)`.
+
+    Raises:
+        UsageError: `crop` is larger than the picture. A smaller square would show something else.
+
+    Example:
+        >>> from PIL import Image
+        >>> fit_picture(Image.new("RGB", (178, 218)), 28, 3, crop=108).shape
+        (28, 28, 3)
+    """
     from PIL import Image, ImageOps
 
     picture = picture.convert("L" if channels == 1 else "RGB")
+    if crop is not None:
+        width, height = picture.size
+        if crop > min(width, height):
+            raise must_be("crop", f"at most the shorter side of a picture of {width}x{height}", crop)
+        left, top = (width - crop) // 2, (height - crop) // 2
+        # Cut, and not given to the resizing as its box: Lanczos would look beyond the box's edge.
+        picture = picture.crop((left, top, left + crop, top + crop))
     if image_size is not None and picture.size != (image_size, image_size):
         picture = ImageOps.fit(picture, (image_size, image_size), Image.Resampling.LANCZOS)
     return np.asarray(picture).reshape(picture.height, picture.width, channels)

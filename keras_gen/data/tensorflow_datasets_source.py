@@ -17,7 +17,7 @@ from keras_gen.errors import DataUnavailableError
 
 
 def read(entry: Entry, data_dir: Path | None, image_size: int | None) -> RawData:
-    """The splits of `entry`, resized while reading, so that the originals are never in memory together.
+    """The splits of `entry`, cropped and resized while reading, so that the originals are never in memory together.
 
     Raises:
         DataUnavailableError: the data set is not on the disk and can't be downloaded, or can't be read.
@@ -63,7 +63,7 @@ def _builder(entry: Entry, data_dir: Path | None, folder: Path | None):
 def _read(entry: Entry, builder, image_size: int | None) -> RawData:
     roles = {"train": entry.train_split, "validation": entry.validation_split, "test": entry.test_split}
     splits = {role: name and _read_split(entry, builder, name, image_size) for role, name in roles.items()}
-    return RawData("tfds", builder.info.full_name, splits["train"], splits["validation"], splits["test"])
+    return RawData(source="tfds", origin=builder.info.full_name, crop=entry.crop, **splits)
 
 
 def _read_split(entry: Entry, builder, name: str, image_size: int | None) -> Split:
@@ -81,7 +81,7 @@ def _read_split(entry: Entry, builder, name: str, image_size: int | None) -> Spl
     for index, example in enumerate(tfds.as_numpy(dataset)):
         pixels = example["image"]
         picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-        images[index] = fit_picture(picture, side, channels)
+        images[index] = fit_picture(picture, side, channels, entry.crop)
         if labels is not None:
             labels[index] = example["label"]
     return Split(images, labels)
@@ -90,7 +90,7 @@ def _read_split(entry: Entry, builder, name: str, image_size: int | None) -> Spl
 def _unavailable(entry: Entry, fault: str) -> DataUnavailableError:
     return DataUnavailableError(
         f"{entry.name} {fault}; put {entry.name}.npz (x_train, y_train, x_test, y_test, all uint8) into --data-dir or "
-        "$KERAS_GEN_DATA, or use --dataset digits, which needs no download"
+        f"$KERAS_GEN_DATA, or use --dataset digits, which needs no download; {entry.name} is {entry.about}"
     )
 
 

@@ -1,0 +1,267 @@
+"""Folders of image files: sizes, kinds, classes and splits, and every fault of a file is named."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import test_data_helpers
+from PIL import Image
+from test_data_helpers import colour, grey, write_image
+
+from keras_gen import data
+from keras_gen.errors import UsageError
+
+nothing_at_hand = test_data_helpers.nothing_at_hand
+
+
+def test_folder_of_squares_of_one_size(tmp_path):
+    folder = tmp_path / "squares"
+    for value in range(20):
+        write_image(folder / f"{value:02d}.png", grey(value))
+    squares = data.load(folder, validation=2)
+    assert (squares.name, squares.source, squares.image_shape) == ("squares", "folder", (8, 8, 1))
+    splits = (squares.train, squares.validation, squares.test)
+    assert [len(split) for split in splits] == [16, 2, 2]
+    values = [split.images[:, 0, 0, 0].tolist() for split in splits]
+    assert sorted(values[0] + values[1] + values[2]) == list(range(20))
+    assert all(value == sorted(value) for value in values)  # in the order of paths
+    assert all(split.labels is None for split in splits)
+    assert len(squares.notes) == 1 and "tenth" in squares.notes[0]
+    assert data.load(str(folder), validation=2).fingerprint == squares.fingerprint
+
+
+def test_folder_of_mixed_sizes_and_kinds_becomes_64(tmp_path):
+    folder = tmp_path / "mixed"
+    for index, suffix in enumerate(("png", "jpg", "JPEG", "bmp", "gif", "webp", "tif", "tiff")):
+        write_image(folder / f"{index}.{suffix}", colour(200, 100, 50, 40 + index, 50))
+    (folder / "readme.txt").write_text("no image")
+    (folder / ".hidden.png").write_text("no image")
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "thumbnail.png").write_text("no image")
+    mixed = data.load(folder, validation=0)
+    assert mixed.image_shape == (64, 64, 3) and len(mixed.train) + len(mixed.test) == 8
+    everything = np.concatenate([mixed.train.images, mixed.test.images]).astype(int)
+    assert np.abs(everything - (200, 100, 50)).max() <= 6  # JPEG, WebP and GIF lose a little
+    assert "64x64" in mixed.notes[0] and "8 different sizes" in mixed.notes[0]
+    assert data.load(folder, image_size=16, channels=1).image_shape == (16, 16, 1)
+    assert not any("64" in note for note in data.load(folder, image_size=16).notes)
+
+
+def test_folder_of_equal_oblongs_becomes_64(tmp_path):
+    for index in range(3):
+        write_image(tmp_path / "wide" / f"{index}.png", grey(0, 10, 20))
+    wide = data.load(tmp_path / "wide")
+    assert wide.image_shape == (64, 64, 1) and "20x10" in wide.notes[0]
+
+
+def test_folder_labels_are_sorted_sub_folders(tmp_path):
+    folder = tmp_path / "pets"
+    for label, name in enumerate(("ant", "bee", "cat")):
+        for index in range(5):
+            write_image(folder / name / "deeper" / f"{index}.png", grey(10 * label + index))
+    pets = data.load(folder, validation=3)
+    for split in (pets.train, pets.validation, pets.test):
+        assert split.labels.tolist() == (split.images[:, 0, 0, 0] // 10).tolist()
+    write_image(folder / "stray.png", grey(0))
+    assert data.load(folder, validation=3).train.labels is None
+
+
+@pytest.mark.parametrize("validation_folder", ["val", "validation", None])
+def test_folder_with_splits(tmp_path, validation_folder):
+    folder = tmp_path / "pets"
+    roles = {"train": 12, "test": 4} | ({validation_folder: 3} if validation_folder else {})
+    for number, (role, count) in enumerate(roles.items()):
+        for index in range(count):
+            write_image(folder / role / ("cat" if index % 2 else "ant") / f"{index}.png", grey(100 * number + index))
+    pets = data.load(folder, validation=2)
+    expected = [12, 3, 4] if validation_folder else [10, 2, 4]
+    assert [len(split) for split in (pets.train, pets.validation, pets.test)] == expected
+    assert set(pets.test.images.ravel()) == {100, 101, 102, 103}
+    assert pets.test.labels.tolist() == [0, 0, 1, 1]
+    assert any("argument validation" in note for note in pets.notes) == bool(validation_folder)
+
+
+def test_folder_without_test_sub_folder_splits_train(tmp_path):
+    for index in range(10):
+        write_image(tmp_path / "half" / "train" / f"{index}.png", grey(index))
+    half = data.load(tmp_path / "half", validation=0)
+    assert (len(half.train), len(half.test)) == (9, 1) and half.train.labels is None
+
+
+def _framed(value, height, width):
+    """Grey `value` in the largest central square, black around it. The lengths differ by an even number."""
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    picture = colour(0, 0, 0, height, width)
+    picture[top : top + side, left : left + side] = value
+    return picture
+
+
+def test_a_folder_laid_out_like_imagenette(tmp_path):
+    """Splits train and val, ten files each of three classes named by synsets, in JPEG and PNG, no two of one size."""
+    folder = tmp_path / "imagenette2-160"
+    synsets, sides = ("n01440764", "n02102040", "n02979186"), {}
+    for number, role in enumerate(("train", "val")):
+        for label, synset in enumerate(synsets):
+            for index in range(10):
+                value = 20 + 100 * number + 30 * label + 2 * index
+                side = sides[value] = 32 + 2 * len(sides)
+                height, width = [(side, side + 26), (side + 40, side), (side, side)][index % 3]
+                suffix, options = (".JPEG", {"quality": 100, "subsampling": 0}) if index % 2 else (".png", {})
+                name = f"{synset}_{index}{suffix}"
+                write_image(folder / role / synset / name, _framed(value, height, width), **options)
+    nette = data.load(folder)
+    assert (nette.source, nette.image_shape, nette.num_classes, nette.crop) == ("folder", (64, 64, 3), 3, None)
+    assert [len(split) for split in (nette.train, nette.validation, nette.test)] == [27, 30, 3]
+    assert any("60 different sizes: cropped to squares and resized to 64x64" in note for note in nette.notes)
+    assert any("train, val" in note for note in nette.notes)
+
+    small = data.load(folder, image_size=32, channels=1)
+    assert small.image_shape == (32, 32, 1)
+    seen = []
+    for split, first in ((small.train, 20), (small.validation, 120), (small.test, 20)):
+        values = split.images[:, 16, 16, 0].astype(int)
+        # The centre is of one grey to its last but one pixel; at the edge Lanczos sees some of the black beyond.
+        assert np.abs(split.images[:, 2:-2, 2:-2, 0] - values[:, None, None]).max() <= 3
+        assert np.array_equal(split.labels, (values - first + 3) // 30)
+        seen.append(np.round(values / 2).astype(int) * 2)
+    assert np.abs(np.sort(np.concatenate(seen)) - np.sort(list(sides))).max() <= 2
+    assert np.all(np.diff(seen[1]) > 0)  # in the order of paths, classes one after the other
+
+    # To the pixel: a side that is a picture's own isn't resampled, and the square is at the very centre.
+    for value, side in list(sides.items())[30::7]:
+        images = data.load(folder, image_size=side).validation.images
+        mine = images[np.argmin(np.abs(images[:, side // 2, side // 2, 0].astype(int) - value))]
+        assert np.abs(mine.astype(int) - value).max() <= 12  # JPEG blurs a hard edge a little
+
+
+def test_a_folder_of_faces_without_classes(tmp_path):
+    """Files like img_align_celeba's: 178 wide and 218 high, numbered, no sub-folders."""
+    folder = tmp_path / "img_align_celeba"
+    for index in range(20):
+        options = {"quality": 100, "subsampling": 0}
+        write_image(folder / f"{index + 1:06d}.jpg", _framed(50 + 8 * index, 218, 178), **options)
+    faces = data.load(folder, validation=4)
+    assert (faces.image_shape, faces.num_classes, faces.train.labels) == ((64, 64, 3), 0, None)
+    assert [len(split) for split in (faces.train, faces.validation, faces.test)] == [14, 4, 2]
+    assert any("images are all 178x218: cropped to squares and resized to 64x64" in note for note in faces.notes)
+    # The largest central square; the 108 pixels that the named data set is cut to are not a folder's.
+    exact = data.load(folder, validation=4, image_size=178)
+    splits = (exact.train, exact.validation, exact.test)
+    images = np.concatenate([split.images for split in splits]).astype(int)
+    numbers = np.round((images[:, 89, 89, 0] - 50) / 8).astype(int)
+    assert np.abs(images - (50 + 8 * numbers)[:, None, None, None]).max() <= 12
+    assert sorted(numbers) == list(range(20))
+    assert all(np.all(np.diff(split.images[:, 89, 89, 0].astype(int)) > 0) for split in splits)
+    assert exact.crop is None and exact.description()["image_size"] == 178
+
+
+def test_folder_channels_transparency_and_depth(tmp_path):
+    folder = tmp_path / "kinds"
+    write_image(folder / "a.png", np.dstack([colour(10, 20, 30), grey(0)]))  # RGBA, fully transparent
+    write_image(folder / "b.png", np.dstack([colour(100, 0, 0), grey(51)]))  # a fifth opaque
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(folder / "c.png")
+    Image.new("1", (8, 8), 1).save(folder / "d.png")
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(folder / "e.tif")
+    palette = Image.new("P", (8, 8), 1)
+    palette.putpalette([0, 0, 0, 9, 8, 7])
+    palette.save(folder / "f.png")
+    Image.new("LA", (8, 8), (7, 0)).save(folder / "g.png")
+    for split in ("test", "val"):
+        write_image(tmp_path / "all" / split / "x.png", colour(1, 2, 3))
+    folder.rename(tmp_path / "all" / "train")
+    pixels = data.load(tmp_path / "all").train.images[:, 3, 3].tolist()
+    assert pixels == [[255] * 3, [224, 204, 204], [156] * 3, [255] * 3, [255, 0, 0], [9, 8, 7], [255] * 3]
+
+
+def test_folder_is_grey_only_if_every_file_is(tmp_path):
+    folder = tmp_path / "grey"
+    for index in range(4):
+        write_image(folder / f"{index}.png", grey(60))
+    Image.fromarray(np.full((8, 8), 256 * 60, np.uint16)).save(folder / "deep.png")
+    assert data.load(folder).image_shape == (8, 8, 1)
+    assert set(data.load(folder).train.images.ravel()) == {60}
+    assert data.load(folder, channels=3).image_shape == (8, 8, 3)
+    write_image(folder / "colour.png", colour(60, 60, 60))
+    assert data.load(folder).image_shape == (8, 8, 3)
+
+
+def test_folder_turns_pictures_upright(tmp_path):
+    sideways = Image.fromarray(np.concatenate([grey(0, 8, 4), grey(250, 8, 4)], axis=1))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to view
+    for role in ("train", "test", "val"):
+        (tmp_path / "up" / role).mkdir(parents=True)
+        for index in range(2):
+            sideways.save(tmp_path / "up" / role / f"{index}.png", exif=exif)
+    image = data.load(tmp_path / "up").train.images[0, ..., 0]
+    assert np.all(image[:4] == 0) and np.all(image[4:] == 250)
+
+
+def _bomb():
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 12_000, 12_000, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "can't be read as an image"),
+        (b"not an image", "can't be read as an image"),
+        (_bomb(), "is too large an image.*decompression bomb"),
+    ],
+)
+def test_a_bad_file_in_a_folder_is_named(tmp_path, content, message):
+    for index in range(4):
+        write_image(tmp_path / "bad" / f"{index}.png", grey(index))
+    (tmp_path / "bad" / "2.png").write_bytes(content)
+    with pytest.raises(UsageError, match=rf"bad.2\.png {message}") as raised:
+        data.load(tmp_path / "bad")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "webp", "tif", "bmp"])
+def test_a_truncated_image_is_named(tmp_path, suffix):
+    noise = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    for index in range(4):
+        write_image(tmp_path / "cut" / f"{index}.{suffix}", noise)
+    path = tmp_path / "cut" / f"3.{suffix}"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UsageError, match=rf"3\.{suffix} can't be read as an image"):
+        data.load(tmp_path / "cut")
+
+
+def test_folders_that_hold_too_little(tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(UsageError, match="empty holds no images"):
+        data.load(empty)
+    for index in range(2):
+        write_image(empty / f"{index}.png", grey(0))
+    with pytest.raises(UsageError, match="must hold at least 3 images to be split, received: 2"):
+        data.load(empty)
+    write_image(empty / "2.png", grey(0))
+    loaded = data.load(empty)
+    assert [len(split) for split in (loaded.train, loaded.validation, loaded.test)] == [1, 1, 1]
+    write_image(tmp_path / "halves" / "train" / "0.png", grey(0))
+    (tmp_path / "halves" / "test").mkdir()
+    with pytest.raises(UsageError, match="test holds no images"):
+        data.load(tmp_path / "halves")
+    for name in ("val", "validation"):
+        write_image(tmp_path / "halves" / name / "0.png", grey(0))
+    with pytest.raises(UsageError, match="must hold val or validation, not both"):
+        data.load(tmp_path / "halves")
+
+
+def test_known_names_win_over_folders_unless_written_as_paths(tmp_path):
+    for folder in ("digits", "mine"):
+        for index in range(3):
+            write_image(tmp_path / "work" / folder / f"{index}.png", grey(0))
+    assert data.load("digits").source == "embedded"
+    assert data.load("./digits").source == "folder"
+    assert data.load("mine").source == "folder"
+    assert data.load("./mine/").name == "mine"

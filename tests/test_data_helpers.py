@@ -1,0 +1,50 @@
+"""What the tests of data have in common. No tests in here."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(autouse=True)
+def nothing_at_hand(monkeypatch, tmp_path):
+    """An empty working directory and home, no data by environment, and no network but the machine's own."""
+    for name in ("work", "home"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("KERAS_GEN_DATA", "TFDS_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def coded(count, size=8, channels=1, start=0):
+    """Images that tell their index: pixel (0, 0) is its low byte, pixel (0, 1) its high byte."""
+    images = np.zeros((count, size, size, channels), np.uint8)
+    index = np.arange(start, start + count)
+    images[:, 0, 0], images[:, 0, 1] = (index % 256)[:, None], (index // 256)[:, None]
+    return images
+
+
+def indices(split):
+    """What `coded` hid in each image."""
+    return (split.images[:, 0, 0, 0].astype(int) + 256 * split.images[:, 0, 1, 0].astype(int)).tolist()
+
+
+def write_npz(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+def write_image(path, array, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(array, np.uint8)).save(path, **options)
+    return path
+
+
+def grey(value, height=8, width=8):
+    return np.full((height, width), value, np.uint8)
+
+
+def colour(red, green, blue, height=8, width=8):
+    return np.full((height, width, 3), (red, green, blue), np.uint8)

@@ -1,0 +1,50 @@
+"""Whether a host answers: asked before a download, and never for long."""
+
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+import test_data_helpers
+
+from keras_gen import probing
+
+nothing_at_hand = test_data_helpers.nothing_at_hand
+
+
+def test_probe_of_a_closed_port():
+    start = time.perf_counter()
+    reason = probing.why_unreachable("http://127.0.0.1:9/")
+    assert "refused" in reason.lower()
+    assert time.perf_counter() - start < 5
+
+
+def test_probe_is_bounded_when_nobody_answers():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        start = time.perf_counter()
+        reason = probing.why_unreachable(f"http://127.0.0.1:{silent.getsockname()[1]}/", seconds=0.5)
+        assert time.perf_counter() - start < 3
+    assert "timed out" in reason or "no answer within 0.5 s" in reason
+
+
+@pytest.mark.parametrize(("status", "reachable"), [(200, True), (403, True), (404, True), (407, False), (503, False)])
+def test_probe_takes_any_answer_of_the_host_itself(status, reachable):
+    methods = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            methods.append(self.command)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        reason = probing.why_unreachable(f"http://127.0.0.1:{server.server_port}/x")
+        server.shutdown()
+    assert methods == ["HEAD"]
+    assert (reason is None) == reachable
+    assert reachable or f"HTTP {status}" in reason
