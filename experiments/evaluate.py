@@ -37,7 +37,7 @@ def main() -> None:
     asked = arguments.fid_images is not None
     results = evaluation.evaluate(
         arguments.run,
-        fid_images=arguments.fid_images if asked else 1000,
+        fid_images=arguments.fid_images,
         inception_weights=arguments.inception_weights,
         fid_download=asked,
     )

@@ -20,11 +20,14 @@ def parser() -> command.ArgumentParser:
     parser.add_argument("--num", type=int, default=100, metavar="N", help="images to generate")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same images")
     parser.add_argument(
+        "--labels", type=int, nargs="+", metavar="CLASS", help="of a conditional model: classes, repeated in turn"
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         default=Path("samples.png"),
         metavar="FILE",
-        help=".png for a grid, .npz for arrays (images uint8, images_float float32); replaced if it exists",
+        help=".png for a grid, .npz for arrays (images uint8, images_float float32, labels); replaced if it exists",
     )
     return parser
 
@@ -45,10 +48,11 @@ def main() -> None:
 
     from keras_gen import export, images, runs
 
-    generated = export.load(arguments.path).generate(n=arguments.num, seed=arguments.seed)
+    generated = export.generate(arguments.path, arguments.num, arguments.seed, arguments.labels)
     with command.writing("--out", out):
         if out.suffix == ".png":
-            images.save_png(out, images.grid(generated["images"].numpy()))
+            columns = None if arguments.labels is None or len(arguments.labels) == 1 else len(arguments.labels)
+            images.save_png(out, images.grid(generated["images"].numpy(), columns=columns))
         else:
             with runs.atomic_path(out) as temporary:
                 np.savez_compressed(temporary, **{name: value.numpy() for name, value in generated.items()})

@@ -10,6 +10,7 @@ import importlib
 __version__ = "0.1.0"
 
 _MODULE_OF = {
+    "Autoencoder": "models",
     "GAN": "models",
     "VAE": "models",
     "WGAN": "models",

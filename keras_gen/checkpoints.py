@@ -11,7 +11,7 @@ import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow
 import numpy as np
 
 from keras_gen.errors import UsageError
-from keras_gen.models import GenerativeModel
+from keras_gen.models import ImageModel
 from keras_gen.runs import atomic_path
 
 FOLDER = "checkpoints"
@@ -23,7 +23,7 @@ class DamagedCheckpointError(UsageError):
     """A checkpoint that can't be read whole."""
 
 
-def save(run: str | os.PathLike, model: GenerativeModel, epoch: int) -> Path:
+def save(run: str | os.PathLike, model: ImageModel, epoch: int) -> Path:
     """Write the state after `epoch` whole epochs in one atomic step, and drop all but the newest `KEEP` files."""
     folder = Path(run) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def save(run: str | os.PathLike, model: GenerativeModel, epoch: int) -> Path:
     return path
 
 
-def restore_latest(run: str | os.PathLike, model: GenerativeModel) -> int:
+def restore_latest(run: str | os.PathLike, model: ImageModel) -> int:
     """Bring a model to a run's newest checkpoint, or the one before it if that is damaged, with a printed line.
 
     Returns:
@@ -66,7 +66,7 @@ def latest(run: str | os.PathLike) -> tuple[int, Path] | None:
     return found[-1] if found else None
 
 
-def restore(path: str | os.PathLike, model: GenerativeModel) -> None:
+def restore(path: str | os.PathLike, model: ImageModel) -> None:
     """Bring a freshly built and compiled model to the state in `path`.
 
     Raises:
@@ -89,7 +89,7 @@ def restore(path: str | os.PathLike, model: GenerativeModel) -> None:
         variable.assign(value)
 
 
-def _variables(model: GenerativeModel) -> list:
+def _variables(model: ImageModel) -> list:
     """The model's variables (seed generators and metrics among them) and its optimizers', in a fixed order."""
     return [*model.variables, *(variable for optimizer in model.optimizers for variable in optimizer.variables)]
 

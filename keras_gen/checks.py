@@ -61,6 +61,13 @@ def fraction(argument: str, value: object) -> float:
     return float(value)
 
 
+def boolean(argument: str, value: object) -> bool:
+    """`value`, which must be True or False."""
+    if not isinstance(value, bool):
+        raise must_be(argument, "True or False", value)
+    return value
+
+
 def one_of(argument: str, value: object, choices: Iterable[object]) -> object:
     """`value`, which must equal one of `choices`."""
     choices = tuple(choices)

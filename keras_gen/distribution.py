@@ -46,6 +46,15 @@ def mean_over_global_batch(values: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(values) / tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def mean_of_global_batch(values: tf.Tensor) -> tf.Tensor:
+    """Mean over all replicas' examples, `(n, …)` to `(…)`, as a constant that no gradient flows through."""
+    mean = tf.stop_gradient(tf.reduce_mean(values, axis=0))
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return mean
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, mean)
+
+
 def normal(shape: tuple[int | tf.Tensor, ...], seed: tf.Tensor) -> tf.Tensor:
     """Standard normal float32 noise; the replicas' draws joined are what one device would draw for the whole batch.
 

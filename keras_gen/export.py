@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_gen import runs
 from keras_gen.errors import UsageError, must_be
-from keras_gen.models import GenerativeModel
+from keras_gen.models import ImageModel, inputs
 from keras_gen.models.base import Endpoint
 
 RUN_FOLDER = "saved_model"
@@ -22,7 +24,7 @@ SAVED_MODEL_FILE = "saved_model.pb"
 
 
 def save(
-    model: GenerativeModel,
+    model: ImageModel,
     path: str | os.PathLike,
     *,
     functions: Sequence[str] | None = None,
@@ -33,10 +35,15 @@ def save(
     """Write a SavedModel whose functions are the model's endpoints, each also a signature of that name.
 
     - `generate(n, seed)`: n images from standard normal latents; the same seed gives the same images, and they are
-      those of `model.generate(n, seed)` to the bit;
+      those of `model.generate(n, seed)` to the bit. Of a conditional model also `generate(n, seed, labels)`, which the
+      signature has not;
     - `decode(latents)`: images of latents `(n, latent_dim)`;
-    - `encode(images)`, where there is an encoder: `mean` and `log_variance` of uint8 images;
-    - `reconstruct(images)`, likewise: images from that mean.
+    - `encode(images)`, where there is an encoder: of uint8 images a VAE's `mean` and `log_variance`, an autoencoder's
+      `codes`;
+    - `reconstruct(images)`, likewise: images from that mean or those codes.
+
+    All but `generate` take a conditional model's labels, int32 `(n,)`, as their last argument. An autoencoder has no
+    `generate`, and its `decode` takes `codes`.
 
     Images come as a dictionary: `images`, uint8 `(n, height, width, channels)`, and `images_float`, float32, from 0
     to 1.
@@ -66,9 +73,14 @@ def save(
     root = tf.Module()
     for name, endpoint in endpoints.items():
         setattr(root, name, _Callable(endpoint, stored))
-    signatures = {name: getattr(root, name).__call__.get_concrete_function() for name in endpoints}
+    signatures = {name: getattr(root, name).signature for name in endpoints}
 
-    content = {"functions": list(endpoints), "half_precision": half_precision, **(description or {})}
+    content = {
+        "functions": list(endpoints),
+        "half_precision": half_precision,
+        "num_classes": model.num_classes,
+        **(description or {}),
+    }
 
     def write(folder: Path) -> None:
         tf.saved_model.save(root, os.fspath(folder), signatures=signatures)
@@ -77,7 +89,7 @@ def save(
     return runs.write_directory(path, write, overwrite=overwrite, marker=SAVED_MODEL_FILE, argument="export")
 
 
-def check_functions(model: GenerativeModel, functions: Sequence[str] | None) -> dict[str, Endpoint]:
+def check_functions(model: ImageModel, functions: Sequence[str] | None) -> dict[str, Endpoint]:
     """The model's endpoints of these names, by default all; `UsageError` for a name that it has not."""
     endpoints = model.endpoints()
     for name in functions or ():
@@ -103,7 +115,11 @@ class _Callable(tf.Module):
                 return endpoint.function(*arguments)
 
         call.__signature__ = inspect.signature(endpoint.function)  # so that the names of its arguments survive
-        self.__call__ = tf.function(call, input_signature=endpoint.signature)
+        self.__call__ = tf.function(call)
+        # Traced here with all the arguments that it can be called with; a SavedModel holds just these traces.
+        self.signature = self.__call__.get_concrete_function(*endpoint.signature)
+        if endpoint.optional:
+            self.__call__.get_concrete_function(*endpoint.signature, *endpoint.optional)
         self.weights = [value for _, value in pairs]
 
 
@@ -122,19 +138,56 @@ def find(path: str | os.PathLike) -> Path:
     raise must_be("path", "a SavedModel or a finished run directory", str(path))
 
 
-def load(path: str | os.PathLike):
+def load(path: str | os.PathLike, function: str = "generate"):
     """The SavedModel at `path`, or in the run directory `path`, as `tf.saved_model.load` returns it.
 
     A SavedModel is a program: load only ones you trust.
 
+    Args:
+        path: of a SavedModel, or of a finished run.
+        function: that it must have.
+
     Raises:
-        UsageError: there is none, it is damaged, or it was not made by `save`.
+        UsageError: there is none, it is damaged, or it has no such function.
     """
     folder = find(path)
     try:
         loaded = tf.saved_model.load(os.fspath(folder))
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise UsageError(f"SavedModel {folder} is damaged: {' '.join(str(error).split())[:200]}") from error
-    if not hasattr(loaded, "generate"):
-        raise must_be("path", "a SavedModel with a generate function, as keras_gen exports it", str(folder))
+    if not hasattr(loaded, function):
+        has = ", ".join(getattr(loaded, "signatures", ())) or "none"
+        raise must_be("path", f"a SavedModel with a function {function}", f"{folder} (its functions: {has})")
     return loaded
+
+
+def generate(path: str | os.PathLike, n: int, seed: int = 0, labels: Sequence[int] | None = None) -> dict:
+    """n images from the SavedModel at `path`, or in the run directory `path`.
+
+    Args:
+        path: as in `load`.
+        n: how many, at least 1.
+        seed: the same seed gives the same images.
+        labels: classes of a conditional model's images, repeated in turn until there are n. If not given, they are
+            drawn.
+
+    Returns:
+        What `generate` of the model returned: `images`, `images_float` and, of a conditional one, `labels`.
+
+    Raises:
+        UsageError: as `load`; labels for a model that has no classes, or out of range.
+    """
+    loaded = load(path)
+    if labels is None:
+        return loaded.generate(n=n, seed=seed)
+    labels = inputs.labels_to_generate(np.resize(labels, n), n, _description(path).get("num_classes", 0))
+    return loaded.generate(n=n, seed=seed, labels=tf.constant(labels))
+
+
+def _description(path) -> dict:
+    file = find(path) / DESCRIPTION_FILE
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} can't be read: {error}") from error
+    return content if isinstance(content, dict) else {}

@@ -21,7 +21,8 @@ class RunSettings:
         overrides: hyperparameters that differ from the recipe's.
         dataset: name or path as `keras_gen.data.load` takes it. None is the recipe's own, with `digits` in its place
             where that can't be had.
-        data_dir, image_size, channels, binarize: as in `keras_gen.data.load`.
+        data_dir, image_size, channels, binarize: as in `keras_gen.data.load`. For the recipe's own data set an
+            image_size of None is the recipe's.
         epochs, batch_size: None is the recipe's.
         seed: of initial weights, data order, dropout, latents and noise.
         strategy: as in `keras_gen.distribution.strategy`.
@@ -93,6 +94,8 @@ class RunSettings:
                 object.__setattr__(self, name, os.path.abspath(value))  # so that a run resumes from any folder
         if self.image_size is not None:
             checks.positive_int("image_size", self.image_size)
+        elif self.dataset in (None, self.recipe.dataset):
+            object.__setattr__(self, "image_size", self.recipe.image_size)
         if self.channels is not None:
             checks.one_of("channels", checks.positive_int("channels", self.channels), (1, 3))
         checks.one_of("binarize", self.binarize, (None, *preparing.BINARIZE))

@@ -18,20 +18,23 @@ from pathlib import Path
 import keras_gen
 import keras_gen.backend  # (first: Keras must come up on TensorFlow)
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_gen import callbacks, checkpoints, distribution, export, report, runs, zoo
 from keras_gen.callbacks import history
-from keras_gen.data import ImageData, batches, evaluation_batches, load
+from keras_gen.data import ImageData, Split, batches, evaluation_batches, load
 from keras_gen.errors import DataUnavailableError, UsageError, must_be
 from keras_gen.metrics import features
-from keras_gen.models import GenerativeModel
+from keras_gen.models import GenerativeModel, ImageModel
+from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.settings import RunSettings
 
 EVALUATION_BATCH = 256
 """Images at a time in validation and evaluation. Part of what is computed: each batch has noise of its own."""
 
-HISTORY_FILE, PLOT_FILE, SUMMARY_FILE, SAMPLES_FOLDER = "history.csv", "losses.png", "model.txt", "samples"
+HISTORY_FILE, PLOT_FILE, SUMMARY_FILE = "history.csv", "losses.png", "model.txt"
+SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER = "samples", "reconstructions"
 
 
 class RunInterrupted(Exception):
@@ -84,6 +87,8 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
         raise must_be("batch_size", f"at most {largest} for {len(data.train)} training images", settings.batch_size)
     if publication is not None:
         export.check_functions(model, publication.functions)
+    if settings.fid_every and not isinstance(model, GenerativeModel):
+        raise must_be("fid_every", f"0 for {settings.model}, which generates no images", settings.fid_every)
     extractor = _fid_extractor(settings)
     path = runs.create(out, settings.model)
     try:
@@ -151,7 +156,7 @@ class OpenRun:
     record: dict
     settings: RunSettings
     data: ImageData
-    model: GenerativeModel
+    model: ImageModel
     epoch: int
 
 
@@ -178,14 +183,23 @@ def open_run(path: str | os.PathLike, *, strategy: str | None = None) -> OpenRun
     return OpenRun(record, settings, data, model, epoch=checkpoints.restore_latest(path, model))
 
 
-def build(settings: RunSettings, data: ImageData) -> GenerativeModel:
+def build(settings: RunSettings, data: ImageData) -> ImageModel:
     """The settings' model for the data's image shape, untrained, under the settings' strategy."""
     strategy = distribution.strategy(settings.strategy)
     replicas = strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
         raise must_be("batch_size", f"a multiple of {replicas}, the number of devices", settings.batch_size)
     with strategy.scope():
-        return zoo.build(settings.model, data.image_shape, seed=settings.seed, **settings.overrides)
+        model = zoo.build(settings.model, data.image_shape, seed=settings.seed, **settings.overrides)
+    if model.num_classes not in (0, data.num_classes):
+        allowed = f"0 or {data.num_classes}" if data.num_classes else "0, since it has no labels,"
+        raise must_be("num_classes", f"{allowed} for data set {data.name}", model.num_classes)
+    return model
+
+
+def labels_for(model: ImageModel, split: Split) -> np.ndarray | None:
+    """The split's labels if the model is conditional, else None."""
+    return split.labels if model.num_classes else None
 
 
 def load_data(settings: RunSettings) -> tuple[ImageData, str | None]:
@@ -238,6 +252,7 @@ def _fit(path, settings, model, data, extractor, initial_epoch):
     replicas = model.distribute_strategy.num_replicas_in_sync
     train = batches(
         data.train.images,
+        labels_for(model, data.train),
         batch_size=settings.batch_size * model.batches_per_step,
         seed=settings.seed,
         initial_epoch=initial_epoch,
@@ -252,21 +267,22 @@ def _fit(path, settings, model, data, extractor, initial_epoch):
         shuffle=False,  # the dataset is already
         epochs=settings.epochs,
         initial_epoch=initial_epoch,
-        validation_data=_validation_batches(data.validation.images, replicas),
-        callbacks=_callbacks(path, settings, data, extractor, initial_epoch),
+        validation_data=_validation_batches(model, data.validation, replicas),
+        callbacks=_callbacks(path, settings, model, data, extractor, initial_epoch),
         verbose=1 if sys.stdout.isatty() else 2,
     )
 
 
-def _validation_batches(images, replicas):
+def _validation_batches(model, split, replicas):
     """Batches that the replicas can share, the last one too, or None where there are no images."""
-    images = images[: len(images) // replicas * replicas]
-    if len(images) == 0:
+    split = split.take(np.arange(len(split) // replicas * replicas))
+    if len(split) == 0:
         return None
-    return evaluation_batches(images, batch_size=EVALUATION_BATCH // replicas * replicas)
+    batch_size = EVALUATION_BATCH // replicas * replicas
+    return evaluation_batches(split.images, labels_for(model, split), batch_size=batch_size)
 
 
-def _callbacks(path, settings, data, extractor, initial_epoch):
+def _callbacks(path, settings, model, data, extractor, initial_epoch):
     """In an order that matters: what adds to the logs, what records them, the checkpoint when all that is on disk."""
     chosen = []
     if extractor is not None:
@@ -275,8 +291,13 @@ def _callbacks(path, settings, data, extractor, initial_epoch):
         )
     chosen.append(callbacks.HistoryCSV(path / HISTORY_FILE, initial_epoch))
     if settings.samples_every:
-        folder = path / SAMPLES_FOLDER
-        chosen.append(callbacks.SampleGrid(folder, settings.samples_every, settings.sample_count, settings.seed))
+        when = (settings.samples_every, settings.sample_count, settings.seed)
+        if isinstance(model, GenerativeModel):
+            chosen.append(callbacks.SampleGrid(path / SAMPLES_FOLDER, *when))
+        if isinstance(model, EncoderDecoder):
+            shown = data.validation if len(data.validation) else data.train
+            examples = (shown.images, labels_for(model, shown))
+            chosen.append(callbacks.ReconstructionGrid(path / RECONSTRUCTIONS_FOLDER, *examples, *when))
     chosen.append(keras.callbacks.TensorBoard(path / "tensorboard", write_graph=False))
     chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every))
     return chosen
@@ -298,7 +319,8 @@ def _finish(path, settings, model, data, publication):
         "last_epoch": rows[-1],
     }
     export.save(model, path / export.RUN_FOLDER, description=description, overwrite=True)
-    print(f"sample from it: python experiments/sample.py {path}", flush=True)
+    if isinstance(model, GenerativeModel):
+        print(f"sample from it: python experiments/sample.py {path}", flush=True)
     if publication is not None:
         options = {entry.name: getattr(publication, entry.name) for entry in dataclasses.fields(publication)}
         export.save(model, description=description, **options)
@@ -328,7 +350,7 @@ def _describe(settings, data, path) -> None:
     print(f"{how}, run directory {path}", flush=True)
 
 
-def _summary(model: GenerativeModel) -> str:
+def _summary(model: ImageModel) -> str:
     lines = []
     networks = (layer for layer in model.layers if isinstance(layer, keras.Model))
     for network in networks:

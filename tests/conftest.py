@@ -19,12 +19,16 @@ def mnist_folder():
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory):
-    """Path of an npz of 44 training and 12 test images, 28x28, smooth blobs of different places and sizes."""
+    """Path of an npz of 44 training and 12 test images, 28x28, smooth blobs of different places and sizes.
+
+    Their labels, 0 to 2, say in which third of the picture a blob is.
+    """
     generator = np.random.default_rng(0)
     rows, columns = np.mgrid[:28, :28]
     centres, widths = generator.uniform(8, 20, (56, 2, 1, 1)), generator.uniform(2, 5, (56, 1, 1))
     distances = (rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2
     images = np.round(255 * np.exp(-distances / widths**2)).astype(np.uint8)
     path = tmp_path_factory.mktemp("data") / "blobs.npz"
-    np.savez(path, x_train=images[:44], x_test=images[44:])
+    labels = (centres[:, 1, 0, 0] // 4 - 2).astype(np.int64)
+    np.savez(path, x_train=images[:44], y_train=labels[:44], x_test=images[44:], y_test=labels[44:])
     return path

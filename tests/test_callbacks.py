@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_gen import UsageError, callbacks, checkpoints, images, report, zoo
+from keras_gen import UsageError, callbacks, checkpoints, report, zoo
 from keras_gen.callbacks import history
 
 SHAPE = (8, 8, 1)
@@ -163,53 +163,7 @@ def test_history_agrees_with_what_fit_returns(tmp_path):
         assert [row[name] for row in rows] == pytest.approx(returned[name], rel=1e-6)
 
 
-# Sample grids
-
-
-@pytest.mark.parametrize(
-    ("every", "epochs", "expected"), [(1, 3, [1, 2, 3]), (2, 5, [2, 4, 5]), (2, 4, [2, 4]), (9, 2, [2]), (3, 3, [3])]
-)
-def test_grids_are_saved_every_so_often_and_after_the_last_epoch(tmp_path, every, epochs, expected):
-    grid = callbacks.SampleGrid(tmp_path / "samples", every=every, count=4)
-    grid.set_model(types.SimpleNamespace(generate=lambda n, seed: {"images": pictures(n)}))
-    grid.set_params({"epochs": epochs})
-    for epoch in range(epochs):
-        grid.on_epoch_end(epoch, {})
-    assert names(tmp_path / "samples") == [f"epoch-{epoch:05d}.png" for epoch in expected]
-
-
-def test_a_grid_shows_what_the_model_generates_from_the_seed(tmp_path):
-    model = tiny()
-    fit(model, epochs=1, chosen=[callbacks.SampleGrid(tmp_path, count=5, seed=3)])
-    with Image.open(tmp_path / "epoch-00001.png") as picture:
-        shown = np.asarray(picture)
-    assert shown.shape == (2 * 9 + 1, 3 * 9 + 1)
-    np.testing.assert_array_equal(shown, images.grid(np.asarray(model.generate(5, 3)["images"])))
-
-
-def test_all_grids_are_of_the_same_latents(tmp_path):
-    model = tiny()
-    grid = callbacks.SampleGrid(tmp_path, count=4)
-    grid.set_model(model)
-    grid.set_params({"epochs": 3})
-    grid.on_epoch_end(0)
-    grid.on_epoch_end(1)
-    fit(model, epochs=2)
-    grid.on_epoch_end(2)
-    first, second, third = ((tmp_path / name).read_bytes() for name in names(tmp_path))
-    assert first == second
-    assert first != third
-    other = callbacks.SampleGrid(tmp_path / "other", count=4, seed=1)
-    other.set_model(model)
-    other.set_params({"epochs": 1})
-    other.on_epoch_end(0)
-    assert (tmp_path / "other" / "epoch-00001.png").read_bytes() != third
-
-
-@pytest.mark.parametrize(("argument", "value"), [("every", 0), ("count", 0), ("seed", -1), ("every", 1.5)])
-def test_a_grid_s_arguments_are_checked(tmp_path, argument, value):
-    with pytest.raises(UsageError, match=f"^{argument} must be "):
-        callbacks.SampleGrid(tmp_path, **{argument: value})
+# All together
 
 
 def features(batch):

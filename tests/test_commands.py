@@ -1,9 +1,5 @@
 """The commands: what they write and print, and that every mistake is one line on stderr and exit code 2."""
 
-import contextlib
-import errno
-import importlib.util
-import io
 import json
 import os
 import shutil
@@ -14,108 +10,30 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import command_helpers
 import numpy as np
 import pytest
 import tensorflow as tf
+from command_helpers import (
+    EXPERIMENTS,
+    NO_NETWORK,
+    Outcome,
+    SMALL,
+    call,
+    names,
+    no_space,
+    only_run,
+    record_of,
+    train,
+    write_npz,
+)
 from PIL import Image
 
 import keras_gen
-from keras_gen import checkpoints, command, probing, runs, training
+from keras_gen import checkpoints, runs, training
 from keras_gen.callbacks import history
 
-EXPERIMENTS = Path(keras_gen.__file__).parents[1] / "experiments"
-NO_NETWORK = "there is no network in these tests"
-SMALL = ("--set", "hidden=8", "latent_dim=2", "--samples", "4")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def error(self):
-        """The one line of an error."""
-        assert self.code == 2, (self.code, self.out, self.err)
-        assert self.err.count("\n") == 1, self.err
-        assert self.err.endswith("\n")
-        assert "Traceback" not in self.err
-        return self.err.strip()
-
-
-def script(name):
-    specification = importlib.util.spec_from_file_location(f"experiments_{name}", EXPERIMENTS / f"{name}.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-SCRIPTS = {name: script(name) for name in ("run", "sample", "evaluate")}
-
-
-def call(name, *arguments):
-    """Run a command in this process, as its file run by Python would."""
-    before = sys.argv
-    sys.argv = [f"{name}.py", *map(str, arguments)]
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            command.main(SCRIPTS[name].main)
-    except SystemExit as stop:
-        code = stop.code or 0
-    finally:
-        sys.argv = before
-    return Outcome(code, out.getvalue(), err.getvalue())
-
-
-def train(out, data, *arguments, epochs=1):
-    return call("run", "--model", "vae-mlp", *SMALL, "--dataset", data, "--epochs", epochs, "--out", out, *arguments)
-
-
-def only_run(folder):
-    (path,) = folder.iterdir()
-    return path
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def record_of(run):
-    return json.loads((run / "recipe.json").read_text(encoding="utf-8"))
-
-
-def write_npz(path, train=24, test=6, seed=0, size=8):
-    generator = np.random.default_rng(seed)
-    images = generator.integers(0, 256, (train + test, size, size), dtype=np.uint8)
-    np.savez(path, x_train=images[:train], x_test=images[train:])
-    return path
-
-
-def no_space(*arguments, **keywords):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _nothing_at_hand(tmp_path_factory):
-    """No data by environment, no InceptionV3, no network."""
-    with pytest.MonkeyPatch.context() as patch:
-        for variable in ("TFDS_DATA_DIR", "KERAS_HOME", "HOME"):
-            patch.setenv(variable, str(tmp_path_factory.mktemp("empty")))
-        patch.delenv("KERAS_GEN_DATA", raising=False)
-        patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-        patch.setattr(probing, "why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
-        patch.setattr("keras_gen.metrics.features.why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _working_directory(tmp_path, monkeypatch):
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
+own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
 
 @dataclass(frozen=True)

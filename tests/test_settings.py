@@ -46,6 +46,22 @@ def test_what_is_not_given_is_the_recipe_s(recipe):
     assert settings.arguments() == {name: parameter.default for name, parameter in recipe.parameters.items()}
 
 
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        ({}, 28),
+        ({"dataset": "celeb_a"}, 28),
+        ({"image_size": 64}, 64),
+        ({"dataset": "cifar10"}, None),
+        ({"dataset": "/faces"}, None),
+    ],
+    ids=str,
+)
+def test_a_recipe_s_own_data_have_its_own_size(given, size):
+    assert RunSettings("dcgan-celeba", **given).image_size == size
+    assert RunSettings("dcgan").image_size is None
+
+
 def test_an_alias_is_resolved_and_overrides_are_brought_to_their_types():
     settings = RunSettings(**EVERYTHING)
     assert settings.model == "wgan-conv"

@@ -185,6 +185,26 @@ def test_a_recipe_carries_what_its_decorator_says(every_type):
     assert list(every_type.parameters) == list(inspect.signature(made_up).parameters)[1:]
 
 
+def test_one_function_is_several_recipes_by_other_defaults(register):
+    register("first", made_up)
+    register("second", made_up, dataset="mnist", defaults={"count": 9, "decay": 0.5})
+    first, second = zoo.get("first"), zoo.get("second")
+    assert (first.parameters["count"].default, second.parameters["count"].default) == (3, 9)
+    assert first.build((8, 8, 1))[1]["count"] == 3
+    assert second.build((8, 8, 1))[1] == first.build((8, 8, 1), count=9, decay=0.5)[1]
+    assert second.build((8, 8, 1), count=4)[1]["count"] == 4
+    with pytest.raises(TypeError, match="has no parameter lost to give a default to"):
+        register("third", made_up, defaults={"lost": 1})
+
+
+def test_a_recipe_prepares_its_own_data_at_its_own_size(register):
+    register("small", made_up, dataset="celeb_a", image_size=28)
+    register("usual", made_up, dataset="celeb_a")
+    assert zoo.get("small").image_shape == (28, 28, 3)
+    assert zoo.get("usual").image_shape == (64, 64, 3)
+    assert zoo.build("small")[0] == (28, 28, 3)
+
+
 @pytest.mark.parametrize(("name", "aliases"), [("vae-mlp", ()), ("vae", ()), ("new", ("vae-mlp",)), ("new", ("gan",))])
 def test_a_name_that_is_taken_is_refused(register, name, aliases):
     with pytest.raises(ValueError, match="is registered twice"):

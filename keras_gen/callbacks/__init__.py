@@ -3,6 +3,6 @@
 from keras_gen.callbacks.checkpoint import Checkpoint
 from keras_gen.callbacks.fid import FID
 from keras_gen.callbacks.history import HistoryCSV
-from keras_gen.callbacks.sample_grid import SampleGrid
+from keras_gen.callbacks.grids import ReconstructionGrid, SampleGrid
 
-__all__ = ["FID", "Checkpoint", "HistoryCSV", "SampleGrid"]
+__all__ = ["FID", "Checkpoint", "HistoryCSV", "ReconstructionGrid", "SampleGrid"]

@@ -1,8 +1,10 @@
-"""The models: subclasses of `keras.Model` that train with `fit` and generate images."""
+"""The models: subclasses of `keras.Model` that train with `fit`. `ImageModel` and `GenerativeModel` are their bases."""
 
-from keras_gen.models.base import GenerativeModel
+from keras_gen.models.autoencoder import Autoencoder
+from keras_gen.models.base import ImageModel
 from keras_gen.models.gan import GAN
+from keras_gen.models.generative import GenerativeModel
 from keras_gen.models.vae import VAE
 from keras_gen.models.wgan import WGAN
 
-__all__ = ["GAN", "VAE", "WGAN", "GenerativeModel"]
+__all__ = ["GAN", "VAE", "WGAN", "Autoencoder", "GenerativeModel", "ImageModel"]

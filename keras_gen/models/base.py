@@ -1,8 +1,7 @@
-"""What every generative model of the zoo shares: input checks, trackers, noise, generation, saving."""
+"""What every model of the zoo shares: input checks, trackers, noise, saving."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ import tensorflow as tf
 from keras_gen import checks
 from keras_gen.errors import UsageError, must_be
 from keras_gen.images import check_value_range
-from keras_gen.models import inputs, sampling
+from keras_gen.models import inputs, pairing
 
 TRAINING, EVALUATION = 0, 1
 """First words of the noise keys: no draw of one is ever a draw of the other."""
@@ -29,15 +28,20 @@ class Endpoint:
         function: of tensors, to a dictionary of tensors.
         signature: specifications of its arguments.
         networks: whose weights it reads.
+        optional: specifications of further arguments, which a caller may leave out all together.
     """
 
     function: Callable[..., dict[str, tf.Tensor]]
     signature: list[tf.TensorSpec]
     networks: tuple[keras.Model, ...]
+    optional: tuple[tf.TensorSpec, ...] = ()
 
 
-class GenerativeModel(keras.Model):
-    """A `keras.Model` that generates images. Subclasses write `train_step`, `test_step` and the properties below.
+class ImageModel(keras.Model):
+    """A `keras.Model` that learns from images. Subclasses write `train_step`, `test_step` and the properties below.
+
+    Networks may have one-hot labels as a second input. Then the model is conditional: `fit` and `evaluate` need the
+    labels too, integers from 0 to below `num_classes`.
 
     Args:
         value_range: what the networks see and produce: (0, 1) or (-1, 1). uint8 images are scaled to it.
@@ -53,9 +57,7 @@ class GenerativeModel(keras.Model):
     def __init__(self, *, value_range, from_logits, seed, tracked: tuple[str, ...], **kwargs):
         super().__init__(**kwargs)
         self.value_range = check_value_range(value_range)
-        if not isinstance(from_logits, bool):
-            raise must_be("from_logits", "True or False", from_logits)
-        self.from_logits = from_logits
+        self.from_logits = checks.boolean("from_logits", from_logits)
         self.seed = checks.seed("seed", seed)
         self._trackers = [keras.metrics.Mean(name=name) for name in tracked]
         # Counts the batches of one evaluation, so that every batch has noise of its own and every evaluation the same.
@@ -81,25 +83,19 @@ class GenerativeModel(keras.Model):
 
     def endpoints(self) -> dict[str, Endpoint]:
         """What a SavedModel of this model can do, by the name of its function there."""
-        n, seed = tf.TensorSpec([], tf.int32, name="n"), tf.TensorSpec([], tf.int32, name="seed")
-        latents = tf.TensorSpec([None, self.latent_dim], tf.float32, name="latents")
-        networks = (self.decoder_network,)
-        return {
-            "generate": Endpoint(self._generate, [n, seed], networks),
-            "decode": Endpoint(self._decode_outputs, [latents], networks),
-        }
+        return {}
 
     # Shapes
-
-    @property
-    def latent_dim(self) -> int:
-        """Size of a latent."""
-        return self.decoder_network.input_shape[-1]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """`(height, width, channels)` of an image."""
         return tuple(self.decoder_network.output_shape[1:])
+
+    @property
+    def num_classes(self) -> int:
+        """Classes that the networks take labels of; 0 for a model without labels."""
+        return pairing.num_classes(self.decoder_network)
 
     # Images in and out
 
@@ -121,41 +117,17 @@ class GenerativeModel(keras.Model):
             return output
         return tf.sigmoid(output) if self.value_range[0] == 0 else tf.tanh(output)
 
-    def decode(self, latents: tf.Tensor) -> tf.Tensor:
-        """Images in the model's range, `(n, height, width, channels)`, from latents `(n, latent_dim)`."""
-        return self.images_of(self.decoder_network(latents, training=False))
+    def conditioned(self, x: tf.Tensor, labels: tf.Tensor | None):
+        """What a network is called with: `x`, of a conditional model with the labels `(n,)` as one-hot rows beside it.
 
-    def generate(self, n: int, seed: int = 0) -> dict[str, tf.Tensor]:
-        """Generate n images from standard normal latents.
-
-        Args:
-            n: how many, at least 1.
-            seed: the same seed gives the same images; 0 to 2147483647.
-
-        Returns:
-            `images`, uint8 `(n, height, width, channels)`, and `images_float`, float32 in [0, 1]: exactly what the
-            `generate` of the SavedModel returns.
-
-        Example:
-            >>> keras_gen.zoo.build("vae-mlp").generate(3, seed=1)["images"].shape
-            TensorShape([3, 28, 28, 1])
+        Raises:
+            UsageError: the model is conditional and labels are None.
         """
-        n, seed = checks.count("n", n), checks.seed("seed", seed)
-        return self._generate_function(tf.constant(n), tf.constant(seed))
-
-    @functools.cached_property
-    def _generate_function(self):
-        return tf.function(self._generate)
-
-    def _generate(self, n, seed):
-        with tf.control_dependencies([tf.debugging.assert_positive(n, "n must be at least 1")]):
-            return sampling.generate(self._decode_unit, self.latent_dim, tf.identity(n), seed)
-
-    def _decode_unit(self, latents):
-        return self.to_unit_range(self.decode(latents))
-
-    def _decode_outputs(self, latents):
-        return sampling.image_outputs(sampling.in_chunks(self._decode_unit, latents))
+        if not self.num_classes:
+            return x
+        if labels is None:
+            raise must_be("labels", f"integers from 0 to {self.num_classes - 1}, since the model is conditional", None)
+        return [tf.convert_to_tensor(x), tf.one_hot(labels, self.num_classes)]
 
     # Training
 
@@ -175,9 +147,10 @@ class GenerativeModel(keras.Model):
 
         Args:
             x: uint8 images, which the model scales, or floats in its `value_range`: an array `(n, height, width,
-                channels)` (or `(n, height, width)` for one channel) or a `tf.data.Dataset` of batches, with or without
-                labels.
-            y: labels, which are not used.
+                channels)` (or `(n, height, width)` for one channel) or a `tf.data.Dataset` of batches of them, or of
+                `(images, labels)`.
+            y: labels of an array's images, integers `(n,)`. A conditional model needs them, another does not look at
+                them.
             batch_size: real images of one update of the model, the discriminator or the critic; for arrays, by default
                 32. A train step of a model with several critic updates takes that many batches.
             validation_data: images as x, alone or as `(images, labels)`.
@@ -187,38 +160,35 @@ class GenerativeModel(keras.Model):
         end, of a dataset at the end of each batch; fewer than there are devices.
 
         Raises:
-            UsageError: images of another kind, shape, type or value range, or a batch size that the devices can't
-                share.
+            UsageError: images of another kind, shape, type or value range, labels that are missing or out of range, or
+                a batch size that the devices can't share.
         """
         for name in ("sample_weight", "class_weight"):
             if kwargs.get(name) is not None:
                 raise UsageError(f"fit takes no {name}: every image counts alike")
         if isinstance(x, tf.data.Dataset):
-            inputs.check_dataset("x", x, self.image_shape, self.value_range)
             if validation_split:
                 raise must_be("validation_split", "0 for a dataset, which can't be split", validation_split)
-            x = inputs.shared_equally("x", x, None, self._replicas)
+            x, y = self._checked("x", x, y, None)
             if self.batches_per_step > 1:
                 x = inputs.group_batches(x, self.batches_per_step)
             kwargs.setdefault("shuffle", False)  # Keras can't shuffle a dataset, and warns that it does not
         else:
-            x = inputs.check_images("x", x, self.image_shape, self.value_range)
             batch_size = checks.positive_int("batch_size", 32 if batch_size is None else batch_size)
             kwargs.setdefault("validation_batch_size", batch_size)
             if validation_split and validation_data is None:
-                first = int(len(x) * (1 - checks.fraction("validation_split", validation_split)))
-                x, validation_data = x[:first], x[first:]
-                if not len(x) or not len(validation_data):
-                    raise must_be("validation_split", "a part that leaves images on both sides", validation_split)
-            x = inputs.shared_equally("x", x, batch_size, self._replicas)
+                x, y = self._checked_arrays("x", x, y)
+                x, y, validation_data = inputs.split(x, y, validation_split)
+            x, y = self._checked("x", x, y, batch_size)
             batch_size *= self.batches_per_step
         if validation_data is not None:
-            if isinstance(validation_data, tuple):
-                validation_data = validation_data[0]
+            images, labels = inputs.images_and_labels("validation_data", validation_data)
             validation_size = kwargs.get("validation_batch_size") or 32
-            validation_data = self._checked("validation_data", validation_data, validation_size)
+            images, labels = self._checked("validation_data", images, labels, validation_size)
+            validation_data = images if labels is None else (images, labels)
         return super().fit(
             x,
+            y,
             batch_size=batch_size,
             epochs=epochs,
             verbose=verbose,
@@ -231,7 +201,8 @@ class GenerativeModel(keras.Model):
         """`keras.Model.evaluate` on images, checked as in `fit`. Two evaluations of a model use the same noise."""
         if kwargs.get("sample_weight") is not None:
             raise UsageError("evaluate takes no sample_weight: every image counts alike")
-        return super().evaluate(self._checked("x", x, batch_size or 32), batch_size=batch_size, **kwargs)
+        x, y = self._checked("x", x, y, batch_size or 32)
+        return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
     def compile(self, optimizer="adam", *, jit_compile=False, **options):
         """As `keras.Model.compile`, without losses and metrics: those are the model's own.
@@ -278,9 +249,10 @@ class GenerativeModel(keras.Model):
         """What `train_step` and `test_step` return."""
         return {tracker.name: tracker.result() for tracker in self._trackers}
 
-    def images_from(self, data) -> tf.Tensor:
-        """The images of what Keras hands to `train_step`, in the model's range."""
-        return self.to_value_range(keras.utils.unpack_x_y_sample_weight(data)[0])
+    def examples_from(self, data) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Of what Keras hands to `train_step`: the images in the model's range, and labels if it is conditional."""
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self.to_value_range(images), labels if self.num_classes else None
 
     def training_key(self, iteration) -> tf.Tensor:
         """A key for all noise of one train step; `tf.random.fold_in` makes one for each purpose of it."""
@@ -292,17 +264,25 @@ class GenerativeModel(keras.Model):
         self._evaluation_batches.assign_add(1)
         return key
 
+    def _label_specs(self):
+        """What an endpoint of a conditional model takes beside its other arguments."""
+        return (tf.TensorSpec([None], tf.int32, name="labels"),) if self.num_classes else ()
+
     @property
     def _replicas(self):
         return self.distribute_strategy.num_replicas_in_sync
 
-    def _checked(self, argument, data, batch_size):
-        """Images to evaluate: an array or a dataset of batches."""
+    def _checked(self, argument, data, labels, batch_size):
+        """Images and labels, as `fit` takes them, in a form that all replicas can share; labels None for a dataset."""
         if isinstance(data, tf.data.Dataset):
-            inputs.check_dataset(argument, data, self.image_shape, self.value_range)
-        else:
-            data = inputs.check_images(argument, data, self.image_shape, self.value_range)
-        return inputs.shared_equally(argument, data, batch_size, self._replicas)
+            data = inputs.check_dataset(argument, data, self.image_shape, self.value_range, self.num_classes)
+            return inputs.shared_equally(argument, data, None, self._replicas), None
+        examples = self._checked_arrays(argument, data, labels)
+        return inputs.shared_equally(argument, examples, batch_size, self._replicas)
+
+    def _checked_arrays(self, argument, images, labels):
+        images = inputs.check_images(argument, images, self.image_shape, self.value_range)
+        return images, inputs.check_labels(f"labels of {argument}", labels, len(images), self.num_classes)
 
     # Saving
 
@@ -320,20 +300,6 @@ class GenerativeModel(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict, custom_objects=None) -> GenerativeModel:
+    def from_config(cls, config: dict, custom_objects=None) -> ImageModel:
         """A model as the one whose `get_config` this was."""
         return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
-
-
-def check_network(argument: str, network: object) -> keras.Model:
-    """`network`, if it is a built model of known shapes.
-
-    Raises:
-        UsageError: it is not.
-    """
-    if not isinstance(network, keras.Model) or not network.built or not hasattr(network, "input_shape"):
-        shown = network if not isinstance(network, keras.Model) else f"{type(network).__name__} of unknown shapes"
-        raise must_be(argument, "a built keras.Sequential or functional keras.Model", shown)
-    if len(network.inputs) != 1:
-        raise must_be(argument, "a model with one input", [tuple(tensor.shape) for tensor in network.inputs])
-    return network

@@ -6,6 +6,7 @@ import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow
 import numpy as np
 import tensorflow as tf
 
+from keras_gen import checks
 from keras_gen.errors import UsageError, must_be
 
 RANGE_TOLERANCE = 1e-4
@@ -43,36 +44,100 @@ def check_images(argument: str, images: object, image_shape: tuple[int, ...], va
     return images if images.dtype == np.uint8 else images.astype(np.float32, copy=False)
 
 
+def check_labels(argument: str, labels: object, count: int, num_classes: int) -> np.ndarray | None:
+    """Check the labels of `count` images.
+
+    Returns:
+        int32 `(count,)`; None without classes, where labels are not looked at.
+
+    Raises:
+        UsageError: they are missing, or anything but `count` integers from 0 to below `num_classes`.
+    """
+    if num_classes == 0:
+        return None
+    requirement = f"{count} integers from 0 to {num_classes - 1}"
+    if labels is None:
+        raise must_be(argument, f"{requirement}, since the model is conditional", None)
+    labels = _as_array(argument, labels, requirement)
+    if labels.shape == (count, 1):  # as Keras' own CIFAR files have them
+        labels = labels[:, 0]
+    if labels.shape != (count,) or labels.dtype.kind not in "iu":
+        raise must_be(argument, requirement, f"{labels.dtype} of shape {labels.shape}")
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise must_be(argument, requirement, f"{labels.min()} to {labels.max()}")
+    return labels.astype(np.int32)
+
+
+def labels_to_generate(labels: object, n: int, num_classes: int) -> np.ndarray:
+    """`labels`, n integers or one for all, as int32 `(n,)`, or `UsageError`."""
+    if num_classes == 0:
+        raise UsageError("labels must be left out: the model was built without classes (num_classes 0)")
+    labels = _as_array("labels", labels, f"{n} integers from 0 to {num_classes - 1}")
+    return check_labels("labels", np.repeat(labels, n) if labels.ndim == 0 else labels, n, num_classes)
+
+
+def images_and_labels(argument: str, data: object) -> tuple[object, object]:
+    """Images and labels (or None) of `data`: images, or a tuple of them alone or with their labels, else `UsageError`."""
+    if not isinstance(data, tuple):
+        return data, None
+    if len(data) not in (1, 2):
+        raise must_be(argument, "images, or (images, labels)", f"a tuple of {len(data)}")
+    return data if len(data) == 2 else (data[0], None)
+
+
+def split(images: np.ndarray, labels: np.ndarray | None, validation_split: float):
+    """Checked images and labels to train on, and the last part of them as `validation_data`, or `UsageError`."""
+    first = int(len(images) * (1 - checks.fraction("validation_split", validation_split)))
+    if first == 0 or first == len(images):
+        raise must_be("validation_split", "a part that leaves images on both sides", validation_split)
+    if labels is None:
+        return images[:first], None, images[first:]
+    return images[:first], labels[:first], (images[first:], labels[first:])
+
+
 def check_dataset(
-    argument: str, dataset: tf.data.Dataset, image_shape: tuple[int, ...], value_range: tuple[float, float]
-) -> int:
+    argument: str,
+    dataset: tf.data.Dataset,
+    image_shape: tuple[int, ...],
+    value_range: tuple[float, float],
+    num_classes: int,
+) -> tf.data.Dataset:
     """Check a dataset of batches, `images`, `(images,)` or `(images, labels)`, by its specification and first batch.
 
     Returns:
-        The number of images in the first batch.
+        The dataset of `(images,)`, or with classes of `(images, labels)`, labels int32 `(n,)`.
 
     Raises:
-        UsageError: as `check_images`.
+        UsageError: as `check_images` and `check_labels`.
     """
-    spec = _first_component(dataset.element_spec)
-    if not isinstance(spec, tf.TensorSpec):
-        raise must_be(argument, "a dataset of (batches of) images, or of (images, labels)", dataset.element_spec)
-    if not spec.shape.is_compatible_with((None, *image_shape)):
+    spec = dataset.element_spec
+    parts = spec if isinstance(spec, tuple) else (spec,)
+    needed = 2 if num_classes else 1
+    if len(parts) < needed or not all(isinstance(part, tf.TensorSpec) for part in parts[:needed]):
+        forms = "(images, labels), since the model is conditional" if num_classes else "images, or of (images, labels)"
+        raise must_be(argument, f"a dataset of (batches of) {forms}", spec)
+    if not parts[0].shape.is_compatible_with((None, *image_shape)):
         expected = ", ".join(map(str, image_shape))
-        raise must_be(argument, f"a dataset of batches of images of shape (n, {expected})", tuple(spec.shape))
-    for element in dataset.take(1):
-        return len(check_images(argument, _first_component(element), image_shape, value_range))
+        raise must_be(argument, f"a dataset of batches of images of shape (n, {expected})", tuple(parts[0].shape))
+    dataset = dataset.map(lambda *element: element[:needed])
+    for images, *labels in dataset.take(1):
+        count = len(check_images(argument, images, image_shape, value_range))
+        check_labels(f"labels of {argument}", labels[0] if labels else None, count, num_classes)
+        return dataset.map(_with_int32_labels) if num_classes else dataset
     raise must_be(argument, "a dataset with at least one batch", "an empty dataset")
 
 
 def group_batches(dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
-    """The images of every `size` batches of a dataset joined to one batch; of fewer at the end.
+    """The examples of every `size` batches of a dataset of tuples joined to one batch; of fewer at the end.
 
     The result knows its length if the dataset does.
     """
-    images = dataset.map(lambda *element: _first_component(element))
-    # A batch size without limit joins whatever is in the window.
-    groups = images.window(size).flat_map(lambda window: window.rebatch(2**31 - 1))
+
+    def join(*windows):
+        # A batch size without limit joins whatever is in the window.
+        return tf.data.Dataset.zip(tuple(window.rebatch(2**31 - 1) for window in windows))
+
+    groups = dataset.window(size).flat_map(join)
     batches = dataset.cardinality()
     if batches == tf.data.UNKNOWN_CARDINALITY:
         return groups
@@ -80,17 +145,17 @@ def group_batches(dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
     return groups.apply(tf.data.experimental.assert_cardinality(known))
 
 
-def shared_equally(argument: str, data, batch_size: int, replicas: int):
+def shared_equally(argument: str, data, batch_size: int | None, replicas: int):
     """Data whose batches, the last one too, several replicas can share equally.
 
-    An unequal share would weigh images differently. So what is over a multiple of `replicas` is left out: of an array
-    at its end, of a dataset at the end of each batch. A dataset's batch with fewer images than replicas repeats them
-    instead.
+    An unequal share would weigh images differently. So what is over a multiple of `replicas` is left out: of arrays
+    at their end, of a dataset at the end of each batch. A dataset's batch with fewer images than replicas repeats
+    them instead.
 
     Args:
         argument: its name in error messages.
-        data: array of images, or a dataset of batches of them.
-        batch_size: of an array's batches.
+        data: a tuple of arrays of one length, or None among them, or a dataset of batches of such tuples.
+        batch_size: of the arrays' batches.
         replicas: with 1, data are returned as they are.
 
     Raises:
@@ -100,14 +165,15 @@ def shared_equally(argument: str, data, batch_size: int, replicas: int):
     if replicas == 1:
         return data
     is_dataset = isinstance(data, tf.data.Dataset)
-    size = _first_component(data.element_spec).shape[0] if is_dataset else batch_size
+    size = data.element_spec[0].shape[0] if is_dataset else batch_size
     if size is not None and size % replicas:
         raise must_be("batch_size", f"a multiple of {replicas}, the number of devices", size)
     if is_dataset:
-        return data.map(lambda *element: tf.nest.map_structure(lambda part: _multiple_of(replicas, part), element))
-    if len(data) < replicas:
-        raise must_be(argument, f"at least {replicas} images, one for each device", len(data))
-    return data[: len(data) // replicas * replicas]
+        return data.map(lambda *element: tuple(_multiple_of(replicas, part) for part in element))
+    count = len(data[0])
+    if count < replicas:
+        raise must_be(argument, f"at least {replicas} images, one for each device", count)
+    return tuple(None if array is None else array[: count // replicas * replicas] for array in data)
 
 
 def _multiple_of(replicas, batch):
@@ -116,8 +182,16 @@ def _multiple_of(replicas, batch):
     return tf.gather(batch, tf.range(kept) % count)
 
 
-def _first_component(element: object) -> object:
-    return element[0] if isinstance(element, tuple) else element
+def _with_int32_labels(images, labels):
+    # Like an array's, labels of any integer type, also `(n, 1)`, become what the models count on.
+    return images, tf.reshape(tf.cast(labels, tf.int32), [-1])
+
+
+def _as_array(argument, labels, requirement):
+    try:
+        return np.asarray(labels)
+    except ValueError:  # of rows of different lengths
+        raise must_be(argument, requirement, labels) from None
 
 
 def _check_values(argument: str, images: np.ndarray, value_range: tuple[float, float]) -> None:

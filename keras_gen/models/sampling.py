@@ -12,39 +12,36 @@ CHUNK = 256
 """Images decoded at a time, so that asking for 50,000 does not need 50,000 images' activations."""
 
 
-def generate(decode: Callable[[tf.Tensor], tf.Tensor], latent_dim: int, n: tf.Tensor, seed: tf.Tensor):
-    """n images from standard normal latents.
-
-    Args:
-        decode: latents `(count, latent_dim)` to images in [0, 1].
-        latent_dim: size of a latent.
-        n: int scalar, at least 1.
-        seed: int scalar; the same seed gives the same latents on every machine.
-
-    Returns:
-        As `image_outputs`.
-    """
+def latents(n: tf.Tensor, latent_dim: int, seed: tf.Tensor) -> tf.Tensor:
+    """n standard normal latents, `(n, latent_dim)`; the same int `seed` gives the same ones on every machine."""
     n, seed = tf.cast(n, tf.int32), tf.cast(seed, tf.int32)
-    latents = tf.random.stateless_normal(tf.stack([n, latent_dim]), tf.stack([seed, 0]), alg="philox")
-    return image_outputs(in_chunks(decode, latents))
+    return tf.random.stateless_normal(tf.stack([n, latent_dim]), tf.stack([seed, 0]), alg="philox")
 
 
-def in_chunks(decode: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
-    """`decode(inputs)`, at most `CHUNK` rows at a time."""
-    n = tf.shape(inputs)[0]
+def labels(n: tf.Tensor, num_classes: int, seed: tf.Tensor) -> tf.Tensor:
+    """n classes, int32 `(n,)`, each of 0 to num_classes − 1 as likely; as reproducible as `latents`."""
+    key = tf.stack([tf.cast(seed, tf.int32), 1])
+    return tf.random.stateless_uniform([n], key, maxval=num_classes, dtype=tf.int32, alg="philox")
+
+
+def in_chunks(function: Callable[..., tf.Tensor], *arguments: tf.Tensor) -> tf.Tensor:
+    """`function(*arguments)`, float32, at most `CHUNK` rows at a time."""
+    n = tf.shape(arguments[0])[0]
     chunks = (n + CHUNK - 1) // CHUNK
 
     def body(index, outputs):
-        return index + 1, outputs.write(index, decode(inputs[index * CHUNK : (index + 1) * CHUNK]))
+        rows = slice(index * CHUNK, (index + 1) * CHUNK)
+        return index + 1, outputs.write(index, function(*(argument[rows] for argument in arguments)))
 
     outputs = tf.TensorArray(tf.float32, size=chunks, infer_shape=False)
     _, outputs = tf.while_loop(lambda index, _: index < chunks, body, (tf.constant(0), outputs), parallel_iterations=1)
     return outputs.concat()
 
 
-def chunks_of(images: np.ndarray) -> list[tf.Tensor]:
-    """The images as tensors of at most `CHUNK` each, for work outside a graph."""
-    return [tf.convert_to_tensor(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
+def chunks_of(*arrays: np.ndarray | None) -> list[list[tf.Tensor | None]]:
+    """Rows of the arrays as tensors, at most `CHUNK` at a time, for work outside a graph; None stays None."""
+    starts = range(0, len(arrays[0]), CHUNK)
+    return [[None if a is None else tf.convert_to_tensor(a[start : start + CHUNK]) for a in arrays] for start in starts]
 
 
 def image_outputs(unit_images: tf.Tensor) -> dict[str, tf.Tensor]:

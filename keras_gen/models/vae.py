@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 import tensorflow as tf
 
 from keras_gen import checks, distribution, losses
 from keras_gen.errors import UsageError, must_be
-from keras_gen.models import inputs, sampling
-from keras_gen.models.base import Endpoint, GenerativeModel, check_network
+from keras_gen.models import pairing
+from keras_gen.models.encoder_decoder import EncoderDecoder
+from keras_gen.models.generative import GenerativeModel
 
 LIKELIHOODS = ("bernoulli", "gaussian")
 
 
 @keras.saving.register_keras_serializable("keras_gen")
-class VAE(GenerativeModel):
+class VAE(EncoderDecoder, GenerativeModel):
     """Variational autoencoder with a diagonal Gaussian posterior and a standard normal prior.
 
     The objective is `loss = reconstruction + beta · kl`, each summed over an image or latent and averaged over the
@@ -24,17 +27,22 @@ class VAE(GenerativeModel):
     - reconstruction = −log p(x | z), z = μ + σ ε, one sample an image;
     - kl = KL(N(μ, σ²) ‖ N(0, I)).
 
-    With beta 1 and a normalised likelihood (Gaussian, or Bernoulli on pixels that are 0 or 1) `loss` is the negative
-    evidence lower bound in nats. Otherwise it is an objective only.
+    With beta 1, no free bits and a normalised likelihood (Gaussian, or Bernoulli on pixels that are 0 or 1) `loss` is
+    the negative evidence lower bound in nats. Otherwise it is an objective only. With a Gaussian likelihood `mse`, the
+    reconstruction's mean squared error a pixel, is reported too, and if it is learned `scale`.
 
     Args:
         encoder: images `(n, height, width, channels)` to two outputs, mean and log-variance, each `(n, latent_dim)`.
-        decoder: latents `(n, latent_dim)` to images, or their logits.
+        decoder: latents `(n, latent_dim)` to images, or their logits. If both networks take one-hot labels as a second
+            input, the model is conditional (Sohn et al. 2015).
         likelihood: `bernoulli` (the decoder gives each pixel's probability) or `gaussian` (it gives the mean).
         beta: weight of the KL term (Higgins et al. 2017, "beta-VAE"), at least 0.
-        scale: standard deviation of the Gaussian likelihood, in units of the pixels.
+        free_bits: nats of KL a latent dimension that cost the same whether used or not; see `losses.with_free_bits`.
+        scale: standard deviation of the Gaussian likelihood, in units of the pixels; if it is learned, the first one.
+        learn_scale: whether the scale, one for all pixels, is learned with the networks (Rybkin et al. 2021, "Simple
+            and effective VAE training with calibrated decoders").
         value_range: (0, 1), or with the Gaussian likelihood also (-1, 1).
-        from_logits: whether the decoder ends in logits (see `GenerativeModel`).
+        from_logits: whether the decoder ends in logits (see `ImageModel`).
         seed: of ε.
 
     Raises:
@@ -55,134 +63,100 @@ class VAE(GenerativeModel):
         *,
         likelihood="bernoulli",
         beta=1.0,
+        free_bits=0.0,
         scale=1.0,
+        learn_scale=False,
         value_range=(0, 1),
         from_logits=True,
         seed=0,
         **kwargs,
     ):
-        super().__init__(
-            value_range=value_range,
-            from_logits=from_logits,
-            seed=seed,
-            tracked=("loss", "reconstruction", "kl"),
-            **kwargs,
-        )
         self.likelihood = checks.one_of("likelihood", likelihood, LIKELIHOODS)
+        tracked = (
+            ["loss", "reconstruction", "kl"] + ["mse"] * (likelihood == "gaussian") + ["scale"] * bool(learn_scale)
+        )
+        super().__init__(value_range=value_range, from_logits=from_logits, seed=seed, tracked=tracked, **kwargs)
         self.beta = checks.non_negative("beta", beta)
+        self.free_bits = checks.non_negative("free_bits", free_bits)
         self.scale = checks.positive("scale", scale)
-        if likelihood == "bernoulli" and self.value_range != (0, 1):
-            raise UsageError("value_range must be (0, 1) with likelihood bernoulli, received: (-1, 1)")
+        self.learn_scale = checks.boolean("learn_scale", learn_scale)
+        if likelihood == "bernoulli":
+            if self.value_range != (0, 1):
+                raise UsageError("value_range must be (0, 1) with likelihood bernoulli, received: (-1, 1)")
+            if learn_scale:
+                raise UsageError("learn_scale must be False with likelihood bernoulli, which has no scale")
         self.encoder, self.decoder = _check_pair(encoder, decoder)
+        if learn_scale:
+            initial = keras.initializers.Constant(math.log(self.scale))
+            self.log_scale = self.add_weight(name="log_scale", shape=(), initializer=initial, aggregation="mean")
         self.built = True
 
-    @property
-    def decoder_network(self) -> keras.Model:
-        """The decoder."""
-        return self.decoder
-
-    @property
-    def optimizers(self) -> tuple[keras.optimizers.Optimizer, ...]:
-        """The one optimizer."""
-        return (self.optimizer,)
-
-    @property
-    def updates(self) -> dict[str, int]:
-        """Updates of encoder and decoder, which share an optimizer."""
-        return {"updates": int(self.optimizer.iterations.numpy())}
-
-    def compile(self, optimizer="adam", **options) -> None:
-        """As `GenerativeModel.compile`; the optimizer is of encoder and decoder."""
-        super().compile(optimizer=optimizer, **options)
-        self.optimizer.build(self.trainable_variables)
-
-    def objective(self, images: tf.Tensor, noise_key: tf.Tensor, *, training: bool) -> dict[str, tf.Tensor]:
-        """`loss`, `reconstruction` and `kl` of images in the model's range, one value an image."""
-        mean, log_variance = self.encoder(images, training=training)
-        noise = distribution.normal((tf.shape(mean)[0], self.latent_dim), noise_key)
+    def objective(self, images, labels, noise_key, *, training):
+        """`loss`, `reconstruction`, `kl` and the others; see the class."""
+        mean, log_variance = self.encoder(self.conditioned(images, labels), training=training)
+        noise = distribution.normal((tf.shape(images)[0], self.latent_dim), noise_key)
         latents = mean + tf.exp(0.5 * log_variance) * noise
-        reconstruction = self.negative_log_likelihood(images, self.decoder(latents, training=training))
-        kl = losses.kl_divergence(mean, log_variance)
-        return {"loss": reconstruction + self.beta * kl, "reconstruction": reconstruction, "kl": kl}
+        output = self.decoder(self.conditioned(latents, labels), training=training)
+        values = self.negative_log_likelihood(images, output)
+        kl_terms = losses.kl_terms(mean, log_variance)
+        values["kl"] = tf.reduce_sum(kl_terms, axis=-1)
+        kl = values["kl"]
+        if self.free_bits > 0:
+            kl = losses.with_free_bits(kl_terms, distribution.mean_of_global_batch(kl_terms), self.free_bits)
+        return values | {"loss": values["reconstruction"] + self.beta * kl}
 
-    def negative_log_likelihood(self, images: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
-        """−log p(x | z) in nats, one value an image, from what the decoder put out for z."""
+    def negative_log_likelihood(self, images: tf.Tensor, output: tf.Tensor) -> dict[str, tf.Tensor]:
+        """`reconstruction`, −log p(x | z) in nats, one value an image, from what the decoder put out for z.
+
+        With the Gaussian likelihood also `mse` and, if it is learned, `scale`.
+        """
         if self.likelihood == "bernoulli":
-            return losses.bernoulli_negative_log_likelihood(images, output, from_logits=self.from_logits)
-        return losses.gaussian_negative_log_likelihood(images, self.images_of(output), self.scale)
+            pixels = losses.bernoulli_negative_log_likelihood(images, output, from_logits=self.from_logits)
+            return {"reconstruction": pixels}
+        mean = self.images_of(output)
+        scale = tf.exp(self.log_scale.value) if self.learn_scale else self.scale
+        return {
+            "reconstruction": losses.gaussian_negative_log_likelihood(images, mean, scale),
+            "mse": losses.mean_squared_error(images, mean),
+            "scale": tf.fill(tf.shape(images)[:1], scale),
+        }
 
-    def train_step(self, data):
-        """One update of encoder and decoder."""
-        images = self.images_from(data)
-        with tf.GradientTape() as tape:
-            values = self.objective(images, self.training_key(self.optimizer.iterations.value), training=True)
-            loss = distribution.mean_over_global_batch(values["loss"])
-        variables = self.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        self.track(values)
-        return self.tracked_results()
+    def code(self, images, labels=None, *, training=False):
+        """The posterior's mean."""
+        return self.encoder(self.conditioned(images, labels), training=training)[0]
 
-    def test_step(self, data):
-        """The objective of a batch, with one noise sample an image, the same in every evaluation."""
-        self.track(self.objective(self.images_from(data), self.next_evaluation_key(), training=False))
-        return self.tracked_results()
-
-    def call(self, images, training=False):
-        """Reconstructions from the posterior's mean, in the model's range; `images` likewise, or uint8."""
-        mean, _ = self.encoder(self.to_value_range(tf.convert_to_tensor(images)), training=training)
-        return self.images_of(self.decoder(mean, training=training))
-
-    def encode(self, images) -> tuple[tf.Tensor, tf.Tensor]:
-        """Mean and log-variance of the posterior, each `(n, latent_dim)`; `images` as in `fit`."""
-        images = inputs.check_images("images", images, self.image_shape, self.value_range)
-        parts = [self.encoder(self.to_value_range(part), training=False) for part in sampling.chunks_of(images)]
+    def encode(self, images, labels=None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean and log-variance of the posterior, each `(n, latent_dim)`; `images` and `labels` as in `fit`."""
+        parts = self._encoder_outputs(images, labels)
         mean, log_variance = (tf.concat(values, axis=0) for values in zip(*parts, strict=True))
         return mean, log_variance
 
-    def reconstruct(self, images) -> tf.Tensor:
-        """Reconstructions from the posterior's mean, in the model's range; `images` as in `fit`."""
-        images = inputs.check_images("images", images, self.image_shape, self.value_range)
-        return tf.concat([self(part) for part in sampling.chunks_of(images)], axis=0)
-
-    def endpoints(self) -> dict[str, Endpoint]:
-        """`generate`, `decode`, and for uint8 images `encode` and `reconstruct`."""
-        images = tf.TensorSpec([None, *self.image_shape], tf.uint8, name="images")
-        return super().endpoints() | {
-            "encode": Endpoint(self._encode_outputs, [images], (self.encoder,)),
-            "reconstruct": Endpoint(self._reconstruct_outputs, [images], (self.encoder, self.decoder)),
-        }
-
-    def _encode_outputs(self, images):
-        mean, log_variance = self.encoder(self.to_value_range(images), training=False)
+    def _encode_outputs(self, images, labels=None):
+        mean, log_variance = self.encoder(self.conditioned(self.to_value_range(images), labels), training=False)
         return {"mean": mean, "log_variance": log_variance}
-
-    def _reconstruct_outputs(self, images):
-        return sampling.image_outputs(sampling.in_chunks(self._reconstruct_unit, images))
-
-    def _reconstruct_unit(self, images):
-        return self.to_unit_range(self(images))
 
     def get_config(self) -> dict:
         """Constructor arguments."""
         return super().get_config() | {
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
-            "decoder": keras.saving.serialize_keras_object(self.decoder),
             "likelihood": self.likelihood,
             "beta": self.beta,
+            "free_bits": self.free_bits,
             "scale": self.scale,
+            "learn_scale": self.learn_scale,
         }
 
 
 def _check_pair(encoder, decoder):
-    check_network("encoder", encoder)
-    check_network("decoder", decoder)
-    outputs, image = encoder.output_shape, encoder.input_shape
+    pairing.check_network("encoder", encoder)
+    pairing.check_network("decoder", decoder)
+    outputs, image, latents = encoder.output_shape, *map(pairing.main_input_shape, (encoder, decoder))
     if not isinstance(outputs, list | tuple) or len(outputs) != 2 or outputs[0] != outputs[1] or len(outputs[0]) != 2:
         raise must_be("encoder", "a model with two outputs (mean, log_variance) of shape (n, latent_dim)", outputs)
     if len(image) != 4:
         raise must_be("encoder", "a model of images (n, height, width, channels)", image)
-    if decoder.input_shape != outputs[0]:
-        raise must_be("decoder", f"a model of latents {outputs[0]}, as the encoder gives them", decoder.input_shape)
+    if latents != outputs[0]:
+        raise must_be("decoder", f"a model of latents {outputs[0]}, as the encoder gives them", latents)
     if decoder.output_shape != image:
         raise must_be("decoder", f"a model that ends in images {image}, as the encoder takes", decoder.output_shape)
+    pairing.check_same_classes("decoder", decoder, "encoder", encoder)
     return encoder, decoder

@@ -8,17 +8,17 @@ import tensorflow as tf
 
 from keras_gen import checks, distribution, losses
 from keras_gen.errors import must_be
-from keras_gen.models.gan import GAN
+from keras_gen.models.adversarial import AdversarialModel
 
 
 @keras.saving.register_keras_serializable("keras_gen")
-class WGAN(GAN):
+class WGAN(AdversarialModel):
     """A generator and a linear critic with the Wasserstein objective.
 
     A train step updates the critic `critic_steps` times, each on a fresh batch, then the generator once:
 
-    - emd = mean critic(x) − mean critic(G(z)): the earth mover's distance W₁ as the critic estimates it (with weight
-      clipping only up to an unknown factor);
+    - emd = mean critic(x) − mean critic(G(z)): the earth mover's distance W₁ as the critic estimates it, see
+      `losses.earth_movers_estimate`;
     - gradient_penalty = (‖∇ critic(x̂)‖₂ − 1)² at random interpolates x̂, before its weight;
     - critic_loss = −emd + λ · gradient_penalty;
     - g_loss = −mean critic(G(z)).
@@ -26,12 +26,12 @@ class WGAN(GAN):
     Args:
         generator: latents `(n, latent_dim)` to images, or their logits.
         critic: images to one score, `(n, 1)`, without an activation, and without batch normalisation if there is a
-            gradient penalty (the penalty is per image).
+            gradient penalty (the penalty is per image). Labels as in `GAN`.
         critic_steps: critic updates for every generator update.
         gradient_penalty: λ; 0 leaves the penalty out.
         weight_clip: after every update the critic's weights are clipped to [−weight_clip, weight_clip]; 0 leaves them.
             With both 0 nothing bounds the critic's slope: that is how a WGAN gives noise.
-        generator_batch_ratio, value_range, from_logits, seed: as in `GAN`.
+        generator_batch_ratio, moving_average, value_range, from_logits, seed: as in `AdversarialModel`.
 
     Raises:
         UsageError: networks that do not fit together, or another argument out of its range.
@@ -71,25 +71,25 @@ class WGAN(GAN):
         updates = super().updates
         return {"critic_updates": updates["d_updates"], "g_updates": updates["g_updates"]}
 
-    def discriminator_values(self, real, fake, noise_key, *, training):
+    def discriminator_values(self, real, fake, labels, noise_key, *, training):
         """The critic's loss; see the class."""
-        on_real = self.critic(real, training=training)[:, 0]
-        on_fake = self.critic(fake, training=training)[:, 0]
-        loss = on_fake - on_real
-        tracked = {"emd": on_real - on_fake}
+        real_scores = self.discriminate(real, labels, training=training)
+        fake_scores = self.discriminate(fake, labels, training=training)
+        emd = losses.earth_movers_estimate(real_scores, fake_scores)
+        loss, tracked = -emd, {"emd": emd}
         if self.gradient_penalty > 0:
             mixing = distribution.uniform((tf.shape(real)[0], 1, 1, 1), noise_key)
 
             def critic(images):
-                return self.critic(images, training=training)
+                return self.discriminate(images, labels, training=training)
 
             tracked["gradient_penalty"] = losses.gradient_penalty(critic, real, fake, mixing)
             loss += self.gradient_penalty * tracked["gradient_penalty"]
         return loss, tracked | {"critic_loss": loss}
 
-    def generator_values(self, fake, *, training):
+    def generator_values(self, fake, labels, *, training):
         """The generator's loss; see the class."""
-        loss = -self.critic(fake, training=training)[:, 0]
+        loss = -self.discriminate(fake, labels, training=training)[:, 0]
         return loss, {"g_loss": loss}
 
     def after_discriminator_update(self):

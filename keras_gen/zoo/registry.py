@@ -16,7 +16,7 @@ from keras_gen.data import catalog
 from keras_gen.errors import UsageError, must_be
 
 if TYPE_CHECKING:
-    from keras_gen.models import GenerativeModel
+    from keras_gen.models import ImageModel
 
 _TYPES = {"int": int, "float": float, "bool": bool, "str": str}
 _REQUIREMENTS = {int: "an integer", float: "a number", bool: "True or False", str: "a word"}
@@ -68,7 +68,7 @@ class Recipe:
     """A named experiment: a function that returns a compiled model, and what is not the model."""
 
     name: str
-    function: Callable[..., GenerativeModel]
+    function: Callable[..., ImageModel]
     report: str
     dataset: str
     epochs: int
@@ -78,7 +78,16 @@ class Recipe:
     aliases: tuple[str, ...]
     fid_every: int
     """Epochs between two FIDs during a run; 0 for none."""
+    image_size: int | None
+    """Side that the recipe's own data are prepared at; None is the data set's usual one."""
     parameters: Mapping[str, Parameter]
+    """With the recipe's own defaults."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)` of the recipe's own data."""
+        height, width, channels = catalog.image_shape(self.dataset)
+        return (self.image_size or height, self.image_size or width, channels)
 
     @property
     def summary(self) -> str:
@@ -99,13 +108,14 @@ class Recipe:
             overrides[name] = self._parameter(name).parse(value)
         return overrides
 
-    def build(self, image_shape: tuple[int, int, int], **overrides: object) -> GenerativeModel:
+    def build(self, image_shape: tuple[int, int, int], **overrides: object) -> ImageModel:
         """The compiled model for images of that shape."""
         try:
             image_shape = tuple(image_shape)
         except TypeError:
             raise must_be("image_shape", "(height, width, channels)", image_shape) from None
-        return self.function(image_shape, **self.check_overrides(overrides))
+        defaults = {name: parameter.default for name, parameter in self.parameters.items()}
+        return self.function(image_shape, **defaults | self.check_overrides(overrides))
 
     def _parameter(self, name: str) -> Parameter:
         if name not in self.parameters:
@@ -126,15 +136,20 @@ def recipe(
     weights: int,
     aliases: tuple[str, ...] = (),
     fid_every: int = 0,
+    image_size: int | None = None,
+    defaults: Mapping[str, object] | None = None,
 ):
     """Decorator that enters a function into the zoo.
 
+    One function can be several recipes, each by a decorator of its own: another name, data set or `defaults`, which
+    take the place of those in the signature.
+
     The function takes the image shape and, keyword-only with a default and an annotation (`int`, `float`, `bool`,
     `str`, or one of them `| None`), its hyperparameters, and returns a compiled model. It imports Keras inside, so
-    that listing recipes is instant. The arguments of the decorator are the fields of `Recipe`.
+    that listing recipes is instant. The other arguments of the decorator are the fields of `Recipe`.
     """
 
-    def register(function: Callable[..., GenerativeModel]) -> Callable[..., GenerativeModel]:
+    def register(function: Callable[..., ImageModel]) -> Callable[..., ImageModel]:
         entry = Recipe(
             name=name,
             function=function,
@@ -145,7 +160,8 @@ def recipe(
             weights=weights,
             aliases=aliases,
             fid_every=fid_every,
-            parameters=_parameters(function),
+            image_size=image_size,
+            parameters=_parameters(function, defaults or {}),
         )
         for key in (name, *aliases):
             if key in _RECIPES:
@@ -175,7 +191,7 @@ def get(name: str) -> Recipe:
 
 def build(
     name: str, image_shape: tuple[int, int, int] | None = None, *, seed: int | None = None, **overrides: object
-) -> GenerativeModel:
+) -> ImageModel:
     """Build and compile a recipe's model, ready for `fit`.
 
     Args:
@@ -194,7 +210,7 @@ def build(
         >>> history = model.fit(images, epochs=5, verbose=0)
     """
     entry = get(name)
-    shape = catalog.image_shape(entry.dataset) if image_shape is None else image_shape
+    shape = entry.image_shape if image_shape is None else image_shape
     overrides = entry.check_overrides(overrides)
     if seed is None:
         return entry.build(shape, **overrides)
@@ -215,7 +231,7 @@ def _all() -> dict[str, Recipe]:
     return _RECIPES
 
 
-def _parameters(function: Callable) -> dict[str, Parameter]:
+def _parameters(function: Callable, defaults: Mapping[str, object]) -> dict[str, Parameter]:
     parameters = {}
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
         annotation = parameter.annotation
@@ -224,7 +240,11 @@ def _parameters(function: Callable) -> dict[str, Parameter]:
         annotation, _, none = annotation.partition(" | ")
         if parameter.kind is not parameter.KEYWORD_ONLY or annotation not in _TYPES or none not in ("", "None"):
             raise TypeError(f"{function.__name__}: {parameter} must be keyword-only and annotated with a plain type")
-        parameters[parameter.name] = Parameter(parameter.name, _TYPES[annotation], parameter.default, bool(none))
+        default = defaults.get(parameter.name, parameter.default)
+        parameters[parameter.name] = Parameter(parameter.name, _TYPES[annotation], default, bool(none))
+    unknown = defaults.keys() - parameters.keys()
+    if unknown:
+        raise TypeError(f"{function.__name__} has no parameter {', '.join(sorted(unknown))} to give a default to")
     return parameters
 
 

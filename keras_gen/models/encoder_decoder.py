@@ -1,0 +1,115 @@
+"""What autoencoders and VAEs share: an encoder and a decoder that one optimizer trains on one objective."""
+
+from __future__ import annotations
+
+import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_gen import distribution
+from keras_gen.models import sampling
+from keras_gen.models.base import Endpoint, ImageModel
+
+
+class EncoderDecoder(ImageModel):
+    """An `ImageModel` of two networks, `encoder` and `decoder`. Subclasses write `objective`, `code` and `encode`."""
+
+    encoder: keras.Model
+    decoder: keras.Model
+
+    @property
+    def decoder_network(self) -> keras.Model:
+        """The decoder."""
+        return self.decoder
+
+    @property
+    def optimizers(self) -> tuple[keras.optimizers.Optimizer, ...]:
+        """The one optimizer."""
+        return (self.optimizer,)
+
+    @property
+    def updates(self) -> dict[str, int]:
+        """Updates of encoder and decoder, which share an optimizer."""
+        return {"updates": int(self.optimizer.iterations.numpy())}
+
+    def compile(self, optimizer="adam", **options) -> None:
+        """As `ImageModel.compile`; the optimizer is of encoder and decoder."""
+        super().compile(optimizer=optimizer, **options)
+        self.optimizer.build(self.trainable_variables)
+
+    # What subclasses write
+
+    def objective(self, images: tf.Tensor, labels, noise_key: tf.Tensor, *, training: bool) -> dict[str, tf.Tensor]:
+        """`loss` and all other tracked quantities of images in the model's range, one value an image."""
+        raise NotImplementedError
+
+    def code(self, images: tf.Tensor, labels=None, *, training: bool = False) -> tf.Tensor:
+        """The latents that stand for images in the model's range when they are reconstructed."""
+        raise NotImplementedError
+
+    def encode(self, images, labels=None):
+        """What the encoder makes of images, as in `fit`."""
+        raise NotImplementedError
+
+    # The steps
+
+    def train_step(self, data):
+        """One update of encoder and decoder."""
+        images, labels = self.examples_from(data)
+        with tf.GradientTape() as tape:
+            values = self.objective(images, labels, self.training_key(self.optimizer.iterations.value), training=True)
+            loss = distribution.mean_over_global_batch(values["loss"])
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        self.track(values)
+        return self.tracked_results()
+
+    def test_step(self, data):
+        """The objective of a batch, with one noise sample an image, the same in every evaluation."""
+        images, labels = self.examples_from(data)
+        self.track(self.objective(images, labels, self.next_evaluation_key(), training=False))
+        return self.tracked_results()
+
+    # Reconstructions
+
+    def call(self, images, labels=None, training=False):
+        """Reconstructions in the model's range; `images` likewise, or uint8, and labels `(n,)` if conditional."""
+        code = self.code(self.to_value_range(tf.convert_to_tensor(images)), labels, training=training)
+        return self.images_of(self.decoder(self.conditioned(code, labels), training=training))
+
+    def reconstruct(self, images, labels=None) -> tf.Tensor:
+        """Reconstructions in the model's range; `images` and `labels` as in `fit`."""
+        examples = self._checked_arrays("images", images, labels)
+        return tf.concat([self(*part) for part in sampling.chunks_of(*examples)], axis=0)
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """`encode` and `reconstruct` of uint8 images."""
+        images = tf.TensorSpec([None, *self.image_shape], tf.uint8, name="images")
+        labels = self._label_specs()
+        return super().endpoints() | {
+            "encode": Endpoint(self._encode_outputs, [images, *labels], (self.encoder,)),
+            "reconstruct": Endpoint(self._reconstruct_outputs, [images, *labels], (self.encoder, self.decoder)),
+        }
+
+    def _encode_outputs(self, images, labels=None):
+        raise NotImplementedError
+
+    def _reconstruct_outputs(self, images, labels=None):
+        given = (images,) if labels is None else (images, labels)
+        return sampling.image_outputs(sampling.in_chunks(self._reconstruct_unit, *given))
+
+    def _reconstruct_unit(self, images, labels=None):
+        return self.to_unit_range(self(images, labels))
+
+    def _encoder_outputs(self, images: np.ndarray, labels) -> list:
+        """The encoder's output for each chunk of checked images."""
+        parts = sampling.chunks_of(*self._checked_arrays("images", images, labels))
+        return [self.encoder(self.conditioned(self.to_value_range(x), y), training=False) for x, y in parts]
+
+    def get_config(self) -> dict:
+        """Constructor arguments."""
+        return super().get_config() | {
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "decoder": keras.saving.serialize_keras_object(self.decoder),
+        }
