@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gen import runs
+from keras_gen import checks, runs
 from keras_gen.errors import UsageError, must_be
 from keras_gen.models import ImageModel, inputs
 from keras_gen.models.base import Endpoint
@@ -180,7 +180,9 @@ def generate(path: str | os.PathLike, n: int, seed: int = 0, labels: Sequence[in
     loaded = load(path)
     if labels is None:
         return loaded.generate(n=n, seed=seed)
-    labels = inputs.labels_to_generate(np.resize(labels, n), n, _description(path).get("num_classes", 0))
+    labels = inputs.labels_to_generate(
+        np.resize(labels, checks.count("n", n)), n, _description(path).get("num_classes", 0)
+    )
     return loaded.generate(n=n, seed=seed, labels=tf.constant(labels))
 
 

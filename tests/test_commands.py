@@ -17,8 +17,8 @@ import tensorflow as tf
 from command_helpers import (
     EXPERIMENTS,
     NO_NETWORK,
-    Outcome,
     SMALL,
+    Outcome,
     call,
     names,
     no_space,

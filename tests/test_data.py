@@ -7,18 +7,18 @@ import os
 import subprocess
 import sys
 
+import data_helpers
 import numpy as np
 import pytest
-import test_data_helpers
+from data_helpers import coded, indices, write_npz
 from PIL import Image
-from test_data_helpers import coded, indices, write_npz
 
 from keras_gen import data
 from keras_gen.data.image_data import Split, fingerprint
 from keras_gen.data.preparing import fit_picture
 from keras_gen.errors import UsageError
 
-nothing_at_hand = test_data_helpers.nothing_at_hand
+nothing_at_hand = data_helpers.nothing_at_hand
 
 ROLES = ("train", "validation", "test")
 

@@ -3,16 +3,16 @@
 import struct
 import zlib
 
+import data_helpers
 import numpy as np
 import pytest
-import test_data_helpers
+from data_helpers import colour, grey, write_image
 from PIL import Image
-from test_data_helpers import colour, grey, write_image
 
 from keras_gen import data
 from keras_gen.errors import UsageError
 
-nothing_at_hand = test_data_helpers.nothing_at_hand
+nothing_at_hand = data_helpers.nothing_at_hand
 
 
 def test_folder_of_squares_of_one_size(tmp_path):

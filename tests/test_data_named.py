@@ -5,18 +5,18 @@ import json
 import tracemalloc
 import zipfile
 
+import data_helpers
 import numpy as np
 import pytest
-import test_data_helpers
+from data_helpers import colour, write_image, write_npz
 from PIL import Image
-from test_data_helpers import colour, write_image, write_npz
 
 from keras_gen import data, probing
 from keras_gen.data import catalog, tensorflow_datasets_source
 from keras_gen.data.image_data import fingerprint
 from keras_gen.errors import DataUnavailableError
 
-nothing_at_hand = test_data_helpers.nothing_at_hand
+nothing_at_hand = data_helpers.nothing_at_hand
 
 
 def _prepare_tfds(root, name, version, shape, counts, config=None, num_shards=None):

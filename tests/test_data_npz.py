@@ -3,16 +3,16 @@
 import time
 import zipfile
 
+import data_helpers
 import numpy as np
 import pytest
-import test_data_helpers
-from test_data_helpers import coded, indices, write_npz
+from data_helpers import coded, indices, write_npz
 
 from keras_gen import data
 from keras_gen.data.image_data import fingerprint
 from keras_gen.errors import UsageError
 
-nothing_at_hand = test_data_helpers.nothing_at_hand
+nothing_at_hand = data_helpers.nothing_at_hand
 
 
 def test_npz_without_test_images_gives_a_tenth(tmp_path):

@@ -5,12 +5,12 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import data_helpers
 import pytest
-import test_data_helpers
 
 from keras_gen import probing
 
-nothing_at_hand = test_data_helpers.nothing_at_hand
+nothing_at_hand = data_helpers.nothing_at_hand
 
 
 def test_probe_of_a_closed_port():

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from keras_gen import GAN, VAE, UsageError, networks
-from keras_gen.models.inputs import check_dataset, check_images
+from keras_gen.models import inputs
+from keras_gen.models.inputs import check_dataset, check_images, check_labels
 
 SHAPE = (8, 8, 1)
 
@@ -137,13 +138,179 @@ REFUSED_DATASETS = {
 def test_a_dataset_is_refused_with_what_it_must_be_and_what_it_was(kind):
     make, message = REFUSED_DATASETS[kind]
     with pytest.raises(UsageError) as error:
-        check_dataset("x", make(), SHAPE, (0.0, 1.0))
+        check_dataset("x", make(), SHAPE, (0.0, 1.0), 0)
     assert str(error.value).startswith(f"x must be {message}")
 
 
-def test_the_check_of_a_dataset_tells_its_batch_size():
-    assert check_dataset("x", _dataset(_floats()), SHAPE, (0.0, 1.0)) == 3
-    assert check_dataset("x", _dataset(_floats(), np.arange(4)), SHAPE, (0.0, 1.0)) == 3
+@pytest.mark.parametrize("components", [(), (np.arange(4),), (np.array(list("abcd")), np.ones(4))])
+def test_the_check_of_a_dataset_keeps_the_images_of_every_batch_and_nothing_else(components):
+    checked = check_dataset("x", _dataset(_floats(), *components), SHAPE, (0.0, 1.0), 0)
+    batches = list(checked)
+    assert [len(batch) for batch in batches] == [1, 1]
+    assert [len(images) for (images,) in batches] == [3, 1]
+    np.testing.assert_array_equal(np.concatenate([images for (images,) in batches]), _floats())
+    assert checked.cardinality() == 2
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "int64"])
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])
+def test_with_classes_the_check_of_a_dataset_keeps_the_labels_as_int32_beside_their_images(dtype, shape):
+    labels = np.array([2, 0, 1, 2], dtype).reshape(shape)
+    batches = list(check_dataset("x", _dataset(_floats(), labels, np.ones(4)), SHAPE, (0.0, 1.0), 3))
+    assert [(part.dtype, part.shape) for _, part in batches] == [(tf.int32, (3,)), (tf.int32, (1,))]
+    np.testing.assert_array_equal(np.concatenate([part for _, part in batches]), [2, 0, 1, 2])
+    np.testing.assert_array_equal(np.concatenate([part for part, _ in batches]), _floats())
+
+
+REFUSED_CONDITIONAL_DATASETS = {
+    "without labels": (
+        lambda: _dataset(_floats()),
+        "x must be a dataset of (batches of) (images, labels), since the model is conditional, received: ",
+    ),
+    "labels as a dictionary": (
+        lambda: _dataset(_floats(), {"digit": np.arange(4)}),
+        "x must be a dataset of (batches of) (images, labels), since the model is conditional, received: ",
+    ),
+    "float labels": (
+        lambda: _dataset(_floats(), np.arange(4.0)),
+        "labels of x must be 3 integers from 0 to 9, received: 'float64 of shape (3,)'",
+    ),
+    "one-hot labels": (
+        lambda: _dataset(_floats(), np.eye(10, dtype="int32")[:4]),
+        "labels of x must be 3 integers from 0 to 9, received: 'int32 of shape (3, 10)'",
+    ),
+    "labels out of range": (
+        lambda: _dataset(_floats(), np.array([0, 10, 1, 2])),
+        "labels of x must be 3 integers from 0 to 9, received: '0 to 10'",
+    ),
+    "unscaled": (lambda: _dataset(_floats() * 255, np.arange(4)), "x must be uint8 images, or floats from 0 to 1"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED_CONDITIONAL_DATASETS)
+def test_a_conditional_model_refuses_a_dataset_with_what_it_must_be_and_what_it_was(kind):
+    make, message = REFUSED_CONDITIONAL_DATASETS[kind]
+    with pytest.raises(UsageError) as error:
+        check_dataset("x", make(), SHAPE, (0.0, 1.0), 10)
+    assert str(error.value).startswith(message)
+
+
+# Labels
+
+
+@pytest.mark.parametrize(
+    "labels, received",
+    [
+        (None, ", since the model is conditional, received: None"),
+        (np.arange(4.0), ", received: 'float64 of shape (4,)'"),
+        (np.array([True] * 4), ", received: 'bool of shape (4,)'"),
+        (np.array(list("0123")), ", received: '<U1 of shape (4,)'"),
+        (np.arange(5), ", received: 'int64 of shape (5,)'"),
+        (np.arange(3), ", received: 'int64 of shape (3,)'"),
+        (2, ", received: 'int64 of shape ()'"),
+        (np.eye(4, dtype="uint8"), ", received: 'uint8 of shape (4, 4)'"),
+        ([[0], [1, 2], [3], [4]], ", received: [[0], [1, 2], [3], [4]]"),
+        ([0, 1, 2, 10], ", received: '0 to 10'"),
+        ([0, -1, 2, 3], ", received: '-1 to 3'"),
+    ],
+    ids=repr,
+)
+def test_labels_are_refused_with_what_they_must_be_and_what_they_were(labels, received):
+    with pytest.raises(UsageError) as error:
+        check_labels("labels of x", labels, 4, 10)
+    assert str(error.value) == f"labels of x must be 4 integers from 0 to 9{received}"
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "int64"])
+def test_labels_of_any_integer_type_come_back_as_int32(dtype):
+    labels = np.array([3, 0, 9, 9], dtype)
+    for form in (labels, labels[:, None], labels.tolist(), tf.constant(labels)):
+        checked = check_labels("labels of x", form, 4, 10)
+        assert checked.dtype == np.int32
+        assert checked.tolist() == [3, 0, 9, 9]
+
+
+@pytest.mark.parametrize("labels", [None, np.arange(9), ["a"], object()], ids=repr)
+def test_without_classes_labels_are_not_looked_at(labels):
+    assert check_labels("labels of x", labels, 4, 0) is None
+
+
+@pytest.mark.parametrize("labels, expected", [(2, [2, 2, 2]), (np.uint8(1), [1, 1, 1]), ([0, 2, 1], [0, 2, 1])])
+def test_labels_to_generate_are_one_for_all_or_one_for_each(labels, expected):
+    assert inputs.labels_to_generate(labels, 3, 3).tolist() == expected
+
+
+# Splitting, grouping and sharing keep an image and its label together
+
+
+def _coded(count):
+    """Images and labels that tell their index."""
+    index = np.arange(count)
+    return np.broadcast_to((index / 100).astype("float32")[:, None, None, None], (count, *SHAPE)), index.astype("int32")
+
+
+def _assert_together(images, labels, expected):
+    assert np.asarray(labels).tolist() == list(expected)
+    np.testing.assert_allclose(np.asarray(images)[:, 0, 0, 0] * 100, list(expected), atol=1e-4)
+
+
+def test_a_split_takes_the_last_images_and_their_labels():
+    first, first_labels, (last, last_labels) = inputs.split(*_coded(10), 0.3)
+    _assert_together(first, first_labels, range(7))
+    _assert_together(last, last_labels, range(7, 10))
+    first, no_labels, last = inputs.split(_coded(10)[0], None, 0.3)
+    assert (len(first), no_labels, len(last)) == (7, None, 3)
+
+
+@pytest.mark.parametrize("validation_split", [0.0, 0.99, 1.0, -0.1, "0.2"])
+def test_a_split_that_leaves_one_side_empty_is_refused(validation_split):
+    with pytest.raises(UsageError, match="^validation_split must be "):
+        inputs.split(*_coded(10), validation_split)
+
+
+def test_batches_are_grouped_in_order_with_fewer_at_the_end():
+    dataset = tf.data.Dataset.from_tensor_slices(_coded(20)).batch(3)
+    groups = list(inputs.group_batches(dataset, 2))
+    assert len(groups) == inputs.group_batches(dataset, 2).cardinality() == 4
+    for index, (images, labels) in enumerate(groups):
+        _assert_together(images, labels, range(20)[6 * index : 6 * index + 6])
+    assert len(list(inputs.group_batches(dataset.map(lambda images, labels: (images,)), 2))) == 4
+    assert inputs.group_batches(dataset.repeat(), 2).cardinality() == tf.data.INFINITE_CARDINALITY
+    unknown = dataset.filter(lambda images, labels: True)
+    assert inputs.group_batches(unknown, 2).cardinality() == tf.data.UNKNOWN_CARDINALITY
+
+
+def test_arrays_are_shared_equally_by_leaving_out_their_ends():
+    shared = inputs.shared_equally("x", _coded(11), 8, 4)
+    _assert_together(*shared, range(8))
+    images, no_labels = inputs.shared_equally("x", (_coded(11)[0], None), 8, 4)
+    assert (len(images), no_labels) == (8, None)
+    assert len(inputs.shared_equally("x", _coded(11), 7, 1)[0]) == 11
+
+
+def test_batches_of_a_dataset_are_shared_equally_by_leaving_out_their_ends_or_repeating_too_few():
+    dataset = tf.data.Dataset.from_tensor_slices(_coded(10)).batch(8)
+    (first, second) = inputs.shared_equally("x", dataset, None, 4)
+    _assert_together(*first, range(8))
+    _assert_together(*second, [8, 9, 8, 9])
+    (first, _) = inputs.shared_equally("x", tf.data.Dataset.from_tensor_slices(_coded(10)).batch(7), None, 4)
+    _assert_together(*first, range(4))
+
+
+def test_batches_that_cannot_be_shared_equally_are_refused():
+    with pytest.raises(UsageError, match="^batch_size must be a multiple of 4, the number of devices, received: 6"):
+        inputs.shared_equally("x", _coded(12), 6, 4)
+    dataset = tf.data.Dataset.from_tensor_slices(_coded(12)).batch(6, drop_remainder=True)
+    with pytest.raises(UsageError, match="^batch_size must be a multiple of 4, the number of devices, received: 6"):
+        inputs.shared_equally("x", dataset, None, 4)
+    with pytest.raises(UsageError, match="^x must be at least 4 images, one for each device, received: 3"):
+        inputs.shared_equally("x", _coded(3), 4, 4)
+
+
+@pytest.mark.parametrize("data", [(), (1, 2, 3)], ids=repr)
+def test_a_tuple_of_more_than_images_and_labels_is_refused(data):
+    with pytest.raises(UsageError, match=r"^validation_data must be images, or \(images, labels\), received: 'a tuple"):
+        inputs.images_and_labels("validation_data", data)
 
 
 # Every method that takes images checks them, under the name of its argument

@@ -2,12 +2,12 @@
 
 import json
 
+import command_helpers
 import numpy as np
 import pytest
 from command_helpers import SMALL, call, names, only_run, train
 from PIL import Image
 
-import command_helpers
 from keras_gen.callbacks import history
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand

@@ -71,7 +71,7 @@ class GenerativeModel(ImageModel):
 
     @functools.cached_property
     def _generate_function(self):
-        return tf.function(self._generate)
+        return tf.function(self._generate, reduce_retracing=True)  # labels come in any number
 
     def _generate(self, n, seed, labels=None):
         with tf.control_dependencies([tf.debugging.assert_positive(n, "n must be at least 1")]):

@@ -77,7 +77,7 @@ def labels_to_generate(labels: object, n: int, num_classes: int) -> np.ndarray:
 
 
 def images_and_labels(argument: str, data: object) -> tuple[object, object]:
-    """Images and labels (or None) of `data`: images, or a tuple of them alone or with their labels, else `UsageError`."""
+    """Images, and labels or None, of images or of a tuple of them alone or with labels; else `UsageError`."""
     if not isinstance(data, tuple):
         return data, None
     if len(data) not in (1, 2):

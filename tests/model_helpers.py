@@ -1,0 +1,129 @@
+"""What the tests of models have in common: small models, images, steps by hand. No tests in here."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_gen import GAN, VAE, WGAN, Autoencoder, networks
+
+SHAPE = (8, 8, 1)
+LATENT = 3
+CLASSES = 4
+
+
+def pixels(count=12, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *SHAPE), np.uint8)
+
+
+def images(count=12, seed=0):
+    return (pixels(count, seed) / 255).astype("float32")
+
+
+def make_vae(*, eager=True, optimizer=None, seed=0, num_classes=0, **arguments):
+    keras.utils.set_random_seed(seed)
+    model = VAE(
+        networks.mlp_encoder(SHAPE, latent_dim=LATENT, hidden=(6,), num_classes=num_classes),
+        networks.mlp_decoder(SHAPE, latent_dim=LATENT, hidden=(6,), num_classes=num_classes),
+        **arguments,
+    )
+    model.compile(optimizer or keras.optimizers.SGD(1e-3), run_eagerly=eager)
+    return model
+
+
+def make_gan(kind=GAN, *, eager=True, optimizers=None, seed=0, num_classes=0, **arguments):
+    keras.utils.set_random_seed(seed)
+    model = kind(
+        networks.mlp_decoder(SHAPE, latent_dim=LATENT, hidden=(6,), num_classes=num_classes),
+        networks.conv_discriminator(SHAPE, filters=(3,), dropout=0.0, num_classes=num_classes),
+        **arguments,
+    )
+    # A gradient penalty of weight 10 makes larger steps of plain gradient descent diverge.
+    rate = 0.01 if issubclass(kind, WGAN) else 0.1
+    model.compile(*(optimizers or (keras.optimizers.SGD(rate), keras.optimizers.SGD(rate))), run_eagerly=eager)
+    return model
+
+
+def make_autoencoder(*, eager=True, optimizer=None, seed=0, **arguments):
+    keras.utils.set_random_seed(seed)
+    model = Autoencoder(
+        networks.pooling_encoder(SHAPE, filters=(3, 2)), networks.resizing_decoder(SHAPE, filters=(2, 3)), **arguments
+    )
+    model.compile(optimizer or keras.optimizers.SGD(0.1), run_eagerly=eager)
+    return model
+
+
+def make_denoiser(**arguments):
+    return make_autoencoder(**{"corruption": "gaussian", "corruption_level": 0.3} | arguments)
+
+
+def make(kind, **arguments):
+    if kind == "vae":
+        return make_vae(**arguments)
+    if kind == "denoiser":
+        return make_denoiser(**arguments)
+    if kind == "wgan":
+        return make_gan(WGAN, **{"critic_steps": 2} | arguments)
+    return make_gan(**arguments)
+
+
+KINDS = ["vae", "denoiser", "gan", "wgan"]
+
+
+def encoder(shape=SHAPE, latent_dim=LATENT, num_classes=0):
+    return networks.mlp_encoder(shape, latent_dim=latent_dim, hidden=(2,), num_classes=num_classes)
+
+
+def decoder(shape=SHAPE, latent_dim=LATENT, num_classes=0):
+    return networks.mlp_decoder(shape, latent_dim=latent_dim, hidden=(2,), num_classes=num_classes)
+
+
+def critic(shape=SHAPE, num_classes=0):
+    return networks.conv_discriminator(shape, filters=(2,), num_classes=num_classes)
+
+
+def fit(model, x, y=None, **arguments):
+    arguments = {"batch_size": 4, "shuffle": False, "verbose": 0} | arguments
+    return model.fit(x, y, **arguments).history
+
+
+def train(model, x, steps):
+    """So many steps, each on all of x."""
+    model.fit(tf.data.Dataset.from_tensors(x).repeat(steps), verbose=0)
+
+
+def smooth_blobs(count, seed=0):
+    rng, (rows, columns) = np.random.default_rng(seed), np.mgrid[:8, :8]
+    centres = rng.uniform(1, 7, (count, 2, 1, 1))
+    squared_distances = (rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2
+    return np.exp(-squared_distances / 6)[..., None].astype("float32")
+
+
+def weights(model):
+    return [variable.numpy() for variable in model.trainable_variables]
+
+
+def differ(before, after):
+    """For every weight array, whether it changed."""
+    return [not np.array_equal(old, new) for old, new in zip(before, after, strict=True)]
+
+
+def assert_close(actual, expected, **tolerances):
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(a, b, **tolerances)
+
+
+def given(x, labels, num_classes):
+    """What a network is to be called with, written out: the labels as one-hot rows beside x, if there are any."""
+    if not num_classes:
+        return x
+    return [tf.convert_to_tensor(x), tf.constant(np.eye(num_classes, dtype="float32")[labels])]
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-np.asarray(x, float)))
+
+
+def latents_of(key, count):
+    """The latents and the key for the rest that an update of an adversarial model draws from its key."""
+    first, second = tf.unstack(tf.random.split(key, 2))
+    return tf.random.stateless_normal((count, LATENT), first), second

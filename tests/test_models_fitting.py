@@ -1,0 +1,248 @@
+"""What fit and evaluate take, report and draw, the same for every model."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from model_helpers import (
+    KINDS,
+    LATENT,
+    SHAPE,
+    assert_close,
+    differ,
+    fit,
+    images,
+    make,
+    make_gan,
+    make_vae,
+    pixels,
+    sigmoid,
+    weights,
+)
+
+from keras_gen import VAE, UsageError, networks
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("eager", [True, False])
+def test_one_step_changes_every_trainable_weight(kind, eager):
+    model = make(kind, eager=eager)
+    before = weights(model)
+    fit(model, images(10), batch_size=5 if kind == "wgan" else 10)
+    changed = dict(zip([v.path for v in model.trainable_variables], differ(before, weights(model)), strict=True))
+    if kind == "wgan":
+        # The scores' offset cancels in mean critic(x) − mean critic(G(z)).
+        offset = model.critic.layers[-1].bias.path
+        assert changed.pop(offset) in (True, False)
+    assert all(changed.values()), changed
+
+
+@pytest.mark.parametrize("kind", ["gan", "wgan"])
+def test_each_optimizer_trains_its_own_network_only(kind):
+    for rates, moved in (((0.0, 0.1), "discriminator"), ((0.1, 0.0), "generator")):
+        model = make(kind, optimizers=[keras.optimizers.SGD(rate / 10) for rate in rates])
+        before = {name: [v.numpy() for v in getattr(model, name).weights] for name in ("generator", "discriminator")}
+        fit(model, images(10), batch_size=5)
+        for name, old in before.items():
+            assert any(differ(old, [v.numpy() for v in getattr(model, name).weights])) is (name == moved)
+
+
+# Noise
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_evaluation_is_repeatable_and_changes_no_weight(kind):
+    model = make(kind, eager=False)
+    before = model.get_weights()
+    first = model.evaluate(images(10), batch_size=4, verbose=0, return_dict=True)
+    second = model.evaluate(images(10), batch_size=4, verbose=0, return_dict=True)
+    assert first == second
+    fit(model, images(20), validation_data=images(10))
+    trained = weights(model)
+    model.set_weights(before)
+    assert model.evaluate(images(10), batch_size=4, verbose=0, return_dict=True) == first
+    model.evaluate(images(10), verbose=0)
+    assert any(differ(trained, weights(model)))
+    assert_close(model.trainable_variables, make(kind).trainable_variables, atol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_batch_of_an_evaluation_has_noise_of_its_own(kind):
+    model, batch = make(kind), images(4)
+    once = model.evaluate(batch, batch_size=4, verbose=0, return_dict=True)
+    twice = model.evaluate(np.concatenate([batch, batch]), batch_size=4, verbose=0, return_dict=True)
+    assert once != twice
+
+
+def test_evaluation_reports_the_mean_over_all_images_of_uneven_batches():
+    # Batches of 4 and 2: the larger counts twice. The KL term has no noise.
+    model = make_vae()
+    mean, log_variance = (np.asarray(values, float) for values in model.encode(images(6)))
+    expected = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance).sum(axis=1).mean()
+    values = model.evaluate(images(6), batch_size=4, verbose=0, return_dict=True)
+    assert values["kl"] == pytest.approx(expected, rel=1e-5)
+
+
+def still(kind, seed):
+    """A model whose weights do not move, so that what it reports differs by the noise only."""
+    frozen = [keras.optimizers.SGD(0.0) for _ in range(2)]
+    arguments = {"optimizers": frozen} if kind in ("gan", "wgan") else {"optimizer": frozen[0]}
+    model = make(kind, **arguments)
+    model.seed = seed
+    return model
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_noise_is_new_in_every_step_and_a_function_of_seed_and_step(kind):
+    name = {"vae": "reconstruction", "denoiser": "corrupted_mse"}.get(kind, "g_loss")
+    batch = np.repeat(images(1), 4, axis=0)
+    size = {"batch_size": 2 if kind == "wgan" else 4, "epochs": 3}
+    first = fit(still(kind, 5), batch, **size)[name]
+    assert len(set(first)) == 3
+    assert fit(still(kind, 5), batch, **size)[name] == first
+    assert not set(fit(still(kind, 6), batch, **size | {"epochs": 1})[name]) & set(first)
+    later = still(kind, 5)
+    later.optimizer.iterations.assign(2)
+    assert fit(later, batch, **size | {"epochs": 1})[name] == first[2:]
+
+
+def test_training_and_evaluation_noise_differ():
+    model, batch = still("vae", 0), images(4)
+    trained = fit(model, batch)["reconstruction"][0]
+    assert model.evaluate(batch, batch_size=4, verbose=0, return_dict=True)["reconstruction"] != trained
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_trainings_from_one_seed_are_bit_identical(kind):
+    results = []
+    for _ in range(2):
+        model = make(kind, eager=kind == "wgan")
+        history = fit(model, images(), epochs=2, shuffle=True)
+        results.append((history, weights(model)))
+    assert results[0][0] == results[1][0]
+    assert not any(differ(results[0][1], results[1][1]))
+
+
+# What fit takes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_forms_of_the_same_images_train_the_same(kind):
+    x, labels = pixels(8), np.arange(8)
+    scaled = (x / 255).astype("float32")
+
+    def trained(data, y=None, **arguments):
+        model = make(kind)
+        history = fit(model, data, y=y, **arguments)
+        return weights(model), history
+
+    def dataset(*components):
+        return tf.data.Dataset.from_tensor_slices(components if len(components) > 1 else components[0]).batch(4)
+
+    expected, history = trained(x)
+    assert all(np.all(np.isfinite(array)) for array in expected)
+    from_dataset = {"batch_size": None, "shuffle": True}
+    others = [trained(scaled), trained(dataset(x), **from_dataset), trained(dataset(scaled, labels), **from_dataset)]
+    if kind == "vae":  # what comes before the steps is common to all models
+        others += [
+            trained(scaled.astype("float64")),
+            trained(x[..., 0]),
+            trained(tf.constant(x)),
+            trained(x, labels),
+            trained(scaled, labels),
+        ]
+    for actual, other_history in others:
+        assert_close(actual, expected, atol=1e-6)
+        for name, values in history.items():
+            np.testing.assert_allclose(other_history[name], values, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_forms_of_validation_data_report_the_same(kind):
+    x, labels = pixels(6, seed=1), np.arange(6)
+    scaled = (x / 255).astype("float32")
+    model = make(kind)
+
+    def validated(validation_data):
+        model.set_weights(start)
+        for optimizer in model.optimizers:
+            optimizer.iterations.assign(0)
+        history = fit(model, images(4), batch_size=4, validation_data=validation_data)
+        return {name: values[0] for name, values in history.items() if name.startswith("val_")}
+
+    start = model.get_weights()
+    expected = validated(x)
+    assert expected
+    forms = [(scaled, labels), tf.data.Dataset.from_tensor_slices((x, labels)).batch(4)]
+    if kind == "vae":  # what comes before the steps is common to all models
+        forms += [(x, labels), scaled, x[..., 0], tf.data.Dataset.from_tensor_slices(scaled).batch(4)]
+    for form in forms:
+        assert validated(form) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    evaluated = model.evaluate(x, batch_size=4, verbose=0, return_dict=True)
+    assert {f"val_{name}": value for name, value in evaluated.items()} == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_validation_split_holds_images_out():
+    history = fit(make_vae(), images(12), validation_split=0.5)
+    assert {"loss", "val_loss"} <= set(history)
+    model = make_vae()
+    alone = fit(model, images(12)[:6])
+    assert history["loss"] == pytest.approx(alone["loss"], rel=1e-5)
+    expected = model.evaluate(images(12)[6:], batch_size=4, verbose=0, return_dict=True)
+    assert history["val_loss"][0] == pytest.approx(expected["loss"], rel=1e-5)
+
+
+def test_several_steps_an_execution_train_as_one():
+    results = []
+    for steps in (1, 2):
+        model = make_vae()
+        model.compile(keras.optimizers.SGD(1e-3), steps_per_execution=steps)
+        fit(model, images(16), epochs=2)
+        results.append(weights(model))
+    assert_close(*results, atol=1e-6)
+
+
+@pytest.mark.parametrize("low, high", [(0, 1), (-1, 1)])
+def test_uint8_images_are_scaled_to_the_value_range_and_back(low, high):
+    model = make_gan(value_range=(low, high))
+    scaled = model.to_value_range(tf.constant([0, 51, 255], tf.uint8))
+    np.testing.assert_allclose(scaled, [low, low + 0.2 * (high - low), high], atol=1e-6)
+    np.testing.assert_allclose(model.to_unit_range(scaled), [0, 0.2, 1], atol=1e-6)
+    np.testing.assert_array_equal(model.to_unit_range(tf.constant([low - 3.0, high + 3.0])), [0, 1])
+
+
+def test_the_output_activation_follows_the_value_range():
+    latents = np.random.default_rng(0).normal(size=(5, LATENT)).astype("float32")
+    for value_range, activation in (((0, 1), sigmoid), ((-1, 1), np.tanh)):
+        model = make_gan(value_range=value_range)
+        np.testing.assert_allclose(model.decode(latents), activation(model.generator(latents)), atol=1e-6)
+    model = make_gan(from_logits=False)
+    np.testing.assert_array_equal(model.decode(latents), model.generator(latents))
+
+
+@pytest.mark.parametrize("argument", ["sample_weight", "class_weight"])
+def test_weights_of_images_are_refused_since_every_image_counts_alike(argument):
+    model = VAE(networks.mlp_encoder(SHAPE, latent_dim=2), networks.mlp_decoder(SHAPE, latent_dim=2))
+    model.compile("sgd")
+    with pytest.raises(UsageError, match=f"^fit takes no {argument}"):
+        model.fit(np.zeros((4, *SHAPE), np.uint8), verbose=0, **{argument: np.ones(4)})
+
+
+def test_validation_split_takes_the_last_images():
+    model = VAE(networks.mlp_encoder(SHAPE, latent_dim=2), networks.mlp_decoder(SHAPE, latent_dim=2))
+    model.compile("sgd")
+    images = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), dtype=np.uint8)
+    history = model.fit(images, np.arange(10), validation_split=0.2, epochs=1, verbose=0).history
+    expected = model.evaluate(images[8:], verbose=0, return_dict=True)["loss"]
+    assert history["val_loss"][0] == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(UsageError, match="^validation_split must be"):
+        model.fit(images[:1], validation_split=0.5, verbose=0)
+    with pytest.raises(UsageError, match="^validation_split must be 0 for a dataset"):
+        model.fit(tf.data.Dataset.from_tensor_slices(images).batch(2), validation_split=0.5, verbose=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_validation_data_with_weights_are_refused_since_every_image_counts_alike(kind):
+    x = images(4)
+    with pytest.raises(UsageError, match=r"^validation_data must be images, or \(images, labels\), received: 'a tuple"):
+        make(kind).fit(x, validation_data=(x, np.arange(4), np.ones(4)), verbose=0)
