@@ -177,12 +177,11 @@ def generate(path: str | os.PathLike, n: int, seed: int = 0, labels: Sequence[in
     Raises:
         UsageError: as `load`; labels for a model that has no classes, or out of range.
     """
+    n, seed = checks.count("n", n), checks.seed("seed", seed)
     loaded = load(path)
     if labels is None:
         return loaded.generate(n=n, seed=seed)
-    labels = inputs.labels_to_generate(
-        np.resize(labels, checks.count("n", n)), n, _description(path).get("num_classes", 0)
-    )
+    labels = inputs.labels_to_generate(np.resize(labels, n), n, _description(path).get("num_classes", 0))
     return loaded.generate(n=n, seed=seed, labels=tf.constant(labels))
 
 

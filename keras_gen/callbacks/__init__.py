@@ -2,7 +2,7 @@
 
 from keras_gen.callbacks.checkpoint import Checkpoint
 from keras_gen.callbacks.fid import FID
-from keras_gen.callbacks.history import HistoryCSV
 from keras_gen.callbacks.grids import ReconstructionGrid, SampleGrid
+from keras_gen.callbacks.history import HistoryCSV
 
 __all__ = ["FID", "Checkpoint", "HistoryCSV", "ReconstructionGrid", "SampleGrid"]
