@@ -21,6 +21,9 @@ def ae_conv(image_shape, *, width: int = 8, learning_rate: float = 1e-3) -> Auto
     with learning rate 1e-3.
 
     Ours: `width`, the filters of the code.
+
+    Measured (ae-conv): MNIST, 2 CPU cores, `run.py --model ae-conv`: updates 5,500, 13 seconds an epoch; loss 0.1018,
+    val_loss 0.1016, val_mse 0.0132. The pictures: reconstructions like their originals, a little soft.
     """
     from keras_gen import networks
     from keras_gen.models import Autoencoder

@@ -43,6 +43,11 @@ def gan_conv(
     from a sigmoid, samples from a moving average of the generator's weights: those of the moment swing between striped
     and broken digits from one update to the next, while their average over a hundred updates draws clean strokes. With
     dropout 0.2 the discriminator wins.
+
+    Measured (gan-conv): MNIST, 2 CPU cores, `run.py --model gan --epochs 5`: updates 2,150 of each network, 469 seconds
+    an epoch; d_loss 0.688, g_loss 0.708, val_d_loss 0.713. The pictures: broken and legible digits, half and half,
+    cleaner each epoch; without the moving average (it is on since, and was looked at in one epoch more) the strokes are
+    striped.
     """
     from keras_gen import networks
     from keras_gen.models import GAN
@@ -76,6 +81,10 @@ def gan_mlp(
 
     Ours: β₁ 0.5, pixels in [0, 1]; what the linear generator puts out is clipped to that only when it is made an
     image.
+
+    Measured (gan-mlp): MNIST, 2 CPU cores, `run.py --model gan-mlp`: updates 43,000 of each network, 4.5 seconds an
+    epoch; d_loss 0.20, g_loss 2.99, val_d_loss 0.24, val_jsd 0.46. The pictures: legible digits under speckle, mostly
+    3, 5, 8, 9 and 0.
     """
     from keras_gen import networks
     from keras_gen.models import GAN

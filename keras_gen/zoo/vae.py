@@ -44,6 +44,9 @@ def vae_lstm(
     works on logits; its log σ is a log-variance here, the same family.
 
     Ours: Adam with learning rate 1e-3, ReLU, dropout rate 0.2, beta (1 is the report's objective).
+
+    Measured (vae-lstm): MNIST, 2 CPU cores, `run.py --model vae --epochs 5`: updates 1,075, 116 seconds an epoch; loss
+    111.5, val_loss 110.5 (reconstruction 87.7, kl 22.8). The pictures: digits, most of them legible, soft.
     """
     from keras_gen import networks
     from keras_gen.models import VAE
@@ -77,6 +80,9 @@ def vae_mlp(
     Ours: pixels in [0, 1] (the report "standardised" them, it does not say how); the second half of the 32 is a
     log-variance. A scale of 1 is wide for pixels in [0, 1], so the posterior keeps few latent dimensions; a smaller
     one keeps more.
+
+    Measured (vae-mlp): MNIST, 2 CPU cores, `run.py --model vae-mlp`: updates 43,000, 3.2 seconds an epoch; loss 740.14,
+    val_loss 740.28 (reconstruction 734.28, kl 6.01) nats. The pictures: soft digits, all ten, strokes blurred.
     """
     from keras_gen import networks
     from keras_gen.models import VAE
@@ -251,6 +257,10 @@ def vae_dense(
 
     Ours: 512, 256 and 128 units, mirrored in the decoder; Adam. The summed squared error is a Gaussian likelihood with
     a `scale` of √½ but for the constant ½ D log π, 448.7 nats for 784 pixels, which `loss` contains.
+
+    Measured (vae-dense): MNIST, 2 CPU cores, `run.py --model vae-dense --epochs 40`: updates 17,200, 4.8 seconds an
+    epoch; loss 478.6, val_loss 478.8 (448.7 of it constant; kl 9.9, mse 0.026). The pictures: soft digits, most of them
+    legible.
     """
     from keras_gen import networks
     from keras_gen.models import VAE
