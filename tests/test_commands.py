@@ -72,6 +72,7 @@ def test_a_run_leaves_everything_in_its_directory(finished):
         "losses.png",
         "model.txt",
         "recipe.json",
+        "reconstructions",
         "samples",
         "saved_model",
         "tensorboard",
@@ -119,8 +120,16 @@ def test_the_record_says_all_that_decided_the_run(finished):
         "inception_weights": None,
         "checkpoint_every": 2,
     }
-    expected = {"latent_dim": 2, "hidden": 8, "scale": 1.0, "beta": 1.0, "learning_rate": 0.005}
-    assert record["arguments"] == expected
+    assert record["arguments"] == {
+        "latent_dim": 2,
+        "hidden": 8,
+        "scale": 1.0,
+        "learn_scale": False,
+        "beta": 1.0,
+        "free_bits": 0.0,
+        "learning_rate": 0.005,
+        "num_classes": 0,
+    }
     assert record["data"]["requested"] == str(finished.data)
     assert record["data"]["substituted_because"] is None
     assert record["data"]["counts"] == {"train": 22, "validation": 2, "test": 6}
@@ -448,7 +457,7 @@ def odd_folders(finished, tmp_path_factory):
         ("graph", [], "is damaged"),
         ("weights", [], "is damaged"),
         ("no_weights", [], "is damaged"),
-        ("foreign", [], "path must be a SavedModel with a generate function"),
+        ("foreign", [], "path must be a SavedModel with a function generate"),
         (None, ["--num", 0], "--num must be an integer of at least 1"),
         (None, ["--num", -5], "--num must be an integer of at least 1"),
         (None, ["--num", "many"], "invalid int value"),
@@ -510,7 +519,7 @@ def test_a_run_is_evaluated_on_its_test_images(finished, copied):
     content = json.loads((copied / "evaluation.json").read_text())
     assert list(content) == ["results", "epoch", "split", "images", "data", "versions", "measured"]
     assert (content["epoch"], content["split"], content["images"]) == (2, "test", 6)
-    assert sorted(content["results"]) == sorted(printed) == ["kl", "loss", "reconstruction"]
+    assert sorted(content["results"]) == sorted(printed) == ["kl", "loss", "mse", "reconstruction"]
     assert printed == {name: pytest.approx(value, rel=1e-5) for name, value in content["results"].items()}
     assert content["data"]["fingerprint"] == record_of(copied)["data"]["fingerprint"]
     opened = training.open_run(finished.path)
@@ -696,6 +705,8 @@ def test_ctrl_c_says_how_to_go_on_and_the_run_goes_on(tmp_path):
         text=True,
         env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
         | {"PYTHONPATH": str(EXPERIMENTS.parent)},
+        # What a shell runs in the background ignores Ctrl-C, and so does what that starts in its turn.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     run = Path("runs", "00001-vae-mlp")
     try:

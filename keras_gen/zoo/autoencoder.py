@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from keras_gen import checks
 from keras_gen.zoo import building
 from keras_gen.zoo.registry import recipe
 
@@ -28,6 +29,7 @@ def ae_conv(image_shape, *, width: int = 8, learning_rate: float = 1e-3) -> Auto
     from keras_gen import networks
     from keras_gen.models import Autoencoder
 
+    width = checks.positive_int("width", width)
     encoder = networks.pooling_encoder(image_shape, filters=(2 * width, width, width))
     decoder = networks.resizing_decoder(image_shape, filters=(width, width, 2 * width))
     model = Autoencoder(encoder, decoder)
