@@ -78,13 +78,13 @@ def test_a_run_leaves_everything_in_its_directory(finished):
         "tensorboard",
     ]
     assert names(run / "checkpoints") == ["epoch-00002.npz"]
-    assert names(run / "samples") == ["epoch-00001.png", "epoch-00002.png"]
+    for folder in ("samples", "reconstructions"):
+        assert names(run / folder) == ["epoch-00001.png", "epoch-00002.png"]
     rows = history.read(run / "history.csv")
     assert [row["epoch"] for row in rows] == [1, 2]
     assert [row["updates"] for row in rows] == [3, 6]
-    assert list(rows[0]) == [
-        *("epoch", "seconds", "updates", "kl", "loss", "reconstruction", "val_kl", "val_loss", "val_reconstruction")
-    ]
+    quantities = ["kl", "loss", "mse", "reconstruction"]
+    assert list(rows[0]) == ["epoch", "seconds", "updates", *quantities, *(f"val_{name}" for name in quantities)]
     with Image.open(run / "losses.png") as picture:
         assert picture.format == "PNG"
     assert any(path.name.startswith("events") for path in (run / "tensorboard").rglob("*"))

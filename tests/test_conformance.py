@@ -20,6 +20,8 @@ FUNCTIONS = {recipe.function: recipe.name for recipe in reversed(zoo.recipes())}
 
 BATCH = 4
 CLASSES = 3
+SIDE = 12
+"""Of the images, but in tests of sizes: small, since Keras keeps every model that was fitted in memory."""
 
 # With the scope of a module, so that a recipe's tests follow one another and only its model is in memory.
 pytestmark = pytest.mark.parametrize("name", RECIPES, scope="module")
@@ -27,6 +29,11 @@ pytestmark = pytest.mark.parametrize("name", RECIPES, scope="module")
 
 def images_for(model, count=12):
     return np.random.default_rng(1).integers(0, 256, (count, *model.image_shape), dtype=np.uint8)
+
+
+def build(name, **overrides):
+    """The recipe's model for small images of its own data's channels."""
+    return zoo.build(name, (SIDE, SIDE, zoo.get(name).image_shape[-1]), seed=0, **overrides)
 
 
 def networks_of(model):
@@ -62,7 +69,7 @@ def forget():
 @pytest.fixture(scope="module")
 def model(name):
     """The recipe's trained model, for the tests that only look at it."""
-    trained = zoo.build(name, seed=0)
+    trained = build(name)
     trained.fit(images_for(trained), batch_size=BATCH, epochs=1, verbose=0)
     yield trained
     del trained
@@ -89,7 +96,7 @@ def sampled_elsewhere(tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved_models")
     expected = {}
     for name in RECIPES:
-        model = zoo.build(name, seed=0)
+        model = build(name)
         export.save(model, folder / name)
         shape = model.decoder_network.input_shape[1:]
         latents, images = np.random.default_rng(2).standard_normal((3, *shape), np.float32), images_for(model, 3)
@@ -141,14 +148,16 @@ def histories_on_devices(tmp_path_factory):
         from keras_gen import distribution, zoo
 
         histories = {}
-        for name in sys.argv[2:]:
+        side = int(sys.argv[2])
+        for name in sys.argv[3:]:
             histories[name] = {}
             # Keras' dropout draws the same values on every replica, and so can't equal one device.
             without_dropout = {"dropout": 0.0} if "dropout" in zoo.get(name).parameters else {}
             for devices in ("none", "mirrored"):
                 strategy = distribution.strategy(devices)
                 with strategy.scope():
-                    model = zoo.build(name, seed=0, **without_dropout)
+                    shape = (side, side, zoo.get(name).image_shape[-1])
+                    model = zoo.build(name, shape, seed=0, **without_dropout)
                     # Adam's first steps divide by gradients near 0, and so turn rounding into differences.
                     # Losses are sums over pixels: a step must not throw the weights far.
                     rate = 0.05 / np.prod(model.image_shape)
@@ -161,20 +170,20 @@ def histories_on_devices(tmp_path_factory):
                 keras.utils.clear_session(free_memory=True)
         json.dump(histories, open(sys.argv[1], "w"))
     """
-    command = [sys.executable, "-c", textwrap.dedent(script), str(path), *FUNCTIONS]
+    command = [sys.executable, "-c", textwrap.dedent(script), str(path), str(SIDE), *FUNCTIONS]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return json.loads(path.read_text())
 
 
-def test_it_has_as_many_weights_as_it_says(name, model):
-    recipe = zoo.get(name)
+def test_it_has_as_many_weights_as_it_says(name):
+    recipe, model = zoo.get(name), zoo.build(name)
     assert model.image_shape == recipe.image_shape
     assert sum(weight.size for weight in trainable_weights(model)) == recipe.weights
 
 
 def test_a_step_trains_every_network(name):
-    model = zoo.build(name, seed=0)
+    model = build(name)
     images = images_for(model, 4 * model.batches_per_step)
     before = {network.name: [v.numpy() for v in network.trainable_variables] for network in networks_of(model)}
     model.fit(images, batch_size=4, epochs=1, verbose=0)
@@ -222,7 +231,8 @@ def test_its_saved_model_gives_the_same_without_keras(name, sampled_elsewhere):
 
 def test_a_resumed_run_is_the_uninterrupted_run_to_the_bit(name, tiny_data, tmp_path):
     skip_unless_one_a_function(name)
-    settings = {"model": name, "dataset": str(tiny_data), "batch_size": 8, "sample_count": 4, "fid_every": 0}
+    settings = {"model": name, "dataset": str(tiny_data), "image_size": SIDE, "batch_size": 8, "sample_count": 4}
+    settings["fid_every"] = 0
     whole = training.run(RunSettings(**settings, epochs=2), out=tmp_path)
     broken = training.run(RunSettings(**settings, epochs=1), out=tmp_path)
     training.resume(broken, epochs=2)
@@ -285,7 +295,7 @@ def test_it_runs_on_other_images_or_says_that_it_can_not(name, shape):
 def test_with_classes_it_trains_on_labels_and_makes_what_they_ask_for(name):
     if "num_classes" not in zoo.get(name).parameters:
         pytest.skip("an autoencoder, which gives back what it sees, has no use for labels")
-    model = zoo.build(name, seed=0, num_classes=CLASSES)
+    model = build(name, num_classes=CLASSES)
     images = images_for(model, BATCH * model.batches_per_step)
     with pytest.raises(UsageError, match="labels of x must be .* since the model is conditional"):
         model.fit(images, verbose=0)
