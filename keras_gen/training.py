@@ -275,11 +275,15 @@ def _fit(path, settings, model, data, extractor, initial_epoch):
 
 def _validation_batches(model, split, replicas):
     """Batches that the replicas can share, the last one too, or None where there are no images."""
-    split = split.take(np.arange(len(split) // replicas * replicas))
-    if len(split) == 0:
+    count = len(split) // replicas * replicas
+    if count == 0:
         return None
-    batch_size = EVALUATION_BATCH // replicas * replicas
-    return evaluation_batches(split.images, labels_for(model, split), batch_size=batch_size)
+    labels = labels_for(model, split)
+    return evaluation_batches(
+        split.images[:count],
+        None if labels is None else labels[:count],
+        batch_size=EVALUATION_BATCH // replicas * replicas,
+    )
 
 
 def _callbacks(path, settings, model, data, extractor, initial_epoch):

@@ -42,12 +42,11 @@ def gan_conv(
     Ours: the same learning rate for the generator, β₁ 0.5, LeakyReLU slope 0.2, dropout rate 0.4, images in [0, 1]
     from a sigmoid, samples from a moving average of the generator's weights: those of the moment swing between striped
     and broken digits from one update to the next, while their average over a hundred updates draws clean strokes. With
-    dropout 0.2 the discriminator wins.
+    dropout 0.2 the discriminator won in the first epoch.
 
-    Measured (gan-conv): MNIST, 2 CPU cores, `run.py --model gan --epochs 5`: updates 2,150 of each network, 469 seconds
-    an epoch; d_loss 0.688, g_loss 0.708, val_d_loss 0.713. The pictures: broken and legible digits, half and half,
-    cleaner each epoch; without the moving average (it is on since, and was looked at in one epoch more) the strokes are
-    striped.
+    Measured (gan-conv): MNIST, 2 CPU cores, `run.py --model gan --epochs 5` before the moving average: updates 2,150 of
+    each network, 469 seconds an epoch; d_loss 0.688, g_loss 0.708, val_d_loss 0.713. The pictures: broken and legible
+    digits, about half and half, in the last epoch striped; an epoch more, with the moving average, has no stripes.
     """
     from keras_gen import networks
     from keras_gen.models import GAN
