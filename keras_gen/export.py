@@ -37,13 +37,13 @@ def save(
     - `generate(n, seed)`: n images from standard normal latents; the same seed gives the same images, and they are
       those of `model.generate(n, seed)` to the bit. Of a conditional model also `generate(n, seed, labels)`, which the
       signature has not;
-    - `decode(latents)`: images of latents `(n, latent_dim)`;
+    - `decode(latents)`: images of latents `(n, latent_dim)`, or of an autoencoder's codes;
     - `encode(images)`, where there is an encoder: of uint8 images a VAE's `mean` and `log_variance`, an autoencoder's
       `codes`;
     - `reconstruct(images)`, likewise: images from that mean or those codes.
 
     All but `generate` take a conditional model's labels, int32 `(n,)`, as their last argument. An autoencoder has no
-    `generate`, and its `decode` takes `codes`.
+    `generate`.
 
     Images come as a dictionary: `images`, uint8 `(n, height, width, channels)`, and `images_float`, float32, from 0
     to 1.

@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from keras_gen import checks, distribution, losses
 from keras_gen.errors import UsageError, must_be
-from keras_gen.models import inputs, pairing, sampling
-from keras_gen.models.base import Endpoint
+from keras_gen.models import inputs, pairing
 from keras_gen.models.encoder_decoder import EncoderDecoder
 
 CORRUPTIONS = ("none", "gaussian", "masking")
@@ -74,7 +73,9 @@ class Autoencoder(EncoderDecoder):
             raise UsageError("value_range must be (0, 1) with loss cross_entropy, received: (-1, 1)")
         self.encoder = pairing.check_network("encoder", encoder)
         self.decoder = pairing.check_network("decoder", decoder)
-        _check_pair(encoder, decoder)
+        if not isinstance(encoder.output_shape, tuple):
+            raise must_be("encoder", "a model with one output", encoder.output_shape)
+        pairing.check_encoder_and_decoder(encoder, decoder, encoder.output_shape, "codes")
         self.built = True
 
     def objective(self, images, labels, noise_key, *, training):
@@ -107,10 +108,6 @@ class Autoencoder(EncoderDecoder):
         """Codes of images and, if conditional, labels, both as in `fit`."""
         return tf.concat(self._encoder_outputs(images, labels), axis=0)
 
-    def decode(self, codes: tf.Tensor, labels=None) -> tf.Tensor:
-        """Images in the model's range from codes."""
-        return self.images_of(self.decoder(self.conditioned(codes, labels), training=False))
-
     def corrupted(self, images, seed: int = 0) -> np.ndarray:
         """Images, as in `fit`, corrupted, in the model's range: what `fit` shows the encoder.
 
@@ -123,21 +120,8 @@ class Autoencoder(EncoderDecoder):
         key = tf.constant([checks.seed("seed", seed), 0])
         return self.corrupt(self.to_value_range(tf.constant(images)), key).numpy()
 
-    def endpoints(self) -> dict[str, Endpoint]:
-        """`encode` to `codes`, `decode` and `reconstruct`."""
-        codes = tf.TensorSpec(self.decoder.inputs[0].shape, tf.float32, name="codes")
-        decode = Endpoint(self._decode_outputs, [codes, *self._label_specs()], (self.decoder,))
-        return {"decode": decode} | super().endpoints()
-
     def _encode_outputs(self, images, labels=None):
         return {"codes": self.code(self.to_value_range(images), labels)}
-
-    def _decode_unit(self, codes, labels=None):
-        return self.to_unit_range(self.decode(codes, labels))
-
-    def _decode_outputs(self, codes, labels=None):
-        given = (codes,) if labels is None else (codes, labels)
-        return sampling.image_outputs(sampling.in_chunks(self._decode_unit, *given))
 
     def get_config(self) -> dict:
         """Constructor arguments."""
@@ -155,18 +139,3 @@ def _check_level(corruption, level):
         return 0.0
     check = checks.positive if corruption == "gaussian" else checks.fraction
     return check("corruption_level", level)
-
-
-def _check_pair(encoder, decoder):
-    image, code = pairing.main_input_shape(encoder), encoder.output_shape
-    if len(image) != 4:
-        raise must_be("encoder", "a model of images (n, height, width, channels)", image)
-    if not isinstance(code, tuple):
-        raise must_be("encoder", "a model with one output", code)
-    if pairing.main_input_shape(decoder) != code:
-        raise must_be(
-            "decoder", f"a model of codes {code}, as the encoder gives them", pairing.main_input_shape(decoder)
-        )
-    if decoder.output_shape != image:
-        raise must_be("decoder", f"a model that ends in images {image}, as the encoder takes", decoder.output_shape)
-    pairing.check_same_classes("decoder", decoder, "encoder", encoder)

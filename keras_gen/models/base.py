@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_gen import checks
 from keras_gen.errors import UsageError, must_be
 from keras_gen.images import check_value_range
-from keras_gen.models import inputs, pairing
+from keras_gen.models import inputs, pairing, sampling
 
 TRAINING, EVALUATION = 0, 1
 """First words of the noise keys: no draw of one is ever a draw of the other."""
@@ -82,8 +82,10 @@ class ImageModel(keras.Model):
     """Optimizer updates so far, by the name under which history records them."""
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """What a SavedModel of this model can do, by the name of its function there."""
-        return {}
+        """What a SavedModel of this model can do, by the name of its function there: here `decode`."""
+        latents = tf.TensorSpec(self.decoder_network.inputs[0].shape, tf.float32, name="latents")
+        decode = Endpoint(self._decode_outputs, [latents, *self._label_specs()], (self.decoder_network,))
+        return {"decode": decode}
 
     # Shapes
 
@@ -128,6 +130,21 @@ class ImageModel(keras.Model):
         if labels is None:
             raise must_be("labels", f"integers from 0 to {self.num_classes - 1}, since the model is conditional", None)
         return [tf.convert_to_tensor(x), tf.one_hot(labels, self.num_classes)]
+
+    def decode(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
+        """Images in the model's range, `(n, height, width, channels)`.
+
+        Args:
+            latents: `(n, latent_dim)`; an autoencoder's codes, of their own shape.
+            labels: of a conditional model, integers `(n,)`.
+        """
+        return self.images_of(self.decoder_network(self.conditioned(latents, labels), training=False))
+
+    def _decode_unit(self, latents, labels=None):
+        return self.to_unit_range(self.decode(latents, labels))
+
+    def _decode_outputs(self, latents, labels=None):
+        return sampling.image_outputs(sampling.in_chunks(self._decode_unit, latents, labels))
 
     # Training
 
@@ -176,10 +193,10 @@ class ImageModel(keras.Model):
         else:
             batch_size = checks.positive_int("batch_size", 32 if batch_size is None else batch_size)
             kwargs.setdefault("validation_batch_size", batch_size)
+            x, y = self._checked_arrays("x", x, y)
             if validation_split and validation_data is None:
-                x, y = self._checked_arrays("x", x, y)
                 x, y, validation_data = inputs.split(x, y, validation_split)
-            x, y = self._checked("x", x, y, batch_size)
+            x, y = inputs.shared_equally("x", (x, y), batch_size, self._replicas)
             batch_size *= self.batches_per_step
         if validation_data is not None:
             images, labels = inputs.images_and_labels("validation_data", validation_data)

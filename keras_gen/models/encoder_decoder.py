@@ -96,8 +96,7 @@ class EncoderDecoder(ImageModel):
         raise NotImplementedError
 
     def _reconstruct_outputs(self, images, labels=None):
-        given = (images,) if labels is None else (images, labels)
-        return sampling.image_outputs(sampling.in_chunks(self._reconstruct_unit, *given))
+        return sampling.image_outputs(sampling.in_chunks(self._reconstruct_unit, images, labels))
 
     def _reconstruct_unit(self, images, labels=None):
         return self.to_unit_range(self(images, labels))

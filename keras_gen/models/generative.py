@@ -20,15 +20,6 @@ class GenerativeModel(ImageModel):
         """Size of a latent."""
         return pairing.main_input_shape(self.decoder_network)[-1]
 
-    def decode(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
-        """Images in the model's range, `(n, height, width, channels)`.
-
-        Args:
-            latents: `(n, latent_dim)`.
-            labels: of a conditional model, integers `(n,)`.
-        """
-        return self.images_of(self.decoder_network(self.conditioned(latents, labels), training=False))
-
     def generate(self, n: int, seed: int = 0, labels=None) -> dict[str, tf.Tensor]:
         """Generate n images from standard normal latents.
 
@@ -61,13 +52,8 @@ class GenerativeModel(ImageModel):
     def endpoints(self) -> dict[str, Endpoint]:
         """`generate` and `decode`."""
         n, seed = tf.TensorSpec([], tf.int32, name="n"), tf.TensorSpec([], tf.int32, name="seed")
-        latents = tf.TensorSpec([None, self.latent_dim], tf.float32, name="latents")
-        labels = self._label_specs()
-        networks = (self.decoder_network,)
-        return super().endpoints() | {
-            "generate": Endpoint(self._generate, [n, seed], networks, optional=labels),
-            "decode": Endpoint(self._decode_outputs, [latents, *labels], networks),
-        }
+        generate = Endpoint(self._generate, [n, seed], (self.decoder_network,), optional=self._label_specs())
+        return {"generate": generate} | super().endpoints()
 
     @functools.cached_property
     def _generate_function(self):
@@ -88,10 +74,3 @@ class GenerativeModel(ImageModel):
         with tf.control_dependencies(valid):
             labels = tf.identity(labels)
         return self._decode_outputs(latents, labels) | {"labels": labels}
-
-    def _decode_unit(self, latents, labels=None):
-        return self.to_unit_range(self.decode(latents, labels))
-
-    def _decode_outputs(self, latents, labels=None):
-        given = (latents,) if labels is None else (latents, labels)
-        return sampling.image_outputs(sampling.in_chunks(self._decode_unit, *given))

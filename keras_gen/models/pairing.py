@@ -54,3 +54,21 @@ def check_makes_images(argument: str, network: keras.Model) -> None:
             "a model of latents (n, latent_dim) that ends in images (n, height, width, channels)",
             f"{shapes[0]} to {shapes[1]}",
         )
+
+
+def check_encoder_and_decoder(encoder: keras.Model, decoder: keras.Model, code: Shape, called: str) -> None:
+    """Raise `UsageError` unless the encoder takes images and the decoder turns its output back into such images.
+
+    Args:
+        encoder, decoder: as from `check_network`.
+        code: shape of what the encoder gives the decoder, batch first.
+        called: what that is in the error message.
+    """
+    image, latents = main_input_shape(encoder), main_input_shape(decoder)
+    if len(image) != 4:
+        raise must_be("encoder", "a model of images (n, height, width, channels)", image)
+    if latents != code:
+        raise must_be("decoder", f"a model of {called} {code}, as the encoder gives them", latents)
+    if decoder.output_shape != image:
+        raise must_be("decoder", f"a model that ends in images {image}, as the encoder takes", decoder.output_shape)
+    check_same_classes("decoder", decoder, "encoder", encoder)

@@ -24,14 +24,15 @@ def labels(n: tf.Tensor, num_classes: int, seed: tf.Tensor) -> tf.Tensor:
     return tf.random.stateless_uniform([n], key, maxval=num_classes, dtype=tf.int32, alg="philox")
 
 
-def in_chunks(function: Callable[..., tf.Tensor], *arguments: tf.Tensor) -> tf.Tensor:
-    """`function(*arguments)`, float32, at most `CHUNK` rows at a time."""
+def in_chunks(function: Callable[..., tf.Tensor], *arguments: tf.Tensor | None) -> tf.Tensor:
+    """`function(*arguments)`, float32, at most `CHUNK` rows of the arguments at a time; None stays None."""
     n = tf.shape(arguments[0])[0]
     chunks = (n + CHUNK - 1) // CHUNK
 
     def body(index, outputs):
         rows = slice(index * CHUNK, (index + 1) * CHUNK)
-        return index + 1, outputs.write(index, function(*(argument[rows] for argument in arguments)))
+        chunk = [None if argument is None else argument[rows] for argument in arguments]
+        return index + 1, outputs.write(index, function(*chunk))
 
     outputs = tf.TensorArray(tf.float32, size=chunks, infer_shape=False)
     _, outputs = tf.while_loop(lambda index, _: index < chunks, body, (tf.constant(0), outputs), parallel_iterations=1)

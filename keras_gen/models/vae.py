@@ -149,14 +149,8 @@ class VAE(EncoderDecoder, GenerativeModel):
 def _check_pair(encoder, decoder):
     pairing.check_network("encoder", encoder)
     pairing.check_network("decoder", decoder)
-    outputs, image, latents = encoder.output_shape, *map(pairing.main_input_shape, (encoder, decoder))
+    outputs = encoder.output_shape
     if not isinstance(outputs, list | tuple) or len(outputs) != 2 or outputs[0] != outputs[1] or len(outputs[0]) != 2:
         raise must_be("encoder", "a model with two outputs (mean, log_variance) of shape (n, latent_dim)", outputs)
-    if len(image) != 4:
-        raise must_be("encoder", "a model of images (n, height, width, channels)", image)
-    if latents != outputs[0]:
-        raise must_be("decoder", f"a model of latents {outputs[0]}, as the encoder gives them", latents)
-    if decoder.output_shape != image:
-        raise must_be("decoder", f"a model that ends in images {image}, as the encoder takes", decoder.output_shape)
-    pairing.check_same_classes("decoder", decoder, "encoder", encoder)
+    pairing.check_encoder_and_decoder(encoder, decoder, outputs[0], "latents")
     return encoder, decoder

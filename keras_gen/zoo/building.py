@@ -26,6 +26,11 @@ def adam(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> ke
     return keras.optimizers.Adam(learning_rate, beta_1=beta_1, beta_2=beta_2)
 
 
+def adams(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> list[keras.optimizers.Adam]:
+    """Two of `adam`, a generator's and a discriminator's."""
+    return [adam(learning_rate, beta_1, beta_2) for _ in range(2)]
+
+
 def critic_optimizers(constraint: str, learning_rate: float | None, penalty_learning_rate: float) -> list:
     """The generator's and the critic's optimizer for a constraint on the critic.
 
@@ -43,7 +48,7 @@ def critic_optimizers(constraint: str, learning_rate: float | None, penalty_lear
     if checks.one_of("constraint", constraint, CONSTRAINTS) == "weight_clipping":
         rate = checks.positive("learning_rate", 5e-5 if learning_rate is None else learning_rate)
         return [keras.optimizers.RMSprop(rate) for _ in range(2)]
-    return [adam(penalty_learning_rate if learning_rate is None else learning_rate, 0.5, 0.9) for _ in range(2)]
+    return adams(penalty_learning_rate if learning_rate is None else learning_rate, 0.5, 0.9)
 
 
 def critic_constraint(constraint: str) -> dict[str, float]:
@@ -59,3 +64,62 @@ def widths(depth: int, first: int = 32, largest: int = 128) -> tuple[int, ...]:
     if checks.positive_int("depth", depth) > MAX_DEPTH:
         raise must_be("depth", f"an integer from 1 to {MAX_DEPTH}", depth)
     return tuple(min(first * 2**level, largest) for level in range(depth))
+
+
+def conv_vae_networks(image_shape, *, latent_dim, filters, hidden, num_classes) -> tuple[keras.Model, keras.Model]:
+    """Encoder and decoder of strided convolutions, `filters` from the image inwards."""
+    from keras_gen import networks
+
+    sizes = {"latent_dim": latent_dim, "num_classes": num_classes}
+    return (
+        networks.conv_encoder(image_shape, filters=filters, hidden=hidden, **sizes),
+        networks.conv_decoder(image_shape, filters=filters[::-1], **sizes),
+    )
+
+
+def r1_networks(image_shape, *, latent_dim, dropout, slope, num_classes) -> tuple[keras.Model, keras.Model]:
+    """Generator and discriminator of report R1: gan-conv's, wgan-conv's."""
+    from keras_gen import networks
+
+    return (
+        networks.transposed_conv_generator(image_shape, latent_dim=latent_dim, slope=slope, num_classes=num_classes),
+        networks.conv_discriminator(image_shape, dropout=dropout, slope=slope, num_classes=num_classes),
+    )
+
+
+def r3_networks(
+    image_shape, *, depth, latent_dim, width, num_classes, normalization="batch"
+) -> tuple[keras.Model, keras.Model]:
+    """Generator and discriminator of report R3, 1 to 5 deep: lsgan-conv's, wgan-deep's."""
+    from keras_gen import networks
+
+    filters = widths(depth, first=checks.positive_int("width", width), largest=4 * width)
+    return (
+        networks.deep_conv_generator(
+            image_shape, latent_dim=latent_dim, filters=filters[::-1], num_classes=num_classes
+        ),
+        networks.deep_conv_discriminator(
+            image_shape,
+            filters=(*filters, filters[-1]),
+            normalized=(False, *[True] * (depth - 1), False),
+            normalization=normalization,
+            num_classes=num_classes,
+        ),
+    )
+
+
+def r5_networks(
+    image_shape, *, latent_dim, width, num_classes, normalization="batch"
+) -> tuple[keras.Model, keras.Model]:
+    """Generator and discriminator of report R5: gan-jsd's, wgan-gp's."""
+    from keras_gen import networks
+
+    width = checks.positive_int("width", width)
+    return (
+        networks.deep_conv_generator(
+            image_shape, latent_dim=latent_dim, filters=(4 * width, 2 * width, width), num_classes=num_classes
+        ),
+        networks.deep_conv_discriminator(
+            image_shape, filters=(width, 2 * width), normalization=normalization, num_classes=num_classes
+        ),
+    )

@@ -48,16 +48,16 @@ def gan_conv(
     each network, 469 seconds an epoch; d_loss 0.688, g_loss 0.708, val_d_loss 0.713. The pictures: broken and legible
     digits, about half and half, in the last epoch striped; an epoch more, with the moving average, has no stripes.
     """
-    from keras_gen import networks
     from keras_gen.models import GAN
 
     model = GAN(
-        networks.transposed_conv_generator(image_shape, latent_dim=latent_dim, slope=slope, num_classes=num_classes),
-        networks.conv_discriminator(image_shape, dropout=dropout, slope=slope, num_classes=num_classes),
+        *building.r1_networks(
+            image_shape, latent_dim=latent_dim, dropout=dropout, slope=slope, num_classes=num_classes
+        ),
         generator_batch_ratio=2,
         moving_average=moving_average,
     )
-    model.compile(building.adam(learning_rate, beta_1), building.adam(learning_rate, beta_1))
+    model.compile(*building.adams(learning_rate, beta_1))
     return model
 
 
@@ -95,7 +95,7 @@ def gan_mlp(
         from_logits=False,
         moving_average=moving_average,
     )
-    model.compile(building.adam(learning_rate, beta_1), building.adam(learning_rate, beta_1))
+    model.compile(*building.adams(learning_rate, beta_1))
     return model
 
 
@@ -124,25 +124,15 @@ def lsgan_conv(
     inwards up to four times as many. `objective` is any that `keras_gen.GAN` knows; Mao et al.'s own `least_squares`
     is without the sigmoid.
     """
-    from keras_gen import networks
     from keras_gen.models import GAN
 
-    filters = building.widths(depth, first=checks.positive_int("width", width), largest=4 * width)
     model = GAN(
-        networks.deep_conv_generator(
-            image_shape, latent_dim=latent_dim, filters=filters[::-1], num_classes=num_classes
-        ),
-        networks.deep_conv_discriminator(
-            image_shape,
-            filters=(*filters, filters[-1]),
-            normalized=(False, *[True] * (depth - 1), False),
-            num_classes=num_classes,
-        ),
+        *building.r3_networks(image_shape, depth=depth, latent_dim=latent_dim, width=width, num_classes=num_classes),
         objective=objective,
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(building.adam(learning_rate, beta_1), building.adam(learning_rate, beta_1))
+    model.compile(*building.adams(learning_rate, beta_1))
     return model
 
 
@@ -189,7 +179,7 @@ def dcgan(
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(building.adam(learning_rate, beta_1), building.adam(learning_rate, beta_1))
+    model.compile(*building.adams(learning_rate, beta_1))
     return model
 
 
@@ -224,20 +214,15 @@ def gan_jsd(
     Ours: the non-saturating loss, Adam with β₁ 0.5, 5×5 kernels, stride 2, LeakyReLU slope 0.2, `width` filters at the
     image, doubled inwards.
     """
-    from keras_gen import networks
     from keras_gen.models import GAN
 
-    width = checks.positive_int("width", width)
     model = GAN(
-        networks.deep_conv_generator(
-            image_shape, latent_dim=latent_dim, filters=(4 * width, 2 * width, width), num_classes=num_classes
-        ),
-        networks.deep_conv_discriminator(image_shape, filters=(width, 2 * width), num_classes=num_classes),
+        *building.r5_networks(image_shape, latent_dim=latent_dim, width=width, num_classes=num_classes),
         objective=objective,
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(building.adam(learning_rate, beta_1), building.adam(learning_rate, beta_1))
+    model.compile(*building.adams(learning_rate, beta_1))
     return model
 
 
@@ -273,5 +258,5 @@ def gan_imagenette(
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(building.adam(learning_rate, beta_1), building.adam(learning_rate, beta_1))
+    model.compile(*building.adams(learning_rate, beta_1))
     return model

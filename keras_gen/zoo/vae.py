@@ -126,15 +126,13 @@ def vae_conv(
     the image, doubled inwards up to four times as many, a dense layer of 256. The squared error is summed over the
     pixels, which is a `scale` of √½, and the factor is `beta`, 1.
     """
-    from keras_gen import networks
     from keras_gen.models import VAE
 
     filters = building.widths(depth, first=checks.positive_int("width", width), largest=4 * width)
     model = VAE(
-        networks.conv_encoder(
+        *building.conv_vae_networks(
             image_shape, latent_dim=latent_dim, filters=filters, hidden=hidden, num_classes=num_classes
         ),
-        networks.conv_decoder(image_shape, latent_dim=latent_dim, filters=filters[::-1], num_classes=num_classes),
         likelihood="gaussian",
         scale=scale,
         learn_scale=learn_scale,
@@ -166,15 +164,13 @@ def vae_imagenette(
     Ours: images of 64×64, the networks of vae-conv four deep with 32 to 256 filters, images in [0, 1] from a sigmoid,
     a learned scale, since 1 is far too wide for photographs, latent size 128, batch 64, 50 epochs, Adam 1e-3.
     """
-    from keras_gen import networks
     from keras_gen.models import VAE
 
     filters = building.widths(4, first=checks.positive_int("width", width), largest=8 * width)
     model = VAE(
-        networks.conv_encoder(
+        *building.conv_vae_networks(
             image_shape, latent_dim=latent_dim, filters=filters, hidden=hidden, num_classes=num_classes
         ),
-        networks.conv_decoder(image_shape, latent_dim=latent_dim, filters=filters[::-1], num_classes=num_classes),
         likelihood="gaussian",
         scale=0.25,
         learn_scale=True,

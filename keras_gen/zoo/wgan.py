@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keras_gen import checks
 from keras_gen.zoo import building
 from keras_gen.zoo.registry import recipe
 
@@ -53,13 +52,13 @@ def wgan_conv(
     131 seconds an epoch; critic_loss −0.41, emd 0.45, val_emd 0.42. The pictures: crisp digits, most of them legible,
     some strokes in no digit's order.
     """
-    from keras_gen import networks
     from keras_gen.models import WGAN
 
     optimizers = building.critic_optimizers(constraint, learning_rate, 5e-4)
     model = WGAN(
-        networks.transposed_conv_generator(image_shape, latent_dim=latent_dim, slope=slope, num_classes=num_classes),
-        networks.conv_discriminator(image_shape, dropout=dropout, slope=slope, num_classes=num_classes),
+        *building.r1_networks(
+            image_shape, latent_dim=latent_dim, dropout=dropout, slope=slope, num_classes=num_classes
+        ),
         critic_steps=critic_steps,
         moving_average=moving_average,
         **building.critic_constraint(constraint),
@@ -91,19 +90,15 @@ def wgan_deep(
     0.5, β₂ 0.9) that goes, since the penalty is per image; none. `learning_rate` None is the constraint's own. The
     rest is as in lsgan-conv.
     """
-    from keras_gen import networks
     from keras_gen.models import WGAN
 
     optimizers = building.critic_optimizers(constraint, learning_rate, 3e-4)
-    filters = building.widths(depth, first=checks.positive_int("width", width), largest=4 * width)
     model = WGAN(
-        networks.deep_conv_generator(
-            image_shape, latent_dim=latent_dim, filters=filters[::-1], num_classes=num_classes
-        ),
-        networks.deep_conv_discriminator(
+        *building.r3_networks(
             image_shape,
-            filters=(*filters, filters[-1]),
-            normalized=(False, *[True] * (depth - 1), False),
+            depth=depth,
+            latent_dim=latent_dim,
+            width=width,
             normalization="none" if constraint == "gradient_penalty" else "batch",
             num_classes=num_classes,
         ),
@@ -146,21 +141,16 @@ def wgan_gp(
     Ours: layer normalisation in that place, uniform interpolation and penalty weight 10 (Gulrajani et al. 2017; the
     report's is cut off), 5 critic updates, Adam with β₁ 0.5 and β₂ 0.9.
     """
-    from keras_gen import networks
     from keras_gen.models import WGAN
 
-    width = checks.positive_int("width", width)
     model = WGAN(
-        networks.deep_conv_generator(
-            image_shape, latent_dim=latent_dim, filters=(4 * width, 2 * width, width), num_classes=num_classes
-        ),
-        networks.deep_conv_discriminator(
-            image_shape, filters=(width, 2 * width), normalization="layer", num_classes=num_classes
+        *building.r5_networks(
+            image_shape, latent_dim=latent_dim, width=width, normalization="layer", num_classes=num_classes
         ),
         critic_steps=critic_steps,
         gradient_penalty=gradient_penalty,
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(*(building.adam(learning_rate, 0.5, 0.9) for _ in range(2)))
+    model.compile(*building.adams(learning_rate, 0.5, 0.9))
     return model
