@@ -20,8 +20,8 @@ FUNCTIONS = {recipe.function: recipe.name for recipe in reversed(zoo.recipes())}
 
 BATCH = 4
 CLASSES = 3
-SIDE = 12
-"""Of the images, but in tests of sizes: small, since Keras keeps every model that was fitted in memory."""
+SIDE, WIDTH = 12, 8
+"""Of the images and networks, but in tests of sizes: small, since Keras keeps every model that was fitted in memory."""
 
 # With the scope of a module, so that a recipe's tests follow one another and only its model is in memory.
 pytestmark = pytest.mark.parametrize("name", RECIPES, scope="module")
@@ -31,9 +31,14 @@ def images_for(model, count=12):
     return np.random.default_rng(1).integers(0, 256, (count, *model.image_shape), dtype=np.uint8)
 
 
+def narrow(name):
+    """Parameters that make a recipe's networks small, where there are such."""
+    return {"width": WIDTH} if "width" in zoo.get(name).parameters else {}
+
+
 def build(name, **overrides):
-    """The recipe's model for small images of its own data's channels."""
-    return zoo.build(name, (SIDE, SIDE, zoo.get(name).image_shape[-1]), seed=0, **overrides)
+    """The recipe's model, narrow, for small images of its own data's channels."""
+    return zoo.build(name, (SIDE, SIDE, zoo.get(name).image_shape[-1]), seed=0, **narrow(name), **overrides)
 
 
 def networks_of(model):
@@ -149,15 +154,13 @@ def histories_on_devices(tmp_path_factory):
 
         histories = {}
         side = int(sys.argv[2])
-        for name in sys.argv[3:]:
+        for name, overrides in json.loads(sys.argv[3]).items():
             histories[name] = {}
-            # Keras' dropout draws the same values on every replica, and so can't equal one device.
-            without_dropout = {"dropout": 0.0} if "dropout" in zoo.get(name).parameters else {}
             for devices in ("none", "mirrored"):
                 strategy = distribution.strategy(devices)
                 with strategy.scope():
                     shape = (side, side, zoo.get(name).image_shape[-1])
-                    model = zoo.build(name, shape, seed=0, **without_dropout)
+                    model = zoo.build(name, shape, seed=0, **overrides)
                     # Adam's first steps divide by gradients near 0, and so turn rounding into differences.
                     # Losses are sums over pixels: a step must not throw the weights far.
                     rate = 0.05 / np.prod(model.image_shape)
@@ -170,7 +173,11 @@ def histories_on_devices(tmp_path_factory):
                 keras.utils.clear_session(free_memory=True)
         json.dump(histories, open(sys.argv[1], "w"))
     """
-    command = [sys.executable, "-c", textwrap.dedent(script), str(path), str(SIDE), *FUNCTIONS]
+    # Keras' dropout draws the same values on every replica, and so can't equal one device.
+    overrides = {
+        name: narrow(name) | ({"dropout": 0.0} if "dropout" in zoo.get(name).parameters else {}) for name in FUNCTIONS
+    }
+    command = [sys.executable, "-c", textwrap.dedent(script), str(path), str(SIDE), json.dumps(overrides)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return json.loads(path.read_text())
@@ -232,7 +239,7 @@ def test_its_saved_model_gives_the_same_without_keras(name, sampled_elsewhere):
 def test_a_resumed_run_is_the_uninterrupted_run_to_the_bit(name, tiny_data, tmp_path):
     skip_unless_one_a_function(name)
     settings = {"model": name, "dataset": str(tiny_data), "image_size": SIDE, "batch_size": 8, "sample_count": 4}
-    settings["fid_every"] = 0
+    settings |= {"fid_every": 0, "overrides": narrow(name)}
     whole = training.run(RunSettings(**settings, epochs=2), out=tmp_path)
     broken = training.run(RunSettings(**settings, epochs=1), out=tmp_path)
     training.resume(broken, epochs=2)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_gen import VAE, WGAN, zoo
 
@@ -119,6 +120,17 @@ def test_a_critic_is_constrained_as_asked_for(name, constraint, penalty, clip, o
     # Batch normalisation mixes images, and so has no place under a penalty of each image.
     expected = 4 if name == "wgan-deep" and constraint != "gradient_penalty" else 0
     assert len(normalised(model.critic, keras.layers.BatchNormalization)) == expected
+
+
+def test_a_clipped_critic_s_gradient_reaches_the_generator():
+    model = zoo.build("wgan-deep", (12, 12, 1), seed=0)
+    model.fit(np.random.default_rng(0).integers(0, 256, (80, 12, 12, 1), np.uint8), batch_size=8, verbose=0)
+    with tf.GradientTape() as tape:
+        images = model.generator(tf.random.stateless_normal((8, 100), (0, 0)), training=True)
+        loss, _ = model.generator_values(images, None, training=True)
+    gradients = tape.gradient(loss, model.generator.trainable_variables)
+    # At 1e-9, where it was with batch normalisation's epsilon at 1e-3, RMSprop's own epsilon outweighs it.
+    assert all(np.abs(gradient).max() > 1e-6 for gradient in gradients if gradient.shape.rank > 1)
 
 
 def test_r5_s_critic_has_layer_normalisation_where_its_discriminator_has_batch_normalisation():
