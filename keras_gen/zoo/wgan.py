@@ -140,6 +140,10 @@ def wgan_gp(
 
     Ours: layer normalisation in that place, uniform interpolation and penalty weight 10 (Gulrajani et al. 2017; the
     report's is cut off), 5 critic updates, Adam with β₁ 0.5 and β₂ 0.9.
+
+    Measured (wgan-gp): MNIST, 2 CPU cores, `run.py --model wgan-gp --epochs 4`: updates 688 generator, 3,440 critic, 68
+    seconds an epoch; critic_loss −3.97, emd 4.38 (15.96 in the first epoch), val_emd 4.17, still falling. The pictures:
+    strokes that close to digits, about a third of them legible, on a dark ground with specks: on the way.
     """
     from keras_gen.models import WGAN
 
