@@ -144,6 +144,10 @@ def wgan_gp(
     Measured (wgan-gp): MNIST, 2 CPU cores, `run.py --model wgan-gp --epochs 4`: updates 688 generator, 3,440 critic, 68
     seconds an epoch; critic_loss −3.97, emd 4.38 (15.96 in the first epoch), val_emd 4.17, still falling. The pictures:
     strokes that close to digits, about a third of them legible, on a dark ground with specks: on the way.
+
+    Measured (wgan-gp-cifar10): CIFAR-10, 2 CPU cores, `run.py --model wgan-gp-cifar10 --epochs 3`: updates 432
+    generator, 2,160 critic, 159 seconds an epoch; critic_loss −10.2, emd 12.3 (26.5 in the first epoch), val_emd
+    11.6, still falling. The pictures: patches of colour, all different, none an object: on the way.
     """
     from keras_gen.models import WGAN
 
