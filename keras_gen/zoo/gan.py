@@ -126,6 +126,10 @@ def lsgan_conv(
     Ours: depth 5, latent size 100 and learning rate 3e-4 as in vae-conv; Adam with β₁ 0.5, batch 64, 20 epochs, 5×5
     kernels, stride 2 while the side is over 4 and 1 below, LeakyReLU slope 0.2, `width` filters at the image, doubled
     inwards up to four times as many. `objective` is any that `keras_gen.GAN` knows.
+
+    Measured (lsgan-conv): MNIST, 2 CPU cores, `run.py --model lsgan-conv --epochs 4`: updates 3,440 of each
+    network, 113 seconds an epoch; d_loss 0.138, g_loss 0.715, val_d_loss 0.184. The pictures: crisp digits, nearly
+    all of them legible, all ten.
     """
     from keras_gen.models import GAN
 
