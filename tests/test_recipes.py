@@ -18,7 +18,7 @@ STATED = {
     "gan-mlp": (50, 64, ADAM, 2e-4, 16, (0, 1)),
     "vae-conv": (20, 128, ADAM, 3e-4, 100, (-1, 1)),
     "lsgan-conv": (20, 64, ADAM, 3e-4, 100, (-1, 1)),
-    "wgan-deep": (20, 64, RMSPROP, 5e-5, 100, (-1, 1)),
+    "wgan-deep": (20, 64, RMSPROP, 3e-4, 100, (-1, 1)),
     "vae-2d": (7, 16, RMSPROP, 1e-3, 2, (0, 1)),
     "dcgan": (20, 64, ADAM, 2e-4, 100, (-1, 1)),
     "dcgan-celeba": (1, 32, ADAM, 2e-4, 100, (-1, 1)),

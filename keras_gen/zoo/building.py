@@ -31,24 +31,18 @@ def adams(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> l
     return [adam(learning_rate, beta_1, beta_2) for _ in range(2)]
 
 
-def critic_optimizers(constraint: str, learning_rate: float | None, penalty_learning_rate: float) -> list:
-    """The generator's and the critic's optimizer for a constraint on the critic.
+def critic_optimizers(constraint: str, learning_rate: float) -> list[keras.optimizers.Optimizer]:
+    """The generator's and the critic's optimizer for a constraint on the critic, one of `CONSTRAINTS`.
 
-    With weight clipping RMSprop, 5e-5, as in Arjovsky et al. 2017, which advises against momentum; else Adam with β₁
-    0.5 and β₂ 0.9.
-
-    Args:
-        constraint: one of `CONSTRAINTS`.
-        learning_rate: of both; None is the constraint's own.
-        penalty_learning_rate: what that is without clipping.
+    With weight clipping RMSprop, as in Arjovsky et al. 2017, which advises against momentum; else Adam with β₁ 0.5 and
+    β₂ 0.9.
     """
     import keras_gen.backend  # noqa: F401
     import keras
 
     if checks.one_of("constraint", constraint, CONSTRAINTS) == "weight_clipping":
-        rate = checks.positive("learning_rate", 5e-5 if learning_rate is None else learning_rate)
-        return [keras.optimizers.RMSprop(rate) for _ in range(2)]
-    return adams(penalty_learning_rate if learning_rate is None else learning_rate, 0.5, 0.9)
+        return [keras.optimizers.RMSprop(checks.positive("learning_rate", learning_rate)) for _ in range(2)]
+    return adams(learning_rate, 0.5, 0.9)
 
 
 def critic_constraint(constraint: str) -> dict[str, float]:
