@@ -126,10 +126,10 @@ def vae_conv(
     the image, doubled inwards up to four times as many, a dense layer of 256. The squared error is summed over the
     pixels, which is a `scale` of √½, and the factor is `beta`, 1.
 
-    Measured (vae-conv): MNIST, 2 CPU cores, `run.py --model vae-conv --epochs 4`: updates 1,720, 58 seconds an
-    epoch; loss 594.6, val_loss 582.1 (448.7 of it constant; kl 32.1, val_mse 0.129 in units of [-1, 1]), falling
-    by 30 an epoch. The pictures: digits, about two thirds of them legible, edges a little blurred,
-    the ground dark grey, not yet black.
+    Measured (vae-conv): MNIST, 2 CPU cores, `run.py --model vae-conv --epochs 4`: updates 1,720, 58 seconds an epoch;
+    loss 594.6, val_loss 582.1 (448.7 of it constant; kl 32.1, val_mse 0.129 in units of [-1, 1]), by 33 less than an
+    epoch before. The pictures: digits, about two thirds of them legible, edges a little blurred, the ground dark grey,
+    not yet black.
     """
     from keras_gen.models import VAE
 
