@@ -1,0 +1,124 @@
+"""Which extractor suits a data set. Nothing here imports TensorFlow until one is built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from keras_gen import checks
+from keras_gen.errors import DataUnavailableError, UsageError, must_be
+from keras_gen.extractors import weights as files
+from keras_gen.extractors.classifiers import KINDS, ShippedClassifier, is_shipped
+from keras_gen.extractors.extractor import Extractor
+from keras_gen.extractors.inception_2015 import Inception2015
+from keras_gen.extractors.inception_v3 import InceptionV3
+
+NAMES = ("inception-2015", "inception-v3", "lenet", "cifar")
+AUTO = "auto"
+
+_WITH_WEIGHTS = {"inception-2015": Inception2015, "inception-v3": InceptionV3}
+_SOURCES = {source.name: source for source in (files.INCEPTION_2015, files.INCEPTION_V3)}
+
+
+class Choice(NamedTuple):
+    """The name of an extractor, or None, and why, in one line for the user."""
+
+    name: str | None
+    reason: str
+
+
+def build(name: str, weights: str | os.PathLike | None = None, download: bool = False) -> Extractor:
+    """The extractor called `name`, ready for use.
+
+    Args:
+        name: one of `NAMES`.
+        weights: path of its weights file, of `inception-2015` and `inception-v3` only; None for the one that is kept
+            on this machine.
+        download: whether to download the file if it is not there.
+
+    Raises:
+        UsageError: `name` is none of `NAMES`, or `weights` is no such file, or given for a shipped classifier.
+        DataUnavailableError: there is no file, and it was not to be downloaded or can't be.
+
+    Example:
+        >>> build("lenet").dimensions
+        128
+    """
+    checks.one_of("extractor", name, NAMES)
+    _check_weights(name, weights)
+    if name in _WITH_WEIGHTS:
+        return _WITH_WEIGHTS[name](weights, download=download)
+    return ShippedClassifier(name)
+
+
+def choose(data_name: str, image_shape: Sequence[int], *, download: bool = False) -> Choice:
+    """The extractor for a data set whose user named none.
+
+    `lenet` for the grey digits of `mnist` and `digits`, `cifar` for the colour images of `cifar10`; otherwise
+    `inception-2015`, or else `inception-v3`, if their weights are on this machine.
+
+    Args:
+        data_name: as `keras_gen.data.load` calls the data set, or any name or path.
+        image_shape: `(height, width, channels)`.
+        download: whether `inception-2015` may be chosen without having its weights.
+
+    Example:
+        >>> choose("mnist", (28, 28, 1))
+        Choice(name='lenet', reason='made for mnist and digits, needs no download')
+    """
+    channels = image_shape[-1]
+    for name, kind in KINDS.items():
+        if data_name in kind.classes_of and channels == kind.channels and is_shipped(name):
+            return Choice(name, f"made for {' and '.join(kind.classes_of)}, needs no download")
+    for name, source in _SOURCES.items():
+        if (path := files.find(source)) is not None:
+            return Choice(name, f"its weights are in {path}")
+        if download:
+            return Choice(name, f"its weights are downloaded ({source.megabytes} MB)")
+    return Choice(None, f"there is no extractor for {data_name}: {files.INCEPTION_2015.how_to_get_it()}")
+
+
+def check_choice(extractor: object, weights: object = None) -> None:
+    """Raise `UsageError` if `pick` would refuse the pair, before anything is loaded.
+
+    Args:
+        extractor: `auto` or one of `NAMES`.
+        weights: path of its weights file or None; not with `auto`, nor with a shipped classifier.
+    """
+    checks.one_of("extractor", extractor, (AUTO, *NAMES))
+    _check_weights(extractor, weights)
+
+
+def pick(
+    extractor: str, data_name: str, image_shape: Sequence[int], *, weights: str | os.PathLike | None = None
+) -> tuple[Extractor | None, str]:
+    """The extractor that was asked for, built, and why it is this one; `auto` is left to `choose`.
+
+    One that is asked for by its name is downloaded if it is missing; `auto` downloads nothing, and may give None.
+
+    Raises:
+        UsageError: as `check_choice` and `build` raise it, or the extractor does not take such images.
+        DataUnavailableError: its weights can't be had.
+
+    Example:
+        >>> lenet, reason = pick("auto", "digits", (28, 28, 1))
+        >>> lenet.name, reason
+        ('lenet', 'made for mnist and digits, needs no download')
+    """
+    check_choice(extractor, weights)
+    if extractor == AUTO:
+        name, reason = choose(data_name, image_shape)
+        try:
+            return (None if name is None else build(name)), reason
+        except DataUnavailableError as error:  # gone since
+            return None, str(error)
+    if extractor in KINDS and image_shape[-1] != KINDS[extractor].channels:
+        shape = tuple(image_shape)
+        raise UsageError(f"extractor {extractor} takes {KINDS[extractor].takes}, {data_name} has images {shape}")
+    return build(extractor, weights, download=True), "asked for by its name"
+
+
+def _check_weights(extractor: str, weights: object) -> None:
+    if weights is not None and extractor not in _WITH_WEIGHTS:
+        raise must_be("weights", f"left out with extractor {extractor}", str(weights))

@@ -1,0 +1,145 @@
+"""keras.applications' InceptionV3 as an extractor: against the plain network, its weights files, its surroundings."""
+
+import dataclasses
+import hashlib
+import random
+
+import numpy as np
+import pytest
+
+from keras_gen.errors import DataUnavailableError, UsageError
+from keras_gen.extractors import InceptionV3, build, choose
+from keras_gen.extractors import weights as files
+
+FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+
+
+@pytest.fixture(scope="module")
+def network():
+    import keras
+
+    keras.utils.set_random_seed(0)
+    built = keras.applications.InceptionV3(weights=None, include_top=False, pooling="avg", input_shape=(299, 299, 3))
+    built.trainable = False
+    return built
+
+
+@pytest.fixture(scope="module")
+def weights(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "inception.weights.h5"
+    network.save_weights(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def published(network, tmp_path_factory):
+    """The same weights in the older layout of the file that keras.applications publishes, in a Keras cache."""
+    import h5py
+    from keras.src.legacy.saving import legacy_h5_format
+
+    path = tmp_path_factory.mktemp("keras_home") / "models" / FILE
+    path.parent.mkdir()
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, network)
+    return path
+
+
+@pytest.fixture(scope="module")
+def extractor(weights):
+    return InceptionV3(weights)
+
+
+@pytest.fixture(autouse=True)
+def no_caches(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return np.random.default_rng(6).integers(0, 256, size=(3, 32, 40, 3), dtype=np.uint8)
+
+
+def test_features_are_the_networks_on_images_prepared_by_hand(extractor, network, photos):
+    import tensorflow as tf
+
+    resized = tf.image.resize(photos, (299, 299), method="bilinear", antialias=True)
+    expected = network(tf.cast(resized, tf.float32) / 127.5 - 1.0, training=False).numpy()
+    found = extractor(photos)
+    assert found.features.shape == (3, 2048) and found.features.dtype == np.float32
+    assert found.logits is None and extractor.num_classes == 0
+    assert expected.std() > 0
+    np.testing.assert_allclose(found.features, expected, rtol=1e-3, atol=1e-5 * expected.max())
+
+
+def test_features_tell_images_apart_whatever_the_batch(extractor, photos):
+    whole, single = extractor(photos).features, extractor(photos, batch_size=1).features
+    np.testing.assert_allclose(single, whole, rtol=1e-3, atol=1e-5 * whole.max())
+    assert np.abs(whole[0] - whole[1]).max() > 100 * np.abs(whole - single).max()
+
+
+def test_a_grey_image_is_its_three_equal_channels(extractor, photos):
+    grey = photos[:2, ..., :1]
+    np.testing.assert_array_equal(extractor(grey).features, extractor(np.repeat(grey, 3, axis=-1)).features)
+
+
+def test_it_says_which_weights_it_has(extractor, weights):
+    assert extractor.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert extractor.description()["sha256"] == extractor.sha256
+    assert extractor.description()["resize"] == "bilinear to 299 x 299, antialiased (tf.image.resize)"
+
+
+def test_the_published_layout_is_found_in_keras_cache_and_gives_the_same_features(
+    extractor, published, photos, monkeypatch
+):
+    monkeypatch.setenv("KERAS_HOME", str(published.parent.parent))
+    md5 = hashlib.md5(published.read_bytes(), usedforsecurity=False).hexdigest()
+    with pytest.raises(UsageError, match=f"{FILE} is damaged: its MD5 is not {files.INCEPTION_V3.md5}"):
+        InceptionV3()  # random weights under the published name
+    source = dataclasses.replace(files.INCEPTION_V3, md5=md5)
+    monkeypatch.setattr(files, "INCEPTION_V3", source)
+    assert choose("folder", (32, 32, 3)) == ("inception-v3", f"its weights are in {published}")
+    np.testing.assert_allclose(InceptionV3()(photos[:1]).features, extractor(photos[:1]).features, rtol=1e-5)
+
+
+def test_building_it_leaves_no_trace_and_heeds_no_policy(weights, photos, extractor):
+    import keras
+
+    random.seed(7)
+    expected = random.random()
+    random.seed(7)
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        built = build("inception-v3", weights)
+        assert keras.config.dtype_policy().name == "mixed_float16"
+        found = built(photos[:1]).features
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert random.random() == expected
+    np.testing.assert_allclose(found, extractor(photos[:1]).features, rtol=1e-5)
+
+
+def test_a_path_that_is_no_weights_file_of_the_network_is_named(tmp_path, published):
+    import keras
+
+    text, suffix, cut = tmp_path / "text.h5", tmp_path / "weights.bin", tmp_path / "cut.h5"
+    text.write_text("no weights")
+    suffix.write_bytes(published.read_bytes()[:100])
+    cut.write_bytes(published.read_bytes()[:100_000])
+    other = tmp_path / "other.weights.h5"
+    small = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    small.save_weights(other)
+    for path in (text, suffix, cut, other):
+        with pytest.raises(UsageError, match="weights must be a readable weights file of keras.app") as raised:
+            InceptionV3(path)
+        assert str(path) in str(raised.value) and "\n" not in str(raised.value)
+    for path in (tmp_path, tmp_path / "missing.h5"):
+        with pytest.raises(UsageError, match="weights must be a file with the weights of inception-v3 that can be"):
+            InceptionV3(path)
+
+
+def test_weights_that_are_nowhere_are_reported():
+    with pytest.raises(DataUnavailableError, match="--extractor inception-v3 --extractor-weights PATH") as raised:
+        InceptionV3()
+    assert FILE in str(raised.value) and "\n" not in str(raised.value)

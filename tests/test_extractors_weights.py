@@ -1,0 +1,183 @@
+"""Weights files: the cache folder, downloads that work and that don't, and the record of what was used."""
+
+import dataclasses
+import hashlib
+import http.server
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from keras_gen.errors import DataUnavailableError, UsageError
+from keras_gen.extractors import cache_folder
+from keras_gen.extractors import weights as files
+
+CONTENT = b"pretend these are weights"
+SOURCE = dataclasses.replace(files.INCEPTION_2015, md5=hashlib.md5(CONTENT).hexdigest())
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A machine without weights, with no proxy between it and servers on itself."""
+    monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("no_proxy", "*")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def server():
+    """A server on this machine that has one file, and answers 403 to the question whether it has it."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        asked: list[str] = []
+        content, claimed, status = CONTENT, None, 200
+
+        def do_HEAD(self):
+            self.asked.append("HEAD")
+            self.send_error(403)
+
+        def do_GET(self):
+            self.asked.append("GET")
+            self.send_response(self.status)
+            self.send_header("Content-Length", str(self.claimed or len(self.content)))
+            self.end_headers()
+            self.wfile.write(self.content)
+
+        def log_message(self, *_):
+            pass
+
+    Handler.asked = []
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+    yield running
+    running.shutdown()
+    running.server_close()
+
+
+def at(server, **changes):
+    return dataclasses.replace(SOURCE, url=f"http://127.0.0.1:{server.server_port}/weights", **changes)
+
+
+def test_the_cache_folder_follows_the_environment(monkeypatch, cache):
+    assert cache_folder() == cache
+    monkeypatch.delenv("KERAS_GEN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert cache_folder() == Path("/somewhere/keras_gen")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert cache_folder() == Path("/home/someone/.cache/keras_gen")
+
+
+def test_the_graph_itself_is_found_too(cache):
+    assert files.find(SOURCE) is None
+    cache.mkdir()
+    (cache / "classify_image_graph_def.pb").write_bytes(b"graph")
+    assert files.find(SOURCE) == files.obtain(SOURCE) == cache / "classify_image_graph_def.pb"
+
+
+def test_a_download_puts_the_file_where_it_is_found_and_needs_the_network_once(server, cache):
+    handler, source = server.RequestHandlerClass, at(server)
+    path = files.obtain(source, download=True)
+    assert path == files.find(source) == cache / "inception-2015-12-05.tgz"
+    assert path.read_bytes() == CONTENT
+    assert [entry.name for entry in cache.iterdir()] == [path.name]
+    assert files.obtain(source, download=True) == path
+    assert handler.asked == ["HEAD", "GET"]
+
+    path.write_bytes(b"damaged")
+    with pytest.raises(UsageError, match=f"{path} is damaged: its MD5 is not {source.md5}; delete it"):
+        files.obtain(source)
+    assert files.obtain(source, download=True).read_bytes() == CONTENT
+
+
+def test_what_keras_keeps_is_downloaded_to_where_keras_looks(server, tmp_path):
+    path = files.obtain(at(server, kept_by_keras=True), download=True)
+    assert path.parent == tmp_path / "keras" / "models"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"content": b"other"}, "its MD5 is not"),
+        ({"claimed": 100}, "25 of 100 bytes|IncompleteRead"),
+        ({"status": 404}, "HTTP Error 404"),
+    ],
+)
+def test_a_download_that_is_not_the_file_is_refused_and_leaves_nothing(server, cache, monkeypatch, change, reason):
+    for name, value in change.items():
+        monkeypatch.setattr(server.RequestHandlerClass, name, value)
+    with pytest.raises(DataUnavailableError, match=f"download .* failed .*({reason}).*--extractor-weights PATH") as got:
+        files.obtain(at(server), download=True)
+    assert "\n" not in str(got.value)
+    assert list(cache.iterdir()) == []
+
+
+def test_a_cache_folder_that_cannot_be_made_is_named(server, cache):
+    cache.write_text("a file")
+    with pytest.raises(UsageError, match=f"the cache folder {cache} can't be written"):
+        files.obtain(at(server), download=True)
+
+
+def test_no_network_is_noticed_at_once(cache):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        source = dataclasses.replace(SOURCE, url=f"http://127.0.0.1:{closed.getsockname()[1]}/weights")
+        began = time.perf_counter()
+        with pytest.raises(DataUnavailableError, match="can't be downloaded .*refused.*--extractor-weights PATH"):
+            files.obtain(source, download=True)
+    assert time.perf_counter() - began < 8  # the bound of the probe is 10 s
+    assert not cache.exists()
+
+
+def test_a_server_that_never_answers_is_given_up(monkeypatch):
+    monkeypatch.setattr(files, "_PROBE_SECONDS", 0.3)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        source = dataclasses.replace(SOURCE, url=f"http://127.0.0.1:{silent.getsockname()[1]}/weights")
+        with pytest.raises(DataUnavailableError, match="no answer within 0.3 s|timed out"):
+            files.obtain(source, download=True)
+
+
+def test_a_download_that_stalls_ends(monkeypatch, cache):
+    monkeypatch.setattr(files, "_STALL_SECONDS", 0.3)
+    monkeypatch.setattr(files, "why_unreachable", lambda url, seconds: None)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        source = dataclasses.replace(SOURCE, url=f"http://127.0.0.1:{silent.getsockname()[1]}/weights")
+        with pytest.raises(DataUnavailableError, match="failed .*timed out"):
+            files.obtain(source, download=True)
+    assert list(cache.iterdir()) == []
+
+
+def test_the_first_use_is_recorded_and_held_to(cache, tmp_path):
+    files.check_unchanged(SOURCE, tmp_path / "a", "11")
+    files.check_unchanged(SOURCE, tmp_path / "b", "11")
+    record = cache / "weights.json"
+    assert json.loads(record.read_text()) == {"inception-2015": "11"}
+    files.check_unchanged(files.INCEPTION_V3, tmp_path / "c", "22")
+    assert json.loads(record.read_text()) == {"inception-2015": "11", "inception-v3": "22"}
+    with pytest.raises(UsageError, match=f"{tmp_path / 'b'} .*SHA-256 33, expected 11; .*delete the entry .*{record}"):
+        files.check_unchanged(SOURCE, tmp_path / "b", "33")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "\x00"])
+def test_a_damaged_record_is_named(cache, tmp_path, content):
+    cache.mkdir()
+    (cache / "weights.json").write_text(content)
+    with pytest.raises(UsageError, match=f"{cache / 'weights.json'} is damaged .*delete it") as raised:
+        files.check_unchanged(SOURCE, tmp_path / "a", "11")
+    assert "\n" not in str(raised.value)
+
+
+def test_without_a_cache_folder_nothing_is_recorded(cache, tmp_path):
+    cache.write_text("a file")
+    files.check_unchanged(SOURCE, tmp_path / "a", "11")
+    files.check_unchanged(SOURCE, tmp_path / "a", "12")
+    assert cache.read_text() == "a file"
