@@ -1,4 +1,5 @@
-"""Measures of generated images: one file a metric, formulas on feature arrays; `features.py` holds the extractors.
+"""Measures of generated images: one file a metric, formulas on feature arrays.
 
-Importing this package costs NumPy at most. The formulas never import TensorFlow; an extractor does when it is built.
+Importing this package costs NumPy at most, and no formula imports TensorFlow: features are what `keras_gen.extractors`
+make of images.
 """

@@ -1,12 +1,15 @@
-"""Fréchet distance of two Gaussians, and of the features of two sets of images (FID). NumPy only, in float64."""
+"""Fréchet distance of two Gaussians, and of the features of two sets of images (FID). NumPy and SciPy, in float64."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
+from keras_gen import checks
 from keras_gen.errors import UsageError, must_be
+from keras_gen.metrics import arrays
+
+# In units of 2⁻⁵². With few dimensions the rounding of the sums over samples outweighs that of the factorization.
+_LEAST_ROUNDING = 32
 
 
 class GaussianStatistics:
@@ -33,6 +36,42 @@ class GaussianStatistics:
         self._mean: np.ndarray | None = None
         self._scatter: np.ndarray | None = None
 
+    @classmethod
+    def from_features(cls, features: np.ndarray) -> GaussianStatistics:
+        """The statistics of one array of features, real numbers of shape `(n, D)`; raises as `update`."""
+        statistics = cls()
+        statistics.update(features)
+        return statistics
+
+    @classmethod
+    def from_moments(cls, count: int, mean: np.ndarray, covariance: np.ndarray) -> GaussianStatistics:
+        """The statistics that `count`, `mean` and `covariance` of earlier ones describe: how stored ones come back.
+
+        Args:
+            count: the number of feature vectors, at least 2.
+            mean: shape `(D,)`.
+            covariance: shape `(D, D)`, symmetric, divided by count − 1.
+
+        Raises:
+            UsageError: a count below 2, shapes that do not fit together, a value that is not finite, a covariance that
+                is not symmetric or has a negative variance. Other negative eigenvalues are refused by the distance.
+
+        Example:
+            >>> statistics = GaussianStatistics.from_moments(4, [1.0], [[2.0]])
+            >>> statistics.update([[1.0]])
+            >>> statistics.count, statistics.mean.tolist(), statistics.covariance.tolist()
+            (5, [1.0], [[1.5]])
+        """
+        if checks.positive_int("count", count) < 2:
+            raise must_be("count", "an integer of at least 2", count)
+        mean = arrays.mean("mean", mean)
+        covariance = arrays.covariance("covariance", covariance, len(mean))
+        statistics = cls()
+        statistics._count = int(count)
+        statistics._mean = mean.copy()
+        statistics._scatter = covariance * (statistics._count - 1)
+        return statistics
+
     def update(self, features: np.ndarray) -> None:
         """Take in a batch of feature vectors.
 
@@ -42,20 +81,42 @@ class GaussianStatistics:
         Raises:
             UsageError: another shape, another D than before, or a value that is not finite. Nothing was taken in then.
         """
-        features = _features("features", features)
+        features = arrays.features("features", features, minimum=0)
+        if self._mean is not None and features.shape[1] != len(self._mean):
+            raise must_be("features", f"of shape (n, {len(self._mean)}), as before", arrays.Shape(features))
+        mean = features.mean(axis=0) if len(features) else np.zeros(features.shape[1])
+        centred = features - mean
+        self._merge(len(features), mean, centred.T @ centred)
+
+    def merged(self, other: GaussianStatistics) -> GaussianStatistics:
+        """The statistics of the feature vectors of both; neither is changed. `UsageError` if the dimensions differ.
+
+        Example:
+            >>> halves = [GaussianStatistics.from_features(half) for half in ([[0.0], [2.0]], [[4.0]])]
+            >>> both = halves[0].merged(halves[1])
+            >>> both.count, both.mean.tolist(), both.covariance.tolist()
+            (3, [2.0], [[4.0]])
+        """
+        if not isinstance(other, GaussianStatistics):
+            raise UsageError(f"other must be GaussianStatistics, received: {type(other).__name__}")
+        merged = GaussianStatistics()
+        for statistics in (self, other):
+            if statistics._mean is None:
+                continue
+            if merged._mean is not None and merged.dimensions != statistics.dimensions:
+                requirement = f"of {merged.dimensions} dimensions, as these"
+                raise UsageError(f"other must be {requirement}, received: {statistics.dimensions} dimensions")
+            merged._merge(statistics._count, statistics._mean, statistics._scatter)
+        return merged
+
+    def _merge(self, added: int, mean: np.ndarray, scatter: np.ndarray) -> None:
         if self._mean is None:
-            self._mean = np.zeros(features.shape[1])
-            self._scatter = np.zeros((features.shape[1], features.shape[1]))
-        elif features.shape[1] != len(self._mean):
-            raise must_be("features", f"of shape (n, {len(self._mean)}), as before", _Shape(features))
-        added = len(features)
+            self._mean, self._scatter = np.zeros_like(mean), np.zeros_like(scatter)
         if not added:
             return
-        mean = features.mean(axis=0)
-        centred = features - mean
         total = self._count + added
         delta = mean - self._mean
-        self._scatter += centred.T @ centred
+        self._scatter += scatter
         self._scatter += np.outer(delta, delta * (self._count * added / total))
         self._mean += delta * (added / total)
         self._count = total
@@ -64,6 +125,11 @@ class GaussianStatistics:
     def count(self) -> int:
         """How many feature vectors were taken in."""
         return self._count
+
+    @property
+    def dimensions(self) -> int | None:
+        """D, the length of a feature vector; None before the first batch."""
+        return None if self._mean is None else len(self._mean)
 
     @property
     def mean(self) -> np.ndarray:
@@ -88,9 +154,10 @@ def frechet_distance(
         d² = |m₁ − m₂|² + tr(C₁ + C₂ − 2 (C₁ C₂)^½)
 
     (Dowson & Landau 1982, "The Fréchet distance between multivariate normal distributions", eq. 4; Heusel et al. 2017,
-    arXiv:1706.08500, eq. 6.) C₁ C₂ has the eigenvalues of the symmetric C₁^½ C₂ C₁^½, so the trace of its root
-    is the sum of the roots of those: no general matrix root, no complex numbers, and singular covariances (fewer
-    samples than dimensions) are no special case.
+    arXiv:1706.08500, eq. 6.) With C₁ = F₁ F₁ᵀ and C₂ = F₂ F₂ᵀ, the trace of the root is the sum of the singular values
+    of F₁ᵀ F₂. The factors come from Cholesky factorizations with pivoting (LAPACK's dpstrf) and have as many columns as
+    the covariance has rank: no general matrix root, no complex numbers, and singular covariances (fewer samples than
+    dimensions) are no special case. What remains is an eigenvalue problem as large as the smaller of the two ranks.
 
     Args:
         mean_1, mean_2: shape `(D,)`.
@@ -100,34 +167,28 @@ def frechet_distance(
         The distance, at least 0, in squared units of the features. What rounding leaves below 0 is returned as 0.
 
     Raises:
-        UsageError: shapes that do not fit together, a covariance that is not symmetric, a value that is not finite.
+        UsageError: shapes that do not fit together, a covariance that is not symmetric or not positive semi-definite
+            (to 1e-6 of its largest entry), a value that is not finite.
 
     Example:
         >>> frechet_distance([0.0], [[1.0]], [3.0], [[4.0]])  # (0 − 3)² + (1 − 2)²
         10.0
     """
-    mean_1 = _array("mean_1", mean_1, "of shape (D,), D at least 1", lambda shape: len(shape) == 1 and shape[0] > 0)
-    dimensions = len(mean_1)
-    mean_2 = _array("mean_2", mean_2, f"of shape ({dimensions},)", lambda shape: shape == (dimensions,))
-    covariance_1 = _covariance("covariance_1", covariance_1, dimensions)
-    covariance_2 = _covariance("covariance_2", covariance_2, dimensions)
-
-    eigenvalues, vectors = np.linalg.eigh(covariance_1)
-    # Below the rounding error of the largest one an eigenvalue is noise, and its root would be 1e8 times more of it.
-    kept = eigenvalues > dimensions * np.finfo(np.float64).eps * max(eigenvalues[-1], 0.0)
-    root = vectors[:, kept] * np.sqrt(eigenvalues[kept])
-    squares = np.linalg.eigvalsh(root.T @ covariance_2 @ root)
-    trace_of_root = np.sqrt(np.clip(squares, 0.0, None)).sum()
+    mean_1 = arrays.mean("mean_1", mean_1)
+    mean_2 = arrays.mean("mean_2", mean_2, len(mean_1))
+    covariance_1 = arrays.covariance("covariance_1", covariance_1, len(mean_1))
+    covariance_2 = arrays.covariance("covariance_2", covariance_2, len(mean_1))
+    factors = _factor("covariance_1", covariance_1), _factor("covariance_2", covariance_2)
     difference = mean_1 - mean_2
-    distance = difference @ difference + np.trace(covariance_1) + np.trace(covariance_2) - 2.0 * trace_of_root
-    return max(float(distance), 0.0)
+    traces = covariance_1.trace() + covariance_2.trace()
+    return max(float(difference @ difference + traces - 2.0 * _nuclear_norm(*factors)), 0.0)
 
 
 def fid(features_a: np.ndarray, features_b: np.ndarray) -> float:
     """The Fréchet distance of Gaussians fitted to two sets of features (Heusel et al. 2017, arXiv:1706.08500, eq. 6).
 
-    It is biased upwards for few samples: compare scores only of equal counts and one extractor. Fewer samples than
-    dimensions are accepted.
+    It is biased upwards for few samples (see `bias`): compare scores only of equal counts and one extractor. Fewer
+    samples than dimensions are accepted, and take less time than more.
 
     Args:
         features_a: real numbers, shape `(n, D)`, n at least 2.
@@ -144,54 +205,119 @@ def fid(features_a: np.ndarray, features_b: np.ndarray) -> float:
         >>> round(fid(features, features + 1.0), 6)  # equal covariances; the means differ by 1 in 8 dimensions
         8.0
     """
-    features_a, features_b = _features("features_a", features_a), _features("features_b", features_b)
-    if features_b.shape[1] != features_a.shape[1]:
-        requirement = f"of shape (m, {features_a.shape[1]}), as features_a"
-        raise must_be("features_b", requirement, _Shape(features_b))
-    both = []
-    for argument, features in (("features_a", features_a), ("features_b", features_b)):
-        if len(features) < 2:
-            raise must_be(argument, "at least 2 samples", _Shape(features))
-        statistics = GaussianStatistics()
-        statistics.update(features)
-        both += [statistics.mean, statistics.covariance]
-    return frechet_distance(*both)
+    features_a = arrays.features("features_a", features_a, minimum=2)
+    features_b = arrays.features("features_b", features_b, minimum=2)
+    arrays.same_dimensions("features_b", features_b, "features_a", features_a)
+    return distance(GaussianStatistics.from_features(features_a), GaussianStatistics.from_features(features_b))
 
 
-class _Shape:
-    """An array as an error message shows it: by its shape, since its values say nothing."""
+def distance(statistics_1: GaussianStatistics, statistics_2: GaussianStatistics) -> float:
+    """The Fréchet distance of Gaussians with the statistics of features: `fid` of features that came in batches.
 
-    def __init__(self, array: np.ndarray) -> None:
-        self._shape = array.shape
+    Args:
+        statistics_1, statistics_2: of at least 2 samples each and of the same dimensions.
 
-    def __repr__(self) -> str:
-        return f"shape {self._shape}"
+    Returns:
+        As `fid`; the order of the two does not matter.
+
+    Raises:
+        UsageError: fewer than 2 samples, or other dimensions.
+
+    Example:
+        >>> reference = GaussianStatistics.from_moments(1000, [0.0], [[1.0]])
+        >>> round(distance(GaussianStatistics.from_features([[1.0], [3.0]]), reference), 6)  # (2 − 0)² + (√2 − 1)²
+        4.171573
+    """
+    check_statistics("statistics_1", statistics_1)
+    check_statistics("statistics_2", statistics_2)
+    if statistics_2.dimensions != statistics_1.dimensions:
+        requirement = f"of {statistics_1.dimensions} dimensions, as statistics_1"
+        raise UsageError(f"statistics_2 must be {requirement}, received: {statistics_2.dimensions} dimensions")
+    return frechet_distance(statistics_1.mean, statistics_1.covariance, statistics_2.mean, statistics_2.covariance)
 
 
-def _features(argument: str, value: object) -> np.ndarray:
-    return _array(argument, value, "of shape (n, D), D at least 1", lambda shape: len(shape) == 2 and shape[1] > 0)
+def bias(features_generated: np.ndarray, reference: GaussianStatistics, *, seed: int = 0) -> float:
+    """How much too high the Fréchet distance is because the generated samples are so few, as an estimate.
+
+    The distance of N samples is FID_N ≈ FID_∞ + c / N (Chong & Forsyth 2020, "Effectively unbiased FID and Inception
+    Score and where to find them", arXiv:1911.07023), so that FID_{N/2} − FID_N ≈ c / N ≈ FID_N − FID_∞. FID_{N/2} is
+    the mean over two random halves. The reference's own finite number of samples has a bias of the same kind, which is
+    not in this; nor is chance, which for N well above D is the larger error of the two.
+
+    Args:
+        features_generated: real numbers, shape `(N, D)`, N at least 4; of an odd N one sample is in neither half.
+        reference: statistics of at least 2 samples of D dimensions.
+        seed: of the choice of the halves.
+
+    Returns:
+        FID_{N/2} − FID_N, in squared units of the features. Chance can make it negative where the bias is small.
+
+    Raises:
+        UsageError: other shapes, too few samples, or a value that is not finite.
+
+    Example:
+        >>> generated = np.random.default_rng(0).normal(size=(1000, 64))
+        >>> exact = GaussianStatistics.from_moments(10**9, np.zeros(64), np.eye(64))  # of what they were drawn from
+        >>> too_high = distance(GaussianStatistics.from_features(generated), exact)  # it should be 0
+        >>> round(too_high, 2), round(bias(generated, exact), 2)
+        (1.17, 1.11)
+    """
+    features = check_against(reference, "features_generated", features_generated, minimum=4)
+    order = np.random.default_rng(checks.seed("seed", seed)).permutation(len(features))
+    half = len(features) // 2
+    chosen = features[order[:half]], features[order[half : 2 * half]], features
+    first, second, whole = (distance(GaussianStatistics.from_features(samples), reference) for samples in chosen)
+    return (first + second) / 2.0 - whole
 
 
-def _covariance(argument: str, value: object, dimensions: int) -> np.ndarray:
-    shape = (dimensions, dimensions)
-    array = _array(argument, value, f"of shape {shape}", lambda received: received == shape)
-    if np.abs(array - array.T).max() > 1e-6 * np.abs(array).max():
-        raise must_be(argument, "symmetric", _Shape(array))
-    return array
+def check_statistics(argument: str, value: object) -> None:
+    """Raise `UsageError` unless `value` is `GaussianStatistics` of at least 2 samples."""
+    if not isinstance(value, GaussianStatistics):
+        raise UsageError(f"{argument} must be GaussianStatistics, received: {type(value).__name__}")
+    if value.count < 2:
+        raise UsageError(f"{argument} must be of at least 2 samples, received: {value.count}")
 
 
-def _array(argument: str, value: object, requirement: str, fits: Callable[[tuple], bool]) -> np.ndarray:
-    """`value` as a finite float64 array whose shape `fits`."""
-    try:
-        array = np.asarray(value)
-    except ValueError:  # rows of different lengths
-        raise must_be(argument, f"an array {requirement}", value) from None
-    if array.dtype.kind not in "fiub":
-        raise UsageError(f"{argument} must be real numbers {requirement}, received: {array.dtype}")
-    if not fits(array.shape):
-        raise must_be(argument, requirement, _Shape(array))
-    array = array.astype(np.float64, copy=False)
-    if not np.isfinite(array).all():
-        broken = array.size - int(np.isfinite(array).sum())
-        raise UsageError(f"{argument} must be finite, received: {broken} of {array.size} values NaN or infinite")
-    return array
+def check_against(reference: object, argument: str, value: object, *, minimum: int) -> np.ndarray:
+    """`value` as at least `minimum` feature vectors of the dimensions of `reference`, float64 of shape `(n, D)`.
+
+    Raises:
+        UsageError: `value` is no such array, or `reference` is not `GaussianStatistics` of at least 2 samples.
+    """
+    check_statistics("reference", reference)
+    features = arrays.features(argument, value, minimum=minimum)
+    if features.shape[1] != reference.dimensions:
+        raise must_be(argument, f"of shape (n, {reference.dimensions}), as reference", arrays.Shape(features))
+    return features
+
+
+def _factor(argument: str, covariance: np.ndarray) -> np.ndarray:
+    """F of shape `(D, rank)` with F Fᵀ = `covariance`."""
+    from scipy.linalg import lapack
+
+    dimensions = len(covariance)
+    # A pivot at rounding level is noise, and its root would be 1e8 times more of it.
+    tolerance = max(dimensions, _LEAST_ROUNDING) * np.finfo(np.float64).eps * covariance.diagonal().max()
+    triangle, pivots, rank, _ = lapack.dpstrf(covariance, tol=tolerance, lower=1)
+    factor = np.empty((dimensions, rank))
+    factor[pivots - 1] = np.tril(triangle[:, :rank])
+    # With full rank the covariance is positive definite; otherwise what is left over must be rounding.
+    if rank < dimensions and np.abs(covariance - factor @ factor.T).max() > 1e-6 * np.abs(covariance).max():
+        raise must_be(argument, "positive semi-definite", arrays.Shape(covariance))
+    return factor
+
+
+def _nuclear_norm(factor_1: np.ndarray, factor_2: np.ndarray) -> float:
+    """The sum of the singular values of F₁ᵀ F₂, by way of the eigenvalues of its smaller Gram matrix."""
+    from scipy.linalg import eigvalsh
+
+    # The lower rank first, for the smaller matrix; of equal ones the lesser, so that the order of the arguments does
+    # not show in the rounding.
+    lower, higher = sorted((factor_1, factor_2), key=lambda factor: (factor.shape[1], np.square(factor).sum()))
+    product = lower.T @ higher
+    scale = np.abs(product).max(initial=0.0)
+    if scale == 0.0:
+        return 0.0
+    product /= scale  # squares of features' variances could overflow
+    squares = eigvalsh(product @ product.T, overwrite_a=True, check_finite=False, driver="ev")
+    return scale * float(np.sqrt(np.clip(squares, 0.0, None)).sum())

@@ -1,0 +1,150 @@
+"""Checks of the arrays that metrics are computed on: features, logits and moments, as finite float64.
+
+Each check returns its array or raises `UsageError`, which names the argument and shows the array by its shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from keras_gen.errors import UsageError, must_be
+
+
+class Shape:
+    """An array as an error message shows it: by its shape, since its values say nothing.
+
+    Example:
+        >>> Shape(np.zeros((2, 3)))
+        shape (2, 3)
+    """
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._shape = array.shape
+
+    def __repr__(self) -> str:
+        return f"shape {self._shape}"
+
+
+def features(argument: str, value: object, *, minimum: int = 1) -> np.ndarray:
+    """`value` as feature vectors.
+
+    Args:
+        argument: the name of the argument, for the error.
+        value: real numbers of shape `(n, D)`, one row a sample, D at least 1.
+        minimum: the least n.
+
+    Returns:
+        float64 of shape `(n, D)`; the array itself if it is that already, so it must not be written to.
+
+    Raises:
+        UsageError: another shape, fewer rows, or a value that is not finite.
+
+    Example:
+        >>> features("real", [[1, 2], [3, 4]]).dtype
+        dtype('float64')
+    """
+    array = finite(argument, value, "of shape (n, D), D at least 1", lambda shape: len(shape) == 2 and shape[1] > 0)
+    return _at_least(argument, array, minimum)
+
+
+def logits(argument: str, value: object, *, minimum: int = 1) -> np.ndarray:
+    """`value` as a classifier's outputs before the softmax, or as log-probabilities.
+
+    Args:
+        argument: the name of the argument, for the error.
+        value: real numbers of shape `(n, K)`, one row a sample, K at least 2 classes.
+        minimum: the least n.
+
+    Returns:
+        float64 of shape `(n, K)`; the array itself if it is that already, so it must not be written to.
+
+    Raises:
+        UsageError: another shape, fewer rows, or a value that is not finite.
+
+    Example:
+        >>> logits("logits", [[1.5, -1.5]]).shape
+        (1, 2)
+    """
+    array = finite(argument, value, "of shape (n, K), K at least 2", lambda shape: len(shape) == 2 and shape[1] > 1)
+    return _at_least(argument, array, minimum)
+
+
+def same_dimensions(argument: str, value: np.ndarray, other_argument: str, other: np.ndarray) -> None:
+    """Refuse `value` of shape `(n, D)` if it has not the D of `other`, of shape `(m, D)`.
+
+    Raises:
+        UsageError: D differs.
+
+    Example:
+        >>> same_dimensions("generated", np.ones((5, 2)), "real", np.ones((4, 3)))
+        Traceback (most recent call last):
+        ...
+        keras_gen.errors.UsageError: generated must be of shape (n, 3), as real, received: shape (5, 2)
+    """
+    if value.shape[1] != other.shape[1]:
+        raise must_be(argument, f"of shape (n, {other.shape[1]}), as {other_argument}", Shape(value))
+
+
+def mean(argument: str, value: object, dimensions: int | None = None) -> np.ndarray:
+    """`value` as a mean of features: finite float64 of shape `(D,)`, with D = `dimensions` if that is given.
+
+    Raises:
+        UsageError: another shape, or a value that is not finite.
+
+    Example:
+        >>> mean("mean", [1, 2])
+        array([1., 2.])
+    """
+    if dimensions is None:
+        return finite(argument, value, "of shape (D,), D at least 1", lambda shape: len(shape) == 1 and shape[0] > 0)
+    return finite(argument, value, f"of shape ({dimensions},)", lambda shape: shape == (dimensions,))
+
+
+def covariance(argument: str, value: object, dimensions: int) -> np.ndarray:
+    """`value` as a covariance of features: finite, symmetric float64 of shape `(dimensions, dimensions)`.
+
+    Symmetric means to 1e-6 of the largest entry, what float32 would leave, and so does not negative on the diagonal.
+    Whether it is positive semi-definite is not checked beyond that.
+
+    Raises:
+        UsageError: another shape, a value that is not finite, not symmetric, or a negative variance.
+
+    Example:
+        >>> covariance("covariance", [[1, 2], [0, 1]], 2)
+        Traceback (most recent call last):
+        ...
+        keras_gen.errors.UsageError: covariance must be symmetric, received: shape (2, 2)
+    """
+    shape = (dimensions, dimensions)
+    array = finite(argument, value, f"of shape {shape}", lambda received: received == shape)
+    rounding = 1e-6 * np.abs(array).max()
+    if np.abs(array - array.T).max() > rounding:
+        raise must_be(argument, "symmetric", Shape(array))
+    if (lowest := array.diagonal().min()) < -rounding:
+        raise UsageError(f"{argument} must have no negative variance, received: {lowest} on its diagonal")
+    return array
+
+
+def finite(argument: str, value: object, requirement: str, fits: Callable[[tuple], bool]) -> np.ndarray:
+    """`value` as a finite float64 array whose shape `fits`; `requirement` is how the error says that."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        raise must_be(argument, f"an array {requirement}", value) from None
+    if array.dtype.kind not in "fiub":
+        raise UsageError(f"{argument} must be real numbers {requirement}, received: {array.dtype}")
+    if not fits(array.shape):
+        raise must_be(argument, requirement, Shape(array))
+    array = array.astype(np.float64, copy=False)
+    if not np.isfinite(array).all():
+        broken = array.size - int(np.isfinite(array).sum())
+        raise UsageError(f"{argument} must be finite, received: {broken} of {array.size} values NaN or infinite")
+    return array
+
+
+def _at_least(argument: str, array: np.ndarray, minimum: int) -> np.ndarray:
+    if len(array) < minimum:
+        raise must_be(argument, f"at least {minimum} sample{'s' if minimum > 1 else ''}", Shape(array))
+    return array

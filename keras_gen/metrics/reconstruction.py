@@ -1,0 +1,104 @@
+"""How well images are reconstructed: mean squared error, peak signal-to-noise ratio, structural similarity."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_gen.errors import UsageError, must_be
+from keras_gen.metrics import arrays
+
+_WINDOW = 11
+
+
+class ReconstructionError(NamedTuple):
+    """What `reconstruction_error` returns, each the mean over the images.
+
+    Args:
+        mse: mean squared error, in squared units of pixels in [0, 1]; 0 is perfect.
+        psnr: peak signal-to-noise ratio, in dB; infinite is perfect.
+        ssim: structural similarity, in [-1, 1]; 1 is perfect.
+    """
+
+    mse: float
+    psnr: float
+    ssim: float
+
+
+def reconstruction_error(images: np.ndarray, reconstructions: np.ndarray) -> ReconstructionError:
+    """Errors of reconstructions, as an average over images.
+
+    With x an image, y its reconstruction, both in [0, 1],
+
+        MSE = mean over pixels and channels of (x − y)²        PSNR = −10 log₁₀ MSE, in dB
+        SSIM = mean over windows of (2 μ_x μ_y + C₁)(2 σ_xy + C₂) / ((μ_x² + μ_y² + C₁)(σ_x² + σ_y² + C₂))
+
+    SSIM is that of Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", with
+    its settings: Gaussian windows of 11 x 11 with σ = 1.5 that lie within the image, variances divided by the sum
+    of weights, C₁ = 0.01², C₂ = 0.03²; of colour images the mean of the channels (`skimage.metrics.
+    structural_similarity`). PSNR is the mean of the images' dB, not the dB of the mean error, so that one image that
+    is reconstructed perfectly makes it infinite. 10,000 images of 28 x 28 take a few seconds.
+
+    Args:
+        images: shape `(n, H, W, C)`, uint8, or floats in [0, 1]; n at least 1, H and W at least 11.
+        reconstructions: the same, in the same order; the types may differ.
+
+    Returns:
+        The three means.
+
+    Raises:
+        UsageError: other types or shapes, values out of range or NaN, images smaller than the window.
+
+    Example:
+        >>> images = np.full((2, 16, 16, 1), 0.5)
+        >>> error = reconstruction_error(images, images + 0.1)
+        >>> round(error.mse, 6), round(error.psnr, 6), round(error.ssim, 6)
+        (0.01, 20.0, 0.983609)
+    """
+    images = _images("images", images)
+    reconstructions = _images("reconstructions", reconstructions)
+    if reconstructions.shape != images.shape:
+        raise must_be("reconstructions", f"of shape {images.shape}, as images", arrays.Shape(reconstructions))
+    errors, similarities = np.empty(len(images)), np.empty(len(images))
+    for index, pair in enumerate(zip(images, reconstructions, strict=True)):
+        x, y = map(_in_unit_range, pair)
+        errors[index] = np.square(x - y).mean()
+        similarities[index] = _structural_similarity(x, y)
+    with np.errstate(divide="ignore"):
+        decibels = -10 * np.log10(errors)
+    return ReconstructionError(float(errors.mean()), float(decibels.mean()), float(similarities.mean()))
+
+
+def _structural_similarity(x: np.ndarray, y: np.ndarray) -> float:
+    """SSIM of two images `(H, W, C)` in [0, 1]."""
+    from skimage.metrics import structural_similarity
+
+    return structural_similarity(
+        x, y, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.0, channel_axis=-1
+    )
+
+
+def _images(argument: str, value: object) -> np.ndarray:
+    requirement = "uint8 images, or floats from 0 to 1"
+    try:
+        images = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        raise must_be(argument, f"{requirement}, of shape (n, H, W, C)", value) from None
+    if images.dtype != np.uint8 and images.dtype.kind != "f":
+        raise must_be(argument, requirement, images.dtype)
+    if images.ndim != 4 or 0 in images.shape:
+        raise must_be(argument, "images of shape (n, H, W, C), n and C at least 1", arrays.Shape(images))
+    if min(images.shape[1:3]) < _WINDOW:
+        requirement = f"images of at least {_WINDOW} x {_WINDOW} pixels, the window of structural similarity"
+        raise must_be(argument, requirement, arrays.Shape(images))
+    if images.dtype != np.uint8:
+        smallest, largest = images.min(), images.max()
+        if not (smallest >= 0 and largest <= 1):  # written so that NaN fails
+            received = f"{images.dtype} from {smallest} to {largest}"
+            raise UsageError(f"{argument} must be {requirement}, received: {received}")
+    return images
+
+
+def _in_unit_range(image: np.ndarray) -> np.ndarray:
+    return image / 255.0 if image.dtype == np.uint8 else image.astype(np.float64)

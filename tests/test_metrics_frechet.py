@@ -1,0 +1,227 @@
+"""The Fréchet distance where covariances are singular or graded, its statistics put together, and its bias."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keras_gen.errors import UsageError
+from keras_gen.metrics import arrays
+from keras_gen.metrics import fid as fid_module
+from keras_gen.metrics.fid import GaussianStatistics, bias, distance, fid, frechet_distance
+
+DIMENSIONS = 120
+DECADES = np.logspace(0, -8, DIMENSIONS)
+FIRST_HALF = np.arange(DIMENSIONS) < DIMENSIONS // 2
+
+
+def rotation(seed: int, dimensions: int = DIMENSIONS) -> np.ndarray:
+    return np.linalg.qr(np.random.default_rng(seed).normal(size=(dimensions, dimensions)))[0]
+
+
+def rotated(variances: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    covariance = axes * variances @ axes.T
+    return (covariance + covariance.T) / 2
+
+
+# Covariances with the same axes commute: the distance is that of the standard deviations.
+
+
+@pytest.mark.parametrize(
+    ("variances", "others"),
+    [
+        pytest.param(DECADES, DECADES[::-1], id="eight decades, reversed"),
+        pytest.param(DECADES, np.random.default_rng(1).permutation(DECADES), id="eight decades, shuffled"),
+        pytest.param(DECADES, DECADES * np.linspace(0.5, 2.0, DIMENSIONS), id="eight decades, alike"),
+        pytest.param(DECADES, DECADES * FIRST_HALF, id="one singular"),
+        pytest.param(DECADES * FIRST_HALF, DECADES * FIRST_HALF * 2, id="both singular, one range"),
+        pytest.param(1.0 * FIRST_HALF, 2.0 * ~FIRST_HALF, id="both singular, ranges apart"),
+        pytest.param(1.0 * FIRST_HALF, 2.0 * np.roll(FIRST_HALF, 20), id="both singular, ranges overlap"),
+        pytest.param(DECADES, 0 * DECADES, id="a point"),
+    ],
+)
+def test_commuting_covariances_have_a_closed_form(variances, others):
+    axes, zero = rotation(0), np.zeros(DIMENSIONS)
+    covariances = rotated(variances, axes), rotated(others, axes)
+    expected = np.sum((np.sqrt(variances) - np.sqrt(others)) ** 2)
+    found = frechet_distance(zero, covariances[0], zero, covariances[1])
+    assert found == pytest.approx(expected, rel=1e-7)
+    assert frechet_distance(zero, covariances[1], zero, covariances[0]) == found  # to the bit
+
+
+def test_covariances_that_do_not_commute_from_a_known_optimal_map():
+    """If x has covariance C and T is positive definite, T x has T C T, and the distance is tr (T − 1) C (T − 1).
+
+    For T is the gradient of a convex function, which is the optimal map to where it leads (Brenier's theorem).
+    """
+    covariance = rotated(DECADES, rotation(1))
+    transport = rotated(np.linspace(0.2, 3.0, DIMENSIONS), rotation(2))
+    moved = transport - np.eye(DIMENSIONS)
+    image = transport @ covariance @ transport
+    mean, other = np.zeros(DIMENSIONS), np.full(DIMENSIONS, 0.1)
+    expected = np.trace(moved @ covariance @ moved) + DIMENSIONS * 0.1**2
+    found = frechet_distance(mean, covariance, other, (image + image.T) / 2)
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("count", "other_count"), [(30, 40), (30, 300), (2, 3), (121, 120)])
+def test_few_samples_equal_the_singular_values_of_the_samples(count, other_count):
+    """No covariance and no square: the nuclear norm of A Bᵀ. Repeated samples lower the rank further."""
+    rng = np.random.default_rng(3)
+    a = rng.normal(size=(count, DIMENSIONS)) * np.sqrt(DECADES[::2].repeat(2))
+    b = rng.normal(size=(other_count, DIMENSIONS)) * np.logspace(0, -2, DIMENSIONS) + 0.1
+    b[other_count // 2 + 1 :] = b[1 : other_count - other_count // 2]
+    centred_a, centred_b = a - a.mean(0), b - b.mean(0)
+    nuclear = np.linalg.svd(centred_a @ centred_b.T, compute_uv=False).sum()
+    nuclear /= np.sqrt((count - 1) * (other_count - 1))
+    traces = np.sum(centred_a**2) / (count - 1) + np.sum(centred_b**2) / (other_count - 1)
+    expected = np.sum((a.mean(0) - b.mean(0)) ** 2) + traces - 2 * nuclear
+    assert fid(a, b) == pytest.approx(expected, rel=1e-9)
+    assert fid(b, a) == pytest.approx(expected, rel=1e-9)
+    assert fid(a + 1e3, b + 1e3) == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize("scale", [1e-80, 1e80])
+def test_the_unit_of_the_features_is_squared(scale):
+    rng = np.random.default_rng(8)
+    a, b = rng.normal(size=(30, 4)), 1.5 * rng.normal(size=(40, 4))
+    assert fid(scale * a, scale * b) == pytest.approx(scale**2 * fid(a, b), rel=1e-9)
+
+
+@pytest.mark.parametrize("indefinite", [[[1.0, 2.0], [2.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]], [[1.0, 0.0], [0.0, -1.0]]])
+def test_a_covariance_that_is_none_is_refused(indefinite):
+    zero, good = np.zeros(2), np.eye(2)
+    with pytest.raises(UsageError, match="covariance_1 must (be positive semi-definite|have no negative variance)"):
+        frechet_distance(zero, indefinite, zero, good)
+    with pytest.raises(UsageError, match="covariance_2 must (be positive semi-definite|have no negative variance)"):
+        frechet_distance(zero, good, zero, indefinite)
+
+
+# Statistics
+
+
+def test_stored_moments_continue_where_they_were():
+    features = np.random.default_rng(4).normal(size=(50, 6))
+    statistics = GaussianStatistics.from_features(features[:30])
+    stored = GaussianStatistics.from_moments(30, statistics.mean, statistics.covariance)
+    assert (stored.count, stored.dimensions) == (30, 6)
+    np.testing.assert_array_equal(stored.mean, statistics.mean)
+    np.testing.assert_allclose(stored.covariance, statistics.covariance, rtol=1e-15)
+    stored.update(features[30:])
+    np.testing.assert_allclose(stored.mean, features.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(stored.covariance, np.cov(features, rowvar=False), rtol=1e-12)
+
+
+def test_moments_given_are_not_changed_later():
+    mean, covariance = np.zeros(2), np.eye(2)
+    GaussianStatistics.from_moments(2, mean, covariance).update(np.ones((5, 2)))
+    assert mean.tolist() == [0.0, 0.0]
+    assert covariance.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 13, 40])
+def test_merged_statistics_are_those_of_all(cut):
+    features = np.random.default_rng(5).normal(size=(40, 4)) + 1e6
+    first, second = (GaussianStatistics.from_features(part) for part in (features[:cut], features[cut:]))
+    for merged in (first.merged(second), second.merged(first)):
+        assert merged.count == 40
+        np.testing.assert_allclose(merged.mean, features.mean(0), rtol=1e-15)
+        np.testing.assert_allclose(merged.covariance, np.cov(features, rowvar=False), rtol=1e-8, atol=1e-9)
+    assert (first.count, second.count) == (cut, 40 - cut)
+    assert GaussianStatistics().merged(second).count == 40 - cut
+
+
+def test_the_distance_of_statistics_is_that_of_the_features():
+    rng = np.random.default_rng(6)
+    a, b = rng.normal(size=(80, 5)), rng.normal(size=(60, 5)) * 1.4 + 0.3
+    found = distance(GaussianStatistics.from_features(a), GaussianStatistics.from_features(b))
+    assert found == fid(a, b) > 0.4
+
+
+# Bias
+
+
+def gaussian_and_exact(seed, count, dimensions, scale, shift):
+    """Samples of N(shift, scale²), the statistics of N(0, 1), and the distance between the two in closed form."""
+    samples = np.random.default_rng(seed).normal(size=(count, dimensions)) * scale + shift
+    exact = GaussianStatistics.from_moments(10**9, np.zeros(dimensions), np.eye(dimensions))
+    return samples, exact, dimensions * ((scale - 1.0) ** 2 + shift**2)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.8, 0.1), (1.3, 0.0)])
+def test_bias_is_by_how_much_the_distance_exceeds_the_closed_form(scale, shift):
+    excesses, estimates = [], []
+    for seed in range(10):
+        samples, exact, truth = gaussian_and_exact(seed, 600, 40, scale, shift)
+        excesses.append(distance(GaussianStatistics.from_features(samples), exact) - truth)
+        estimates.append(bias(samples, exact, seed=seed))
+    assert np.mean(excesses) > 0.5
+    assert np.mean(estimates) == pytest.approx(np.mean(excesses), rel=0.15)
+    assert np.std(estimates) < 0.1 * np.mean(estimates)
+
+
+def test_bias_is_the_mean_of_two_halves_less_the_whole():
+    samples, exact, _ = gaussian_and_exact(0, 101, 3, 1.0, 0.5)
+    order = np.random.default_rng(7).permutation(101)
+    first, second, whole = (
+        distance(GaussianStatistics.from_features(samples[rows]), exact) for rows in (order[:50], order[50:100], order)
+    )
+    assert bias(samples, exact, seed=7) == pytest.approx((first + second) / 2 - whole, rel=1e-9)
+    assert bias(samples, exact, seed=7) != bias(samples, exact, seed=8)
+
+
+PLANE = GaussianStatistics.from_moments(10, np.zeros(2), np.eye(2))
+LINE = GaussianStatistics.from_moments(10, np.zeros(1), np.eye(1))
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: GaussianStatistics.from_moments(1, [0.0], [[1.0]]), "count must be an integer of at least 2.*: 1$"),
+        (lambda: GaussianStatistics.from_moments(2.0, [0.0], [[1.0]]), "count must be an integer of at least 1"),
+        (lambda: GaussianStatistics.from_moments(2, [[0.0]], [[1.0]]), r"^mean must be of shape \(D,\).*\(1, 1\)$"),
+        (lambda: GaussianStatistics.from_moments(2, [0.0], np.eye(2)), r"covariance must be of shape \(1, 1\)"),
+        (lambda: GaussianStatistics.from_moments(2, [0.0], [[np.nan]]), "covariance must be finite"),
+        (lambda: GaussianStatistics.from_moments(2, [0.0], [[-1.0]]), "covariance must have no negative variance"),
+        (lambda: GaussianStatistics.from_moments(2, [0, 0], [[1, 1], [0, 1]]), "covariance must be symmetric"),
+        (lambda: PLANE.merged(LINE), "other must be of 2 dimensions, as these, received: 1 dimensions"),
+        (lambda: PLANE.merged(None), "other must be GaussianStatistics, received: NoneType"),
+        (lambda: distance(PLANE, LINE), "statistics_2 must be of 2 dimensions, as statistics_1, received: 1"),
+        (lambda: distance(GaussianStatistics(), PLANE), "statistics_1 must be of at least 2 samples, received: 0"),
+        (lambda: distance(PLANE, np.eye(2)), "statistics_2 must be GaussianStatistics, received: ndarray"),
+        (lambda: bias(np.ones((3, 2)), PLANE), r"features_generated must be at least 4 samples.*\(3, 2\)"),
+        (lambda: bias(np.ones((9, 3)), PLANE), r"features_generated must be of shape \(n, 2\), as reference.*\(9, 3\)"),
+        (lambda: bias(np.ones((9, 2)), None), "reference must be GaussianStatistics"),
+        (lambda: bias(np.ones((9, 2)), GaussianStatistics()), "reference must be of at least 2 samples, received: 0"),
+        (lambda: bias(np.ones((9, 2)), PLANE, seed=-1), "seed must be"),
+        (lambda: arrays.features("real", np.ones((0, 2))), r"real must be at least 1 sample, received: shape \(0, 2\)"),
+        (lambda: arrays.features("real", np.ones((3, 0))), r"real must be of shape \(n, D\), D at least 1.*\(3, 0\)"),
+        (lambda: arrays.features("real", ["a", "b"]), "real must be real numbers of shape"),
+        (lambda: arrays.features("real", [[1.0], [1.0, 2.0]]), "real must be an array of shape"),
+        (lambda: arrays.logits("logits", np.ones((3, 1))), r"logits must be of shape \(n, K\), K at least 2.*\(3, 1\)"),
+        (lambda: arrays.logits("logits", [[0.0, -np.inf]]), "logits must be finite, received: 1 of 2 values"),
+    ],
+)
+def test_bad_arguments_are_named_in_one_line(call, named):
+    with pytest.raises(UsageError, match=named) as raised:
+        call()
+    assert "\n" not in str(raised.value)
+
+
+def test_importing_the_formulas_costs_numpy_only():
+    names = ("arrays", "fid", "fid_infinity", "kid", "inception_score")
+    modules = ", ".join(f"keras_gen.metrics.{name}" for name in names)
+    heavy = "{'tensorflow', 'keras', 'scipy', 'sklearn'}"
+    code = f"import sys, {modules}; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_examples_in_the_docstrings_run():
+    for module in (arrays, fid_module):
+        found = doctest.testmod(module)
+        assert found.attempted > 5 and found.failed == 0
