@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_gen import checks, distribution, losses
 from keras_gen.errors import UsageError, must_be
-from keras_gen.models import pairing
+from keras_gen.models import importance, pairing
 from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.models.generative import GenerativeModel
 
@@ -130,6 +132,50 @@ class VAE(EncoderDecoder, GenerativeModel):
         parts = self._encoder_outputs(images, labels)
         mean, log_variance = (tf.concat(values, axis=0) for values in zip(*parts, strict=True))
         return mean, log_variance
+
+    def log_importance_weights(self, images, samples: int, seed: int = 0, labels=None) -> np.ndarray:
+        """log w = log p(x | z) + log p(z) − log q(z | x) for samples z of each image's posterior.
+
+        log(mean of w) over an image's samples is a lower bound of log p(x) on average, and tends to it with their
+        number (Burda et al. 2016, arXiv:1509.00519): `metrics.importance_sampling` has it, and what tells how good it
+        is. `beta` and `free_bits`, which belong to the objective, play no part; training goes on as if nothing had been
+        computed.
+
+        A Gaussian likelihood is a density of pixels in [0, 1] whatever the `value_range`: for (-1, 1) the change of
+        variables adds log 2 for each of an image's D values. A Bernoulli likelihood is a probability, and normalised
+        only on binary images.
+
+        Args:
+            images: as in `fit`; with a Bernoulli likelihood only black and white, uint8 0 and 255 or floats 0 and 1.
+            samples: k, how many of each image, at least 1.
+            seed: of the samples, 0 to 2147483647. An image's samples are a function of the seed, of `samples` and of
+                the image's place among `images`.
+            labels: of a conditional model, as in `fit`: the weights are then of p(x | label).
+
+        Returns:
+            float64 of shape `(n, samples)`, in nats, from networks and likelihoods in float32.
+
+        Raises:
+            UsageError: images or labels of another kind, grey images with a Bernoulli likelihood, or a number
+                out of range.
+
+        Example:
+            >>> from keras_gen.metrics.importance_sampling import log_likelihood_bound
+            >>> log_weights = model.log_importance_weights(images[:8], samples=50)
+            >>> log_weights.shape
+            (8, 50)
+            >>> bool((log_likelihood_bound(log_weights) > log_weights.mean(axis=1)).all())  # the plain ELBO
+            True
+        """
+        samples, seed = checks.count("samples", samples), checks.seed("seed", seed)
+        images, labels = self._checked_arrays("images", images, labels)
+        if self.likelihood == "bernoulli":
+            importance.check_binary("images", images)
+        return importance.log_weights(self, images, labels, samples, seed)
+
+    @functools.cached_property
+    def _log_weights_function(self):
+        return importance.log_weights_function(self)
 
     def _encode_outputs(self, images, labels=None):
         mean, log_variance = self.encoder(self.conditioned(self.to_value_range(images), labels), training=False)

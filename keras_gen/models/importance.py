@@ -1,0 +1,103 @@
+"""Importance weights of a VAE's posterior samples, a bounded number of decoded images at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import numpy as np
+import tensorflow as tf
+
+from keras_gen.errors import must_be
+from keras_gen.models import sampling
+
+if TYPE_CHECKING:
+    from keras_gen.models.vae import VAE
+
+IMPORTANCE_SAMPLING = 2
+"""First word of the noise keys, beside `base.TRAINING` and `base.EVALUATION`: no draw of one is one of another."""
+
+
+def check_binary(argument: str, images: np.ndarray) -> None:
+    """Refuse images, uint8 or floats in [0, 1], with another value than black (0) and white (255, or 1).
+
+    Raises:
+        UsageError: there is one.
+    """
+    white = 255 if images.dtype == np.uint8 else 1
+    grey = images.size - int(np.isin(images, (0, white)).sum())
+    if grey:
+        requirement = f"binary (only 0 and {white}), since a Bernoulli likelihood of grey pixels is not normalised"
+        raise must_be(argument, requirement, f"{grey} of {images.size} values in between")
+
+
+def log_weights(
+    model: VAE, images: np.ndarray, labels: np.ndarray | None, samples: int, seed: int, *, rows: int = sampling.CHUNK
+) -> np.ndarray:
+    """What `VAE.log_importance_weights` returns.
+
+    Args:
+        model: a VAE.
+        images: checked ones, uint8 or float32.
+        labels: checked ones, int32 `(n,)`, or None.
+        samples: of each image.
+        seed: of the samples.
+        rows: latents decoded at a time. The samples do not depend on it.
+    """
+    mean, log_variance = model.encode(images, labels)
+    labels = np.zeros(len(images), np.int32) if labels is None else labels  # of these an unconditional model sees none
+    key = tf.constant([seed, IMPORTANCE_SAMPLING])
+    weights = np.empty((len(images), samples))
+    images_at_a_time, samples_at_a_time = max(1, rows // samples), min(rows, samples)
+    for first_image in range(0, len(images), images_at_a_time):
+        chosen = slice(first_image, first_image + images_at_a_time)
+        scaled = model.to_value_range(tf.convert_to_tensor(images[chosen]))
+        places = range(len(images))[chosen]
+        noise = tf.stack([_noise(key, place, samples, model.latent_dim) for place in places])
+        for first in range(0, samples, samples_at_a_time):
+            part = slice(first, first + samples_at_a_time)
+            arguments = scaled, tf.constant(labels[chosen]), mean[chosen], log_variance[chosen], noise[:, part]
+            weights[chosen, part] = model._log_weights_function(*arguments).numpy()
+    return weights
+
+
+def log_weights_function(model: VAE) -> tf.types.experimental.PolymorphicFunction:
+    """The graph of: images `(n, …)` in the model's range, labels `(n,)`, mean and log-variance of their posteriors
+    `(n, latent_dim)`, noise ε `(n, samples, latent_dim)`, to log weights `(n, samples)`, float64."""
+
+    def function(images, labels, mean, log_variance, noise):
+        samples = tf.shape(noise)[1]
+        latents = mean[:, tf.newaxis] + tf.exp(0.5 * log_variance)[:, tf.newaxis] * noise
+        flat = tf.reshape(latents, [-1, model.latent_dim])
+        output = model.decoder(model.conditioned(flat, tf.repeat(labels, samples)), training=False)
+        loss = model.negative_log_likelihood(tf.repeat(images, samples, axis=0), output)["reconstruction"]
+        log_likelihood = -tf.reshape(tf.cast(loss, tf.float64), tf.shape(noise)[:2])
+        return log_likelihood + _log_prior_ratio(latents, log_variance, noise) + _log_volume(model)
+
+    vectors = tf.TensorSpec([None, model.latent_dim], tf.float32)
+    signature = [
+        tf.TensorSpec([None, *model.image_shape], tf.float32),
+        tf.TensorSpec([None], tf.int32),
+        vectors,
+        vectors,
+        tf.TensorSpec([None, None, model.latent_dim], tf.float32),
+    ]
+    return tf.function(function, input_signature=signature)
+
+
+def _noise(key, place, samples, latent_dim):
+    # A draw of its own for each image, so that it does not depend on which images are computed together.
+    return tf.random.stateless_normal([samples, latent_dim], tf.random.fold_in(key, place), alg="philox")
+
+
+def _log_prior_ratio(latents, log_variance, noise):
+    """log p(z) − log q(z | x): the two constants ½ log 2π cancel."""
+    latents, log_variance, noise = (tf.cast(x, tf.float64) for x in (latents, log_variance, noise))
+    terms = tf.square(noise) + log_variance[:, tf.newaxis] - tf.square(latents)
+    return 0.5 * tf.reduce_sum(terms, axis=-1)
+
+
+def _log_volume(model):
+    """What the density of an image gains when its pixels are measured in [0, 1]; 0 for probabilities."""
+    low, high = model.value_range
+    return np.prod(model.image_shape) * np.log(high - low)
