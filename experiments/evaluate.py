@@ -1,4 +1,4 @@
-"""Measure a trained run on its test images.
+"""Measure a trained run.
 
 python experiments/evaluate.py runs/00003-vae-lstm
 """
@@ -7,23 +7,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_gen import command, runs
+from keras_gen import command, extractors, runs
+from keras_gen.errors import UsageError
 
 
 def parser() -> command.ArgumentParser:
     """The command line."""
-    parser = command.ArgumentParser(
-        description="Measure a trained run on its test images; the result is kept in the run."
-    )
+    parser = command.ArgumentParser(description="Measure a trained run; the result is kept in the run.")
     parser.add_argument("run", type=Path, help="run directory")
     parser.add_argument(
-        "--fid-images",
-        type=int,
-        metavar="N",
-        help="images of each kind for the FID, 0 for none; InceptionV3's weights are downloaded if missing. If not "
-        "given, 1000, and only with weights already there",
+        "--measures", nargs="+", metavar="NAME", help="what of generated images, or none; all if not given"
     )
-    parser.add_argument("--inception-weights", metavar="PATH", help="file of InceptionV3's weights")
+    parser.add_argument("--extractor", default="auto", metavar="NAME", help="auto, " + ", ".join(extractors.NAMES))
+    parser.add_argument("--extractor-weights", metavar="PATH", help="file of the extractor's weights")
+    parser.add_argument(
+        "--images", type=int, metavar="N", help="to generate; 10000, or as many as there are real ones for a floor"
+    )
+    parser.add_argument("--reference", default="train", metavar="SPLIT", help="real images: train or test")
+    parser.add_argument("--seed", type=int, default=0, help="of the generated images and all samples")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="measure with N seeds, and give the spread")
+    parser.add_argument(
+        "--likelihood-images",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="test images for a VAE's likelihood, 0 for none",
+    )
+    parser.add_argument(
+        "--likelihood-samples", type=int, default=100, metavar="N", help="samples of the posterior for each of them"
+    )
     return parser
 
 
@@ -31,18 +43,50 @@ def main() -> None:
     """Parse, evaluate, print."""
     arguments = parser().parse_args()
     runs.read_recipe(arguments.run)
+    measures = arguments.measures
+    if measures is not None and "none" in measures:
+        if len(measures) > 1:
+            raise UsageError("--measures none stands alone")
+        measures = []
     command.load_tensorflow()
     from keras_gen import evaluation
 
-    asked = arguments.fid_images is not None
-    results = evaluation.evaluate(
-        arguments.run,
-        fid_images=arguments.fid_images,
-        inception_weights=arguments.inception_weights,
-        fid_download=asked,
+    protocol = evaluation.Protocol(
+        measures=measures,
+        extractor=arguments.extractor,
+        extractor_weights=arguments.extractor_weights,
+        num_images=arguments.images,
+        reference=arguments.reference,
+        seed=arguments.seed,
+        seeds=arguments.seeds,
+        likelihood_images=arguments.likelihood_images,
+        likelihood_samples=arguments.likelihood_samples,
     )
-    for name, value in results.items():
-        print(f"{name:>18}  {value:.6g}")
+    show(evaluation.evaluate(arguments.run, protocol))
+
+
+def show(result) -> None:
+    """Print losses, scores with their floors and biases, and what they were measured on."""
+    for name, value in result.losses.items():
+        print(f"{name:>28}  {value:.6g}")
+    if result.scores:
+        print(f"\n{'':>28}  {'value':>10}  {'± spread':>10}  {'real images':>11}  {'bias about':>10}  protocol")
+    for score in result.scores:
+        numbers = (score.spread, score.floor, score.bias)
+        spread, floor, bias = ("" if number is None else f"{number:.3g}" for number in numbers)
+        print(f"{score.name:>28}  {score.value:>10.5g}  {spread:>10}  {floor:>11}  {bias:>10}  {score.fingerprint}")
+    for entry, values in shared(result.scores).items():
+        print(f"{entry:>28}: {values}")
+    for note in result.notes:
+        print(f"NOTE: {note}")
+
+
+def shared(scores) -> dict[str, object]:
+    """The entries that all scores of generated images have in common."""
+    protocols = [score.protocol for score in scores if "extractor" in score.protocol]
+    if not protocols:
+        return {}
+    return {name: value for name, value in protocols[0].items() if all(other.get(name) == value for other in protocols)}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_gen import checks, command, runs, zoo
+from keras_gen import checks, command, extractors, runs, zoo
 from keras_gen.errors import UsageError
 from keras_gen.settings import RunSettings
 
@@ -50,11 +50,16 @@ def parser() -> command.ArgumentParser:
         "--fid-every",
         type=int,
         metavar="EPOCHS",
-        help="between FIDs, 0 for none; InceptionV3's weights are downloaded if missing. If not given, the recipe's, "
-        "and only with weights already there",
+        help="between Fréchet distances of generated to training images, 0 for none; the recipe's if not given",
     )
-    results.add_argument("--fid-images", type=int, default=1000, metavar="N", help="images of each kind for a FID")
-    results.add_argument("--inception-weights", metavar="PATH", help="file of InceptionV3's weights")
+    results.add_argument("--fid-images", type=int, default=1000, metavar="N", help="images generated for each of them")
+    results.add_argument(
+        "--extractor",
+        default="auto",
+        metavar="NAME",
+        help="what looks at them: auto, " + ", ".join(extractors.NAMES) + "; named ones are downloaded",
+    )
+    results.add_argument("--extractor-weights", metavar="PATH", help="file of the extractor's weights")
     results.add_argument("--export", type=Path, metavar="DIR", help="where else to put the SavedModel")
     results.add_argument("--export-functions", metavar="NAMES", help="only these functions of it, separated by commas")
     results.add_argument("--export-half", action="store_true", help="weights in it as float16: half the size")
@@ -124,9 +129,9 @@ def settings_of(arguments) -> RunSettings:
         samples_every=arguments.samples_every,
         sample_count=arguments.samples,
         fid_every=arguments.fid_every,
-        fid_count=arguments.fid_images,
-        fid_download=arguments.fid_every is not None,
-        inception_weights=arguments.inception_weights,
+        fid_images=arguments.fid_images,
+        extractor=arguments.extractor,
+        extractor_weights=arguments.extractor_weights,
         checkpoint_every=arguments.checkpoint_every,
     )
 

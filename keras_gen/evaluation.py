@@ -1,79 +1,179 @@
-"""Measuring a trained run on the test images, which training never saw."""
+"""Measuring a trained run: its losses on the test images, and every score that its model and extractor allow."""
 
 from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from keras_gen import checks, runs, training
-from keras_gen.callbacks import FID
-from keras_gen.data import evaluation_batches
+import numpy as np
+
+from keras_gen import checks, extractors, monitoring, training
+from keras_gen.data import ImageData, evaluation_batches
 from keras_gen.errors import UsageError, must_be
-from keras_gen.metrics import features
-from keras_gen.models import GenerativeModel
+from keras_gen.models import VAE, GenerativeModel
+from keras_gen.models.encoder_decoder import EncoderDecoder
+from keras_gen.scoring import MEASURES, Reference, Score, Scorer, encoders, record
+from keras_gen.scoring.measures import PAIRWISE_IMAGES
+from keras_gen.scoring.record import Evaluation
+from keras_gen.scoring.score import over_seeds
+from keras_gen.scoring.scorer import lacking, with_floors
 
-EVALUATION_FILE = "evaluation.json"
-DEFAULT_FID_IMAGES = 1000
+REFERENCES = ("train", "test")
+DEFAULT_IMAGES = 10_000
 
 
-def evaluate(
-    run: str | os.PathLike,
-    *,
-    fid_images: int | None = 0,
-    inception_weights: str | None = None,
-    fid_download: bool = False,
-) -> dict[str, float]:
-    """Evaluate a run's newest checkpoint on its test images, and write the result to the run's `evaluation.json`.
+@dataclass(frozen=True)
+class Protocol:
+    """How a run is to be measured.
+
+    Args:
+        measures: names of `keras_gen.scoring.MEASURES`; None is all that the extractor allows, () none.
+        extractor: `auto`, or one of `keras_gen.extractors.NAMES`, which is downloaded if it is missing.
+        extractor_weights: path of its weights file; only with a named extractor.
+        num_images: how many images to generate; None is 10,000, or as many as there are real ones outside the
+            reference, so that these can give the floor.
+        reference: which split generated images are compared with, `train` or `test`.
+        seed: of the generated images, the subsets that some measures take, and the samples of the likelihood.
+        seeds: how often everything generated is measured, with seed, seed + 1, …; above 1 the spread is over these.
+        likelihood_images: test images for a VAE's negative log-likelihood; 0 for none.
+        likelihood_samples: samples of the posterior for each of them.
+
+    Raises:
+        UsageError: an argument is not as above.
+    """
+
+    measures: Sequence[str] | None = None
+    extractor: str = "auto"
+    extractor_weights: str | None = None
+    num_images: int | None = None
+    reference: str = "train"
+    seed: int = 0
+    seeds: int = 1
+    likelihood_images: int = 1000
+    likelihood_samples: int = 100
+
+    def __post_init__(self):
+        for name in self.measures or ():
+            checks.one_of("measures", name, MEASURES)
+        extractors.check_choice(self.extractor, self.extractor_weights)
+        if self.num_images is not None and checks.count("num_images", self.num_images) < 2:
+            raise must_be("num_images", "an integer of at least 2", self.num_images)
+        checks.one_of("reference", self.reference, REFERENCES)
+        checks.seed("seed", self.seed)
+        checks.seed("seed", self.seed + checks.positive_int("seeds", self.seeds) - 1)
+        checks.non_negative_int("likelihood_images", self.likelihood_images)
+        checks.positive_int("likelihood_samples", self.likelihood_samples)
+
+
+def evaluate(run: str | os.PathLike, protocol: Protocol | None = None) -> Evaluation:
+    """Measure a run's newest checkpoint, and write the result to the run's `evaluation.json`.
 
     Args:
         run: run directory.
-        fid_images: images of each kind for the FID; 0 for no FID; None for 1,000 of a model that generates.
-        inception_weights, fid_download: as in `keras_gen.settings.RunSettings`. Where the weights are not to be had,
-            one printed line says so and there is no FID.
-
-    Returns:
-        Every quantity that the model reports, averaged over the test images, and `fid` with `fid_images` where
-        measured.
+        protocol: how; by default as `Protocol` has it.
 
     Raises:
-        UsageError: no run directory, no checkpoint in it, no test images, or its data are not what they were.
+        UsageError: no run directory, no checkpoint in it, no test images, its data are not what they were, or a measure
+            that was asked for can't be had.
     """
-    run = Path(run)
-    if fid_images is not None and checks.non_negative_int("fid_images", fid_images) == 1:
-        raise must_be("fid_images", "0 or an integer of at least 2", fid_images)
-    if fid_images == 0 and inception_weights is not None:
-        raise UsageError("inception weights must be left out where no FID is asked for (fid_images 0)")
+    run, protocol = Path(run), protocol or Protocol()
     opened = training.open_run(run, strategy="none")  # one device, and every image counts
     if opened.epoch == 0:
         raise UsageError(f"run {run} has no checkpoint yet: go on with --resume {run}")
-    generates = isinstance(opened.model, GenerativeModel)
-    if fid_images is None:
-        fid_images = DEFAULT_FID_IMAGES if generates else 0
-    if fid_images and not generates:
-        raise must_be("fid_images", f"0 for {opened.settings.model}, which generates no images", fid_images)
-    images = opened.data.test.images
-    if len(images) == 0:
-        raise UsageError(f"data set {opened.data.name} has no test images")
-    labels = training.labels_for(opened.model, opened.data.test)
-    dataset = evaluation_batches(images, labels, batch_size=training.EVALUATION_BATCH)
-    results = opened.model.evaluate(dataset, verbose=0, return_dict=True)
-    results = {name: float(value) for name, value in results.items()}
-    extractor = features.inception_if_available(inception_weights, download=fid_download) if fid_images else None
-    if extractor is not None:
-        callback = FID(images, extractor, count=fid_images, seed=opened.settings.seed)
-        callback.set_model(opened.model)
-        results |= {"fid": callback.score(), "fid_images": callback.count}
-    runs.write_json(
-        run / EVALUATION_FILE,
-        {
-            "results": results,
-            "epoch": opened.epoch,
-            "split": "test",
-            "images": len(images),
-            "data": opened.data.description(),
-            "versions": training.versions(),
-            "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        },
+    model, data = opened.model, opened.data
+    if len(data.test) == 0:
+        raise UsageError(f"data set {data.name} has no test images")
+    scorer, notes = _scorer(model, data, protocol)
+    losses = _losses(model, data)
+    scores = []
+    if scorer is not None:
+        seeds = range(protocol.seed, protocol.seed + protocol.seeds)
+        scores += with_floors(over_seeds([scorer.score(model, seed) for seed in seeds]), scorer.floors(protocol.seed))
+        if scorer.held_out is None or scorer.held_out.count < scorer.num_images:
+            notes.append(f"no floors: there are no {scorer.num_images:,} real images outside the reference")
+    scores += _encoder_scores(model, data, protocol)
+    notes += [score.warning for score in scores if score.warning]
+    result = Evaluation(losses, scores, notes)
+    record.write(run, result, _details(opened))
+    return result
+
+
+def _losses(model, data: ImageData) -> dict[str, float]:
+    labels = monitoring.labels_for(model, data.test)
+    dataset = evaluation_batches(data.test.images, labels, batch_size=training.EVALUATION_BATCH)
+    results = model.evaluate(dataset, verbose=0, return_dict=True)
+    return {name: float(value) for name, value in results.items()}
+
+
+def _scorer(model, data: ImageData, protocol: Protocol) -> tuple[Scorer | None, list[str]]:
+    """What measures generated images, if anything does, and notes on what is not measured."""
+    asked = protocol.measures
+    if not isinstance(model, GenerativeModel):
+        if asked:
+            raise must_be("measures", "left out for a model that generates no images", tuple(asked))
+        return None, []
+    if asked is not None and not asked:
+        return None, []
+    extractor, reason = extractors.pick(
+        protocol.extractor, data.name, data.image_shape, weights=protocol.extractor_weights
     )
-    return results
+    if extractor is None:
+        return None, [f"generated images were not measured: {reason}"]
+    print(f"extractor {extractor.name}: {reason}", flush=True)
+    reference, held_out = _real_images(data, protocol, extractor)
+    available = PAIRWISE_IMAGES if held_out is None else held_out.count
+    num_images = protocol.num_images or max(2, min(DEFAULT_IMAGES, available))
+    notes = []
+    if asked is None:
+        missing = {name: lacking(name, num_images, reference, held_out) for name in MEASURES}
+        notes = [f"no {name}: there is no {what}" for name, what in missing.items() if what]
+        asked = [name for name, what in missing.items() if not what]
+    return Scorer(reference, asked, num_images=num_images, held_out=held_out), notes
+
+
+def _real_images(data: ImageData, protocol: Protocol, extractor) -> tuple[Reference, Reference | None]:
+    """The reference, and real images that are not in it."""
+    other = "test" if protocol.reference == "train" else "train"
+    outside = np.concatenate([getattr(data, other).images, data.validation.images])
+    reference = Reference(getattr(data, protocol.reference).images, extractor, data=data.name, split=protocol.reference)
+    if len(outside) < 2:
+        return reference, None
+    count = min(len(outside), max(protocol.num_images or 0, DEFAULT_IMAGES))
+    split = other + " and validation" * bool(len(data.validation))
+    return reference, Reference(outside, extractor, data=data.name, split=split, count=count)
+
+
+def _encoder_scores(model, data: ImageData, protocol: Protocol) -> list[Score]:
+    if not isinstance(model, EncoderDecoder):
+        return []
+    images, labels = data.test.images, monitoring.labels_for(model, data.test)
+    base = {"data": data.name, "split": "test", "batch_norm": "moving averages"}
+    scores = encoders.reconstruction_scores(model, images, labels, base)
+    if not isinstance(model, VAE):
+        return scores
+    if protocol.likelihood_images:
+        scores += encoders.likelihood_scores(
+            model,
+            images,
+            labels,
+            base,
+            count=protocol.likelihood_images,
+            samples=protocol.likelihood_samples,
+            seed=protocol.seed,
+        )
+    return scores + encoders.latent_scores(model, images, labels, base)
+
+
+def _details(opened: training.OpenRun) -> dict:
+    return {
+        "model": opened.settings.model,
+        "epoch": opened.epoch,
+        "split": "test",
+        "images": len(opened.data.test),
+        "data": opened.data.description(),
+        "versions": training.versions(),
+        "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from keras_gen import checks, zoo
+from keras_gen import checks, extractors, zoo
 from keras_gen.data import preparing
 from keras_gen.errors import UsageError, must_be
 
@@ -28,10 +28,12 @@ class RunSettings:
         strategy: as in `keras_gen.distribution.strategy`.
         samples_every: epochs between two sample grids; 0 for none.
         sample_count: images in a grid.
-        fid_every: epochs between two FIDs; 0 for none; None is the recipe's.
-        fid_count: images of each kind that a FID is computed from.
-        fid_download: whether InceptionV3's weights may be downloaded.
-        inception_weights: path of those weights; None looks where Keras keeps its downloads.
+        fid_every: epochs between two Fréchet distances of generated to training images; 0 for none; None is the
+            recipe's, or all epochs if they are fewer.
+        fid_images: images that are generated for each.
+        extractor: what looks at the images, one of `keras_gen.extractors.NAMES`, which is downloaded if it is missing;
+            or `auto`, what fits the data and is there.
+        extractor_weights: path of the weights file of a named extractor; None looks where it is kept.
         checkpoint_every: epochs between two checkpoints. The last epoch always has one.
 
     Raises:
@@ -52,24 +54,25 @@ class RunSettings:
     samples_every: int = 1
     sample_count: int = 100
     fid_every: int | None = None
-    fid_count: int = 1000
-    fid_download: bool = False
-    inception_weights: str | None = None
+    fid_images: int = 1000
+    extractor: str = "auto"
+    extractor_weights: str | None = None
     checkpoint_every: int = 1
 
     def __post_init__(self):
         if not isinstance(self.overrides, Mapping):
             raise must_be("overrides", "a mapping of names to values", self.overrides)
         recipe = zoo.get(self.model)
+        epochs = checks.positive_int("epochs", recipe.epochs if self.epochs is None else self.epochs)
         resolved = {
             "model": recipe.name,
             "overrides": recipe.check_overrides(self.overrides),
-            "epochs": checks.positive_int("epochs", recipe.epochs if self.epochs is None else self.epochs),
+            "epochs": epochs,
             "batch_size": checks.positive_int(
                 "batch_size", recipe.batch_size if self.batch_size is None else self.batch_size
             ),
             "fid_every": checks.non_negative_int(
-                "fid_every", recipe.fid_every if self.fid_every is None else self.fid_every
+                "fid_every", min(recipe.fid_every, epochs) if self.fid_every is None else self.fid_every
             ),
         }
         for name, value in resolved.items():
@@ -79,14 +82,13 @@ class RunSettings:
         checks.one_of("strategy", self.strategy, checks.STRATEGIES)
         checks.non_negative_int("samples_every", self.samples_every)
         checks.count("sample_count", self.sample_count)
-        if checks.count("fid_count", self.fid_count) < 2:
-            raise must_be("fid_count", "an integer of at least 2", self.fid_count)
+        if checks.count("fid_images", self.fid_images) < 2:
+            raise must_be("fid_images", "an integer of at least 2", self.fid_images)
+        extractors.check_choice(self.extractor, self.extractor_weights)
         checks.positive_int("checkpoint_every", self.checkpoint_every)
-        if not isinstance(self.fid_download, bool):
-            raise must_be("fid_download", "True or False", self.fid_download)
 
     def _check_data(self):
-        for name in ("dataset", "data_dir", "inception_weights"):
+        for name in ("dataset", "data_dir", "extractor_weights"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
                 raise must_be(name, "a name or a path, or None", value)

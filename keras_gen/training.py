@@ -18,23 +18,19 @@ from pathlib import Path
 import keras_gen
 import keras_gen.backend  # (first: Keras must come up on TensorFlow)
 import keras
-import numpy as np
 import tensorflow as tf
 
-from keras_gen import callbacks, checkpoints, distribution, export, report, runs, zoo
+from keras_gen import checkpoints, distribution, export, monitoring, report, runs, zoo
 from keras_gen.callbacks import history
-from keras_gen.data import ImageData, Split, batches, evaluation_batches, load
+from keras_gen.data import ImageData, batches, evaluation_batches, load
 from keras_gen.errors import DataUnavailableError, UsageError, must_be
-from keras_gen.metrics import features
 from keras_gen.models import GenerativeModel, ImageModel
-from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.settings import RunSettings
 
 EVALUATION_BATCH = 256
 """Images at a time in validation and evaluation. Part of what is computed: each batch has noise of its own."""
 
-HISTORY_FILE, PLOT_FILE, SUMMARY_FILE = "history.csv", "losses.png", "model.txt"
-SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER = "samples", "reconstructions"
+PLOT_FILE, SUMMARY_FILE = "losses.png", "model.txt"
 
 
 class RunInterrupted(Exception):
@@ -87,15 +83,16 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
         raise must_be("batch_size", f"at most {largest} for {len(data.train)} training images", settings.batch_size)
     if publication is not None:
         export.check_functions(model, publication.functions)
-    if settings.fid_every and not isinstance(model, GenerativeModel):
-        raise must_be("fid_every", f"0 for {settings.model}, which generates no images", settings.fid_every)
-    extractor = _fid_extractor(settings)
+    reference = monitoring.reference_of(settings, data, model)
+    if reference is not None:
+        settings = dataclasses.replace(settings, extractor=reference.extractor.name)
     path = runs.create(out, settings.model)
     try:
         record = {
             "settings": settings.to_json(),
             "arguments": settings.arguments(),
             "data": data.description() | {"requested": requested, "substituted_because": note},
+            "extractor": None if reference is None else reference.extractor.description(),
             "versions": versions(),
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             "command": sys.argv,
@@ -109,7 +106,7 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
             raise UsageError(f"out can't be written: {path} ({error.strerror})") from error
         raise
     _describe(settings, data, path)
-    _train(path, settings, model, data, extractor, initial_epoch=0, publication=publication)
+    _train(path, settings, model, data, reference, initial_epoch=0, publication=publication)
     return path
 
 
@@ -137,7 +134,11 @@ def resume(path: str | os.PathLike, *, epochs: int | None = None, publication: P
             raise must_be("epochs", f"at least {opened.epoch}, which this run has done", epochs)
         if settings != opened.settings:
             runs.write_json(path / runs.RECIPE_FILE, opened.record | {"settings": settings.to_json()})
-    extractor = _fid_extractor(settings) if opened.epoch < settings.epochs else None
+    reference = (
+        monitoring.reference_again(settings, opened.data, opened.model, opened.record)
+        if opened.epoch < settings.epochs
+        else None
+    )
     then, now = opened.record.get("versions") or {}, versions()
     changed = ", ".join(
         f"{name} {then.get(name, 'unknown')} then, {now[name]} now" for name in now if then.get(name) != now[name]
@@ -145,7 +146,7 @@ def resume(path: str | os.PathLike, *, epochs: int | None = None, publication: P
     if changed:
         print(f"NOTE: versions differ from those the run was started with, so its bits may: {changed}")
     print(f"{path}: {opened.epoch} of {settings.epochs} epochs done", flush=True)
-    _train(path, settings, opened.model, opened.data, extractor, initial_epoch=opened.epoch, publication=publication)
+    _train(path, settings, opened.model, opened.data, reference, initial_epoch=opened.epoch, publication=publication)
     return path
 
 
@@ -197,11 +198,6 @@ def build(settings: RunSettings, data: ImageData) -> ImageModel:
     return model
 
 
-def labels_for(model: ImageModel, split: Split) -> np.ndarray | None:
-    """The split's labels if the model is conditional, else None."""
-    return split.labels if model.num_classes else None
-
-
 def load_data(settings: RunSettings) -> tuple[ImageData, str | None]:
     """The settings' data set, and why it is not the recipe's own if that could not be had and none was named."""
     options = {
@@ -230,10 +226,10 @@ def versions() -> dict[str, str]:
     }
 
 
-def _train(path, settings, model, data, extractor, *, initial_epoch, publication):
+def _train(path, settings, model, data, reference, *, initial_epoch, publication):
     with _explained(path):
         if initial_epoch < settings.epochs:
-            _fit(path, settings, model, data, extractor, initial_epoch)
+            _fit(path, settings, model, data, reference, initial_epoch)
         elif publication is None and _is_finished(path, settings):
             print("nothing to do: to train on, give --epochs a larger number", flush=True)
             return
@@ -248,11 +244,11 @@ def _is_finished(path, settings) -> bool:
     return False
 
 
-def _fit(path, settings, model, data, extractor, initial_epoch):
+def _fit(path, settings, model, data, reference, initial_epoch):
     replicas = model.distribute_strategy.num_replicas_in_sync
     train = batches(
         data.train.images,
-        labels_for(model, data.train),
+        monitoring.labels_for(model, data.train),
         batch_size=settings.batch_size * model.batches_per_step,
         seed=settings.seed,
         initial_epoch=initial_epoch,
@@ -268,7 +264,7 @@ def _fit(path, settings, model, data, extractor, initial_epoch):
         epochs=settings.epochs,
         initial_epoch=initial_epoch,
         validation_data=_validation_batches(model, data.validation, replicas),
-        callbacks=_callbacks(path, settings, model, data, extractor, initial_epoch),
+        callbacks=monitoring.callbacks_of(path, settings, model, data, reference, initial_epoch),
         verbose=1 if sys.stdout.isatty() else 2,
     )
 
@@ -278,7 +274,7 @@ def _validation_batches(model, split, replicas):
     count = len(split) // replicas * replicas
     if count == 0:
         return None
-    labels = labels_for(model, split)
+    labels = monitoring.labels_for(model, split)
     return evaluation_batches(
         split.images[:count],
         None if labels is None else labels[:count],
@@ -286,29 +282,8 @@ def _validation_batches(model, split, replicas):
     )
 
 
-def _callbacks(path, settings, model, data, extractor, initial_epoch):
-    """In an order that matters: what adds to the logs, what records them, the checkpoint when all that is on disk."""
-    chosen = []
-    if extractor is not None:
-        chosen.append(
-            callbacks.FID(data.train.images, extractor, settings.fid_every, settings.fid_count, settings.seed)
-        )
-    chosen.append(callbacks.HistoryCSV(path / HISTORY_FILE, initial_epoch))
-    if settings.samples_every:
-        when = (settings.samples_every, settings.sample_count, settings.seed)
-        if isinstance(model, GenerativeModel):
-            chosen.append(callbacks.SampleGrid(path / SAMPLES_FOLDER, *when))
-        if isinstance(model, EncoderDecoder):
-            shown = data.validation if len(data.validation) else data.train
-            examples = (shown.images, labels_for(model, shown))
-            chosen.append(callbacks.ReconstructionGrid(path / RECONSTRUCTIONS_FOLDER, *examples, *when))
-    chosen.append(keras.callbacks.TensorBoard(path / "tensorboard", write_graph=False))
-    chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every))
-    return chosen
-
-
 def _finish(path, settings, model, data, publication):
-    rows = history.read(path / HISTORY_FILE)
+    rows = history.read(path / monitoring.HISTORY_FILE)
     title = f"{settings.model} on {data.name}, {settings.epochs} epochs"
     report.save_figure(report.loss_curves(rows, title), path / PLOT_FILE)
     description = {
@@ -329,12 +304,6 @@ def _finish(path, settings, model, data, publication):
         options = {entry.name: getattr(publication, entry.name) for entry in dataclasses.fields(publication)}
         export.save(model, description=description, **options)
         print(f"exported to {publication.path}", flush=True)
-
-
-def _fid_extractor(settings) -> features.InceptionV3Features | None:
-    if not settings.fid_every:
-        return None
-    return features.inception_if_available(settings.inception_weights, download=settings.fid_download)
 
 
 def _check(publication: Publication | None) -> None:

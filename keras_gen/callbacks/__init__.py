@@ -1,8 +1,18 @@
 """Callbacks of a run. They work in any `fit` of a keras_gen model."""
 
 from keras_gen.callbacks.checkpoint import Checkpoint
-from keras_gen.callbacks.fid import FID
 from keras_gen.callbacks.grids import ReconstructionGrid, SampleGrid
 from keras_gen.callbacks.history import HistoryCSV
+from keras_gen.callbacks.scores import FID, KID, InceptionScore, PrecisionRecall, Scores
 
-__all__ = ["FID", "Checkpoint", "HistoryCSV", "ReconstructionGrid", "SampleGrid"]
+__all__ = [
+    "FID",
+    "KID",
+    "Checkpoint",
+    "HistoryCSV",
+    "InceptionScore",
+    "PrecisionRecall",
+    "ReconstructionGrid",
+    "SampleGrid",
+    "Scores",
+]

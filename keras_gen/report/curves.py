@@ -11,8 +11,8 @@ from keras_gen.runs import atomic_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NOT_QUANTITIES = {"epoch", "seconds", "fid_images"}
-"""Columns of a history that are nothing to plot, beside those that end in `updates`."""
+NOT_QUANTITIES = {"epoch", "seconds"}
+"""Columns of a history that are nothing to plot, beside counts: those that end in `updates` or `_images`."""
 
 # Okabe & Ito 2008: told apart with any kind of colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -55,7 +55,7 @@ def loss_curves(history: Sequence[dict[str, float]], title: str) -> Figure:
 
 
 def _is_quantity(column: str) -> bool:
-    return column not in NOT_QUANTITIES and not column.endswith("updates")
+    return column not in NOT_QUANTITIES and not column.endswith(("updates", "_images"))
 
 
 def save_figure(figure: Figure, path: str | os.PathLike) -> None:

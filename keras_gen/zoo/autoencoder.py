@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from keras_gen.models import Autoencoder
 
 
-@recipe("ae-conv", report="R4 §2", dataset="mnist", epochs=20, batch_size=200, weights=4_385)
+@recipe("ae-conv", report="R4 §2", dataset="mnist", epochs=20, batch_size=200, weights=4_385, fid_every=0)
 def ae_conv(image_shape, *, width: int = 8, learning_rate: float = 1e-3) -> Autoencoder:
     """Autoencoder: three convolutions with max-pooling, nearest-neighbour resizing back.
 
@@ -37,7 +37,7 @@ def ae_conv(image_shape, *, width: int = 8, learning_rate: float = 1e-3) -> Auto
     return model
 
 
-@recipe("dae-conv", report="R4 §2.4", dataset="mnist", epochs=100, batch_size=200, weights=30_689)
+@recipe("dae-conv", report="R4 §2.4", dataset="mnist", epochs=100, batch_size=200, weights=30_689, fid_every=0)
 def dae_conv(
     image_shape, *, corruption: str = "gaussian", corruption_level: float = 0.5, learning_rate: float = 1e-3
 ) -> Autoencoder:

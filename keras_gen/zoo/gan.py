@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     epochs=100,
     batch_size=128,
     weights=1_204_994,
-    fid_every=10,
 )
 def gan_conv(
     image_shape,

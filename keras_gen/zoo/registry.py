@@ -77,7 +77,7 @@ class Recipe:
     """Trainable weights of all networks, for the recipe's own data set and arguments."""
     aliases: tuple[str, ...]
     fid_every: int
-    """Epochs between two FIDs during a run; 0 for none."""
+    """Epochs between two Fréchet distances of generated images during a run; 0 for none."""
     image_size: int | None
     """Side that the recipe's own data are prepared at; None is the data set's usual one."""
     parameters: Mapping[str, Parameter]
@@ -135,7 +135,7 @@ def recipe(
     batch_size: int,
     weights: int,
     aliases: tuple[str, ...] = (),
-    fid_every: int = 0,
+    fid_every: int = 10,
     image_size: int | None = None,
     defaults: Mapping[str, object] | None = None,
 ):

@@ -24,7 +24,6 @@ SQUARED_ERROR_SCALE = math.sqrt(0.5)
     epochs=100,
     batch_size=256,
     weights=39_673_598,
-    fid_every=10,
 )
 def vae_lstm(
     image_shape,

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     epochs=100,
     batch_size=64,
     weights=1_204_994,
-    fid_every=10,
 )
 def wgan_conv(
     image_shape,

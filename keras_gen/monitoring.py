@@ -1,0 +1,82 @@
+"""What a run watches itself with: the callbacks of `fit`, and the extractor that scores its images."""
+
+from __future__ import annotations
+
+import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras
+import numpy as np
+
+from keras_gen import callbacks, extractors
+from keras_gen.data import ImageData, Split
+from keras_gen.errors import DataUnavailableError, UsageError, must_be
+from keras_gen.models import GenerativeModel, ImageModel
+from keras_gen.models.encoder_decoder import EncoderDecoder
+from keras_gen.scoring import Reference, score_name
+from keras_gen.settings import RunSettings
+
+HISTORY_FILE = "history.csv"
+SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER = "samples", "reconstructions"
+
+FID_REFERENCE_IMAGES = 10_000
+"""Training images, at most, that a run's own Fréchet distances compare with; `evaluate` takes them all."""
+
+
+def reference_of(settings: RunSettings, data: ImageData, model: ImageModel) -> Reference | None:
+    """What the run's images are scored against, and by which extractor, if they are; one line says what and why."""
+    if not settings.fid_every:
+        return None
+    if not isinstance(model, GenerativeModel):
+        raise must_be("fid_every", f"0 for {settings.model}, which generates no images", settings.fid_every)
+    weights = settings.extractor_weights
+    extractor, reason = extractors.pick(settings.extractor, data.name, data.image_shape, weights=weights)
+    if extractor is not None:
+        try:
+            count = min(FID_REFERENCE_IMAGES, len(data.train))
+            reference = Reference(data.train.images, extractor, data=data.name, count=count)
+        except UsageError as error:  # a single training image, say: that is no reason not to train
+            extractor, reason = None, str(error)
+    if extractor is None:
+        print(f"NOTE: generated images are not scored: {reason}", flush=True)
+        return None
+    name = score_name("fid", extractor.name)
+    how = f"{settings.fid_images:,} generated images every {settings.fid_every} epochs"
+    print(f"{name} of {how}, by {extractor.name}: {reason}", flush=True)
+    return reference
+
+
+def reference_again(settings: RunSettings, data: ImageData, model: ImageModel, record: dict) -> Reference | None:
+    """What a run that goes on was scored against; without its extractor it goes on, too."""
+    try:
+        reference = reference_of(settings, data, model)
+    except DataUnavailableError as error:
+        print(f"NOTE: generated images are not scored any more: {error}", flush=True)
+        return None
+    recorded = record.get("extractor")
+    if reference is not None and isinstance(recorded, dict) and recorded != reference.extractor.description():
+        name = reference.extractor.name
+        raise UsageError(f"extractor {name} is no longer the one that scored this run, whose record has {recorded}")
+    return reference
+
+
+def callbacks_of(path, settings, model, data, reference, initial_epoch) -> list[keras.callbacks.Callback]:
+    """In an order that matters: what adds to the logs, what records them, the checkpoint when all that is on disk."""
+    chosen = []
+    if reference is not None:
+        chosen.append(callbacks.FID(reference, settings.fid_every, settings.fid_images))
+    chosen.append(callbacks.HistoryCSV(path / HISTORY_FILE, initial_epoch))
+    if settings.samples_every:
+        when = (settings.samples_every, settings.sample_count, settings.seed)
+        if isinstance(model, GenerativeModel):
+            chosen.append(callbacks.SampleGrid(path / SAMPLES_FOLDER, *when))
+        if isinstance(model, EncoderDecoder):
+            shown = data.validation if len(data.validation) else data.train
+            examples = (shown.images, labels_for(model, shown))
+            chosen.append(callbacks.ReconstructionGrid(path / RECONSTRUCTIONS_FOLDER, *examples, *when))
+    chosen.append(keras.callbacks.TensorBoard(path / "tensorboard", write_graph=False))
+    chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every))
+    return chosen
+
+
+def labels_for(model: ImageModel, split: Split) -> np.ndarray | None:
+    """The split's labels if the model is conditional, else None."""
+    return split.labels if model.num_classes else None
