@@ -6,6 +6,7 @@ python experiments/benchmark.py inception-v3
 
 from __future__ import annotations
 
+import functools
 import statistics
 import tempfile
 import time
@@ -56,7 +57,7 @@ def frechet(repeats: int, dimensions: int) -> None:
         return frechet_distance(*moments)
 
     print(f"D = {dimensions}: sqrtm {with_square_root():.10g}, keras_gen {ours():.10g}")
-    compare(with_square_root, ours, repeats, "sqrtm", "keras_gen")
+    compare({"sqrtm": with_square_root, "keras_gen": ours}, repeats)
 
 
 def rotation(generator, dimensions: int):
@@ -81,34 +82,34 @@ def inception_v3(repeats: int, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "random.weights.h5"
         network.save_weights(weights)
-        extractor = build("inception-v3", weights)
+        extractors = {name: build("inception-v3", weights, precision=name) for name in ("float32", "bfloat16")}
 
     def predict():
         large = tf.image.resize(images, (299, 299), antialias=True) / 127.5 - 1.0
         return network.predict(large, batch_size=32, verbose=0)
 
-    def ours():
-        return extractor(images).features
+    ways = {"model.predict": predict}
+    for name, extractor in extractors.items():
+        ways[f"keras_gen {name}"] = functools.partial(extractor, images)
+        largest = np.abs(predict() - extractor(images).features).max()
+        print(f"{count} images, {name}: largest difference of features from model.predict's {largest:.2g}")
+    compare(ways, repeats, count)
 
-    print(f"{count} images: largest difference of features {np.abs(predict() - ours()).max():.2g}")
-    compare(predict, ours, repeats, "model.predict", "keras_gen", count)
 
-
-def compare(
-    old: Callable, new: Callable, repeats: int, old_name: str, new_name: str, count: int | None = None
-) -> None:
-    """Print the median seconds of both, run in turn, and their ratio."""
-    seconds = {old_name: [], new_name: []}
+def compare(ways: dict[str, Callable], repeats: int, count: int | None = None) -> None:
+    """Print the median seconds of each way, run in turn, and how many times as fast as the first it is."""
+    seconds = {name: [] for name in ways}
     for _ in range(repeats):
-        for name, function in ((old_name, old), (new_name, new)):
+        for name, function in ways.items():
             started = time.perf_counter()
             function()
             seconds[name].append(time.perf_counter() - started)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
+    first = next(iter(medians.values()))
     for name, median in medians.items():
         rate = "" if count is None else f", {count / median:.1f} images a second"
-        print(f"{name}: {median:.3f} s{rate} (of {', '.join(f'{value:.3f}' for value in seconds[name])})")
-    print(f"{new_name} is {medians[old_name] / medians[new_name]:.2f} times as fast")
+        each = ", ".join(f"{value:.3f}" for value in seconds[name])
+        print(f"{name}: {median:.3f} s (of {each}){rate}; {first / median:.2f} times as fast")
 
 
 PARTS = {"frechet": (frechet, 2048), "inception-v3": (inception_v3, 128)}

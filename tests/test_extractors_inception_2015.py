@@ -307,3 +307,14 @@ def test_features_that_are_not_finite_are_an_error(tmp_path):
     (tmp_path / "broken.pb").write_bytes(graph_of(broken))
     with pytest.raises(UsageError, match="extractor inception-2015 gives features that are not finite for 2 of 2"):
         Inception2015(tmp_path / "broken.pb")(np.zeros((2, 8, 8, 3), np.uint8))
+
+
+def test_bfloat16_is_near_and_says_so(archive, extractor):
+    images = np.random.default_rng(2).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    rough = Inception2015(archive, precision="bfloat16")
+    exact, near = extractor(images), rough(images)
+    for expected, found in zip(exact, near, strict=True):
+        assert found.dtype == np.float32
+        assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).mean()
+    assert rough.description()["precision"] == "bfloat16" != extractor.description()["precision"]
+    assert rough.sha256 == extractor.sha256

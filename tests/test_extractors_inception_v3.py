@@ -143,3 +143,20 @@ def test_weights_that_are_nowhere_are_reported():
     with pytest.raises(DataUnavailableError, match="--extractor inception-v3 --extractor-weights PATH") as raised:
         InceptionV3()
     assert FILE in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_bfloat16_is_near_says_so_and_changes_nothing_else(weights, extractor, photos):
+    rough = build("inception-v3", weights, precision="bfloat16")
+    before = extractor(photos).features
+    features = rough(photos).features
+    assert features.dtype == np.float32
+    # CPUs without such instructions may leave everything in float32.
+    assert np.abs(features - before).mean() < 0.05 * np.abs(before).mean()
+    np.testing.assert_array_equal(extractor(photos).features, before)
+    assert rough.description() == extractor.description() | {"precision": "bfloat16"}
+
+
+@pytest.mark.parametrize(("name", "precision"), [("inception-v3", "float16"), ("lenet", "bfloat16"), ("lenet", 16)])
+def test_other_precisions_are_refused(name, precision):
+    with pytest.raises(UsageError, match="precision must be"):
+        build(name, precision=precision)

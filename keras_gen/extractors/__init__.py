@@ -9,6 +9,7 @@ from keras_gen.extractors.classifiers import ShippedClassifier
 from keras_gen.extractors.extractor import Extractor, Features, as_images
 from keras_gen.extractors.inception_2015 import Inception2015
 from keras_gen.extractors.inception_v3 import InceptionV3
+from keras_gen.extractors.reduced_precision import check_precision
 from keras_gen.extractors.weights import cache_folder
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "build",
     "cache_folder",
     "check_choice",
+    "check_precision",
     "choose",
     "pick",
 ]

@@ -13,6 +13,7 @@ from keras_gen.extractors.classifiers import KINDS, ShippedClassifier, is_shippe
 from keras_gen.extractors.extractor import Extractor
 from keras_gen.extractors.inception_2015 import Inception2015
 from keras_gen.extractors.inception_v3 import InceptionV3
+from keras_gen.extractors.reduced_precision import check_precision
 
 NAMES = ("inception-2015", "inception-v3", "lenet", "cifar")
 AUTO = "auto"
@@ -28,7 +29,9 @@ class Choice(NamedTuple):
     reason: str
 
 
-def build(name: str, weights: str | os.PathLike | None = None, download: bool = False) -> Extractor:
+def build(
+    name: str, weights: str | os.PathLike | None = None, download: bool = False, precision: str = "float32"
+) -> Extractor:
     """The extractor called `name`, ready for use.
 
     Args:
@@ -36,6 +39,7 @@ def build(name: str, weights: str | os.PathLike | None = None, download: bool = 
         weights: path of its weights file, of `inception-2015` and `inception-v3` only; None for the one that is kept
             on this machine.
         download: whether to download the file if it is not there.
+        precision: of the network's arithmetic: `float32`, or of `inception-2015` and `inception-v3` also `bfloat16`.
 
     Raises:
         UsageError: `name` is none of `NAMES`, or `weights` is no such file, or given for a shipped classifier.
@@ -47,8 +51,11 @@ def build(name: str, weights: str | os.PathLike | None = None, download: bool = 
     """
     checks.one_of("extractor", name, NAMES)
     _check_weights(name, weights)
+    check_precision(precision)
     if name in _WITH_WEIGHTS:
-        return _WITH_WEIGHTS[name](weights, download=download)
+        return _WITH_WEIGHTS[name](weights, download=download, precision=precision)
+    if precision != "float32":
+        raise must_be("precision", f"float32 for extractor {name}", precision)
     return ShippedClassifier(name)
 
 
@@ -91,7 +98,12 @@ def check_choice(extractor: object, weights: object = None) -> None:
 
 
 def pick(
-    extractor: str, data_name: str, image_shape: Sequence[int], *, weights: str | os.PathLike | None = None
+    extractor: str,
+    data_name: str,
+    image_shape: Sequence[int],
+    *,
+    weights: str | os.PathLike | None = None,
+    precision: str = "float32",
 ) -> tuple[Extractor | None, str]:
     """The extractor that was asked for, built, and why it is this one; `auto` is left to `choose`.
 
@@ -110,13 +122,13 @@ def pick(
     if extractor == AUTO:
         name, reason = choose(data_name, image_shape)
         try:
-            return (None if name is None else build(name)), reason
+            return (None if name is None else build(name, precision=precision)), reason
         except DataUnavailableError as error:  # gone since
             return None, str(error)
     if extractor in KINDS and image_shape[-1] != KINDS[extractor].channels:
         shape = tuple(image_shape)
         raise UsageError(f"extractor {extractor} takes {KINDS[extractor].takes}, {data_name} has images {shape}")
-    return build(extractor, weights, download=True), "asked for by its name"
+    return build(extractor, weights, download=True, precision=precision), "asked for by its name"
 
 
 def _check_weights(extractor: str, weights: object) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from keras_gen.errors import UsageError, must_be
 from keras_gen.extractors import weights as files
 from keras_gen.extractors.extractor import Extractor
+from keras_gen.extractors.reduced_precision import check_precision, in_bfloat16
 
 GRAPH_FILE = "classify_image_graph_def.pb"
 
@@ -35,9 +36,11 @@ class Inception2015(Extractor):
         weights: path of `inception-2015-12-05.tgz`, or of the `classify_image_graph_def.pb` in it; None for the one in
             `keras_gen.extractors.cache_folder()`.
         download: whether to download the file if it is not there.
+        precision: `float32`, or `bfloat16` (see `in_bfloat16`): other, rougher features, in less time.
 
     Raises:
-        UsageError: `weights` is no such file, or not the one that was used on this machine before.
+        UsageError: `weights` is no such file, or not the one that was used on this machine before, or an unknown
+            precision.
         DataUnavailableError: there is no file, and it was not to be downloaded or can't be.
 
     Example:
@@ -51,18 +54,26 @@ class Inception2015(Extractor):
     num_classes = 1008
     resize = "bilinear to 299 x 299 by the graph itself (TensorFlow 1: legacy corners, no antialiasing)"
 
-    def __init__(self, weights: str | os.PathLike | None = None, *, download: bool = False) -> None:
+    def __init__(
+        self, weights: str | os.PathLike | None = None, *, download: bool = False, precision: str = "float32"
+    ) -> None:
+        self.precision = check_precision(precision)
         path = files.obtain(files.INCEPTION_2015, weights, download=download)
         content = _read_graph(path)
         # Of the graph, so that the archive and the file in it are the same weights.
         self.sha256 = hashlib.sha256(content).hexdigest()
-        self._network = _load(path, content)
+        network = _load(path, content)
+        self._network = _on_arrays(network) if self.precision == "float32" else in_bfloat16(network)
         files.check_unchanged(files.INCEPTION_2015, path, self.sha256)
 
     def _extract(self, batch: np.ndarray):
-        import tensorflow as tf
+        return self._network(batch)
 
-        return self._network(tf.constant(batch))
+
+def _on_arrays(function):
+    import tensorflow as tf
+
+    return lambda batch: function(tf.constant(batch))
 
 
 def _read_graph(path: Path) -> bytes:

@@ -11,6 +11,7 @@ import numpy as np
 from keras_gen.errors import UsageError, must_be
 from keras_gen.extractors import weights as files
 from keras_gen.extractors.extractor import Extractor, surroundings_untouched
+from keras_gen.extractors.reduced_precision import check_precision, in_bfloat16
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -31,9 +32,10 @@ class InceptionV3(Extractor):
         weights: path of the weights file, or None to look for it where Keras keeps it. Both the file that
             keras.applications publishes and a `.weights.h5` of the same network are read.
         download: whether to download the file if it is not there.
+        precision: `float32`, or `bfloat16` (see `in_bfloat16`): other, rougher features, in less time.
 
     Raises:
-        UsageError: `weights` is no readable weights file of this network.
+        UsageError: `weights` is no readable weights file of this network, or an unknown precision.
         DataUnavailableError: there is no file, and it was not to be downloaded or can't be.
 
     Example:
@@ -46,21 +48,25 @@ class InceptionV3(Extractor):
     dimensions = 2048
     resize = "bilinear to 299 x 299, antialiased (tf.image.resize)"
 
-    def __init__(self, weights: str | os.PathLike | None = None, *, download: bool = False) -> None:
+    def __init__(
+        self, weights: str | os.PathLike | None = None, *, download: bool = False, precision: str = "float32"
+    ) -> None:
+        self.precision = check_precision(precision)
         path = files.obtain(files.INCEPTION_V3, weights, download=download)
         if not path.name.endswith((".h5", ".hdf5")) or not _is_hdf5(path):  # Keras tells formats apart by the name
             raise _no_weights_file(path)
         self.sha256 = files.sha256_of(path)
         self._network = _load(path)
+        if self.precision == "bfloat16":
+            self._network = in_bfloat16(self._network.get_concrete_function())
 
     def _extract(self, batch: np.ndarray):
-        import tensorflow as tf
-
-        return self._network(tf.constant(batch)), None
+        [features] = self._network(batch)
+        return features, None
 
 
 def _load(path: Path):
-    """A function from uint8 images `(n, H, W, 3)` to features; one trace for all sizes of images and batches."""
+    """A function from uint8 images `(n, H, W, 3)` to a list of features; one trace for all sizes."""
     import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
     import keras
     import tensorflow as tf
@@ -77,18 +83,13 @@ def _load(path: Path):
         except (OSError, ValueError, KeyError, TypeError, UserWarning) as error:
             raise _no_weights_file(path) from error
     network.trainable = False
-    arrays = [keras.ops.convert_to_numpy(value) for value in network.non_trainable_variables]
 
     def extract(images):
         images = tf.image.resize(images, (299, 299), method="bilinear", antialias=True)
-        # Constants instead of variables let TensorFlow merge the normalisation into the convolutions.
-        weights = [tf.constant(array) for array in arrays]
-        features, _ = network.stateless_call([], weights, images / 127.5 - 1.0, training=False)
-        return features
+        return [network(images / 127.5 - 1.0, training=False)]
 
-    # predict() took about twice as long.
-    signature = [tf.TensorSpec((None, None, None, 3), tf.uint8)]
-    return tf.function(extract, input_signature=signature).get_concrete_function()
+    # On two idle cores this gives 1.25 times the images a second of predict(); weights as constants, 1.4 times.
+    return tf.function(extract, input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
 
 
 def _is_hdf5(path: Path) -> bool:
