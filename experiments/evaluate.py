@@ -20,6 +20,7 @@ def parser() -> command.ArgumentParser:
     )
     parser.add_argument("--extractor", default="auto", metavar="NAME", help="auto, " + ", ".join(extractors.NAMES))
     parser.add_argument("--extractor-weights", metavar="PATH", help="file of the extractor's weights")
+    parser.add_argument("--extractor-precision", default="float32", metavar="NAME", help="float32, or bfloat16: faster")
     parser.add_argument(
         "--images", type=int, metavar="N", help="to generate; 10000, or as many as there are real ones for a floor"
     )
@@ -55,6 +56,7 @@ def main() -> None:
         measures=measures,
         extractor=arguments.extractor,
         extractor_weights=arguments.extractor_weights,
+        extractor_precision=arguments.extractor_precision,
         num_images=arguments.images,
         reference=arguments.reference,
         seed=arguments.seed,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_gen import checks, command, runs
-from keras_gen.errors import UsageError
+from keras_gen.errors import UsageError, must_be
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,10 @@ TRAININGS = {
 }
 
 
+CLASSES = 10
+"""Logits of both networks."""
+
+
 def parser() -> command.ArgumentParser:
     """The command line."""
     parser = command.ArgumentParser(description="Train a feature extractor that ships with keras_gen.")
@@ -82,6 +86,7 @@ def main() -> None:
     from keras_gen import data
 
     images = data.load(arguments.dataset or training.dataset, data_dir=arguments.data_dir)
+    check(arguments.name, images)
     command.load_tensorflow()
     started = time.monotonic()
     network = train(training, images, epochs, seed)
@@ -105,6 +110,21 @@ def main() -> None:
         "accuracy": accuracies,
     }
     write(arguments.out, arguments.name, weights, description)
+
+
+def check(name: str, images) -> None:
+    """Refuse data that the network does not take."""
+    from keras_gen.extractors.classifiers import KINDS
+
+    size, channels = KINDS[name].size, KINDS[name].channels
+    height, width, depth = images.image_shape
+    if (height, width, depth) != (size, size, channels) or not 1 <= images.num_classes <= CLASSES:
+        labels = f"{images.num_classes} classes" if images.num_classes else "no labels"
+        raise must_be(
+            "dataset",
+            f"{size}x{size}x{channels} images with labels of at most {CLASSES} classes",
+            f"{height}x{width}x{depth}, {labels}",
+        )
 
 
 def train(training: Training, images, epochs: int, seed: int):

@@ -19,7 +19,8 @@ class Row:
         scores: of each run; None where it was not measured.
         ranks: of each run, 1 for the best, the same for equal values; None where it was not measured. Empty if the runs
             are not ranked.
-        differences: entries of the protocols that differ, with each run's value; they are why nothing is ranked.
+        differences: entries of the protocols that differ, with each run's value, None where it has none; they are why
+            nothing is ranked.
     """
 
     name: str
@@ -54,7 +55,10 @@ def compare(paths: Sequence[str | os.PathLike], ignore: Sequence[str] = ()) -> l
 
 def _row(name: str, scores: list[Score | None], ignore: Sequence[str]) -> Row:
     present = [score for score in scores if score is not None]
-    differences = protocol.differences([score.protocol for score in present], ignore)
+    differences = {
+        entry: [None if score is None else score.protocol.get(entry) for score in scores]
+        for entry in protocol.differences([score.protocol for score in present], ignore)
+    }
     better = present[0].better
     if differences or better is None or len(present) < 2:
         return Row(name, scores, [], differences)

@@ -13,6 +13,7 @@ import numpy as np
 from keras_gen import checks, extractors, monitoring, training
 from keras_gen.data import ImageData, evaluation_batches
 from keras_gen.errors import UsageError, must_be
+from keras_gen.metrics.reconstruction import WINDOW
 from keras_gen.models import VAE, GenerativeModel
 from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.scoring import MEASURES, Reference, Score, Scorer, encoders, record
@@ -33,6 +34,7 @@ class Protocol:
         measures: names of `keras_gen.scoring.MEASURES`; None is all that the extractor allows, () none.
         extractor: `auto`, or one of `keras_gen.extractors.NAMES`, which is downloaded if it is missing.
         extractor_weights: path of its weights file; only with a named extractor.
+        extractor_precision: of its arithmetic: `float32`, or of `inception-2015` and `inception-v3` also `bfloat16`.
         num_images: how many images to generate; None is 10,000, or as many as there are real ones outside the
             reference, so that these can give the floor.
         reference: which split generated images are compared with, `train` or `test`.
@@ -48,6 +50,7 @@ class Protocol:
     measures: Sequence[str] | None = None
     extractor: str = "auto"
     extractor_weights: str | None = None
+    extractor_precision: str = "float32"
     num_images: int | None = None
     reference: str = "train"
     seed: int = 0
@@ -58,7 +61,10 @@ class Protocol:
     def __post_init__(self):
         for name in self.measures or ():
             checks.one_of("measures", name, MEASURES)
+        if len(set(self.measures or ())) < len(self.measures or ()):
+            raise must_be("measures", "different names", tuple(self.measures))
         extractors.check_choice(self.extractor, self.extractor_weights)
+        extractors.check_precision(self.extractor_precision)
         if self.num_images is not None and checks.count("num_images", self.num_images) < 2:
             raise must_be("num_images", "an integer of at least 2", self.num_images)
         checks.one_of("reference", self.reference, REFERENCES)
@@ -94,7 +100,9 @@ def evaluate(run: str | os.PathLike, protocol: Protocol | None = None) -> Evalua
         scores += with_floors(over_seeds([scorer.score(model, seed) for seed in seeds]), scorer.floors(protocol.seed))
         if scorer.held_out is None or scorer.held_out.count < scorer.num_images:
             notes.append(f"no floors: there are no {scorer.num_images:,} real images outside the reference")
-    scores += _encoder_scores(model, data, protocol)
+    encoder_scores, encoder_notes = _encoder_scores(model, data, protocol)
+    scores += encoder_scores
+    notes += encoder_notes
     notes += [score.warning for score in scores if score.warning]
     result = Evaluation(losses, scores, notes)
     record.write(run, result, _details(opened))
@@ -118,19 +126,30 @@ def _scorer(model, data: ImageData, protocol: Protocol) -> tuple[Scorer | None, 
     if asked is not None and not asked:
         return None, []
     extractor, reason = extractors.pick(
-        protocol.extractor, data.name, data.image_shape, weights=protocol.extractor_weights
+        protocol.extractor,
+        data.name,
+        data.image_shape,
+        weights=protocol.extractor_weights,
+        precision=protocol.extractor_precision,
     )
+    if extractor is None and asked:
+        raise UsageError(f"measures can't be had: {reason}")
     if extractor is None:
         return None, [f"generated images were not measured: {reason}"]
     print(f"extractor {extractor.name}: {reason}", flush=True)
-    reference, held_out = _real_images(data, protocol, extractor)
+    try:
+        reference, held_out = _real_images(data, protocol, extractor)
+    except UsageError as error:  # too few images, say: that is no reason not to measure the rest
+        if asked:
+            raise
+        return None, [f"generated images were not measured: {error}"]
     available = PAIRWISE_IMAGES if held_out is None else held_out.count
     num_images = protocol.num_images or max(2, min(DEFAULT_IMAGES, available))
     notes = []
     if asked is None:
         missing = {name: lacking(name, num_images, reference, held_out) for name in MEASURES}
-        notes = [f"no {name}: there is no {what}" for name, what in missing.items() if what]
-        asked = [name for name, what in missing.items() if not what]
+        notes = [f"no {name}: {why}" for name, why in missing.items() if why]
+        asked = [name for name, why in missing.items() if not why]
     return Scorer(reference, asked, num_images=num_images, held_out=held_out), notes
 
 
@@ -146,14 +165,21 @@ def _real_images(data: ImageData, protocol: Protocol, extractor) -> tuple[Refere
     return reference, Reference(outside, extractor, data=data.name, split=split, count=count)
 
 
-def _encoder_scores(model, data: ImageData, protocol: Protocol) -> list[Score]:
+def _encoder_scores(model, data: ImageData, protocol: Protocol) -> tuple[list[Score], list[str]]:
+    """Scores of what encodes images, and notes on what is not measured."""
+    scores, notes = [], []
     if not isinstance(model, EncoderDecoder):
-        return []
+        return scores, notes
     images, labels = data.test.images, monitoring.labels_for(model, data.test)
     base = {"data": data.name, "split": "test", "batch_norm": "moving averages"}
-    scores = encoders.reconstruction_scores(model, images, labels, base)
+    if min(images.shape[1:3]) < WINDOW:
+        height, width = images.shape[1:3]
+        smallest = f"images of {height}x{width} are smaller than the window of SSIM, {WINDOW}x{WINDOW}"
+        notes.append(f"no reconstruction scores: {smallest}")
+    else:
+        scores += encoders.reconstruction_scores(model, images, labels, base)
     if not isinstance(model, VAE):
-        return scores
+        return scores, notes
     if protocol.likelihood_images:
         scores += encoders.likelihood_scores(
             model,
@@ -164,7 +190,11 @@ def _encoder_scores(model, data: ImageData, protocol: Protocol) -> list[Score]:
             samples=protocol.likelihood_samples,
             seed=protocol.seed,
         )
-    return scores + encoders.latent_scores(model, images, labels, base)
+    if len(images) > 1:
+        scores += encoders.latent_scores(model, images, labels, base)
+    else:
+        notes.append("no active_units: their variance needs at least 2 test images")
+    return scores, notes
 
 
 def _details(opened: training.OpenRun) -> dict:

@@ -67,6 +67,7 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
 
     Example:
         >>> run(RunSettings("vae-mlp", dataset="digits", epochs=2))
+        fd_lenet of 1,000 generated images every 2 epochs, by lenet: made for mnist and digits, needs no download
         vae-mlp (R2) on digits ...
         PosixPath('runs/00001-vae-mlp')
     """
@@ -132,13 +133,13 @@ def resume(path: str | os.PathLike, *, epochs: int | None = None, publication: P
         settings = dataclasses.replace(settings, epochs=epochs)
         if settings.epochs < opened.epoch:
             raise must_be("epochs", f"at least {opened.epoch}, which this run has done", epochs)
-        if settings != opened.settings:
-            runs.write_json(path / runs.RECIPE_FILE, opened.record | {"settings": settings.to_json()})
     reference = (
         monitoring.reference_again(settings, opened.data, opened.model, opened.record)
         if opened.epoch < settings.epochs
         else None
     )
+    if settings != opened.settings:
+        runs.write_json(path / runs.RECIPE_FILE, opened.record | {"settings": settings.to_json()})
     then, now = opened.record.get("versions") or {}, versions()
     changed = ", ".join(
         f"{name} {then.get(name, 'unknown')} then, {now[name]} now" for name in now if then.get(name) != now[name]

@@ -6,7 +6,9 @@ import importlib.util
 import io
 import json
 import os
+import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,13 +42,14 @@ class Outcome:
 
 
 def script(name):
+    """The module of a command, known to Python by its name as dataclasses need it."""
     specification = importlib.util.spec_from_file_location(f"experiments_{name}", EXPERIMENTS / f"{name}.py")
-    module = importlib.util.module_from_spec(specification)
+    module = sys.modules[specification.name] = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
 
 
-SCRIPTS = {name: script(name) for name in ("run", "sample", "evaluate")}
+SCRIPTS = {path.stem: script(path.stem) for path in sorted(EXPERIMENTS.glob("*.py"))}
 
 
 def call(name, *arguments):
@@ -81,6 +84,13 @@ def record_of(run):
     return json.loads((run / "recipe.json").read_text(encoding="utf-8"))
 
 
+def generated(folder, n=3, seed=1):
+    """uint8 images of a SavedModel."""
+    import tensorflow as tf
+
+    return tf.saved_model.load(str(folder)).generate(n=n, seed=seed)["images"].numpy()
+
+
 def write_npz(path, train=24, test=6, seed=0, size=8):
     generator = np.random.default_rng(seed)
     images = generator.integers(0, 256, (train + test, size, size), dtype=np.uint8)
@@ -94,14 +104,16 @@ def no_space(*arguments, **keywords):
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_at_hand(tmp_path_factory):
-    """No data by environment, no InceptionV3, no network."""
+    """No data by environment, no downloaded weights, no network."""
     with pytest.MonkeyPatch.context() as patch:
         for variable in ("TFDS_DATA_DIR", "KERAS_HOME", "HOME"):
             patch.setenv(variable, str(tmp_path_factory.mktemp("empty")))
         patch.delenv("KERAS_GEN_DATA", raising=False)
+        # Where Keras keeps weights if it can't write to its own folder.
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
         patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
         patch.setattr(probing, "why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
-        patch.setattr("keras_gen.metrics.features.why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
+        patch.setattr("keras_gen.extractors.weights.why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
         yield
 
 
@@ -109,3 +121,27 @@ def nothing_at_hand(tmp_path_factory):
 def own_working_directory(tmp_path, monkeypatch):
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run of two epochs on images in an npz file, and what the command printed."""
+
+    path: Path
+    data: Path
+    outcome: Outcome
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    data = write_npz(folder / "noise.npz")
+    outcome = train(folder / "runs", data, "--checkpoint-every", "2", "--batch-size", "8", "--seed", "5", epochs=2)
+    assert outcome.code == 0, outcome.err
+    return Finished(only_run(folder / "runs"), data, outcome)
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The finished run, to be changed."""
+    return Path(shutil.copytree(finished.path, tmp_path / "copied"))

@@ -8,13 +8,33 @@ import numpy as np
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory):
+    """What keras_gen keeps between runs is kept for these tests only, and nothing that is there already is used."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("KERAS_GEN_CACHE", str(folder))
+        yield folder
+
+
+def folder_with(file):
+    """The folder with real data; tests that need them are skipped where there are none."""
+    folder = os.environ.get("KERAS_GEN_DATA", "")
+    if not os.path.isfile(os.path.join(folder, file)):
+        pytest.skip(f"needs real data: {file} in the folder that $KERAS_GEN_DATA names")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def mnist_folder():
-    """The folder with the real mnist.npz; tests that need it are skipped where there is none."""
-    folder = os.environ.get("KERAS_GEN_DATA", "")
-    if not os.path.isfile(os.path.join(folder, "mnist.npz")):
-        pytest.skip("needs the real MNIST: mnist.npz in the folder that $KERAS_GEN_DATA names")
-    return folder
+    """The folder with the real mnist.npz."""
+    return folder_with("mnist.npz")
+
+
+@pytest.fixture(scope="session")
+def cifar10_folder():
+    """The folder with the real cifar10.npz."""
+    return folder_with("cifar10.npz")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from scoring_helpers import QuadrantExtractor
 
 from keras_gen import UsageError, callbacks, checkpoints, report, zoo
 from keras_gen.callbacks import history
@@ -87,13 +88,13 @@ def test_history_has_the_union_of_columns_and_empty_fields(tmp_path):
     path = tmp_path / "history.csv"
     epochs = Epochs(callbacks.HistoryCSV(path))
     epochs.run(0, {"loss": 3.0})
-    epochs.run(1, {"loss": 2.0, "fid": 90.5, "fid_images": 100})
+    epochs.run(1, {"loss": 2.0, "fd_lenet": 90.5, "fd_lenet_images": 100})
     epochs.run(2, {"loss": 1.0})
     lines = path.read_text().splitlines()
-    assert lines[0] == "epoch,seconds,updates,loss,fid,fid_images"
+    assert lines[0] == "epoch,seconds,updates,loss,fd_lenet,fd_lenet_images"
     assert [line.split(",")[3:] for line in lines[1:]] == [["3.0", "", ""], ["2.0", "90.5", "100"], ["1.0", "", ""]]
     rows = history.read(path)
-    assert [row.get("fid") for row in rows] == [None, 90.5, None]
+    assert [row.get("fd_lenet") for row in rows] == [None, 90.5, None]
     assert [row["loss"] for row in rows] == [3.0, 2.0, 1.0]
 
 
@@ -103,11 +104,11 @@ def test_history_of_a_resumed_run_keeps_what_was_done_and_drops_what_was_not(tmp
     first = Epochs(callbacks.HistoryCSV(path))
     for epoch in range(3):
         first.run(epoch, {"loss": float(epoch)})
-    Epochs(callbacks.HistoryCSV(path, done)).run(done, {"loss": 9.0, "fid": 7.0})
+    Epochs(callbacks.HistoryCSV(path, done)).run(done, {"loss": 9.0, "fd_lenet": 7.0})
     rows = history.read(path)
     assert [row["epoch"] for row in rows] == [*kept, done + 1]
     assert [row["loss"] for row in rows] == [float(epoch - 1) for epoch in kept] + [9.0]
-    assert ["fid" in row for row in rows] == [False] * len(kept) + [True]
+    assert ["fd_lenet" in row for row in rows] == [False] * len(kept) + [True]
 
 
 def test_history_keeps_what_is_not_finite(tmp_path):
@@ -166,18 +167,11 @@ def test_history_agrees_with_what_fit_returns(tmp_path):
 # All together
 
 
-def features(batch):
-    return batch.reshape(len(batch), -1)[:, :4].astype("float64")
-
-
-features.name = "four pixels"
-
-
 def test_looking_at_a_model_does_not_change_its_training(tmp_path, capsys):
     alone, watched = tiny_gan(), tiny_gan()
     fit(alone, epochs=2)
     chosen = [
-        callbacks.FID(pictures(), features, every=1, count=6),
+        callbacks.FID(pictures(), every=1, num_images=6, extractor=QuadrantExtractor()),
         callbacks.HistoryCSV(tmp_path / "history.csv"),
         callbacks.SampleGrid(tmp_path / "samples", count=4),
         callbacks.Checkpoint(tmp_path),
@@ -186,8 +180,8 @@ def test_looking_at_a_model_does_not_change_its_training(tmp_path, capsys):
     for one, other in zip(state_of(alone), state_of(watched), strict=True):
         np.testing.assert_array_equal(one, other)
     rows = history.read(tmp_path / "history.csv")
-    assert [row["fid_images"] for row in rows] == [6, 6]
-    assert capsys.readouterr().out.count("FID ") == 2
+    assert [row["fd_lenet_images"] for row in rows] == [6, 6]
+    assert capsys.readouterr().out.count("fd_lenet ") == 2
 
 
 # Checkpoints
@@ -374,7 +368,8 @@ def test_a_checkpoint_is_an_archive_anybody_can_read(saved, trained):
 
 ROWS = [
     {"epoch": 1.0, "seconds": 9.0, "updates": 3.0, "loss": 5.0, "kl": 1.0, "val_loss": 6.0, "val_kl": 1.5},
-    {"epoch": 2.0, "seconds": 8.0, "updates": 6.0, "loss": 4.0, "kl": 2.0, "val_loss": 5.5, "val_kl": 2.5, "fid": 80.0},
+    {"epoch": 2.0, "seconds": 8.0, "updates": 6.0, "loss": 4.0, "kl": 2.0, "val_loss": 5.5, "val_kl": 2.5}
+    | {"fd_lenet": 80.0, "fd_lenet_images": 1000.0},
     {"epoch": 3.0, "seconds": 7.0, "updates": 9.0, "loss": 3.0, "kl": 3.0, "val_loss": 5.0, "val_kl": 3.5},
 ]
 
@@ -386,11 +381,11 @@ def drawn(axes):
 def test_curves_show_every_quantity_in_a_panel_of_its_own():
     figure = report.loss_curves(ROWS, "vae-mlp on digits, 3 epochs")
     assert figure.get_suptitle() == "vae-mlp on digits, 3 epochs"
-    assert [axes.get_title() for axes in figure.axes] == ["loss", "kl", "fid"]
-    loss, kl, fid = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "kl", "fd_lenet"]
+    loss, kl, distance = figure.axes
     assert drawn(loss) == {"training": [[1, 5], [2, 4], [3, 3]], "validation": [[1, 6], [2, 5.5], [3, 5]]}
     assert drawn(kl) == {"training": [[1, 1], [2, 2], [3, 3]], "validation": [[1, 1.5], [2, 2.5], [3, 3.5]]}
-    assert list(drawn(fid).values()) == [[[2, 80]]]
+    assert list(drawn(distance).values()) == [[[2, 80]]]
     assert [line.get_linestyle() for line in loss.get_lines()] == ["-", "--"]
     assert len({line.get_color() for line in loss.get_lines()}) == 1
     assert loss.get_lines()[0].get_color() != kl.get_lines()[0].get_color()

@@ -1,11 +1,11 @@
 """README and docs name files, recipes and commands that exist."""
 
-import importlib.util
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+from command_helpers import SCRIPTS
 
 from keras_gen import zoo
 
@@ -36,9 +36,7 @@ def test_every_link_leads_somewhere(page):
 
 @pytest.mark.parametrize(("name", "arguments"), list(commands()))
 def test_every_command_is_understood(name, arguments):
-    spec = importlib.util.spec_from_file_location(f"experiments_{name}", ROOT / "experiments" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = SCRIPTS[name]
     parsed = module.parser().parse_args(shlex.split(arguments))
     if name == "run" and parsed.model:
         module.check_combination(module.parser(), parsed)

@@ -8,9 +8,7 @@ import pytest
 
 import keras_gen
 
-# Their examples need InceptionV3's weights, which tests do without.
-NEED_WEIGHTS = {"keras_gen.metrics.features", "keras_gen.callbacks.fid"}
-MODULES = [m.name for m in pkgutil.walk_packages(keras_gen.__path__, "keras_gen.") if m.name not in NEED_WEIGHTS]
+MODULES = [module.name for module in pkgutil.walk_packages(keras_gen.__path__, "keras_gen.")]
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,7 @@ def test_importing_the_package_and_its_light_modules_imports_nothing_heavy(tmp_p
         print([name for name in {HEAVY} if name in sys.modules])
         import keras_gen.zoo, keras_gen.settings, keras_gen.data, keras_gen.metrics.fid, keras_gen.runs
         import keras_gen.images, keras_gen.command, keras_gen.checks, keras_gen.probing, keras_gen.report
+        import keras_gen.extractors, keras_gen.scoring, keras_gen.comparison
         keras_gen.zoo.recipes()
         print([name for name in {HEAVY} if name in sys.modules and name != "scipy"])
     """
@@ -53,6 +54,9 @@ LIGHT_COMMANDS = {
     ("run.py", "--help"): (0, "--resume"),
     ("sample.py", "--help"): (0, "--num"),
     ("evaluate.py", "--help"): (0, "run directory"),
+    ("compare.py", "--help"): (0, "--ignore"),
+    ("train_extractor.py", "--help"): (0, "lenet"),
+    ("benchmark.py", "--help"): (0, "frechet"),
     ("run.py",): (2, "--model"),
     ("run.py", "--modle", "vae"): (2, "run.py: error: "),
     ("run.py", "--model", "vae-mpl"): (2, "did you mean 'vae-mlp'?"),
@@ -64,7 +68,16 @@ LIGHT_COMMANDS = {
     ("sample.py", "nowhere", "--out", "grid.jpg"): (2, "--out must be"),
     ("sample.py", "nowhere", "--num", "0"): (2, "--num must be"),
     ("sample.py", "nowhere", "--out", "no_folder/grid.png"): (2, "--out must be in a folder that exists"),
+    ("run.py", "--model", "vae-mlp", "--fid-images", "1"): (2, "fid_images must be an integer of at least 2"),
+    ("run.py", "--model", "vae-mlp", "--extractor", "letnet"): (2, "extractor must be one of auto, inception-2015"),
     ("evaluate.py", "nowhere"): (2, "run must be a run directory"),
+    ("compare.py", "nowhere", "elsewhere"): (2, "run must be a run directory"),
+    ("compare.py", "nowhere"): (2, "runs must be at least two run directories"),
+    ("compare.py",): (2, "runs"),
+    ("train_extractor.py", "letnet"): (2, "invalid choice: 'letnet'"),
+    ("train_extractor.py", "lenet", "--epochs", "0"): (2, "--epochs must be"),
+    ("train_extractor.py", "lenet", "--dataset", "mnits"): (2, "dataset must be one of"),
+    ("benchmark.py", "frechet", "--repeats", "0"): (2, "--repeats must be"),
 }
 
 
@@ -182,7 +195,10 @@ def test_every_public_name_resolves_and_is_listed():
         keras_gen.nothing  # noqa: B018
 
 
-@pytest.mark.parametrize("package", ["callbacks", "data", "metrics", "models", "networks", "report", "zoo"])
+PACKAGES = ("callbacks", "data", "extractors", "metrics", "models", "networks", "report", "scoring", "zoo")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_every_name_that_a_package_exports_resolves(package):
     module = importlib.import_module(f"keras_gen.{package}")
     for name in getattr(module, "__all__", ()):

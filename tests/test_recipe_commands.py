@@ -9,6 +9,7 @@ from command_helpers import SMALL, call, names, only_run, train
 from PIL import Image
 
 from keras_gen.callbacks import history
+from keras_gen.scoring import record
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
@@ -72,7 +73,7 @@ def test_there_is_no_fid_of_what_does_not_generate(data, denoiser, tmp_path):
     arguments = ("--model", "ae-conv", "--dataset", data, "--fid-every", 1, "--out", tmp_path / "runs")
     assert "fid_every must be 0 for ae-conv, which generates no images" in call("run", *arguments).error
     assert not (tmp_path / "runs").exists()
-    assert "fid_images must be 0" in call("evaluate", denoiser[0], "--fid-images", 10).error
+    assert "measures must be left out" in call("evaluate", denoiser[0], "--measures", "fid").error
 
 
 def test_a_conditional_run_goes_from_training_to_samples_of_a_class(conditional, tmp_path):
@@ -91,8 +92,11 @@ def test_a_conditional_run_goes_from_training_to_samples_of_a_class(conditional,
 
 
 def test_a_conditional_run_is_evaluated_and_resumed(conditional):
-    outcome = call("evaluate", conditional)
+    outcome = call("evaluate", conditional, "--extractor", "lenet", "--measures", "fid")
     assert outcome.code == 0, outcome.err
+    scores = {score.name: score for score in record.read(conditional).scores}
+    assert scores["fd_lenet"].protocol["generated_labels"] == "uniform"
+    assert scores["nll"].protocol["conditional"] is True
     outcome = call("run", "--resume", conditional, "--epochs", 2)
     assert outcome.code == 0, outcome.err
     assert [row["epoch"] for row in history.read(conditional / "history.csv")] == [1, 2]

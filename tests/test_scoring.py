@@ -209,7 +209,7 @@ def test_infinite_values_survive_json():
         ({"measures": ("fid", "fad")}, "measures must be one of fid, "),
         ({"measures": ()}, "measures must be one or more different names"),
         ({"measures": ("fid", "fid")}, "measures must be one or more different names"),
-        ({"measures": ("memorisation",)}, "without memorisation, for which there is no held-out real images"),
+        ({"measures": ("memorisation",)}, "without memorisation, since there are no held-out real images"),
         ({"num_images": 1}, "num_images must be an integer of at least 2"),
         ({"num_images": 2.0}, "num_images must be"),
         ({"held_out": squares(5)}, "held_out must be a Reference"),
@@ -223,13 +223,13 @@ def test_bad_arguments_are_named(reference, arguments, message):
 
 def test_what_an_extractor_cannot_say_is_refused():
     mute = Reference(squares(20), QuadrantExtractor("inception-v3", num_classes=0), data="squares")
-    with pytest.raises(UsageError, match="without inception_score, for which there is no classifier in inception-v3"):
+    with pytest.raises(UsageError, match="without inception_score, since inception-v3 has no classifier"):
         Scorer(mute, ("inception_score",))
     other = Reference(squares(20), QuadrantExtractor(), data="circles")
-    with pytest.raises(UsageError, match="without mode_coverage, for which there is no classes of circles in lenet"):
+    with pytest.raises(UsageError, match="without mode_coverage, since lenet does not know the classes of circles"):
         Scorer(other, ("mode_coverage",))
     test = Reference(squares(20), QuadrantExtractor(), data="squares", split="test")
-    with pytest.raises(UsageError, match="without memorisation, for which there is no reference of training images"):
+    with pytest.raises(UsageError, match="without memorisation, since the reference is not of training images"):
         Scorer(test, ("memorisation",), held_out=Reference(squares(20, 1), test.extractor))
     with pytest.raises(UsageError, match="reference must be a"):
         Scorer(squares(20))

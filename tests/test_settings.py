@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 
 import pytest
 
@@ -24,9 +25,9 @@ EVERYTHING = {
     "samples_every": 0,
     "sample_count": 4,
     "fid_every": 2,
-    "fid_count": 50,
-    "fid_download": True,
-    "inception_weights": "weights.h5",
+    "fid_images": 50,
+    "extractor": "inception-v3",
+    "extractor_weights": "weights.h5",
     "checkpoint_every": 7,
 }
 
@@ -39,7 +40,7 @@ def test_the_example_of_these_tests_names_every_field():
 def test_what_is_not_given_is_the_recipe_s(recipe):
     settings = RunSettings(recipe.name)
     assert (settings.epochs, settings.batch_size) == (recipe.epochs, recipe.batch_size)
-    assert settings.fid_every == recipe.fid_every
+    assert settings.fid_every == min(recipe.fid_every, recipe.epochs)
     assert settings.overrides == {}
     assert settings.dataset is None
     assert settings.recipe is recipe
@@ -73,6 +74,23 @@ def test_an_alias_is_resolved_and_overrides_are_brought_to_their_types():
 def test_no_epochs_of_fid_is_something_else_than_the_recipe_s():
     assert RunSettings("vae", fid_every=0).fid_every == 0
     assert RunSettings("vae").fid_every == 10
+
+
+def test_a_run_of_few_epochs_is_scored_after_its_last():
+    assert [RunSettings("vae", epochs=epochs).fid_every for epochs in (1, 9, 10, 11)] == [1, 9, 10, 10]
+    assert RunSettings("ae-conv", epochs=3).fid_every == 0
+    assert RunSettings("vae", epochs=3, fid_every=7).fid_every == 7
+
+
+@pytest.mark.parametrize("name", ["auto", "lenet", "cifar"])
+def test_weights_are_given_only_to_an_extractor_that_takes_some(name):
+    with pytest.raises(UsageError, match=f"weights must be left out with extractor {name}, received: '.*weights.h5'"):
+        RunSettings("vae", extractor=name, extractor_weights="weights.h5")
+
+
+def test_the_path_of_the_weights_holds_in_every_working_directory():
+    settings = RunSettings("vae", extractor="inception-v3", extractor_weights="weights.h5")
+    assert settings.extractor_weights == os.path.abspath("weights.h5")
 
 
 def test_settings_can_not_be_changed_afterwards():
@@ -116,7 +134,7 @@ WRONG = {
     "samples_every": (-1, None, *INTEGER_LIKE),
     "sample_count": (0, -1, None, *INTEGER_LIKE),
     "fid_every": (-1, *INTEGER_LIKE),
-    "fid_count": (0, 1, -1, None, *INTEGER_LIKE),
+    "fid_images": (0, 1, -1, None, *INTEGER_LIKE),
     "checkpoint_every": (0, -1, None, *INTEGER_LIKE),
 }
 ALSO_WRONG = {
@@ -127,8 +145,8 @@ ALSO_WRONG = {
     "image_size": (0, -1, *INTEGER_LIKE),
     "channels": (0, 2, *INTEGER_LIKE[1:]),
     "binarize": ("", "thresold", 1, [], True),
-    "fid_download": (0, 1, "no", None),
-    "inception_weights": (1, [], True),
+    "extractor": ("", "letnet", "Lenet", None, 1, [], True),
+    "extractor_weights": ("", 1, [], True),
 }
 
 

@@ -175,7 +175,7 @@ def test_building_passes_the_shape_and_the_checked_values(every_type):
 def test_a_recipe_carries_what_its_decorator_says(every_type):
     assert (every_type.name, every_type.aliases, every_type.report) == ("made-up", ("invented",), "none")
     assert (every_type.dataset, every_type.epochs, every_type.batch_size) == ("digits", 1, 2)
-    assert (every_type.weights, every_type.fid_every) == (3, 0)
+    assert (every_type.weights, every_type.fid_every) == (3, 10)
     assert every_type.summary == "A recipe of every type of parameter."
     assert zoo.get("invented") is every_type
     assert zoo.recipes()[-1] is every_type
@@ -302,6 +302,11 @@ def test_a_recipe_s_own_values_are_such_as_a_command_line_could_give(recipe):
         assert parameter.check(parameter.default) == parameter.default
         assert type(parameter.check(parameter.default)) is type(parameter.default)
         assert parameter.parse(str(parameter.default)) == parameter.default
+
+
+def test_what_generates_is_scored_every_ten_epochs():
+    scored = {recipe.name: recipe.fid_every for recipe in RECIPES}
+    assert scored == {name: 0 if name in ("ae-conv", "dae-conv") else 10 for name in scored}
 
 
 def test_a_parameter_of_one_name_is_of_one_type_in_all_recipes():

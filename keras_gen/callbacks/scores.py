@@ -19,7 +19,9 @@ class Scores(keras.callbacks.Callback):
     `seed` each time, so that scores of one run differ by the weights alone. Those epochs' `logs` gain every score by
     its name, which says the extractor (`fd_lenet`; `fid` is that of `inception-2015` only), and `NAME_images`, how many
     images it was measured on; other epochs' gain nothing. ModelCheckpoint, EarlyStopping, CSVLogger and TensorBoard see
-    them if they come after this callback. One line is printed. No random state is read or changed.
+    them if they come after this callback. Two of them need `every=1`: with `save_best_only` ModelCheckpoint saves after
+    an epoch without the score, too, and CSVLogger has the columns of the first epoch only. One line is printed. No
+    random state is read or changed.
 
     Args:
         reference: what is compared with: a `keras_gen.scoring.Reference`, or uint8 images `(N, H, W, 1 or 3)`.
@@ -36,6 +38,8 @@ class Scores(keras.callbacks.Callback):
         >>> digits = keras_gen.data.load("digits").train.images
         >>> score = keras_gen.callbacks.Scores(digits, ("fid", "precision_recall"), every=5, extractor="lenet")
         >>> history = keras_gen.zoo.build("vae-mlp").fit(digits, epochs=10, callbacks=[score], verbose=0).history
+        fd_lenet ... (1,000 generated against 1,375 train images)
+        fd_lenet ... (1,000 generated against 1,375 train images)
         >>> len(history["fd_lenet"]), history["precision_lenet_images"]
         (2, [1000, 1000])
     """
@@ -93,9 +97,11 @@ class FID(Scores):
 
     Example:
         >>> digits = keras_gen.data.load("digits").train.images
-        >>> score = keras_gen.callbacks.FID(digits, every=5, num_images=500, extractor="lenet")
+        >>> score = keras_gen.callbacks.FID(digits, every=1, num_images=500, extractor="lenet")
         >>> best = keras.callbacks.ModelCheckpoint("best.keras", monitor="fd_lenet", mode="min", save_best_only=True)
-        >>> history = keras_gen.zoo.build("gan-mlp").fit(digits, epochs=5, callbacks=[score, best], verbose=0)
+        >>> history = keras_gen.zoo.build("gan-mlp").fit(digits, epochs=2, callbacks=[score, best], verbose=0)
+        fd_lenet ... (500 generated against 1,375 train images)
+        fd_lenet ... (500 generated against 1,375 train images)
     """
 
     def __init__(self, reference, every: int = 10, num_images: int = 1000, **options) -> None:

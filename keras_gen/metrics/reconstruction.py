@@ -9,7 +9,8 @@ import numpy as np
 from keras_gen.errors import UsageError, must_be
 from keras_gen.metrics import arrays
 
-_WINDOW = 11
+WINDOW = 11
+"""Side of the window of structural similarity, in pixels: smaller images have none."""
 
 
 class ReconstructionError(NamedTuple):
@@ -89,8 +90,8 @@ def _images(argument: str, value: object) -> np.ndarray:
         raise must_be(argument, requirement, images.dtype)
     if images.ndim != 4 or 0 in images.shape:
         raise must_be(argument, "images of shape (n, H, W, C), n and C at least 1", arrays.Shape(images))
-    if min(images.shape[1:3]) < _WINDOW:
-        requirement = f"images of at least {_WINDOW} x {_WINDOW} pixels, the window of structural similarity"
+    if min(images.shape[1:3]) < WINDOW:
+        requirement = f"images of at least {WINDOW} x {WINDOW} pixels, the window of structural similarity"
         raise must_be(argument, requirement, arrays.Shape(images))
     if images.dtype != np.uint8:
         smallest, largest = images.min(), images.max()

@@ -87,6 +87,11 @@ class Score:
             if isinstance(content[name], str):
                 content[name] = float(content[name])
         score = cls(**content)
+        numbers = (score.value, *(n for n in (score.spread, score.floor, score.bias) if n is not None))
+        if not isinstance(score.name, str) or score.better not in ("low", "high", None):
+            raise TypeError(f"no name and better side of a score: {score.name!r}, {score.better!r}")
+        if not all(isinstance(number, int | float) for number in numbers):
+            raise TypeError(f"the value of {score.name}, and what goes with it, must be numbers")
         if score.fingerprint != recorded:
             raise ValueError(f"the fingerprint of {score.name} is not that of its protocol")
         return score

@@ -62,7 +62,7 @@ class Scorer:
         self.reference, self.held_out, self.num_images = reference, held_out, num_images
         self.measures = tuple(measures)
         if impossible := [name for name in measures if self._lacking(name)]:
-            why = f"without {impossible[0]}, for which there is no {self._lacking(impossible[0])}"
+            why = f"without {impossible[0]}, since {self._lacking(impossible[0])}"
             raise must_be("measures", why, tuple(measures))
 
     def _lacking(self, measure: str) -> str | None:
@@ -116,16 +116,16 @@ class Scorer:
 
 
 def lacking(measure: str, num_images: int, reference: Reference, held_out: Reference | None) -> str | None:
-    """What a measure needs and has not, in words; None if it can be measured."""
+    """Why a measure can't be had, in words; None if it can."""
     extractor, least = reference.extractor, MEASURES[measure].least
     if min(num_images, reference.count) < least:
-        return f"sample of {least} generated and {least} real images"
+        return f"it needs {least} generated and {least} reference images"
     its_classes = reference.data in extractor.classes_of
     absent = {
-        "logits": None if extractor.num_classes else f"classifier in {extractor.name}",
-        "classes": None if its_classes else f"classes of {reference.data} in {extractor.name}",
-        "training_images": None if reference.split == "train" else "reference of training images",
-        "held_out": None if held_out is not None else "held-out real images",
+        "logits": None if extractor.num_classes else f"{extractor.name} has no classifier",
+        "classes": None if its_classes else f"{extractor.name} does not know the classes of {reference.data}",
+        "training_images": None if reference.split == "train" else "the reference is not of training images",
+        "held_out": None if held_out is not None else "there are no held-out real images",
     }
     return next((absent[need] for need in MEASURES[measure].needs if absent.get(need)), None)
 

@@ -1,0 +1,260 @@
+"""Measured runs side by side: ranks where the protocols agree, the difference by name where they do not."""
+
+import dataclasses
+import json
+import math
+
+import command_helpers
+import pytest
+from command_helpers import call, only_run
+
+from keras_gen import comparison, runs
+from keras_gen.errors import UsageError
+from keras_gen.scoring import Score, record
+from keras_gen.scoring.record import Evaluation
+
+own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+
+PROTOCOL = {"metric": "fid", "extractor": "lenet", "reference": "digits", "generated": 100, "moving_average": None}
+
+
+def distance(value, **changes):
+    return Score("fd_lenet", value, PROTOCOL | {"seed": 0} | changes, "low", floor=1.0)
+
+
+def precision(value, **changes):
+    return Score("precision_lenet", value, PROTOCOL | {"metric": "precision", "k": 5} | changes, "high")
+
+
+def memorisation(value):
+    return Score("memorisation_lenet", value, PROTOCOL | {"metric": "memorisation"})
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Writes a run directory that has been measured."""
+
+    def write(name, *scores):
+        path = tmp_path / "runs" / name
+        path.mkdir(parents=True)
+        runs.write_json(path / "recipe.json", {"settings": {"model": "vae-mlp"}})
+        if scores:
+            record.write(path, Evaluation({"loss": 1.0}, list(scores), ["a note"]), {"epoch": 3})
+        return path
+
+    return write
+
+
+def rows_of(*paths, ignore=()):
+    return {row.name: row for row in comparison.compare(paths, ignore)}
+
+
+def test_a_lower_distance_and_a_higher_precision_are_better(make):
+    one = make("one", distance(9.0), precision(0.5))
+    two = make("two", distance(7.0), precision(0.4))
+    three = make("three", distance(8.0), precision(0.9))
+    rows = rows_of(one, two, three)
+    assert list(rows) == ["fd_lenet", "precision_lenet"]
+    assert rows["fd_lenet"].ranks == [3, 1, 2]
+    assert rows["precision_lenet"].ranks == [2, 3, 1]
+    assert [score.value for score in rows["fd_lenet"].scores] == [9.0, 7.0, 8.0]
+    assert all(row.differences == {} for row in rows.values())
+
+
+def test_what_was_read_back_is_what_was_written(make):
+    path = make("one", distance(9.0), dataclasses.replace(precision(0.5), spread=math.inf, spread_over="3 seeds"))
+    result = record.read(path)
+    assert result.scores == [distance(9.0), dataclasses.replace(precision(0.5), spread=math.inf, spread_over="3 seeds")]
+    assert (result.losses, result.notes) == ({"loss": 1.0}, ["a note"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "entry"),
+    [
+        ({"generated": 200}, {"generated": [100, 200]}),
+        ({"seed": 1}, {"seed": [0, 1]}),
+        ({"moving_average": 0.999}, {"moving_average": [None, 0.999]}),
+        ({"reference": "mnist", "seed": 2}, {"reference": ["digits", "mnist"], "seed": [0, 2]}),
+        ({"points": 15}, {"points": [None, 15]}),
+    ],
+    ids=str,
+)
+def test_unlike_protocols_are_not_ranked_and_the_difference_is_named(make, changes, entry):
+    one, two = make("one", distance(9.0), precision(0.5)), make("two", distance(1.0, **changes), precision(0.4))
+    rows = rows_of(one, two)
+    assert (rows["fd_lenet"].ranks, rows["fd_lenet"].differences) == ([], entry)
+    assert rows["precision_lenet"].ranks == [1, 2]
+    ignored = rows_of(one, two, ignore=tuple(entry))["fd_lenet"]
+    assert (ignored.ranks, ignored.differences) == ([2, 1], {})
+    if len(entry) > 1:
+        assert list(rows_of(one, two, ignore=("seed",))["fd_lenet"].differences) == ["reference"]
+
+
+def test_a_score_that_some_runs_have_is_ranked_among_these(make):
+    one, two, three = (
+        make("one", precision(0.5)),
+        make("two", distance(7.0)),
+        make("three", distance(8.0), precision(1)),
+    )
+    rows = rows_of(one, two, three)
+    assert list(rows) == ["precision_lenet", "fd_lenet"]
+    assert rows["fd_lenet"].ranks == [None, 1, 2]
+    assert rows["precision_lenet"].ranks == [2, None, 1]
+
+
+def test_differences_stand_in_the_places_of_their_runs(make):
+    one, two, three = make("one", precision(0.5)), make("two", distance(7.0)), make("three", distance(8.0, seed=3))
+    assert rows_of(one, two, three)["fd_lenet"].differences == {"seed": [None, 0, 3]}
+
+
+def test_a_score_of_one_run_only_and_one_without_a_better_side_are_not_ranked(make):
+    one, two = make("one", distance(9.0), memorisation(0.4)), make("two", memorisation(0.5))
+    rows = rows_of(one, two)
+    assert [(row.ranks, row.differences) for row in rows.values()] == [([], {}), ([], {})]
+    assert rows["fd_lenet"].scores == [distance(9.0), None]
+
+
+def test_a_run_compared_with_itself_shares_the_first_place(make):
+    one, two = make("one", distance(9.0)), make("two", distance(10.0))
+    assert rows_of(one, one, two)["fd_lenet"].ranks == [1, 1, 3]
+
+
+def test_an_infinite_score_is_the_best_or_the_worst(make):
+    psnr = [Score("reconstruction_psnr", value, {"metric": "psnr"}, "high") for value in (30.0, math.inf)]
+    assert rows_of(make("one", psnr[0]), make("two", psnr[1]))["reconstruction_psnr"].ranks == [2, 1]
+
+
+def test_likelihoods_of_different_models_of_pixels_are_not_ranked(make):
+    common = {"metric": "nll", "images_count": 100, "samples": 100, "seed": 0}
+    bernoulli = {"likelihood": "bernoulli", "binarized": "stochastic, seed 0", "units": "nats an image"}
+    gaussian = {"likelihood": "gaussian", "binarized": "no", "units": "nats an image, density of pixels in [0, 1]"}
+    scores = [Score("nll", value, common | own, "low") for value, own in ((90.0, bernoulli), (-400.0, gaussian))]
+    row = rows_of(make("one", scores[0]), make("two", scores[1]))["nll"]
+    assert row.ranks == []
+    assert row.differences["likelihood"] == ["bernoulli", "gaussian"]
+
+
+# Mistakes
+
+
+def test_one_run_is_no_comparison(make):
+    with pytest.raises(UsageError, match=r"runs must be at least two run directories, received: \['.*one'\]"):
+        comparison.compare([make("one", distance(9.0))])
+
+
+def test_an_entry_that_no_protocol_has_is_refused_by_name(make):
+    paths = [make("one", distance(9.0)), make("two", distance(8.0))]
+    with pytest.raises(UsageError, match="ignore must name entries of a protocol .*moving_average.*: 'moving_avarage'"):
+        comparison.compare(paths, ["seed", "moving_avarage"])
+
+
+def test_a_run_that_was_not_measured_is_told_how_to(make):
+    one, two = make("one", distance(9.0)), make("two")
+    with pytest.raises(UsageError) as error:
+        comparison.compare([one, two])
+    assert str(error.value) == f"run {two} was not measured yet: python experiments/evaluate.py {two}"
+    with pytest.raises(UsageError, match="run must be a run directory"):
+        comparison.compare([one, one.parent])
+
+
+def cut_off(text):
+    return text[: len(text) // 2]
+
+
+def changed(name, value):
+    def change(text):
+        content = json.loads(text)
+        content["scores"][0][name] = value
+        return json.dumps(content)
+
+    return change
+
+
+def without(name):
+    def change(text):
+        return json.dumps({key: value for key, value in json.loads(text).items() if key != name})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        cut_off,
+        lambda text: "[]",
+        lambda text: "null",
+        lambda text: '{"results": {"loss": 1.0}}',
+        without("scores"),
+        without("notes"),
+        changed("value", "nought"),
+        changed("value", None),
+        changed("value", [1.0]),
+        changed("protocol", {"metric": "fid", "generated": 50_000}),
+        changed("protocol", None),
+        changed("protocol", []),
+        changed("fingerprint", "0" * 16),
+        changed("name", None),
+        changed("better", 3),
+        changed("colour", "red"),
+        lambda text: text.replace('"scores": [', '"scores": [5, '),
+        lambda text: "[" * 100_000,
+    ],
+)
+def test_a_damaged_evaluation_is_refused_in_one_line(make, damage):
+    one, two = make("one", distance(9.0)), make("two", distance(8.0))
+    path = two / "evaluation.json"
+    path.write_text(damage(path.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(UsageError) as error:
+        comparison.compare([one, two])
+    assert str(error.value).startswith(f"{path} is damaged")
+    assert "\n" not in str(error.value)
+
+
+# compare.py
+
+
+def test_the_command_marks_the_best_and_names_what_differs(make):
+    one = make("00001-vae", distance(9.25), precision(0.5))
+    two = make("00002-gan", distance(7.5, generated=50), precision(0.75), memorisation(0.5))
+    outcome = call("compare", one, two)
+    assert (outcome.code, outcome.err) == (0, "")
+    head, *lines = outcome.out.splitlines()
+    assert head.split() == ["00001-vae", "00002-gan"]
+    assert [line.split() for line in lines] == [
+        ["fd_lenet", "9.25", "7.5"],
+        ["not", "ranked:", "generated", "100", "|", "50"],
+        ["precision_lenet", "0.5", "0.75", "*"],
+        ["memorisation_lenet", "-", "0.5"],
+    ]
+    ignoring = call("compare", one, two, "--ignore", "generated").out.splitlines()
+    assert ignoring[1].split() == ["fd_lenet", "9.25", "7.5", "*"]
+    assert "not ranked" not in "".join(ignoring)
+
+
+def test_mistakes_of_the_command_are_one_line(make, tmp_path):
+    one = make("one", distance(9.0))
+    assert "runs must be at least two run directories" in call("compare", one).error
+    assert "run must be a run directory" in call("compare", one, tmp_path / "nowhere").error
+    assert "ignore must name entries of a protocol" in call("compare", one, one, "--ignore", "weather").error
+
+
+def test_what_evaluate_wrote_is_compared(tmp_path):
+    found = []
+    for model, hidden in (("vae-mlp", 8), ("vae-mlp", 32)):
+        options = ("--samples-every", 0, "--fid-every", 0, "--epochs", 1, "--set", f"hidden={hidden}")
+        outcome = call("run", "--model", model, "--dataset", "digits", *options, "--out", tmp_path / str(hidden))
+        assert outcome.code == 0, outcome.err
+        found.append(only_run(tmp_path / str(hidden)))
+        options = ("--measures", "fid", "--images", 50, "--likelihood-samples", 5)
+        assert call("evaluate", found[-1], *options).code == 0
+    rows = rows_of(*found)
+    ranked = ["fd_lenet", "reconstruction_mse", "reconstruction_psnr", "reconstruction_ssim", "nll"]
+    assert list(rows) == [*ranked, "active_units"]
+    assert [sorted(rows[name].ranks) for name in ranked] == [[1, 2]] * 5
+    assert rows["active_units"].ranks == []
+    assert call("evaluate", found[1], "--measures", "fid", "--images", 60, "--seed", 1).code == 0
+    rows = rows_of(*found)
+    assert rows["fd_lenet"].differences == {"generated": [50, 60], "seed": [0, 1]}
+    assert rows["nll"].differences == {"samples": [5, 100], "seed": [0, 1]}
+    assert sorted(rows["reconstruction_mse"].ranks) == [1, 2]

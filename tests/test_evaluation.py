@@ -1,0 +1,313 @@
+"""evaluate.py: what it measures of each kind of model, says of what it does not, and refuses in one line."""
+
+import json
+import os
+import shutil
+
+import command_helpers
+import numpy as np
+import pytest
+from command_helpers import NO_NETWORK, call, names, no_space, only_run, record_of, train, write_npz
+
+from keras_gen import training
+from keras_gen.metrics import reconstruction
+from keras_gen.scoring import Reference, Scorer, record
+
+own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+finished, copied = command_helpers.finished, command_helpers.copied
+
+SHORT = ("--epochs", 1, "--samples-every", 0, "--fid-every", 0)
+OF_SAMPLES = [
+    *(f"{name}_lenet" for name in ("fd", "fd_infinity", "kd", "classifier_score")),
+    *(f"{name}_lenet" for name in ("precision", "recall", "density", "coverage", "modes", "mode_entropy")),
+    "memorisation_lenet",
+]
+OF_RECONSTRUCTIONS = ["reconstruction_mse", "reconstruction_psnr", "reconstruction_ssim"]
+
+
+def run_of(folder, model, *arguments):
+    outcome = call("run", "--model", model, "--dataset", "digits", *SHORT, "--out", folder, *arguments)
+    assert outcome.code == 0, outcome.err
+    return only_run(folder)
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory):
+    """A VAE on the embedded digits (1,375 train, 125 validation, 297 test images)."""
+    return run_of(tmp_path_factory.mktemp("vae"), "vae-mlp", "--set", "hidden=32")
+
+
+@pytest.fixture(scope="module")
+def bernoulli(tmp_path_factory):
+    return run_of(tmp_path_factory.mktemp("bernoulli"), "vae-2d", "--batch-size", 500)
+
+
+@pytest.fixture(scope="module")
+def gan(tmp_path_factory):
+    return run_of(tmp_path_factory.mktemp("gan"), "gan-mlp", "--batch-size", 250)
+
+
+@pytest.fixture(scope="module")
+def autoencoder(tmp_path_factory):
+    return run_of(tmp_path_factory.mktemp("autoencoder"), "ae-conv", "--batch-size", 500)
+
+
+def measured(run, *arguments):
+    """Its scores by name, and the whole evaluation."""
+    outcome = call("evaluate", run, *arguments)
+    assert outcome.code == 0, outcome.err
+    result = record.read(run)
+    return {score.name: score for score in result.scores}, result, outcome.out
+
+
+@pytest.fixture(scope="module")
+def whole(vae):
+    """All that can be measured of a VAE, with no options."""
+    return measured(vae)
+
+
+# What is measured
+
+
+def test_a_vae_is_measured_by_everything(whole):
+    scores, result, out = whole
+    assert list(scores) == [*OF_SAMPLES, *OF_RECONSTRUCTIONS, "nll", "active_units"]
+    assert out.startswith("extractor lenet: made for mnist and digits, needs no download\n")
+    for score in result.scores:
+        [line] = (line for line in out.splitlines() if line.split()[:1] == [score.name])
+        assert f"{score.value:.5g}" in line
+        assert line.endswith(score.fingerprint)
+    assert "generated: 422\n" in out  # as many as there are real ones outside the reference
+    assert sorted(result.losses) == ["kl", "loss", "mse", "reconstruction"]
+
+
+def test_the_file_says_what_was_measured(whole, vae):
+    content = json.loads((vae / "evaluation.json").read_text(encoding="utf-8"))
+    details = ["model", "epoch", "split", "images", "data", "versions", "measured"]
+    assert list(content) == ["losses", "scores", "notes", *details]
+    assert (content["model"], content["epoch"], content["split"], content["images"]) == ("vae-mlp", 1, "test", 297)
+    assert content["data"]["fingerprint"] == record_of(vae)["data"]["fingerprint"]
+    assert [score["name"] for score in content["scores"]] == list(whole[0])
+
+
+def test_losses_are_those_of_the_test_images(finished, copied):
+    _, result, out = measured(copied)
+    opened = training.open_run(finished.path)
+    expected = opened.model.evaluate(opened.data.test.images, batch_size=256, verbose=0, return_dict=True)
+    assert result.losses == {name: pytest.approx(float(value), rel=1e-6) for name, value in expected.items()}
+    printed = dict(line.split() for line in out.splitlines()[: len(expected)])
+    assert printed == {name: f"{value:.6g}" for name, value in result.losses.items()}
+
+
+def test_scores_are_those_of_the_model_against_all_training_images(whole, vae):
+    opened = training.open_run(vae)
+    reference = Reference(opened.data.train.images, "lenet", data="digits")
+    [expected] = Scorer(reference, ("fid",), num_images=422).score(opened.model)
+    assert whole[0]["fd_lenet"].value == pytest.approx(expected.value, rel=1e-6)
+    assert whole[0]["fd_lenet"].protocol == expected.protocol
+    made = np.asarray(opened.model.reconstruct(opened.data.test.images))
+    error = reconstruction.reconstruction_error(opened.data.test.images, np.clip(made, 0, 1))
+    assert whole[0]["reconstruction_ssim"].value == pytest.approx(error.ssim, rel=1e-5)
+
+
+def test_a_second_evaluation_gives_the_same_bits(whole, vae):
+    _, again, out = measured(vae)
+    assert (again, out) == (whole[1], whole[2])
+    other, _, _ = measured(vae, "--seed", 1, "--measures", "fid")
+    assert other["fd_lenet"].value != whole[0]["fd_lenet"].value
+    assert other["nll"].value != whole[0]["nll"].value
+    assert other["reconstruction_mse"] == whole[0]["reconstruction_mse"]
+
+
+def test_floors_are_those_of_real_images_outside_the_reference(whole):
+    floors = {name: score.floor for name, score in whole[0].items()}
+    assert [name for name, floor in floors.items() if floor is not None] == OF_SAMPLES[:-1]
+    assert floors["fd_lenet"] < 0.1 * whole[0]["fd_lenet"].value
+    assert floors["modes_lenet"] == 10
+    assert floors["precision_lenet"] > 0.7
+
+
+def test_memorisation_says_what_it_looked_for_and_where(whole):
+    protocol = whole[0]["memorisation_lenet"].protocol
+    assert (protocol["held_out"], protocol["held_out_count"]) == ("test and validation", 422)
+    assert (protocol["searched"], protocol["reference_split"]) == (1375, "train")
+
+
+def test_a_gan_is_measured_by_what_it_generates(gan):
+    scores, result, out = measured(gan, "--images", 60)
+    assert list(scores) == OF_SAMPLES
+    assert {score.protocol["generated"] for score in result.scores} == {60}
+    assert scores["fd_lenet"].floor > 0
+    assert any(note.startswith("fd_lenet is measured on too few images (60)") for note in result.notes) == (
+        scores["fd_lenet"].bias >= 0.1 * scores["fd_lenet"].value
+    )
+    assert "d_loss" in result.losses
+    assert [line.removeprefix("NOTE: ") for line in out.splitlines() if line.startswith("NOTE: ")] == result.notes
+
+
+def test_an_autoencoder_is_measured_by_its_reconstructions(autoencoder):
+    scores, result, out = measured(autoencoder)
+    assert list(scores) == OF_RECONSTRUCTIONS
+    assert result.notes == []
+    assert "extractor" not in out
+    assert "measures must be left out for a model that generates no images" in (
+        call("evaluate", autoencoder, "--measures", "fid").error
+    )
+    assert list(measured(autoencoder, "--measures", "none")[0]) == OF_RECONSTRUCTIONS
+
+
+def test_several_seeds_give_a_mean_and_a_spread(gan):
+    one, other, both = (
+        measured(gan, "--measures", "fid", "inception_score", "--images", 60, *options)[0]
+        for options in (("--seed", 4), ("--seed", 5), ("--seed", 4, "--seeds", 2))
+    )
+    for name, score in both.items():
+        values = one[name].value, other[name].value
+        assert score.value == pytest.approx(np.mean(values), rel=1e-9)
+        assert score.spread == pytest.approx(np.std(values, ddof=1), rel=1e-9)
+        assert (score.spread_over, score.protocol["seed"]) == ("2 seeds", "4, 5")
+    assert (one["fd_lenet"].spread, one["classifier_score_lenet"].spread_over) == (None, "10 splits")
+
+
+def test_only_what_was_asked_for_is_measured_of_generated_images(vae):
+    scores, _, _ = measured(vae, "--measures", "kid", "--images", 50, "--likelihood-images", 0)
+    assert list(scores) == ["kd_lenet", *OF_RECONSTRUCTIONS, "active_units"]
+    scores, result, out = measured(vae, "--measures", "none", "--likelihood-images", 20)
+    assert list(scores) == [*OF_RECONSTRUCTIONS, "nll", "active_units"]
+    assert scores["nll"].protocol["images_count"] == 20
+    assert (result.notes, "extractor" in out) == ([], False)
+
+
+def test_test_images_as_reference_leave_out_memorisation(gan):
+    scores, result, out = measured(gan, "--reference", "test", "--images", 100)
+    assert list(scores) == OF_SAMPLES[:-1]
+    assert "no memorisation: the reference is not of training images" in result.notes
+    assert "NOTE: no memorisation: the reference is not of training images" in out.splitlines()
+    protocol = scores["fd_lenet"].protocol
+    assert (protocol["reference_split"], protocol["reference_count"]) == ("test", 297)
+    assert scores["fd_lenet"].floor is not None  # of training images
+
+
+def test_more_images_than_real_ones_have_no_floor(gan):
+    scores, result, _ = measured(gan, "--measures", "fid", "--images", 423)
+    assert scores["fd_lenet"].floor is None
+    assert "no floors: there are no 423 real images outside the reference" in result.notes
+
+
+# Likelihoods
+
+
+def test_a_bernoulli_likelihood_is_of_binarised_images(bernoulli):
+    scores, _, _ = measured(bernoulli, "--measures", "none", "--likelihood-samples", 5)
+    protocol = scores["nll"].protocol
+    assert (protocol["likelihood"], protocol["binarized"]) == ("bernoulli", "stochastic, seed 0")
+    assert (protocol["units"], protocol["images_count"], protocol["samples"]) == ("nats an image", 297, 5)
+    assert 0 < scores["nll"].value < 784 * np.log(2)
+    assert scores["nll"].spread_over == "the mean of 297 images"
+
+
+def test_images_that_are_binary_already_are_left_so(tmp_path):
+    run = run_of(tmp_path / "runs", "vae-2d", "--batch-size", 500, "--binarize", "threshold")
+    scores, result, _ = measured(run, "--measures", "none", "--likelihood-samples", 5)
+    assert scores["nll"].protocol["binarized"] == "in the data"
+    assert scores["nll"].value < result.losses["loss"]  # no looser than the bound that was trained
+
+
+def test_a_gaussian_likelihood_is_a_density_of_the_pixels(whole):
+    score = whole[0]["nll"]
+    assert score.protocol["likelihood"] == "gaussian"
+    assert score.protocol["binarized"] == "no"
+    assert score.protocol["units"] == "nats an image, density of pixels in [0, 1]"
+    assert score.value < whole[1].losses["loss"]
+
+
+def test_more_samples_bound_the_likelihood_more_tightly(bernoulli):
+    few, many = (
+        measured(bernoulli, "--measures", "none", "--likelihood-samples", count)[0]["nll"].value for count in (1, 50)
+    )
+    assert many < few
+
+
+# What can't be measured
+
+
+def test_small_images_without_an_extractor_keep_their_losses_and_likelihood(copied):
+    scores, result, out = measured(copied)
+    assert list(scores) == ["nll", "active_units"]
+    assert sorted(result.losses) == ["kl", "loss", "mse", "reconstruction"]
+    [extractor, window] = result.notes
+    assert extractor.startswith("generated images were not measured: there is no extractor for noise: --extractor ")
+    assert window == "no reconstruction scores: images of 8x8 are smaller than the window of SSIM, 11x11"
+    assert [line.removeprefix("NOTE: ") for line in out.splitlines() if line.startswith("NOTE: ")] == result.notes
+
+
+def test_an_extractor_that_is_named_measures_data_it_was_not_made_for(copied):
+    scores, result, _ = measured(copied, "--extractor", "lenet", "--images", 8)
+    assert "fd_lenet" in scores
+    assert "modes_lenet" not in scores
+    assert "no mode_coverage: lenet does not know the classes of noise" in result.notes
+
+
+@pytest.mark.parametrize(
+    ("count", "missing"),
+    [
+        ((2, 2), ["generated images were not measured: reference must be at least 2 images, received: '1'"]),
+        ((3, 1), ["no precision_recall: ", "no active_units: their variance needs at least 2 test images"]),
+    ],
+)
+def test_data_with_hardly_any_images_lose_no_other_score(tmp_path, count, missing):
+    data = write_npz(tmp_path / "few.npz", *count, size=12)
+    assert train(tmp_path / "runs", data, "--samples-every", 0, "--fid-every", 0).code == 0
+    scores, result, _ = measured(only_run(tmp_path / "runs"), "--extractor", "lenet", "--images", 2)
+    assert {*OF_RECONSTRUCTIONS, "nll"} <= scores.keys()
+    assert ("fd_lenet" in scores, "active_units" in scores) == (count[0] > 2, count[1] > 1)
+    assert [any(note.startswith(start) for note in result.notes) for start in missing] == [True] * len(missing)
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--images", 1], "num_images must be an integer of at least 2"),
+        (["--images", -1], "num_images must be"),
+        (["--measures", "none", "fid"], "--measures none stands alone"),
+        (["--measures", "fdi"], "measures must be one of fid, fid_infinity, kid"),
+        (["--measures", "fid", "fid"], "measures must be different names, received: ('fid', 'fid')"),
+        (["--measures", "mode_coverage", "--extractor", "lenet"], "of noise in lenet"),
+        (["--measures", "memorisation", "--extractor", "lenet", "--reference", "test"], "reference of training images"),
+        (["--measures", "fid"], "measures can't be had: there is no extractor for noise"),
+        (["--extractor", "letnet"], "extractor must be one of auto, inception-2015"),
+        (["--extractor", "cifar"], "extractor cifar takes colour images (n, H, W, 3), noise has images (8, 8, 1)"),
+        (["--extractor", "inception-v3"], NO_NETWORK),
+        (["--extractor-weights", "missing.h5"], "weights must be left out with extractor auto"),
+        (["--extractor", "lenet", "--extractor-weights", "w"], "weights must be left out with extractor lenet"),
+        (["--extractor", "inception-v3", "--extractor-weights", "w"], "weights must be a file with the weights of"),
+        (["--reference", "validation"], "reference must be one of train, test"),
+        (["--seed", -1], "seed must be an integer from 0"),
+        (["--seed", 2**31 - 1, "--seeds", 2], "seed must be an integer from 0"),
+        (["--seeds", 0], "seeds must be an integer of at least 1"),
+        (["--likelihood-images", -1], "likelihood_images must be an integer of at least 0"),
+        (["--likelihood-samples", 0], "likelihood_samples must be an integer of at least 1"),
+    ],
+    ids=str,
+)
+def test_a_mistake_in_evaluating_is_one_line(copied, arguments, message):
+    assert message in call("evaluate", copied, *arguments).error
+    assert "evaluation.json" not in names(copied)
+
+
+def test_a_run_without_a_checkpoint_has_nothing_to_evaluate(copied):
+    shutil.rmtree(copied / "checkpoints")
+    error = call("evaluate", copied).error
+    assert error == f"error: run {copied} has no checkpoint yet: go on with --resume {copied}"
+
+
+def test_a_full_disk_while_evaluating_is_one_line_and_keeps_the_older_result(copied, monkeypatch):
+    assert call("evaluate", copied).code == 0
+    before = (copied / "evaluation.json").read_bytes()
+    monkeypatch.setattr(os, "replace", no_space)
+    assert "No space left on device" in call("evaluate", copied, "--seed", 1).error
+    assert (copied / "evaluation.json").read_bytes() == before
+    assert [name for name in names(copied) if name.startswith(".")] == []

@@ -1,0 +1,313 @@
+"""run.py --resume: runs that go on, that are refused, that were interrupted or ran out of disk or memory."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import command_helpers
+import numpy as np
+import pytest
+import tensorflow as tf
+from command_helpers import (
+    EXPERIMENTS,
+    SMALL,
+    call,
+    names,
+    no_space,
+    only_run,
+    record_of,
+    train,
+    write_npz,
+)
+from PIL import Image
+
+from keras_gen import checkpoints, runs, training
+from keras_gen.callbacks import history
+
+own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+finished, copied = command_helpers.finished, command_helpers.copied
+
+
+# --resume
+
+
+def test_a_finished_run_has_nothing_left_to_do(copied):
+    before = {path: path.stat().st_mtime_ns for path in copied.rglob("*")}
+    outcome = call("run", "--resume", copied)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.splitlines() == [
+        f"{copied}: 2 of 2 epochs done",
+        "nothing to do: to train on, give --epochs a larger number",
+    ]
+    assert {path: path.stat().st_mtime_ns for path in copied.rglob("*")} == before
+
+
+def test_a_finished_run_goes_on_to_more_epochs(copied):
+    outcome = call("run", "--resume", copied, "--epochs", 3)
+    assert outcome.code == 0, outcome.err
+    assert f"{copied}: 2 of 3 epochs done" in outcome.out.splitlines()
+    assert outcome.out.count("Epoch ") == 1
+    assert [row["epoch"] for row in history.read(copied / "history.csv")] == [1, 2, 3]
+    assert record_of(copied)["settings"]["epochs"] == 3
+    assert names(copied / "checkpoints") == ["epoch-00002.npz", "epoch-00003.npz"]
+    assert names(copied / "samples")[-1] == "epoch-00003.png"
+    assert json.loads((copied / "saved_model" / "description.json").read_text())["epochs"] == 3
+
+
+def damaged_record(content):
+    def damage(run):
+        (run / "recipe.json").write_text(content)
+
+    return damage
+
+
+def changed_settings(**changes):
+    def damage(run):
+        record = record_of(run)
+        runs.write_json(run / "recipe.json", record | {"settings": record["settings"] | changes})
+
+    return damage
+
+
+def damaged_checkpoint(run):
+    path = checkpoints.latest(run)[1]
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def without(*keys):
+    def damage(run):
+        record = record_of(run)
+        runs.write_json(run / "recipe.json", {key: value for key, value in record.items() if key not in keys})
+
+    return damage
+
+
+@pytest.mark.parametrize("name", ["run", "evaluate"])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damaged_record("{"), "recipe.json is damaged"),
+        (damaged_record("[]"), "recipe.json is damaged"),
+        (damaged_record("{}"), "recipe.json is damaged"),
+        (without("data"), "no longer what"),
+        (changed_settings(model="vae-mlpp"), "model must be one of"),
+        (changed_settings(epochs="2"), "epochs must be an integer"),
+        (changed_settings(overrides=["hidden"]), "recipe.json is damaged"),
+        (changed_settings(colour="red"), "recipe.json is damaged, or of another version"),
+        (changed_settings(dataset=["digits"]), "dataset must be a name or a path"),
+        (changed_settings(data_dir=5), "data_dir must be "),
+        (changed_settings(binarize=["threshold"]), "binarize must be one of"),
+        (changed_settings(dataset="digits"), "no longer what"),
+        (changed_settings(image_size=4), "no longer what"),
+        (changed_settings(overrides={"hidden": 9, "latent_dim": 2}), "belongs to another model"),
+        (changed_settings(overrides={"hidden": 0}), "hidden must be an integer of at least 1"),
+        (damaged_checkpoint, "is damaged"),
+        (lambda run: (run / "recipe.json").unlink(), "run must be a run directory"),
+    ],
+)
+def test_a_damaged_run_is_refused_in_one_line(copied, name, damage, message):
+    damage(copied)
+    arguments = ["--resume", copied, "--epochs", 3] if name == "run" else [copied, "--measures", "none"]
+    assert message in call(name, *arguments).error
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"extractor_weights": 5}, "extractor_weights must be"),
+        ({"extractor": "letnet"}, "extractor must be one of"),
+        ({"extractor": ["lenet"]}, "extractor must be one of"),
+        ({"extractor": "lenet", "extractor_weights": "w.h5"}, "weights must be left out with extractor lenet"),
+        ({"fid_images": 1}, "fid_images must be an integer of at least 2"),
+        ({"fid_count": 1000}, "is damaged, or of another version of keras_gen"),
+    ],
+    ids=str,
+)
+def test_a_record_with_another_kind_of_extractor_is_refused(copied, changes, message):
+    changed_settings(**changes)(copied)
+    assert message in call("run", "--resume", copied, "--epochs", 3).error
+
+
+def test_a_finished_run_whose_history_was_emptied_is_refused(copied, tmp_path):
+    (copied / "history.csv").write_text("epoch,seconds,updates,loss\n")
+    assert "history" in call("run", "--resume", copied, "--export", tmp_path / "exported").error
+
+
+@pytest.mark.parametrize(("epochs", "message"), [(1, "epochs must be at least 2"), (0, "epochs must be an integer")])
+def test_a_run_can_not_be_resumed_to_fewer_epochs(copied, epochs, message):
+    assert message in call("run", "--resume", copied, "--epochs", epochs).error
+    assert record_of(copied)["settings"]["epochs"] == 2
+
+
+def test_a_run_is_not_resumed_on_other_data(tmp_path):
+    data = write_npz(tmp_path / "data.npz")
+    assert train(tmp_path / "runs", data).code == 0
+    run = only_run(tmp_path / "runs")
+    write_npz(data, seed=1)
+    for outcome in (call("run", "--resume", run, "--epochs", 2), call("evaluate", run, "--measures", "none")):
+        assert outcome.error == (
+            f"error: data set {data} is no longer what {run} was trained on: its fingerprint differs"
+        )
+    assert record_of(run)["settings"]["epochs"] == 1
+    data.unlink()
+    assert "dataset must be an existing folder or .npz file" in call("run", "--resume", run, "--epochs", 2).error
+    write_npz(data)
+    assert call("run", "--resume", run, "--epochs", 2).code == 0
+
+
+@pytest.mark.parametrize("dataset", ["data.npz", "./digits"])
+def test_a_run_is_resumed_from_another_working_directory(tmp_path, monkeypatch, dataset):
+    if dataset == "data.npz":
+        write_npz(dataset)
+    else:
+        Path(dataset).mkdir()
+        for index, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (12, 8, 8), dtype=np.uint8)):
+            Image.fromarray(pixels).save(Path(dataset, f"{index}.png"))
+    assert train(tmp_path / "runs", dataset, "--samples-every", 0).code == 0
+    run = only_run(tmp_path / "runs")
+    here, elsewhere = call("run", "--resume", run), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    there = call("run", "--resume", run)
+    assert (here.err, there.err) == ("", "")
+    assert here.out == there.out
+
+
+# Interruptions and full disks
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_run_goes_on(tmp_path):
+    data = write_npz(tmp_path / "data.npz")
+    arguments = ["--model", "vae-mlp", *SMALL, "--dataset", data, "--epochs", 5000, "--samples-every", 0]
+    process = subprocess.Popen(
+        [sys.executable, EXPERIMENTS / "run.py", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+        | {"PYTHONPATH": str(EXPERIMENTS.parent)},
+        # What a shell runs in the background ignores Ctrl-C, and so does what that starts in its turn.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    run = Path("runs", "00001-vae-mlp")
+    try:
+        deadline = time.monotonic() + 60
+        while checkpoints.latest(run) is None or not (run / "history.csv").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    done, path = checkpoints.latest(run)
+    assert err == f"interrupted after epoch {done}; go on with: python experiments/run.py --resume {run}\n"
+    assert not [name for name in names(path.parent) + names(run) if name.startswith(".")]
+    assert call("evaluate", run, "--measures", "none").code == 0
+    assert "is not finished" in call("sample", run).error
+    outcome = call("run", "--resume", run, "--epochs", done + 1)
+    assert outcome.code == 0, outcome.err
+    assert f"{run}: {done} of {done + 1} epochs done" in outcome.out.splitlines()
+    assert [row["epoch"] for row in history.read(run / "history.csv")] == list(range(1, done + 2))
+    assert call("sample", run, "--num", 1).code == 0
+
+
+def test_ctrl_c_before_the_first_checkpoint_starts_over(finished, tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save", interrupt)
+        outcome = train(tmp_path / "runs", finished.data)
+    run = only_run(tmp_path / "runs")
+    how = f"go on with: python experiments/run.py --resume {run}\n"
+    assert (outcome.code, outcome.err) == (130, f"interrupted before the first checkpoint; {how}")
+    assert "has no checkpoint yet" in call("evaluate", run).error
+    again = call("run", "--resume", run)
+    assert again.code == 0, again.err
+    assert [row["epoch"] for row in history.read(run / "history.csv")] == [1]
+
+
+FULL_WHEN = {"the history": "history.csv", "a sample grid": "epoch-00003.png", "the curves": "losses.png"}
+
+
+@pytest.mark.parametrize("what", ["the checkpoint", *FULL_WHEN])
+def test_a_full_disk_stops_a_run_that_can_go_on(copied, monkeypatch, what):
+    real = os.replace
+
+    def replace(source, target):
+        if Path(target).name == FULL_WHEN.get(what):
+            no_space()
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        if what == "the checkpoint":
+            patch.setattr(np, "savez", no_space)
+        outcome = call("run", "--resume", copied, "--epochs", 3)
+    assert outcome.error.startswith(f"error: run {copied} stopped: ")
+    assert "can't be written (No space left on device)" in outcome.error
+    assert outcome.error.endswith(f"; go on with: python experiments/run.py --resume {copied}")
+    assert not list(copied.rglob(".*"))
+    if what in ("the checkpoint", "the curves"):
+        again = call("run", "--resume", copied)
+        assert again.code == 0, again.err
+        assert [row["epoch"] for row in history.read(copied / "history.csv")] == [1, 2, 3]
+        assert json.loads((copied / "saved_model" / "description.json").read_text())["epochs"] == 3
+
+
+def test_a_full_disk_while_a_saved_model_is_written_is_not_said_to_be_memory(copied, tmp_path, monkeypatch):
+    def full(*arguments, **keywords):
+        raise tf.errors.ResourceExhaustedError(None, None, "variables.data; No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    error = call("run", "--resume", copied, "--export", tmp_path / "exported").error
+    assert "No space left on device" in error
+    assert "memory" not in error
+
+
+def test_memory_that_runs_out_is_one_line(copied, monkeypatch):
+    def exhausted(*arguments, **keywords):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nand a page of detail")
+
+    monkeypatch.setattr(training.keras.Model, "fit", exhausted)
+    error = call("run", "--resume", copied, "--epochs", 3).error
+    assert "out of memory (OOM when allocating tensor); go on with: " in error
+
+
+def test_a_full_disk_at_the_very_start_of_resuming_is_one_line(copied, monkeypatch):
+    monkeypatch.setattr(os, "replace", no_space)
+    try:
+        outcome = call("run", "--resume", copied, "--epochs", 3)
+    except OSError as error:
+        pytest.fail(f"a traceback: {error!r}")
+    assert "No space left on device" in outcome.error
+
+
+def test_a_full_disk_at_the_very_start_leaves_no_run_directory(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "replace", no_space)
+    assert "out can't be written" in train(tmp_path / "runs", finished.data).error
+    assert names(tmp_path / "runs") == []
+
+
+def test_a_reader_that_leaves_does_not_end_in_a_traceback(tmp_path):
+    data = write_npz(tmp_path / "data.npz")
+    line = (
+        'python "$0" --model vae-mlp --set hidden=8 --dataset "$1" --epochs 3 --samples-every 0 --fid-every 0 | head -1'
+    )
+    environment = os.environ | {
+        "PYTHONPATH": str(EXPERIMENTS.parent),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    environment.pop("TF_CPP_MIN_LOG_LEVEL")
+    result = subprocess.run(
+        ["bash", "-c", line, EXPERIMENTS / "run.py", data], capture_output=True, text=True, env=environment, check=False
+    )
+    assert result.stdout.startswith("vae-mlp (R2) on data")
+    assert "Traceback" not in result.stderr
+    assert "can't be written" not in result.stderr

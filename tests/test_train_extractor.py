@@ -1,0 +1,184 @@
+"""train_extractor.py: what it writes and refuses; and that the shipped files are as good as they say."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import command_helpers
+import numpy as np
+import pytest
+from command_helpers import NO_NETWORK, call, names, write_npz
+
+from keras_gen import data
+from keras_gen.extractors import ShippedClassifier
+from keras_gen.extractors.classifiers import shipped_folder
+
+# None of `nothing_at_hand` for the whole module: the last tests look for the real data.
+own_working_directory = command_helpers.own_working_directory
+
+
+@pytest.fixture
+def no_data(monkeypatch, tmp_path):
+    for variable in ("TFDS_DATA_DIR", "KERAS_HOME", "HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "empty"))
+    monkeypatch.delenv("KERAS_GEN_DATA", raising=False)
+    monkeypatch.setattr("keras_gen.probing.why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
+
+
+def trained(out, dataset, *arguments, name="lenet"):
+    options = ("--epochs", 1, "--required-accuracy", 0, "--out", out)
+    return call("train_extractor", name, "--dataset", dataset, *options, *arguments)
+
+
+@pytest.fixture(scope="module")
+def made(tiny_data, tmp_path_factory):
+    """A classifier of the blobs, trained for an epoch, and what the command printed."""
+    out = tmp_path_factory.mktemp("made")
+    outcome = trained(out, tiny_data)
+    assert outcome.code == 0, outcome.err
+    return out, outcome
+
+
+def accuracy(extractor, split):
+    """Of the shipped classifier as scores use it, on a split of the data."""
+    chunks = np.array_split(np.arange(len(split)), max(1, len(split) // 1000))
+    named = np.concatenate([extractor(split.images[chunk]).logits.argmax(axis=-1) for chunk in chunks])
+    return float(np.mean(named == split.labels))
+
+
+def test_two_files_are_written_that_the_package_can_ship(made, tiny_data):
+    out, outcome = made
+    assert names(out) == ["lenet.json", "lenet.npz"]
+    description = json.loads((out / "lenet.json").read_text(encoding="utf-8"))
+    assert description["sha256"] == hashlib.sha256((out / "lenet.npz").read_bytes()).hexdigest()
+    with np.load(out / "lenet.npz", allow_pickle=False) as arrays:
+        assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
+        assert sum(array.size for array in arrays.values()) == description["weights"]
+    images = data.load(str(tiny_data))
+    extractor = ShippedClassifier("lenet", folder=out)
+    assert description["accuracy"] == {
+        role: pytest.approx(accuracy(extractor, getattr(images, role))) for role in ("validation", "test")
+    }
+    assert f"test accuracy {description['accuracy']['test']:.4f}" in outcome.out
+    size = (out / "lenet.npz").stat().st_size
+    assert outcome.out.splitlines()[-1] == f"{out / 'lenet.npz'}: {size:,} bytes"
+
+
+def test_the_description_says_what_it_was_trained_on_and_how(made, tiny_data):
+    text = (made[0] / "lenet.json").read_text(encoding="utf-8")
+    description = json.loads(text)
+    images = data.load(str(tiny_data))
+    assert description["trained_on"]["fingerprint"] == images.fingerprint
+    assert description["trained_on"]["counts"] == {"train": 40, "validation": 4, "test": 12}
+    assert (description["schedule"]["epochs"], description["schedule"]["seed"]) == (1, 0)
+    assert str(tiny_data.parent) not in text
+
+
+def test_the_weights_are_a_function_of_the_seed(made, tiny_data, tmp_path):
+    def arrays(folder):
+        with np.load(folder / "lenet.npz") as file:
+            return [file[str(index)] for index in range(len(file.files))]
+
+    for folder, seed in (("same", 0), ("other", 1)):
+        assert trained(tmp_path / folder, tiny_data, "--seed", seed).code == 0
+    expected, same, other = (arrays(folder) for folder in (made[0], tmp_path / "same", tmp_path / "other"))
+    assert all(np.array_equal(one, two) for one, two in zip(expected, same, strict=True))
+    assert not np.array_equal(expected[0], other[0])
+
+
+def test_a_classifier_that_is_not_good_enough_is_not_written(tiny_data, tmp_path):
+    outcome = trained(tmp_path / "out", tiny_data, "--required-accuracy", 1.01)
+    assert outcome.error == "error: nothing was written: the test accuracy is below 1.01"
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_colour_classifier_is_trained_on_colour_images(tmp_path):
+    generator = np.random.default_rng(0)
+    images, labels = generator.integers(0, 256, (30, 32, 32, 3), np.uint8), generator.integers(0, 10, 30)
+    np.savez(tmp_path / "noise.npz", x_train=images[:20], y_train=labels[:20], x_test=images[20:], y_test=labels[20:])
+    outcome = trained(tmp_path / "out", tmp_path / "noise.npz", name="cifar")
+    assert outcome.code == 0, outcome.err
+    features, logits = ShippedClassifier("cifar", folder=tmp_path / "out")(images[:3])
+    assert (features.shape, logits.shape) == ((3, 128), (3, 10))
+
+
+def colour(path):
+    images = np.zeros((20, 28, 28, 3), np.uint8)
+    np.savez(path, x_train=images, x_test=images, y_train=np.arange(20) % 10, y_test=np.arange(20) % 10)
+    return path
+
+
+def eleven_classes(path):
+    images = np.zeros((22, 28, 28), np.uint8)
+    np.savez(path, x_train=images, x_test=images, y_train=np.arange(22) % 11, y_test=np.arange(22) % 11)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: write_npz(path, size=28), "28x28x1, no labels"),
+        (lambda path: write_npz(path, size=8), "8x8x1, no labels"),
+        (colour, "28x28x3, 10 classes"),
+        (eleven_classes, "28x28x1, 11 classes"),
+    ],
+    ids=["no labels", "small", "colour", "eleven classes"],
+)
+def test_data_that_the_network_does_not_take_are_refused_in_one_line(tmp_path, write, message):
+    error = trained(tmp_path / "out", write(tmp_path / "data.npz")).error
+    wanted = "dataset must be 28x28x1 images with labels of at most 10 classes"
+    assert error == f"error: {wanted}, received: '{message}'"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["letnet"], "invalid choice: 'letnet'"),
+        (["lenet"], "mnist is not on this machine"),
+        (["lenet", "--epochs", 0], "--epochs must be an integer of at least 1"),
+        (["lenet", "--seed", -1], "--seed must be an integer from 0"),
+        (["lenet", "--required-accuracy", -0.5], "--required-accuracy must be a number of at least 0"),
+        (["lenet", "--dataset", "nowhere.npz"], "dataset must be an existing folder or .npz file"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_one_line(no_data, arguments, message):
+    assert message in call("train_extractor", *arguments, "--out", "out").error
+    assert not Path("out").exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused_before_training(tiny_data, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    assert "--out must be" in trained(tmp_path / "file" / "out", tiny_data).error
+
+
+# What is shipped
+
+
+@pytest.fixture
+def real_digits(mnist_folder):
+    return data.load("mnist", data_dir=mnist_folder)
+
+
+@pytest.fixture
+def real_photographs(cifar10_folder):
+    return data.load("cifar10", data_dir=cifar10_folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "required"), [("lenet", "real_digits", 0.993), ("cifar", "real_photographs", 0.85)]
+)
+def test_a_shipped_classifier_is_as_good_on_real_test_images_as_its_file_says(name, images, required, request):
+    images = request.getfixturevalue(images)
+    description = json.loads((shipped_folder() / f"{name}.json").read_text(encoding="utf-8"))
+    found = accuracy(ShippedClassifier(name), images.test)
+    assert found >= required
+    # Rounding differs between processors: an image or two of 10,000 may change sides.
+    assert found == pytest.approx(description["accuracy"]["test"], abs=3e-4)
+    assert description["trained_on"]["fingerprint"] == images.fingerprint
+
+
+@pytest.mark.parametrize("name", ["lenet", "cifar"])
+def test_a_shipped_file_is_small(name):
+    assert (shipped_folder() / f"{name}.npz").stat().st_size <= 1_000_000
