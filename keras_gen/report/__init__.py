@@ -1,5 +1,36 @@
-"""Figures of a run."""
+"""Figures of a run, drawn from arrays and history rows, and the latents to decode for them."""
 
-from keras_gen.report.curves import loss_curves, save_figure
+from keras_gen.report.animation import animate
+from keras_gen.report.curves import loss_curves, metric_curves
+from keras_gen.report.embedding import Embedding, pca, tsne
+from keras_gen.report.image_figures import (
+    denoising,
+    nearest_neighbours,
+    reconstructions,
+    sample_grid,
+    samples_through_training,
+)
+from keras_gen.report.latent_figures import interpolations, manifold, traversals
+from keras_gen.report.scatter import embedding_figure, scatter
+from keras_gen.report.style import save, save_figure
 
-__all__ = ["loss_curves", "save_figure"]
+__all__ = [
+    "Embedding",
+    "animate",
+    "denoising",
+    "embedding_figure",
+    "interpolations",
+    "loss_curves",
+    "manifold",
+    "metric_curves",
+    "nearest_neighbours",
+    "pca",
+    "reconstructions",
+    "sample_grid",
+    "samples_through_training",
+    "save",
+    "save_figure",
+    "scatter",
+    "traversals",
+    "tsne",
+]

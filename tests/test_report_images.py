@@ -1,0 +1,254 @@
+"""Figures of images: what is shown where, under which names, for grey and colour, square and oblong, one and many."""
+
+import numpy as np
+import pytest
+
+from keras_gen import UsageError, report
+from keras_gen import images as image_arrays
+
+LINE = 1  # pixels between the images of a canvas
+
+
+def made(count, height=5, width=5, channels=1, seed=0):
+    shape = (*np.atleast_1d(count), height, width, channels)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def canvas(figure):
+    (axes,) = figure.axes
+    (shown,) = axes.images
+    return axes, np.asarray(shown.get_array())
+
+
+def image_at(figure, row, column, size):
+    """The image that a figure shows in a place of its canvas, with its channels."""
+    _, picture = canvas(figure)
+    height, width = size
+    top, left = LINE + row * (height + LINE), LINE + column * (width + LINE)
+    image = picture[top : top + height, left : left + width]
+    return image if image.ndim == 3 else image[..., None]
+
+
+def rows_of(axes):
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
+def columns_of(axes):
+    return [label.get_text() for label in axes.get_xticklabels()]
+
+
+def draw(figure, tmp_path):
+    """Draw a figure; the folder's pictures are what is looked at when a test fails."""
+    return report.save(figure, tmp_path / "figure")
+
+
+SHAPES = [(28, 28, 1), (8, 20, 3), (20, 8, 1)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("count", [1, 2, 7, 100])
+def test_a_grid_shows_all_samples(tmp_path, count, shape):
+    images = made(count, *shape)
+    figure = report.sample_grid(images, "samples")
+    assert figure.get_suptitle() == "samples"
+    axes, picture = canvas(figure)
+    np.testing.assert_array_equal(picture, image_arrays.grid(images))
+    assert rows_of(axes) == columns_of(axes) == []
+    draw(figure, tmp_path)
+
+
+def test_grey_values_are_shown_as_they_are():
+    axes, _ = canvas(report.sample_grid(np.full((1, 4, 4, 1), 100, np.uint8), "x"))
+    assert axes.images[0].get_clim() == (0, 255)
+    assert axes.images[0].get_cmap().name == "gray"
+    assert axes.images[0].get_interpolation() == "none"
+
+
+def test_the_columns_of_a_grid_can_be_chosen():
+    images = made(6)
+    _, picture = canvas(report.sample_grid(images, "x", columns=2))
+    np.testing.assert_array_equal(picture, image_arrays.grid(images, columns=2))
+    _, picture = canvas(report.sample_grid(images, "x", columns=50))
+    np.testing.assert_array_equal(picture, image_arrays.grid(images, columns=6))
+    with pytest.raises(UsageError, match=r"^columns must be an integer of at least 1, received: 0$"):
+        report.sample_grid(images, "x", columns=0)
+
+
+def test_no_figure_is_so_small_that_pixels_are_left_out(tmp_path):
+    figure = report.sample_grid(made(400, 64, 64), "many")
+    figure.draw_without_rendering()
+    axes, picture = canvas(figure)
+    assert axes.get_window_extent().width * 120 / figure.dpi >= 0.98 * picture.shape[1]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_same_latents_stand_below_one_another(tmp_path, shape):
+    early, late = made(4, *shape), made(4, *shape, seed=1)
+    figure = report.samples_through_training([(1, early), (40, late)], "training")
+    assert rows_of(canvas(figure)[0]) == ["epoch 1", "epoch 40"]
+    for column in range(4):
+        np.testing.assert_array_equal(image_at(figure, 0, column, shape[:2]), early[column])
+        np.testing.assert_array_equal(image_at(figure, 1, column, shape[:2]), late[column])
+    draw(figure, tmp_path)
+
+
+def test_many_images_are_continued_below_with_all_their_rows():
+    originals, first = made(12), made(12, seed=1)
+    figure = report.reconstructions(originals, [(3, first)], "x")
+    axes, picture = canvas(figure)
+    assert rows_of(axes) == ["original", "epoch 3"] * 2
+    assert picture.shape == (4 * 6 + 1, 10 * 6 + 1)
+    for index in range(12):
+        block, column = divmod(index, 10)
+        np.testing.assert_array_equal(image_at(figure, 2 * block, column, (5, 5)), originals[index])
+        np.testing.assert_array_equal(image_at(figure, 2 * block + 1, column, (5, 5)), first[index])
+    line, blank = (patch.get_bbox().bounds for patch in axes.patches)
+    assert line == (-0.5, 12 - 0.5, 61, 1), "a line between the two blocks"
+    assert blank == (12 + 0.5, 12 + 0.5, 8 * 6, 2 * 6), "nothing but white where no image is"
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (10, 10), (11, 10), (40, 10), (41, 20), (100, 20)])
+def test_rows_are_longer_where_there_are_many_images(count, columns):
+    _, picture = canvas(report.reconstructions(made(count), [(1, made(count))], "x"))
+    assert picture.shape[1] == 6 * columns + 1
+
+
+def test_denoising_shows_noisy_over_denoised_over_clean(tmp_path):
+    noisy, denoised, clean = (made(3, channels=3, seed=seed) for seed in range(3))
+    figure = report.denoising(noisy, denoised, clean, "x")
+    assert rows_of(canvas(figure)[0]) == ["noisy", "denoised", "clean"]
+    for row, images in enumerate((noisy, denoised, clean)):
+        for column in range(3):
+            np.testing.assert_array_equal(image_at(figure, row, column, (5, 5)), images[column])
+    draw(figure, tmp_path)
+
+
+@pytest.mark.parametrize(("count", "nearest", "shape"), [(1, 1, (28, 28, 1)), (3, 4, (8, 20, 3)), (2, 12, (9, 9, 1))])
+def test_neighbours_stand_beside_their_image_over_their_distance(tmp_path, count, nearest, shape):
+    generated, neighbours = made(count, *shape), made((count, nearest), *shape, seed=1)
+    distances = np.sort(np.random.default_rng(2).uniform(1, 9, (count, nearest)), axis=1)
+    figure = report.nearest_neighbours(generated, neighbours, distances, "x", "metres")
+    axes, _ = canvas(figure)
+    height, width = shape[0] + -(-shape[0] // 4), shape[1]
+    for row in range(count):
+        np.testing.assert_array_equal(image_at(figure, row, 0, (height, width))[: shape[0]], generated[row])
+        for column in range(nearest):
+            shown = image_at(figure, row, column + 1, (height, width))
+            np.testing.assert_array_equal(shown[: shape[0]], neighbours[row, column])
+            assert (shown[shape[0] :] == 255).all()
+            text = axes.texts[row * nearest + column]
+            assert text.get_text() == f"{distances[row, column]:.3g}"
+            left, top = column * (width + 1) + width + 2, row * (height + 1) + 1
+            assert left <= text.get_position()[0] < left + width, "below its image"
+            assert top + shape[0] <= text.get_position()[1] < top + height
+    expected = ["generated", "nearest", "2nd", "3rd", "4th", *(f"{n}th" for n in range(5, 13))]
+    assert columns_of(axes) == expected[: nearest + 1]
+    assert axes.get_xlabel() == "below each training image: metres"
+    draw(figure, tmp_path)
+
+
+def test_an_exact_copy_has_distance_0():
+    images = made(1)
+    axes, _ = canvas(report.nearest_neighbours(images, images[None], [[0.0]], "x"))
+    assert [text.get_text() for text in axes.texts] == ["0"]
+
+
+def test_texts_lie_within_the_figure_and_not_on_each_other():
+    figure = report.nearest_neighbours(made(1), made((1, 1)), [[1.0]], "x", "Euclidean distance of pixels in [0, 1]")
+    figure.draw_without_rendering()
+    axes, _ = canvas(figure)
+    for text in (axes.xaxis.label, *axes.get_xticklabels()):
+        extent = text.get_window_extent()
+        assert extent.x0 >= 0 and extent.x1 <= figure.bbox.width, text.get_text()
+    first, second = (label.get_window_extent() for label in axes.get_xticklabels())
+    assert first.x1 < second.x0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "received"),
+    [
+        (np.zeros((2, 5, 5, 1)), r"float64 of shape \(2, 5, 5, 1\)"),
+        (np.zeros((2, 5, 5), np.uint8), r"uint8 of shape \(2, 5, 5\)"),
+        (np.zeros((2, 5, 5, 2), np.uint8), r"uint8 of shape \(2, 5, 5, 2\)"),
+        (np.zeros((0, 5, 5, 1), np.uint8), r"uint8 of shape \(0, 5, 5, 1\)"),
+        (None, r"object of shape \(\)"),
+    ],
+)
+def test_what_are_no_images_is_refused_by_name(wrong, received):
+    requirement = r"must be uint8 of shape \(n, height, width, 1 or 3\), none of them 0, received: "
+    good = made(2)
+    for argument, call in {
+        "images": lambda: report.sample_grid(wrong, "x"),
+        r"samples \(7\)": lambda: report.samples_through_training([(1, good), (7, wrong)], "x"),
+        "originals": lambda: report.reconstructions(wrong, [(1, good)], "x"),
+        r"reconstructed \(1\)": lambda: report.reconstructions(good, [(1, wrong)], "x"),
+        "noisy": lambda: report.denoising(wrong, good, good, "x"),
+        "denoised": lambda: report.denoising(good, wrong, good, "x"),
+        "clean": lambda: report.denoising(good, good, wrong, "x"),
+        "generated": lambda: report.nearest_neighbours(wrong, made((2, 1)), np.ones((2, 1)), "x"),
+        r"rows \(vae\)": lambda: report.interpolations([("vae", wrong)], "x"),
+    }.items():
+        with pytest.raises(UsageError, match=f"^{argument} {requirement}{received}$"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: report.samples_through_training([(1, made(2)), (2, made(3))], "x"),
+            r"samples \(2\) must be of shape \(2, 5, 5, 1\), as the first, received: \(3, 5, 5, 1\)",
+        ),
+        (
+            lambda: report.reconstructions(made(2), [(1, made(2, channels=3))], "x"),
+            r"reconstructed \(1\) must be of shape \(2, 5, 5, 1\), as the originals, received: \(2, 5, 5, 3\)",
+        ),
+        (
+            lambda: report.denoising(made(2), made(1), made(2), "x"),
+            r"denoised must be of shape \(2, 5, 5, 1\), as clean, received: \(1, 5, 5, 1\)",
+        ),
+        (
+            lambda: report.samples_through_training([], "x"),
+            r"samples must be pairs of a name and images, at least one, received: \[\]",
+        ),
+        (
+            lambda: report.samples_through_training(made(2), "x"),
+            r"samples must be pairs of a name and images, at least one, received: shape \(2, 5, 5, 1\)",
+        ),
+        (
+            lambda: report.samples_through_training([made(2)], "x"),
+            r"samples must be pairs of a name and images, at least one, received: shape \(2, 5, 5, 1\)",
+        ),
+        (
+            lambda: report.samples_through_training([("first", made(2))], "x"),
+            r"the epochs of samples must be an integer of at least 0, received: 'first'",
+        ),
+        (
+            lambda: report.nearest_neighbours(made(2), made((3, 1)), np.ones((3, 1)), "x"),
+            r"neighbours must be of shape \(2, k, 5, 5, 1\), as generated, received: \(3, 1, 5, 5, 1\)",
+        ),
+        (
+            lambda: report.nearest_neighbours(made(2), made(2), np.ones((2, 1)), "x"),
+            r"neighbours must be uint8 of shape \(n, k, height, width, 1 or 3\), none .*, received: uint8 of shape .*",
+        ),
+        (
+            lambda: report.nearest_neighbours(made(2), made((2, 2)), np.ones((2, 1)), "x"),
+            r"distances must be of shape \(2, 2\), received: shape \(2, 1\)",
+        ),
+        (
+            lambda: report.nearest_neighbours(made(1), made((1, 2)), [[2.0, 1.0]], "x"),
+            r"distances must be at least 0 and ascending in every row, received: others",
+        ),
+        (
+            lambda: report.nearest_neighbours(made(1), made((1, 2)), [[-1.0, 1.0]], "x"),
+            r"distances must be at least 0 and ascending in every row, received: others",
+        ),
+        (
+            lambda: report.nearest_neighbours(made(1), made((1, 2)), [[1.0, np.nan]], "x"),
+            r"distances must be finite, received: 1 of 2 values NaN or infinite",
+        ),
+    ],
+)
+def test_images_that_do_not_fit_together_are_refused(call, message):
+    with pytest.raises(UsageError, match=f"^{message}$"):
+        call()

@@ -1,0 +1,192 @@
+"""The style of figures, files of figures and animations."""
+
+import itertools
+import os
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from matplotlib import colors
+from PIL import Image
+
+from keras_gen import UsageError, report
+from keras_gen.report import style
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Colours
+
+
+def test_ten_classes_differ_in_colour_and_in_shape():
+    pairs = [style.class_style(index) for index in range(10)]
+    assert len({colour for colour, _ in pairs}) == len({marker for _, marker in pairs}) == 10
+
+
+def test_a_hundred_classes_have_a_pair_each():
+    assert style.MOST_CLASSES == 100
+    assert len({style.class_style(index) for index in range(100)}) == 100
+    with pytest.raises(UsageError, match=r"^index must be an integer of at least 0, received: -1$"):
+        style.class_style(-1)
+
+
+def test_colours_stand_out_from_white_and_from_each_other():
+    def luminance(colour):  # relative luminance of WCAG 2
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colors.to_rgb(colour)]
+        return np.dot(linear, [0.2126, 0.7152, 0.0722])
+
+    for colour in style.CLASS_COLOURS:
+        assert 1.05 / (luminance(colour) + 0.05) > 2.0, colour
+    for first, second in itertools.combinations(style.CLASS_COLOURS, 2):
+        assert np.linalg.norm(np.subtract(colors.to_rgb(first), colors.to_rgb(second))) > 0.2, (first, second)
+
+
+# Figures and files
+
+
+def test_a_figure_has_its_size_and_title_and_refuses_none():
+    figure = style.new_figure(3, 2, "a title")
+    assert figure.get_size_inches().tolist() == [3, 2]
+    assert figure.get_suptitle() == "a title"
+    with pytest.raises(UsageError, match=r"^width must be a number above 0, received: 0$"):
+        style.new_figure(0, 2)
+
+
+def plotted():
+    figure = style.new_figure(3, 2, "the same")
+    axes = figure.add_subplot()
+    axes.plot([1, 2], [3, 4], label="line")
+    axes.imshow(np.zeros((4, 4)))
+    axes.scatter([1, 2], [3, 4], rasterized=True)
+    axes.legend()
+    return figure
+
+
+def test_a_figure_is_saved_as_png_and_svg(tmp_path):
+    written = report.save(plotted(), tmp_path / "figure")
+    assert written == (tmp_path / "figure.png", tmp_path / "figure.svg")
+    assert names(tmp_path) == ["figure.png", "figure.svg"]
+    with Image.open(written[0]) as picture:
+        assert (picture.format, picture.size) == ("PNG", (360, 240))
+    root = ElementTree.parse(written[1]).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert (root.get("width"), root.get("height")) == ("216pt", "144pt")
+
+
+def test_only_the_endings_of_the_two_formats_are_taken_off(tmp_path):
+    figure = plotted()
+    for name in ("a.png", "b.svg", "fd_0.5"):
+        report.save(figure, tmp_path / name)
+    assert names(tmp_path) == ["a.png", "a.svg", "b.png", "b.svg", "fd_0.5.png", "fd_0.5.svg"]
+
+
+def test_equal_figures_are_equal_files_without_a_date(tmp_path):
+    first, second = report.save(plotted(), tmp_path / "first"), report.save(plotted(), tmp_path / "second")
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert b"<dc:date>" not in first[1].read_bytes()
+
+
+def test_saving_changes_no_settings_of_matplotlib(tmp_path):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    report.save(plotted(), tmp_path / "x")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_figure_that_fails_to_be_written_leaves_the_old_file(tmp_path):
+    (tmp_path / "x.svg").write_text("old")
+    figure = plotted()
+    draw = figure.savefig
+
+    def fail_at_svg(path, **options):
+        draw(path, **options)
+        if options["format"] == "svg":
+            raise OSError("disk full")
+
+    figure.savefig = fail_at_svg
+    with pytest.raises(OSError, match="disk full"):
+        report.save(figure, tmp_path / "x")
+    assert (tmp_path / "x.svg").read_text() == "old"
+    assert names(tmp_path) == ["x.png", "x.svg"]
+
+
+# Animations
+
+
+def read_frames(path, mode):
+    with Image.open(path) as picture:
+        frames, durations = [], []
+        for index in range(picture.n_frames):
+            picture.seek(index)
+            frames.append(np.array(picture.convert(mode)))
+            durations.append(picture.info["duration"])
+        return np.array(frames), durations, picture.info["loop"]
+
+
+@pytest.fixture
+def frames():
+    return np.random.default_rng(0).integers(0, 256, (4, 13, 22, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("ending", [".gif", ".webp"])
+def test_grey_frames_keep_every_pixel(tmp_path, frames, ending):
+    grey = frames[..., 0]
+    path = report.animate(grey, tmp_path / f"a{ending}", seconds=0.3)
+    assert path == tmp_path / f"a{ending}"
+    shown, durations, loop = read_frames(path, "L")
+    np.testing.assert_array_equal(shown, grey)
+    assert durations == [300] * 4
+    assert loop == 0
+    assert names(tmp_path) == [f"a{ending}"]
+
+
+def test_a_last_axis_of_one_channel_is_the_same_picture(tmp_path, frames):
+    report.animate(frames[..., 0], tmp_path / "a.gif")
+    report.animate(frames[..., :1], tmp_path / "b.gif")
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
+
+
+def test_colour_frames_keep_every_pixel_as_webp_and_nearly_all_as_gif(tmp_path, frames):
+    shown, _, _ = read_frames(report.animate(frames, tmp_path / "a.WEBP"), "RGB")
+    np.testing.assert_array_equal(shown, frames)
+    shown, _, _ = read_frames(report.animate(frames, tmp_path / "a.gif"), "RGB")
+    assert shown.shape == frames.shape
+    assert np.abs(shown.astype(int) - frames).mean() < 16
+
+
+def test_one_frame_is_an_animation_too(tmp_path, frames):
+    with Image.open(report.animate(frames[:1, ..., 0], tmp_path / "one.gif")) as picture:
+        np.testing.assert_array_equal(np.array(picture.convert("L")), frames[0, ..., 0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.zeros((2, 4, 4)), r"frames must be uint8 of shape .*, received: float64 of shape \(2, 4, 4\)"),
+        (
+            np.zeros((2, 4, 4, 2), np.uint8),
+            r"frames must be uint8 of .*1 or 3.*, received: uint8 of shape \(2, 4, 4, 2\)",
+        ),
+        (np.zeros((0, 4, 4), np.uint8), r"frames must be .*none of them 0, received: uint8 of shape \(0, 4, 4\)"),
+        ([np.zeros((4, 4)), np.zeros((5, 4))], r"frames must be of one size, received: several"),
+    ],
+)
+def test_what_are_no_frames_is_refused(tmp_path, wrong, message):
+    with pytest.raises(UsageError, match=f"^{message}$"):
+        report.animate(wrong, tmp_path / "a.gif")
+    assert os.listdir(tmp_path) == []
+
+
+def test_other_endings_and_speeds_are_refused(tmp_path, frames):
+    with pytest.raises(UsageError, match=r"^path must be a name that ends in .gif or .webp, received: .*a.mp4'$"):
+        report.animate(frames, tmp_path / "a.mp4")
+    for seconds in (0.01, 601):
+        with pytest.raises(UsageError, match=rf"^seconds must be from 0.02 to 600, received: {seconds}$"):
+            report.animate(frames, tmp_path / "a.gif", seconds)
+    with pytest.raises(UsageError, match=r"^seconds must be a number above 0, received: 0$"):
+        report.animate(frames, tmp_path / "a.gif", 0)
+    assert names(tmp_path) == []
