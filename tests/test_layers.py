@@ -16,6 +16,7 @@ EXPERIMENTS = PACKAGE.parent / "experiments"
 # Rooms from the top floor down. A room imports only from rooms below it; a package's modules also import each other.
 ROOMS = (
     "command",  # what the scripts in experiments/ share
+    "sweeping",
     "evaluation",
     "training",
     "monitoring",
@@ -41,7 +42,7 @@ ROOMS = (
     "backend",
     "errors",
 )
-PACKAGES = ("report", "callbacks", "scoring", "zoo", "models", "networks", "extractors", "metrics", "data")
+PACKAGES = ("sweeping", "report", "callbacks", "scoring", "zoo", "models", "networks", "extractors", "metrics", "data")
 ONLY_IN_FUNCTIONS = ("matplotlib", "tensorflow_datasets", "sklearn", "skimage", "PIL", "scipy")
 """Libraries that a process pays for where it uses them."""
 
@@ -194,6 +195,7 @@ def test_what_has_to_be_quick_imports_keras_and_tensorflow_inside_functions_only
         "extractors",
         "scoring",
         "comparison",
+        "sweeping",
         "runs",
         "images",
         "command",

@@ -1,0 +1,261 @@
+"""sweep.py: what it prints and refuses; real members that fail, are stopped or killed, and go on to the same bits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import command_helpers
+import numpy as np
+import pytest
+from command_helpers import EXPERIMENTS, SCRIPTS, call, names, only_run, record_of, train, write_npz
+
+from keras_gen import checkpoints, sweeping
+from keras_gen.callbacks import history
+from keras_gen.settings import RunSettings
+
+own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+FIXED = ("hidden=8", "sample_count=4", "batch_size=8", "samples_every=0", "fid_every=0")
+EPOCHS = 60
+"""Of the runs that are stopped and killed: so many that they do not end before."""
+
+
+@pytest.fixture
+def never_started(monkeypatch):
+    def start(*arguments, **keywords):
+        raise AssertionError("it started a process")
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+
+
+def sweep(*arguments, data=None):
+    """A sweep of vae-mlp."""
+    dataset = () if data is None else (f"dataset={data}",)
+    return call("sweep", "--model", "vae-mlp", "--set", *FIXED, *dataset, *arguments)
+
+
+# What is asked for
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "epoch=3"], "vae-mlp has no setting or parameter 'epoch', did you mean 'epochs'?"),
+        (
+            ["--grid", "latent_dims=3,4"],
+            "vae-mlp has no setting or parameter 'latent_dims', did you mean 'latent_dim'?",
+        ),
+        (["--grid", "epochs=3,0"], "epochs must be an integer of at least 1, received: 0"),
+        (["--grid", "latent_dim=2", "--grid", "latent_dim=3"], "latent_dim is given twice"),
+        (["--seeds", "0"], "seeds must be an integer of at least 1"),
+        (["--out", "file/sweeps", "--dry-run", "--resume", "there"], "not allowed with argument --model"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_is_started(never_started, arguments, message):
+    outcome = sweep(*arguments)
+    assert message in outcome.error
+    assert outcome.out == ""
+    assert not Path("sweeps").exists()
+
+
+def test_a_folder_that_can_not_be_written_is_refused(never_started):
+    Path("file").write_text("in the way")
+    assert sweep("--out", "file/sweeps").error.startswith("error: out can't be written: file/sweeps")
+
+
+@pytest.mark.parametrize("option", [["--grid", "epochs=3"], ["--set", "epochs=3"], ["--seeds", 2], ["--out", "there"]])
+def test_settings_can_not_be_changed_on_resuming(never_started, option):
+    error = call("sweep", "--resume", "sweeps/00001-vae", *option).error
+    assert error == f"error: {option[0]} can't be used here: a resumed sweep keeps its own settings"
+
+
+def test_what_is_no_sweep_can_not_be_resumed(never_started):
+    assert call("sweep", "--resume", "nowhere").error.startswith("error: sweep must be a sweep's directory")
+
+
+def test_a_dry_run_prints_members_and_epochs_and_leaves_nothing(never_started):
+    outcome = sweep("--grid", "latent_dim=2,3", "epochs=20,100", "--grid", "fid_every=10", "--seeds", 2, "--dry-run")
+    assert (outcome.code, outcome.err) == (2, "error: fid_every is given twice: as one value and in the grid\n")
+    outcome = sweep("--grid", "latent_dim=2,3", "epochs=20,100", "--seeds", 2, "--dry-run")
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0] == "[1/8] latent_dim=2 epochs=20 seed=0: 20 epochs, batch size 8, waiting"
+    assert lines[7] == "[8/8] latent_dim=3 epochs=100 seed=1: 100 epochs, batch size 8, waiting"
+    assert lines[8:] == ["8 members, 480 epochs in all"]
+    assert names(Path()) == []
+
+
+def test_a_last_epoch_that_will_have_no_score_is_pointed_out(never_started):
+    outcome = call("sweep", "--model", "vae-mlp", "--grid", "epochs=5,20,25", "--dry-run")
+    notes = [line for line in outcome.out.splitlines() if line.startswith("NOTE: ")]
+    assert notes == ["NOTE: of 25 epochs the last will not be scored: fid_every does not divide their number"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        RunSettings("vae"),
+        RunSettings("wgan-conv", {"learning_rate": None, "constraint": "weight_clipping", "dropout": 1e-5}),
+        RunSettings("vae-mlp", {"learn_scale": True, "beta": 0.5}, dataset="-a b/c.npz", data_dir="d", image_size=8),
+        RunSettings("gan", binarize="stochastic", channels=1, epochs=3, batch_size=7, seed=9, strategy="none"),
+        RunSettings("gan", samples_every=2, sample_count=3, fid_every=0, fid_images=5, checkpoint_every=4),
+        RunSettings("gan", extractor="inception-v3", extractor_weights="weights.h5"),
+    ],
+)
+def test_the_command_of_a_member_asks_for_its_settings(settings):
+    module = SCRIPTS["run"]
+    program, script, *words = SCRIPTS["sweep"].start_command(settings, Path("/there/runs"))
+    assert (program, script) == (sys.executable, str(EXPERIMENTS / "run.py"))
+    arguments = module.parser().parse_args(words)
+    module.check_combination(module.parser(), arguments)
+    assert module.settings_of(arguments) == settings
+    assert arguments.out == Path("/there/runs")
+
+
+@pytest.mark.parametrize(
+    ("present", "scores", "printed"),
+    [
+        (("loss", "kl", "val_loss", "val_kl"), (), ["val_loss"]),
+        (("loss", "kl", "fd_lenet"), ("fd_lenet",), ["loss", "fd_lenet"]),
+        (("d_loss", "g_loss", "jsd", "val_d_loss", "val_g_loss"), (), ["val_d_loss", "val_g_loss"]),
+        (("d_loss", "g_loss", "jsd", "fd_lenet"), ("fd_lenet",), ["d_loss", "g_loss", "fd_lenet"]),
+        (("critic_loss", "emd", "g_loss", "val_critic_loss", "val_emd"), (), ["val_emd"]),
+        (("critic_loss", "emd", "g_loss"), (), ["emd"]),
+        ((), (), []),
+    ],
+)
+def test_the_table_has_the_losses_that_are_there_and_every_score(present, scores, printed):
+    empty = sweeping.Row({}, 1, 0, {}, ())
+    row = sweeping.Row({}, 1, 1, dict.fromkeys(present, sweeping.Quantity(1.0, None)), scores)
+    assert SCRIPTS["sweep"].columns([empty, row]) == printed
+
+
+# Real members
+
+
+def test_a_sweep_of_which_a_member_fails_goes_on_and_ends_in_a_table_and_an_error(tmp_path):
+    data = write_npz(tmp_path / "noise.npz")
+    os.link(data, "noise.npz")
+    outcome = sweep("--set", "epochs=2", "--grid", "latent_dim=0,2", data="noise.npz")
+    path = Path("sweeps", "00001-vae-mlp")
+    why = "latent_dim must be an integer of at least 1, received: 0"
+    assert outcome.code == 1
+    assert outcome.err.splitlines() == [
+        f"1 of 2 members failed; go on with: python experiments/sweep.py --resume {path}",
+        f"1 latent_dim=0 seed=0: {why}",
+    ]
+    assert names(path) == ["lock", "logs", "runs", "sweep.csv", "sweep.json"]
+    assert names(path / "logs") == ["001.log", "002.log"]
+    run = only_run(path / "runs")
+    assert [(m["status"], m["run"], m["error"]) for m in json.loads((path / "sweep.json").read_text())["members"]] == [
+        ("failed", None, why),
+        ("finished", run.name, None),
+    ]
+    last = history.read(run / "history.csv")[-1]
+    header, first, second = (line.split() for line in outcome.out.splitlines()[-4:-1])
+    assert header == ["latent_dim", "finished", "val_loss"]
+    assert first == ["0", "0/1", "-"]
+    assert second == ["2", "1/1", f"{last['val_loss']:.5g}"]
+
+    # The member is an ordinary run.
+    assert record_of(run)["settings"]["dataset"] == os.path.abspath("noise.npz")
+    assert call("evaluate", run, "--measures", "none", "--likelihood-images", 0).code == 0
+
+    # A dry run tells what is left.
+    left = call("sweep", "--resume", path, "--dry-run").out.splitlines()
+    assert left == ["[1/2] latent_dim=0 seed=0: 2 epochs, batch size 8, failed", "1 members, 2 epochs in all"]
+
+
+def losses(run):
+    return [
+        {name: value for name, value in row.items() if name != "seconds"} for row in history.read(run / "history.csv")
+    ]
+
+
+def in_a_process(*arguments):
+    """sweep.py in a session of its own, as a terminal would start it."""
+    return subprocess.Popen(
+        [sys.executable, EXPERIMENTS / "sweep.py", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(EXPERIMENTS.parent)},
+    )
+
+
+def wait_for_checkpoint(process, path, after):
+    """The epoch of the first checkpoint after that epoch."""
+    deadline = time.monotonic() + 90
+    while True:
+        latest = checkpoints.latest(path / "runs" / "00001-vae-mlp")
+        if latest is not None and latest[0] > after:
+            return latest[0]
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def member_of(path):
+    return int((path / "lock").read_text().split()[-1])
+
+
+def status_of(path):
+    (member,) = sweeping.read(path).members
+    return member.status, member.error, member.run
+
+
+def test_a_member_that_was_stopped_and_killed_ends_in_the_bits_of_one_that_was_not(tmp_path):
+    data = write_npz(tmp_path / "noise.npz")
+    path, run = Path("sweeps", "00001-vae-mlp"), "00001-vae-mlp"
+    how = f"go on with: python experiments/sweep.py --resume {path}\n"
+    words = ["--set", *FIXED, f"dataset={data}", f"epochs={EPOCHS}", "latent_dim=2"]
+
+    process = in_a_process("--model", "vae-mlp", *words)
+    try:
+        done = wait_for_checkpoint(process, path, after=0)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (130, f"interrupted after 0 of 1 members; {how}")
+        assert status_of(path) == ("interrupted", None, run)
+        assert (
+            f"; go on with: python experiments/run.py --resume {path.absolute() / 'runs' / run}\n"
+            in (path / "logs" / "001.log").read_text()
+        )
+
+        process = in_a_process("--resume", path)
+        done = wait_for_checkpoint(process, path, after=done + 1)
+        process.kill()
+        process.communicate(timeout=60)
+        assert "is being worked on by process " in call("sweep", "--resume", path).error
+        os.kill(member_of(path), signal.SIGKILL)
+        assert status_of(path) == ("running", None, run)
+        assert done < EPOCHS
+    finally:
+        process.kill()
+
+    deadline = time.monotonic() + 30
+    while (outcome := call("sweep", "--resume", path)).code == 2:
+        assert "is being worked on" in outcome.error
+        assert time.monotonic() < deadline
+    assert (outcome.code, outcome.err) == (0, "")
+    assert status_of(path) == ("finished", None, run)
+    log = (path / "logs" / "001.log").read_text()
+    assert log.count(f" of {EPOCHS} epochs done\n") == 2
+
+    options = ("--batch-size", 8, "--samples-every", 0, "--fid-every", 0)
+    assert train(tmp_path / "runs", data, *options, epochs=EPOCHS).code == 0
+    found, expected = path / "runs" / run, only_run(tmp_path / "runs")
+    assert losses(found) == losses(expected)
+    assert state_of(found) == state_of(expected)
+
+
+def state_of(run):
+    """The bytes of every variable after the last epoch, in their order: names depend on what else a process built."""
+    epoch, path = checkpoints.latest(run)
+    assert epoch == EPOCHS
+    with np.load(path) as archive:
+        return [archive[name].tobytes() for name in sorted(archive.files)]

@@ -1,0 +1,370 @@
+"""Sweeps without training: what becomes of members whose processes do as they are told here."""
+
+import csv
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from keras_gen import UsageError, runs, sweeping
+from keras_gen.sweeping import Plan, state
+
+# Instead of run.py: `start OUT SETTINGS` and `resume RUN`. What it does is decided by latent_dim.
+MEMBER = """
+import json, os, signal, sys, time
+from pathlib import Path
+
+mode, place, settings = sys.argv[1:]
+settings = json.loads(settings)
+behaviour = settings["overrides"].get("latent_dim", 1)
+print("NOTE: a word to the user")
+print("in", os.getcwd())
+if behaviour == 2 and not Path("mended").exists():
+    print("error: no such thing", file=sys.stderr)
+    sys.exit(2)
+if behaviour == 3:
+    sys.exit(3)
+if behaviour == 4:
+    sys.exit(0)
+run = Path(place)
+if mode == "start":
+    run /= f"{max([int(name[:5]) for name in os.listdir(place)] + [0]) + 1:05d}-{settings['model']}"
+    run.mkdir()
+    record = {"settings": settings | {"extractor": "lenet"}, "data": {"name": "digits", "fingerprint": "f"}}
+    (run / "made.json").write_text(json.dumps(record))
+    os.rename(run / "made.json", run / "recipe.json")
+if behaviour == 5:
+    deadline = time.monotonic() + 60
+    while not Path("go").exists() and time.monotonic() < deadline:
+        try:
+            time.sleep(0.02)
+        except KeyboardInterrupt:
+            if not Path("stubborn").exists():
+                raise
+            Path("asked").touch()
+if behaviour == 6:
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGKILL)
+with open(run / "history.csv", "w") as file:
+    file.write("epoch,seconds,updates,loss,val_loss,fd_lenet,fd_lenet_images\\n")
+    for epoch in range(1, settings["epochs"] + 2):
+        score = f"{behaviour + settings['seed']}.5,100" if epoch == 2 else ","
+        file.write(f"{epoch},0.5,{epoch},{epoch},{10 * behaviour + settings['seed'] ** 2},{score}\\n")
+"""
+QUICK = {"epochs": 2}
+
+
+@pytest.fixture(autouse=True)
+def own_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+COMMANDS = """
+import json, os, sys
+from keras_gen import command, sweeping
+
+PROGRAM = [sys.executable, os.path.abspath("member.py")]
+
+def start(settings, out):
+    return [*PROGRAM, "start", str(out), json.dumps(settings.to_json())]
+
+def resume(run):
+    return [*PROGRAM, "resume", str(run), json.dumps(json.loads((run / "recipe.json").read_text())["settings"])]
+
+COMMANDS = sweeping.Commands(start, resume)
+"""
+IN_A_PROCESS = """
+try:
+    sweeping.carry_out(sweeping.Plan("vae-mlp", {"epochs": 2, "latent_dim": 5}, seeds=2), COMMANDS, out="sweeps")
+except sweeping.SweepInterrupted as interruption:
+    command.fail(str(interruption), command.INTERRUPTED)
+"""
+
+
+@pytest.fixture
+def commands():
+    Path("member.py").write_text(MEMBER)
+    names = {}
+    exec(COMMANDS, names)
+    return names["COMMANDS"]
+
+
+def statuses(sweep):
+    return [member.status for member in sweep.members]
+
+
+def test_members_that_fail_do_not_end_the_others(commands, capsys):
+    grid = {"latent_dim": [2, 3, 4, 6, 1]}
+    sweep = sweeping.carry_out(Plan("vae-mlp", QUICK, grid), commands, out="sweeps")
+    assert statuses(sweep) == ["failed"] * 4 + ["finished"]
+    errors = ["no such thing", "in " + os.getcwd(), "it left no run directory", "killed by SIGKILL", None]
+    assert [member.error for member in sweep.members] == errors
+    assert [member.run for member in sweep.members] == [None, None, None, "00001-vae-mlp", "00002-vae-mlp"]
+    assert sweeping.read(sweep.path) == sweep
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"5 members, sweep directory {sweep.path}"
+    assert lines[1] == f"[1/5] latent_dim=2 seed=0: started, log {sweep.path / 'logs' / '001.log'}"
+    assert lines[2].startswith("[1/5] latent_dim=2 seed=0: failed after 0:00:0")
+    assert lines[2].endswith(" in all): no such thing")
+    assert lines.count("NOTE: a word to the user") == 1
+    assert (sweep.path / "logs" / "001.log").read_text().startswith(f"$ {sys.executable} ")
+
+
+def test_going_on_leaves_what_is_finished_resumes_what_has_a_run_and_starts_the_rest(commands, capsys, monkeypatch):
+    grid = {"latent_dim": [1, 2, 6]}
+    sweep = sweeping.carry_out(Plan("vae-mlp", QUICK, grid), commands, out="sweeps")
+    assert statuses(sweep) == ["finished", "failed", "failed"]
+    Path("mended").touch()
+    history = (sweep.run_of(sweep.members[0]) / "history.csv").absolute()
+    history.write_text("not to be touched")
+    capsys.readouterr()
+    path = sweep.path.absolute()
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    again = sweeping.go_on(path, commands)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{path}: 1 of 3 members done"
+    assert [line.split(": ")[1].split(",")[0] for line in lines if ", log " in line] == ["started", "resumed"]
+    assert statuses(again) == ["finished", "finished", "failed"]
+    assert [member.run for member in again.members] == ["00001-vae-mlp", "00003-vae-mlp", "00002-vae-mlp"]
+    assert history.read_text() == "not to be touched"
+    log = (path / "logs" / "002.log").read_text()
+    assert log.count("$ ") == 2
+    assert log.count(f"in {path.parents[1]}\n") == 2  # where the sweep was started, as relative paths are meant
+
+
+def test_a_finished_member_whose_run_was_removed_is_trained_again(commands):
+    sweep = sweeping.carry_out(Plan("vae-mlp", QUICK, seeds=2), commands)
+    run = sweep.run_of(sweep.members[0])
+    for file in run.iterdir():
+        file.unlink()
+    run.rmdir()
+    again = sweeping.go_on(sweep.path, commands)
+    assert statuses(again) == ["finished", "finished"]
+    assert again.run_of(again.members[0]).is_dir()
+    assert again.members[0].run != again.members[1].run
+
+
+def in_a_process(before=None):
+    """A sweep of two members that wait, in a session of its own, once the first has its run directory."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMANDS + IN_A_PROCESS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # What a shell runs in the background ignores Ctrl-C, and so does what that starts in its turn.
+        preexec_fn=before or (lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)),
+    )
+    path = Path("sweeps", "00001-vae-mlp")
+    deadline = time.monotonic() + 60
+    while not ((path / "sweep.json").exists() and sweeping.read(path).members[0].run):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process, path
+
+
+def holder(path):
+    """Process ids of the sweep and of its member."""
+    words = (path / "lock").read_text().replace(",", "").split()
+    return [int(word) for word in words if word.isdecimal()]
+
+
+def ended(process_id):
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.kill(process_id, 0)
+        except ProcessLookupError:
+            return True
+        if Path(f"/proc/{process_id}/stat").exists():
+            if Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True  # nobody has fetched its exit code
+        time.sleep(0.02)
+    return False
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_request_to_stop_stops_the_member_and_says_how_to_go_on(commands, name):
+    process, path = in_a_process()
+    _, member = holder(path)
+    os.killpg(process.pid, getattr(signal, name))
+    _, err = process.communicate(timeout=30)
+    how = f"go on with: python experiments/sweep.py --resume {path}"
+    assert (process.returncode, err) == (130, f"interrupted after 0 of 2 members; {how}\n")
+    assert ended(member)
+    assert statuses(sweeping.read(path)) == ["interrupted", "waiting"]
+    Path("go").touch()
+    again = sweeping.go_on(path, commands)
+    assert statuses(again) == ["finished", "finished"]
+    assert [member.run for member in again.members] == ["00001-vae-mlp", "00002-vae-mlp"]
+
+
+def test_a_sweep_in_the_background_can_stop_its_member_too(commands):
+    process, path = in_a_process(before=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    _, member = holder(path)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err.startswith("interrupted after 0 of 2 members; ")) == (130, True)
+    assert ended(member)
+    assert (path / "logs" / "001.log").read_text().endswith("KeyboardInterrupt\n")
+
+
+def test_a_second_request_kills_a_member_that_does_not_stop(commands):
+    Path("stubborn").touch()
+    process, path = in_a_process()
+    _, member = holder(path)
+    process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + 30
+    while not Path("asked").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "stopping member 1; once more to kill it\n" in out
+    assert ended(member)
+    assert statuses(sweeping.read(path)) == ["interrupted", "waiting"]
+
+
+def test_nobody_goes_on_with_a_sweep_before_its_last_process_has_ended(commands):
+    process, path = in_a_process()
+    sweep, member = holder(path)
+    assert sweep == process.pid
+    who = f"is being worked on by process {sweep}, whose member is process {member}: wait for it, or end it first"
+    with pytest.raises(UsageError, match=who):
+        sweeping.go_on(path, commands)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    with pytest.raises(UsageError, match=who):  # the member is at work still
+        sweeping.go_on(path, commands)
+    assert statuses(sweeping.read(path)) == ["running", "waiting"]
+    Path("go").touch()
+    assert ended(member)
+    again = sweeping.go_on(path, commands)
+    assert statuses(again) == ["finished", "finished"]
+    assert [member.run for member in again.members] == ["00001-vae-mlp", "00002-vae-mlp"]
+
+
+def test_a_run_that_a_killed_sweep_did_not_see_is_found_again(commands):
+    sweep = sweeping.carry_out(Plan("vae-mlp", QUICK, seeds=2), commands)
+    first, second = sweep.members
+    first.status, first.run = state.RUNNING, None
+    sweep.write()
+    again = sweeping.go_on(sweep.path, commands)
+    assert [member.run for member in again.members] == ["00001-vae-mlp", second.run]
+    assert again.log_of(again.members[0]).read_text().count(" resume ") == 1
+
+
+def test_a_full_disk_leaves_no_member_training(commands, monkeypatch):
+    real = runs.write_json
+
+    def full(path, content):
+        if content["members"][0]["run"]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(path, content)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(runs, "write_json", full)
+        sweeping.carry_out(Plan("vae-mlp", QUICK, {"latent_dim": [5]}), commands)
+    path = Path("sweeps", "00001-vae-mlp")
+    assert (path / "logs" / "001.log").read_text().endswith("KeyboardInterrupt\n")
+    Path("go").touch()
+    assert statuses(sweeping.go_on(path, commands)) == ["finished"]
+
+
+def test_a_system_without_locks_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with pytest.raises(UsageError, match="a sweep needs locks of files as Linux and macOS have them"):
+        with state.locked(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "sweep must be a sweep's directory, a folder with sweep.json, received: 'folder'"),
+        ("{", "sweep.json is damaged: "),
+        ("[]", "sweep.json is damaged, or of another version"),
+        ('{"members": [{"settings": {"model": "vae-mlp", "epoch": 3}}]}', "its settings are not understood"),
+    ],
+)
+def test_what_is_no_sweep_is_refused(commands, content, message):
+    Path("folder").mkdir()
+    if content is not None:
+        Path("folder", "sweep.json").write_text(content)
+    with pytest.raises(UsageError) as caught:
+        sweeping.go_on("folder", commands)
+    assert message in str(caught.value)
+    assert not Path("folder", "lock").exists()
+
+
+def test_a_sweep_does_not_go_on_where_its_data_can_not_be_found(commands):
+    sweep = sweeping.carry_out(Plan("vae-mlp", QUICK), commands)
+    sweep.directory = os.path.abspath("gone")
+    sweep.write()
+    with pytest.raises(UsageError, match="was started in .*gone, which is gone"):
+        sweeping.go_on(sweep.path, commands)
+
+
+# The table
+
+
+def test_rows_are_means_and_deviations_over_seeds_of_the_last_epoch(commands):
+    plan = Plan("vae-mlp", QUICK, {"latent_dim": [1, 2]}, seeds=3)
+    sweep = sweeping.carry_out(plan, commands)
+    first, second = sweeping.rows(sweep)
+    assert (first.values, first.members, first.finished) == ({"latent_dim": 1}, 3, 3)
+    assert list(first.quantities) == ["loss", "val_loss", "fd_lenet"]
+    assert first.scores == ("fd_lenet",)
+    assert first.quantities["loss"] == sweeping.Quantity(2.0, 0.0)  # of epoch 2, though there is a third
+    assert first.quantities["val_loss"].mean == pytest.approx(10 + 5 / 3)  # of 10 + 0, 1, 4
+    assert first.quantities["val_loss"].deviation == pytest.approx((13 / 3) ** 0.5)
+    assert first.quantities["fd_lenet"] == sweeping.Quantity(2.5, 1.0)
+    assert (second.finished, second.quantities, second.scores) == (0, {}, ())
+    sweeping.write_csv(sweep, [first, second])
+    with open(sweep.path / "sweep.csv", newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [row["latent_dim"] for row in written] == ["1", "2"]
+    assert (written[0]["fd_lenet_mean"], written[0]["fd_lenet_std"]) == ("2.5", "1.0")
+    assert (written[1]["members"], written[1]["finished"], written[1]["val_loss_mean"]) == ("3", "0", "")
+
+
+def test_a_single_seed_has_no_deviation_and_infinity_stays(commands):
+    sweep = sweeping.carry_out(Plan("vae-mlp", QUICK, seeds=2), commands)
+    history = sweep.run_of(sweep.members[1]) / "history.csv"
+    history.write_text("epoch,loss\n2,inf\n")
+    [row] = sweeping.rows(sweep)
+    assert list(row.quantities) == ["loss"]
+    assert row.quantities["loss"].mean == float("inf")
+    sweep.members[1].status = state.FAILED
+    [row] = sweeping.rows(sweep)
+    assert row.quantities["fd_lenet"] == sweeping.Quantity(1.5, None)
+    history = sweep.run_of(sweep.members[0]) / "history.csv"
+    history.write_text("epoch,loss\n1,3\n")
+    with pytest.raises(UsageError, match="history .* can't be read, or has no epoch 2"):
+        sweeping.rows(sweep)
+
+
+def test_members_on_other_data_are_pointed_out(commands):
+    sweep = sweeping.carry_out(Plan("vae-mlp", QUICK, seeds=3), commands)
+    assert sweeping.notes(sweep) == []
+    path = sweep.run_of(sweep.members[1]) / "recipe.json"
+    record = json.loads(path.read_text())
+    record["data"] = {"name": "mnist", "fingerprint": "g", "substituted_because": "no network"}
+    path.write_text(json.dumps(record))
+    assert sweeping.notes(sweep) == [
+        "member 2 was trained on mnist instead of its own data: no network",
+        "members were trained on different data, do not compare them (digits: 1, 3; mnist: 2)",
+    ]
