@@ -57,6 +57,7 @@ LIGHT_COMMANDS = {
     ("compare.py", "--help"): (0, "--ignore"),
     ("train_extractor.py", "--help"): (0, "lenet"),
     ("benchmark.py", "--help"): (0, "frechet"),
+    ("sweep.py", "--help"): (0, "--grid"),
     ("run.py",): (2, "--model"),
     ("run.py", "--modle", "vae"): (2, "run.py: error: "),
     ("run.py", "--model", "vae-mpl"): (2, "did you mean 'vae-mlp'?"),
