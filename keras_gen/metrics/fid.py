@@ -298,8 +298,8 @@ def _factor(argument: str, covariance: np.ndarray) -> np.ndarray:
     dimensions = len(covariance)
     # A pivot at rounding level is noise, and its root would be 1e8 times more of it.
     tolerance = max(dimensions, _LEAST_ROUNDING) * np.finfo(np.float64).eps * covariance.diagonal().max()
-    triangle, pivots, rank, _ = lapack.dpstrf(covariance, tol=tolerance, lower=1)
-    factor = np.empty((dimensions, rank))
+    triangle, pivots, rank, _ = lapack.dpstrf(covariance.T, tol=tolerance, lower=1)  # in LAPACK's order of memory
+    factor = np.empty((dimensions, rank), order="F")
     factor[pivots - 1] = np.tril(triangle[:, :rank])
     # With full rank the covariance is positive definite; otherwise what is left over must be rounding.
     if rank < dimensions and np.abs(covariance - factor @ factor.T).max() > 1e-6 * np.abs(covariance).max():
