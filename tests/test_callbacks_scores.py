@@ -49,6 +49,19 @@ def test_real_images_are_looked_at_once():
     assert extractor.seen == 40 + 3 * 12
 
 
+def test_a_model_that_diverged_gets_no_number_and_trains_on(capsys):
+    class Diverged(NoiseModel):
+        def generate(self, n, seed):
+            return super().generate(n, seed) | {"images_float": np.full((n, 8, 8, 1), np.inf)}
+
+    callback = callbacks.FID(squares(40), every=1, num_images=12, extractor=QuadrantExtractor())
+    callback.set_model(Diverged())
+    logs = {"loss": float("nan")}
+    callback.on_epoch_end(4, logs)
+    assert list(logs) == ["loss"]
+    assert capsys.readouterr().out.startswith("NOTE: no score after epoch 5: the model generates images with values that")
+
+
 @pytest.mark.parametrize(
     ("kind", "names"),
     [

@@ -112,7 +112,8 @@ def test_a_collapsed_model_has_high_precision_and_low_recall(reference):
         def generate(self, n, seed):
             images = np.repeat(reference.images[:1], n, axis=0).astype(int)
             noise = np.random.default_rng(seed).integers(-1, 2, images.shape)
-            return {"images": np.clip(images + noise, 0, 255).astype(np.uint8)}
+            images = np.clip(images + noise, 0, 255).astype(np.uint8)
+            return {"images": images, "images_float": images / 255.0}
 
     scores = Scorer(reference, ("precision_recall", "mode_coverage"), num_images=600).score(Collapsed())
     assert one(scores, "precision_lenet").value > 0.95
@@ -201,6 +202,32 @@ def test_a_tampered_protocol_is_noticed(reference):
 def test_infinite_values_survive_json():
     score = Score("reconstruction_psnr", math.inf, {"metric": "psnr"}, "high")
     assert Score.from_json(json.loads(json.dumps(score.to_json(), allow_nan=False))) == score
+
+
+def test_one_image_over_and_over_has_scores_in_closed_form(reference):
+    class Constant(NoiseModel):
+        def generate(self, n, seed):
+            return {"images": np.repeat(reference.images[:1], n, 0), "images_float": np.zeros(n)}
+
+    scores = Scorer(reference, tuple(MEASURES), num_images=60, held_out=held_out(reference)).score(Constant())
+    statistics, point = reference.statistics, reference.features[0].astype(np.float64)
+    expected = ((point - statistics.mean) ** 2).sum() + np.trace(statistics.covariance)  # a point has no spread
+    assert one(scores, "fd_lenet").value == pytest.approx(expected, rel=1e-9)
+    assert one(scores, "fd_lenet").bias == pytest.approx(0.0, abs=1e-6 * expected)
+    found = {score.name: score.value for score in scores}
+    assert found["recall_lenet"] == 0
+    assert found["modes_lenet"] == found["memorisation_lenet"] == 1
+    assert found["mode_entropy_lenet"] == 0
+    assert found["classifier_score_lenet"] == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_diverged_model_has_no_score(reference):
+    class Diverged(NoiseModel):
+        def generate(self, n, seed):
+            return super().generate(n, seed) | {"images_float": np.full((n, 8, 8, 1), np.nan)}
+
+    with pytest.raises(UsageError, match="values that are not finite"):
+        Scorer(reference, num_images=20).score(Diverged())
 
 
 @pytest.mark.parametrize(

@@ -70,14 +70,18 @@ class Scores(keras.callbacks.Callback):
         """Score if it is time for it."""
         if (epoch + 1) % self.every:
             return
-        scores = self.score()
+        # A progress bar leaves the cursor behind itself.
+        start = "\n" if self.params and self.params.get("verbose") in (1, "auto") else ""
+        try:
+            scores = self.score()
+        except UsageError as error:  # the model diverged, say: no number, but no end of the training either
+            print(f"{start}NOTE: no score after epoch {epoch + 1}: {error}", flush=True)
+            return
         if logs is not None:
             for score in scores:
                 logs[score.name] = score.value
                 logs[f"{score.name}_images"] = self.scorer.num_images
         reference = self.scorer.reference
-        # A progress bar leaves the cursor behind itself.
-        start = "\n" if self.params and self.params.get("verbose") in (1, "auto") else ""
         numbers = ", ".join(_shown(score) for score in scores)
         against = f"{self.scorer.num_images:,} generated against {reference.count:,} {reference.split} images"
         print(f"{start}{numbers} ({against})", flush=True)

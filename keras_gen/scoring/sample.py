@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_gen import checks
+from keras_gen.errors import UsageError
 from keras_gen.extractors import Extractor
 from keras_gen.metrics.fid import GaussianStatistics
 from keras_gen.scoring.reference import CHUNK
@@ -64,8 +65,14 @@ def generate_chunks(model: GenerativeModel, count: int, seed: int) -> Iterator[n
     """uint8 images of `model.generate`, at most `CHUNK` at a time, `count` in all; a function of the seed.
 
     Each chunk is generated with a seed of its own, drawn from `seed`, so that memory does not grow with `count`.
+
+    Raises:
+        UsageError: the model generates values that are not finite, which uint8 would hide.
     """
     count, seed = checks.count("count", count), checks.seed("seed", seed)
     for index, start in enumerate(range(0, count, CHUNK)):
         chunk_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0] >> 1)
-        yield np.asarray(model.generate(min(CHUNK, count - start), chunk_seed)["images"])
+        generated = model.generate(min(CHUNK, count - start), chunk_seed)
+        if not np.isfinite(generated["images_float"]).all():
+            raise UsageError("the model generates images with values that are not finite: there is nothing to measure")
+        yield np.asarray(generated["images"])
