@@ -133,4 +133,4 @@ def pick(
 
 def _check_weights(extractor: str, weights: object) -> None:
     if weights is not None and extractor not in _WITH_WEIGHTS:
-        raise must_be("weights", f"left out with extractor {extractor}", str(weights))
+        raise must_be("extractor weights", f"left out with extractor {extractor}", str(weights))
