@@ -275,8 +275,11 @@ def test_data_with_hardly_any_images_lose_no_other_score(tmp_path, count, missin
         (["--measures", "none", "fid"], "--measures none stands alone"),
         (["--measures", "fdi"], "measures must be one of fid, fid_infinity, kid"),
         (["--measures", "fid", "fid"], "measures must be different names, received: ('fid', 'fid')"),
-        (["--measures", "mode_coverage", "--extractor", "lenet"], "of noise in lenet"),
-        (["--measures", "memorisation", "--extractor", "lenet", "--reference", "test"], "reference of training images"),
+        (["--measures", "mode_coverage", "--extractor", "lenet"], "lenet does not know the classes of noise"),
+        (
+            ["--measures", "memorisation", "--extractor", "lenet", "--reference", "test"],
+            "the reference is not of training images",
+        ),
         (["--measures", "fid"], "measures can't be had: there is no extractor for noise"),
         (["--extractor", "letnet"], "extractor must be one of auto, inception-2015"),
         (["--extractor", "cifar"], "extractor cifar takes colour images (n, H, W, 3), noise has images (8, 8, 1)"),
