@@ -25,6 +25,7 @@ from keras_gen.callbacks import history
 from keras_gen.data import ImageData, batches, evaluation_batches, load
 from keras_gen.errors import DataUnavailableError, UsageError, must_be
 from keras_gen.models import GenerativeModel, ImageModel
+from keras_gen.report import page
 from keras_gen.settings import RunSettings
 
 EVALUATION_BATCH = 256
@@ -58,8 +59,8 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
         publication: where else the SavedModel goes.
 
     Returns:
-        The run directory: `recipe.json`, `model.txt`, `history.csv`, `losses.png`, `samples/`, `checkpoints/`,
-        `tensorboard/`, `saved_model/`.
+        The run directory: `recipe.json`, `model.txt`, `history.csv`, `losses.png`, `report.html`, `samples/`,
+        `checkpoints/`, `tensorboard/`, `saved_model/`.
 
     Raises:
         UsageError: the settings can't be carried out, or a file can't be written.
@@ -287,6 +288,7 @@ def _finish(path, settings, model, data, publication):
     rows = history.read(path / monitoring.HISTORY_FILE)
     title = f"{settings.model} on {data.name}, {settings.epochs} epochs"
     report.save_figure(report.loss_curves(rows, title), path / PLOT_FILE)
+    page.write_or_note(path)
     description = {
         "recipe": settings.model,
         "arguments": settings.arguments(),

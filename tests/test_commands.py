@@ -39,6 +39,7 @@ def test_a_run_leaves_everything_in_its_directory(finished):
         "model.txt",
         "recipe.json",
         "reconstructions",
+        "report.html",
         "samples",
         "saved_model",
         "tensorboard",

@@ -17,11 +17,13 @@ EXPERIMENTS = PACKAGE.parent / "experiments"
 ROOMS = (
     "command",  # what the scripts in experiments/ share
     "sweeping",
+    "reporting",
+    "exploring",
     "evaluation",
     "training",
     "monitoring",
-    "settings",
     "report",
+    "settings",
     "callbacks",
     "comparison",
     "scoring",
@@ -42,8 +44,20 @@ ROOMS = (
     "backend",
     "errors",
 )
-PACKAGES = ("sweeping", "report", "callbacks", "scoring", "zoo", "models", "networks", "extractors", "metrics", "data")
-ONLY_IN_FUNCTIONS = ("matplotlib", "tensorflow_datasets", "sklearn", "skimage", "PIL", "scipy")
+PACKAGES = (
+    "sweeping",
+    "exploring",
+    "report",
+    "callbacks",
+    "scoring",
+    "zoo",
+    "models",
+    "networks",
+    "extractors",
+    "metrics",
+    "data",
+)
+ONLY_IN_FUNCTIONS = ("matplotlib", "tensorflow_datasets", "sklearn", "skimage", "PIL", "scipy", "gradio")
 """Libraries that a process pays for where it uses them."""
 
 
@@ -183,7 +197,7 @@ def test_a_heavy_library_is_imported_where_it_is_used(name):
 def test_what_is_imported_inside_functions_is_looked_for_in_the_right_places():
     """The check above would pass on a package that imports nothing: these are imported somewhere."""
     used = {library(entry.target) for entry in ALL_IMPORTS}
-    assert {"matplotlib", "tensorflow_datasets", "sklearn", "skimage", "PIL"} <= used
+    assert {"matplotlib", "tensorflow_datasets", "sklearn", "skimage", "PIL", "gradio"} <= used
 
 
 def test_what_has_to_be_quick_imports_keras_and_tensorflow_inside_functions_only():
@@ -208,6 +222,15 @@ def test_what_has_to_be_quick_imports_keras_and_tensorflow_inside_functions_only
         if room(name) in (*quick, "backend"):
             heavy = [e for e in entries if library(e.target) in ("keras", "tensorflow") and not e.type_checking]
             assert [str(entry) for entry in heavy if not entry.in_function] == []
+
+
+def test_the_page_imports_nothing_with_keras_at_its_top():
+    """So that `explore.py --help` and a missing Gradio answer at once."""
+    for name in ("keras_gen.exploring.__init__", "keras_gen.exploring.page", "keras_gen.exploring.tabs"):
+        outside = [entry for entry in IMPORTS[name] if not entry.in_function and not entry.type_checking]
+        heavy = {"models", "networks", "losses", "distribution", "backend", "export", "checkpoints", "callbacks"}
+        assert [str(entry) for entry in outside if room(entry.target) in heavy] == []
+        assert [str(entry) for entry in outside if entry.target == "keras_gen.exploring.explorer"] == []
 
 
 def test_recipe_modules_import_no_room_with_keras_at_their_top():

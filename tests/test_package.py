@@ -58,6 +58,8 @@ LIGHT_COMMANDS = {
     ("train_extractor.py", "--help"): (0, "lenet"),
     ("benchmark.py", "--help"): (0, "frechet"),
     ("sweep.py", "--help"): (0, "--grid"),
+    ("report.py", "--help"): (0, "--quick"),
+    ("explore.py", "--help"): (0, "--host"),
     ("run.py",): (2, "--model"),
     ("run.py", "--modle", "vae"): (2, "run.py: error: "),
     ("run.py", "--model", "vae-mpl"): (2, "did you mean 'vae-mlp'?"),

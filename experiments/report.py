@@ -1,0 +1,91 @@
+"""Write the report page of a run, or one page that compares several.
+
+python experiments/report.py runs/00003-vae-lstm
+python experiments/report.py runs/00001-gan-conv runs/00002-wgan-conv --out comparison.html
+python experiments/report.py sweeps/00001-vae-dense
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keras_gen import command, runs, sweeping
+from keras_gen.errors import UsageError
+from keras_gen.report import comparison_page, page
+
+COMPARISON_FILE = Path("comparison.html")
+
+
+def parser() -> command.ArgumentParser:
+    """The command line."""
+    parser = command.ArgumentParser(description="Write the report page of a run, or a page that compares several.")
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="run", help="run directory, or a sweep directory for all its runs"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.html",
+        help=f"file to write: report.html in the run, of several runs {COMPARISON_FILE}",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="of one run: leave out the figures that need its model and its data"
+    )
+    parser.add_argument(
+        "--ignore",
+        nargs="+",
+        default=[],
+        metavar="ENTRY",
+        help="of several runs: rank although these entries of the protocol differ, such as moving_average",
+    )
+    return parser
+
+
+def main() -> None:
+    """Parse, write, print where."""
+    arguments = parser().parse_args()
+    paths = [run for path in arguments.runs for run in members(path)]
+    for path in paths:
+        runs.read_recipe(path)
+    if arguments.out is not None:
+        check_file(arguments.out)
+    is_comparison = len(paths) > 1 or paths != arguments.runs
+    if is_comparison and arguments.quick:
+        raise UsageError("--quick can't be used here: a comparison opens no model")
+    if not is_comparison and arguments.ignore:
+        raise UsageError("--ignore can't be used here: it is about several runs")
+    out = arguments.out or (COMPARISON_FILE if is_comparison else paths[0] / page.REPORT_FILE)
+    with command.writing("out", out):
+        if is_comparison:
+            comparison_page.write(paths, out, arguments.ignore)
+        elif arguments.quick:
+            page.write(paths[0], out=out)
+        else:
+            command.load_tensorflow()
+            from keras_gen import reporting
+
+            reporting.write(paths[0], out)
+    print(f"report: {out}")
+
+
+def members(path: Path) -> list[Path]:
+    """The run directories that a sweep directory has so far; another path is its own."""
+    if not (path / "sweep.json").is_file():
+        return [path]
+    sweep = sweeping.read(path)
+    found = [run for member in sweep.members if (run := sweep.run_of(member)) is not None]
+    if not found:
+        raise UsageError(f"sweep {path} has no runs yet")
+    return found
+
+
+def check_file(path: Path) -> None:
+    """Refuse a place where the page can't be written before any time is spent on it."""
+    if path.is_dir():
+        raise UsageError(f"out must be a file, which {path} is not")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"out must be in a folder that is there, which {path.absolute().parent} is not")
+
+
+if __name__ == "__main__":
+    command.main(main)

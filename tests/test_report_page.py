@@ -1,0 +1,323 @@
+"""The report page of a run: what stands in it, what it says of what is missing, and that it needs nothing else."""
+
+import base64
+import io
+import json
+import re
+import xml.etree.ElementTree
+
+import numpy as np
+import pytest
+import report_helpers
+from PIL import Image
+from report_helpers import DRAWN, Page, change, make_run, measure, picture, score, write_history
+
+from keras_gen import UsageError, images
+from keras_gen.report import comparison_page, html, inlining, page, run_files, sections
+from keras_gen.settings import RunSettings
+
+HOSTILE = "<script>alert('x')</script>\"&"
+
+
+undrawn = report_helpers.undrawn
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "00001-vae-mlp")
+
+
+def page_of(path):
+    return Page(page.run_page(run_files.read(path)))
+
+
+def compared(*paths, **options):
+    return Page(comparison_page.comparison_page([run_files.read(path) for path in paths], **options))
+
+
+def opened(uri):
+    kind, content = re.fullmatch(r"data:image/([a-z+]+);base64,(.+)", uri).groups()
+    return kind, base64.b64decode(content)
+
+
+def pixels(uri):
+    return np.asarray(Image.open(io.BytesIO(opened(uri)[1])))
+
+
+# HTML
+
+
+def test_text_is_escaped_wherever_it_stands():
+    shown = html.element("p", HOSTILE, html.element("b", "<"), title=HOSTILE)
+    assert shown.count("<") == 4
+    [(_, attributes), _] = Page(shown).elements
+    assert attributes == {"title": HOSTILE}
+    assert Page(shown).words == [HOSTILE, "<"]
+    assert Page(html.table(HOSTILE, [HOSTILE], [[HOSTILE]])).all("script") == []
+    assert Page(html.figure("data:,", HOSTILE, HOSTILE)).all("img")[0]["alt"] == HOSTILE
+
+
+def test_a_hostile_record_runs_nothing(run):
+    change(run, versions={HOSTILE: HOSTILE}, machine=HOSTILE, command=[HOSTILE], created=HOSTILE)
+    content = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+    data = content["data"] | {"name": HOSTILE, "substituted_because": HOSTILE, "notes": [HOSTILE], "source": HOSTILE}
+    change(run, data=data, arguments={HOSTILE: HOSTILE})
+    (run / "model.txt").write_text(HOSTILE, encoding="utf-8")
+    measure(run, score(), notes=[HOSTILE])
+    for read in (page_of(run), compared(run)):
+        assert read.all("script") == []
+        assert HOSTILE in read.shown
+
+
+def test_a_page_fetches_nothing_and_runs_nothing(run):
+    measure(run, score())
+    for read in (page_of(run), compared(run, make_run(run.parent / "other"))):
+        policy = [meta["content"] for meta in read.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+        assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+        assert {tag for tag, _ in read.elements}.isdisjoint({"script", "link", "iframe", "object"})
+        sources = [image["src"] for image in read.all("img")] + [source["srcset"] for source in read.all("source")]
+        assert sources
+        assert all(source.startswith("data:image/") for source in sources)
+        assert all(link["href"].startswith("#") for link in read.all("a"))
+        assert "url(" not in read.text
+        assert "@import" not in read.text
+
+
+def test_a_page_can_be_read_without_seeing_it(run):
+    measure(run, score())
+    for read in (page_of(run), compared(run, make_run(run.parent / "other"))):
+        assert read.all("html") == [{"lang": "en"}]
+        assert len(read.all("h1")) == 1
+        assert all(image["alt"] for image in read.all("img"))
+        identifiers = [attributes["id"] for _, attributes in read.elements if "id" in attributes]
+        assert len(set(identifiers)) == len(identifiers)
+        assert [link["href"] for link in read.all("a")] == [f"#{name}" for name in identifiers]
+        assert len(read.all("caption")) == len(read.all("table"))
+        assert {cell.get("scope") for cell in read.all("th")} == {"col", "row"}
+        assert all(region.get("tabindex") == "0" for region in read.all("div") if region.get("role") == "region")
+    assert "prefers-color-scheme: dark" in read.text
+    assert "width=device-width" in read.text
+
+
+# Pictures
+
+
+def test_a_grid_is_shown_as_it_is_or_its_first_rows(tmp_path):
+    whole = picture(20, columns=10)
+    images.save_png(tmp_path / "grid.png", whole)
+    assert opened(inlining.grid(tmp_path / "grid.png"))[1] == (tmp_path / "grid.png").read_bytes()
+    np.testing.assert_array_equal(pixels(inlining.grid(tmp_path / "grid.png", 8, rows=1)), picture(10, columns=10))
+    np.testing.assert_array_equal(pixels(inlining.grid(tmp_path / "grid.png", 8, rows=9)), whole)
+
+
+def test_a_very_large_grid_is_cut_after_a_whole_row_and_compressed(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (400, 32, 32, 1), dtype=np.uint8).repeat(3, axis=-1)
+    images.save_png(tmp_path / "grid.png", images.grid(noise, columns=20))
+    monkeypatch.setattr(inlining, "MOST_PIXELS", 661 * 33 * 10 + 5)
+    monkeypatch.setattr(inlining, "MOST_BYTES", 300_000)
+    uri = inlining.grid(tmp_path / "grid.png", 32)
+    assert opened(uri)[0] == "jpeg"
+    shown, expected = pixels(uri).astype(float), images.grid(noise[:200], columns=20)
+    assert shown.shape == expected.shape == (331, 661, 3)
+    assert np.abs(shown - expected).mean() < 15  # noise is the worst that a JPEG can meet; of other noise it is 85
+
+
+def test_a_picture_that_is_none_is_said_in_its_place(run):
+    (run / "samples" / "epoch-00008.png").write_bytes(b"nothing")
+    read = page_of(run)
+    assert "epoch-00008.png can't be read" in read.shown
+    assert "epoch 1" in read.shown
+
+
+def test_curves_are_whole_svgs_one_for_narrow_screens_and_the_page_is_small(run, monkeypatch):
+    monkeypatch.setattr(inlining, "svg", DRAWN)
+    read = page_of(run)
+    sizes = []
+    for source in (read.all("source")[0]["srcset"], read.all("img")[0]["src"]):
+        kind, content = opened(source)
+        assert kind == "svg+xml"
+        assert b"<script" not in content
+        size = xml.etree.ElementTree.fromstring(content).get("viewBox").split()
+        sizes.append((float(size[2]), float(size[3])))
+    (narrow, high), (wide, low) = sizes
+    assert narrow < wide
+    assert high > low
+    assert len(read.text) < 1_000_000
+
+
+# A run's page
+
+
+def test_a_page_has_its_sections_in_order(run):
+    measure(run, score())
+    read = page_of(run)
+    headings = [attributes["id"] for tag, attributes in read.elements if tag == "h2"]
+    expected = ["recipe-and-data", "settings", "time-and-machine", "losses", "scores-during-training", "samples"]
+    expected += ["reconstructions", "latents-and-images", "scores", "model", "how-to-go-on"]
+    assert headings == expected
+    assert "vae-mlp on mnist, 8 epochs" in read.words
+    assert "55,000 train, 5,000 validation, 10,000 test" in read.words
+    assert "8×8×1 (height, width, channels)" in read.words
+    assert "f00d" * 16 in read.words
+
+
+def test_time_is_the_sum_of_the_epochs_seconds(run):
+    read = page_of(run)  # 31 to 38 seconds
+    assert "4 min 36 s, 8 epochs" in read.words
+    assert "34.5 s (median; 31 s to 38 s)" in read.words
+    assert "python experiments/run.py --model vae-mlp" in read.words
+
+
+def test_the_last_epochs_losses_stand_in_a_table(run):
+    words = page_of(run).words
+    start = words.index("Losses of epoch 8, averaged over the epoch's images")
+    assert words[start + 1 : start + 13] == [
+        *("quantity", "training", "validation", "unit"),
+        *("kl", "5", "–", "nats"),
+        *("loss", "6", "7", "nats"),
+    ]
+
+
+def test_what_differs_from_the_recipe_is_told_from_the_rest(tmp_path):
+    run = make_run(tmp_path / "run", epochs=3, overrides={"latent_dim": 2}, requested="mnist.npz")
+    words = page_of(run).words
+    start = words.index("What differs from the recipe's own settings and arguments")
+    rows = ["name", "here", "the recipe's", "dataset", "mnist.npz", "mnist", "epochs", "3", "50"]
+    assert words[start + 1 : start + 16] == [*rows, "fid_every", "3", "10", "latent_dim", "2", "16"]
+    assert "free_bits" in words[start + 16 :]
+    usual = make_run(tmp_path / "usual", epochs=50, done=1)
+    assert "All settings and arguments are the recipe's own." in page_of(usual).words
+
+
+def test_changed_settings_leave_out_what_the_run_looked_up():
+    found = RunSettings("vae-mlp", dataset="/data/mnist.npz", extractor="lenet", epochs=50)
+    assert sections.changed_settings(found) == {}
+    assert sections.changed_settings(found, "mine.npz") == {"dataset": ("mine.npz", "mnist")}
+
+
+def test_pictures_of_epochs_spread_evenly_over_the_run(run):
+    read = page_of(run)
+    captions = [word for word in read.words if re.fullmatch(r"epoch \d+", word)]
+    assert captions == ["epoch 1", "epoch 2", "epoch 4", "epoch 5", "epoch 7", "epoch 8"] * 2
+    grids = [image["src"] for image in read.all("img") if "grid" in image["alt"]]
+    np.testing.assert_array_equal(pixels(grids[0]), picture(value=8))
+    np.testing.assert_array_equal(pixels(grids[1]), picture(10, value=1))
+    np.testing.assert_array_equal(pixels(grids[6]), picture(10, value=8))
+
+
+def test_scores_stand_with_spread_floor_bias_and_protocol(run):
+    bias = score(value=80.0, spread=0.75, spread_over="3 seeds", floor=0.5, bias=9.0)
+    measure(run, bias, score("precision_lenet", 0.5, better="high", generated=500), notes=["one note"])
+    words = page_of(run).words
+    start = words.index("fd_lenet", words.index("± spread"))
+    row = ["fd_lenet", "80", "lower", "0.75 (over 3 seeds)", "0.5", "9", bias.fingerprint]
+    assert words[start : start + 7] == row
+    assert words[start + 7 : start + 10] == ["precision_lenet", "0.5", "higher"]
+    assert " extractor lenet " in " ".join(words[words.index("Protocol") :])
+    assert "generated: 10,000" in words
+    assert "generated: 500" in words
+    assert "Note: one note" in words
+    assert "740.25" in words
+
+
+def test_an_evaluation_of_an_earlier_epoch_is_told(run):
+    measure(run, score(), epoch=5)
+    assert "Measured after epoch 5; the run has done 8 epochs." in page_of(run).words
+
+
+def test_other_data_than_meant_are_told_at_the_top(tmp_path):
+    run = make_run(tmp_path / "run", data="digits", substituted_because="no network")
+    assert "Trained on digits instead of mnist: no network" in page_of(run).words[:4]
+
+
+def test_an_unfinished_run_and_a_diverged_one_are_told(tmp_path):
+    run = make_run(tmp_path / "a run", epochs=9, done=2)
+    shown = page_of(run).shown
+    assert "vae-mlp on mnist, 2 of 9 epochs" in shown
+    assert f"2 of 9 epochs are done. Go on with python experiments/run.py --resume '{run}'" in shown
+    write_history(run / "history.csv", [{"epoch": 1, "seconds": 1.0, "loss": float("nan")}])
+    assert "Not finite after the last epoch: loss." in page_of(run).shown
+
+
+# What is missing or damaged
+
+
+def test_a_run_that_has_just_begun(tmp_path):
+    shown = page_of(make_run(tmp_path / "run", done=0)).shown
+    assert "no epoch is finished yet: there is no history" in shown
+    assert "no epoch is finished yet" in shown
+    assert "There are no grids of samples" in shown
+    assert "was not measured yet" in shown
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("history.csv", "epoch,loss\n1,2,3\n", "history.csv can't be read"),
+        ("history.csv", "epoch,loss\nx,y\n", "history.csv can't be read"),
+        ("history.csv", "", "history.csv can't be read"),
+        ("evaluation.json", "{}", "evaluation.json is damaged"),
+        ("model.txt", b"\xff\xfe\xff", "model.txt can't be read"),
+    ],
+)
+def test_a_damaged_file_is_said_in_its_section(run, file, content, said):
+    (run / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert said in page_of(run).shown
+    assert said in compared(run, make_run(run.parent / "good")).shown or file == "model.txt"
+
+
+def test_a_history_without_losses_or_scores(run):
+    write_history(run / "history.csv", [{"epoch": 1, "seconds": 2.0}])
+    shown = page_of(run).shown
+    assert "The history has no losses." in shown
+    assert "No epoch's images were scored during training." in shown
+
+
+def test_a_record_of_nothing_or_of_the_wrong_kinds(run):
+    odd = {"settings": {"model": "no-such-recipe"}, "data": {"counts": 5, "image_shape": "x", "notes": 3}}
+    for record in ({}, odd, {"settings": [], "arguments": 1, "data": "x", "versions": 2, "command": "x"}):
+        (run / "recipe.json").write_text(json.dumps(record), encoding="utf-8")
+        assert "recipe.json is damaged" in page_of(run).shown
+        assert "1 run" in compared(run).words
+
+
+def test_no_run_directory_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"run must be a run directory, a folder with recipe.json, received: "):
+        page.write(tmp_path)
+
+
+# Writing
+
+
+def test_the_page_is_written_into_the_run_or_where_it_is_wanted(run, tmp_path):
+    assert page.write(run) == run / "report.html"
+    assert page.write(run, out=tmp_path / "mine.html") == tmp_path / "mine.html"
+    assert (run / "report.html").read_bytes() == (tmp_path / "mine.html").read_bytes()
+
+
+def test_a_page_that_fails_is_one_line_and_no_error(run, monkeypatch, capsys):
+    def fail(*arguments):
+        raise OSError(28, "No space\nleft on device")
+
+    page.write_or_note(run)
+    assert capsys.readouterr().out == f"report: {run / 'report.html'}\n"
+    monkeypatch.setattr(page, "write", fail)
+    page.write_or_note(run)
+    out = capsys.readouterr().out
+    assert out == f"NOTE: {run / 'report.html'} was not written: [Errno 28] No space left on device\n"
+    monkeypatch.setattr(page, "write", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        page.write_or_note(run)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.5, "0.5 s"), (59.99, "60 s"), (60, "1 min 0 s"), (7260, "2 h 1 min")]
+)
+def test_durations(seconds, words):
+    assert sections.duration(seconds) == words
+
+
+def test_evenly_spread_items_keep_both_ends():
+    assert sections.evenly_spread([3, 4, 5], 6) == [3, 4, 5]
+    assert sections.evenly_spread(range(100), 6)[0::5] == [0, 99]
+    assert len(set(sections.evenly_spread(range(7), 6))) == 6

@@ -1,0 +1,255 @@
+"""Figures of a report that need the model, the page that a run leaves, and the command that writes it."""
+
+import json
+import shutil
+
+import command_helpers
+import numpy as np
+import pytest
+from command_helpers import SCRIPTS, call, names
+from report_helpers import Page, make_run, measure, score
+
+from keras_gen import images, reporting, sweeping, training
+from keras_gen.report import latents, page, run_files
+from keras_gen.settings import RunSettings
+
+own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+finished, copied = command_helpers.finished, command_helpers.copied
+
+
+def opened(model, data, **overrides):
+    """An untrained model as a run would open it."""
+    settings = RunSettings(model, overrides, dataset=str(data), image_size=28)
+    loaded, _ = training.load_data(settings)
+    return training.OpenRun({}, settings, loaded, training.build(settings, loaded), epoch=3)
+
+
+def illustrated(run):
+    return {illustration.heading: illustration for illustration in reporting.illustrate(run)}
+
+
+def canvas(illustration):
+    return np.asarray(illustration.figure.axes[0].images[0].get_array())
+
+
+def as_images(model, values):
+    return np.rint(np.asarray(model.to_unit_range(values)) * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def vae(tiny_data):
+    run = opened("vae-mlp", tiny_data, hidden=8, latent_dim=5)
+    return run, illustrated(run)
+
+
+# Which figures there are
+
+
+def test_a_vae_has_figures_of_all_that_it_does(vae):
+    _, figures = vae
+    assert list(figures) == [
+        *("Reconstructions", "Principal components of the codes", "t-SNE of the codes", "Traversals"),
+        *("Interpolations", "Nearest training images"),
+    ]
+    assert all(illustration.figure is not None for illustration in figures.values())
+    assert (
+        figures["Reconstructions"].words == "The first 12 test images over what the model makes of them after epoch 3."
+    )
+    assert figures["t-SNE of the codes"].words.startswith("Codes of the first 12 test images by class; ")
+    classes = [text.get_text()[0] for text in figures["t-SNE of the codes"].figure.axes[0].get_legend().get_texts()]
+    assert set(classes) <= set("012")
+
+
+def test_two_latent_dimensions_are_shown_as_they_are(tiny_data):
+    run = opened("vae-mlp", tiny_data, hidden=8, latent_dim=2)
+    figures = illustrated(run)
+    assert list(figures)[:4] == ["Reconstructions", "Codes", "Manifold", "Traversals"]
+    drawn = np.concatenate([points.get_offsets() for points in figures["Codes"].figure.axes[0].collections])
+    mean, _ = run.model.encode(run.data.test.images)
+    np.testing.assert_allclose(np.sort(drawn, axis=0), np.sort(mean, axis=0), rtol=1e-6)
+    values = latents.normal_quantiles(15)
+    top_left = as_images(run.model, run.model.decode(np.float32([[values[0], values[-1]]])))
+    np.testing.assert_array_equal(canvas(figures["Manifold"])[1:29, 1:29], top_left[0, :, :, 0])
+
+
+def test_a_conditional_vae_decodes_with_classes(tiny_data):
+    figures = illustrated(opened("vae-mlp", tiny_data, hidden=8, latent_dim=2, num_classes=3))
+    assert all(illustration.figure is not None for illustration in figures.values())
+    assert "Images of class 0 decoded from a plane" in figures["Manifold"].words
+    assert figures["Interpolations"].words.endswith("of classes 0 to 2.")
+
+
+def test_an_autoencoder_has_codes_and_no_prior(tiny_data):
+    figures = illustrated(opened("ae-conv", tiny_data))
+    assert list(figures) == ["Reconstructions", "Principal components of the codes", "t-SNE of the codes"]
+    assert all(illustration.figure is not None for illustration in figures.values())
+
+
+def test_a_denoiser_shows_what_it_saw(tiny_data):
+    run = opened("dae-conv", tiny_data)
+    shown = illustrated(run)["Denoised images"]
+    labels = [label.get_text() for label in shown.figure.axes[0].get_yticklabels()]
+    assert labels[:3] == ["noisy", "denoised", "clean"]
+    seen = run.model.corrupted(run.data.test.images[:12], run.settings.seed)
+    picture = canvas(shown)
+    np.testing.assert_array_equal(picture[1:29, 1:29], as_images(run.model, seen)[0, :, :, 0])
+    np.testing.assert_array_equal(picture[59:87, 1:29], run.data.test.images[0, :, :, 0])
+
+
+def test_a_gan_has_no_codes(tiny_data):
+    figures = illustrated(opened("gan-mlp", tiny_data, hidden=8))
+    assert list(figures) == ["Interpolations", "Nearest training images"]
+    assert all(illustration.figure is not None for illustration in figures.values())
+
+
+# What they show
+
+
+def test_reconstructions_are_the_models(vae):
+    run, figures = vae
+    made = as_images(run.model, run.model.reconstruct(run.data.test.images[:10]))
+    expected = images.grid(np.concatenate([run.data.test.images[:10], made]), columns=10)
+    np.testing.assert_array_equal(canvas(figures["Reconstructions"])[: len(expected)], expected)
+
+
+def test_traversals_take_the_dimensions_that_vary_most(vae):
+    run, figures = vae
+    mean = np.asarray(run.model.encode(run.data.test.images)[0])
+    order = np.argsort(-mean.var(axis=0))
+    rows = [label.get_text() for label in figures["Traversals"].figure.axes[0].get_yticklabels()]
+    assert rows == ["z" + "₀₁₂₃₄"[dimension] for dimension in order]
+    latent = mean[0].copy()
+    latent[order[1]] = 2.5
+    last_of_second_row = as_images(run.model, run.model.decode(latent[None]))[0, :, :, 0]
+    found = canvas(figures["Traversals"])[30:58, 1 + 8 * 29 : 29 + 8 * 29]
+    assert np.abs(found.astype(int) - last_of_second_row).max() <= 1  # another batch, other roundings
+
+
+def test_both_ways_of_interpolation_have_the_same_ends(vae):
+    picture = canvas(vae[1]["Interpolations"])
+    linear, spherical = picture[1:29], picture[30:58]
+    for left in (1, 1 + 8 * 29):
+        difference = linear[:, left : left + 28].astype(int) - spherical[:, left : left + 28]
+        assert np.abs(difference).max() <= 1
+    assert (linear != spherical).any()
+
+
+def test_nearest_images_are_those_of_an_independent_search():
+    from sklearn.neighbors import NearestNeighbors
+
+    generator = np.random.default_rng(0)
+    train = generator.integers(0, 256, (1203, 5, 4, 3), dtype=np.uint8)
+    queries = np.concatenate([generator.integers(0, 256, (6, 5, 4, 3), dtype=np.uint8), train[1100:1101]])
+    indices, distances = reporting.nearest_images(queries, train, 4)
+    search = NearestNeighbors(n_neighbors=4, algorithm="brute").fit(train.reshape(1203, -1) / 255)
+    expected, which = search.kneighbors(queries.reshape(7, -1) / 255)
+    np.testing.assert_array_equal(indices, which)
+    np.testing.assert_allclose(distances, expected / np.sqrt(60), rtol=1e-9, atol=1e-9)
+    assert (indices[-1, 0], distances[-1, 0]) == (1100, 0.0)
+
+
+def test_of_equally_near_images_the_earlier_comes_first():
+    train = np.array([9, 5, 7, 5], "uint8").reshape(4, 1, 1, 1)
+    indices, distances = reporting.nearest_images(train[2:3], train, 4)
+    assert indices.tolist() == [[2, 0, 1, 3]]
+    assert distances[0].tolist() == [0, *[pytest.approx(2 / 255)] * 3]
+
+
+# What can't be shown
+
+
+def test_a_diverged_model_has_reasons_in_the_place_of_figures(tiny_data, tmp_path):
+    run = opened("vae-mlp", tiny_data, hidden=8, latent_dim=3)
+    for weight in run.model.trainable_variables:
+        weight.assign(np.full(weight.shape, np.nan))
+    figures = illustrated(run)
+    assert [illustration.figure for illustration in figures.values()] == [None] * 6
+    assert "values that are not finite" in figures["Nearest training images"].words
+    text = page.run_page(run_files.read(make_run(tmp_path / "run")), list(figures.values()))
+    assert "Not shown: the model gives images with values that are not finite" in Page(text).words
+
+
+def test_a_collapsed_encoder_has_no_plane_of_codes(tiny_data):
+    run = opened("vae-mlp", tiny_data, hidden=8, latent_dim=3)
+    run.model.encoder.set_weights([np.zeros_like(weight) for weight in run.model.encoder.get_weights()])
+    figures = illustrated(run)
+    assert figures["t-SNE of the codes"].words == "codes must not be all the same, received: 12 equal ones"
+    assert figures["Traversals"].figure is not None
+
+
+# A run's page, and the command
+
+
+def test_a_run_leaves_a_page_without_what_needs_the_model(finished):
+    assert f"report: {finished.path / 'report.html'}\n" in finished.outcome.out
+    read = Page((finished.path / "report.html").read_text(encoding="utf-8"))
+    assert "vae-mlp on noise, 2 epochs" in read.words
+    assert "t-SNE of the codes" not in read.words
+
+
+def test_the_command_adds_the_figures(copied):
+    outcome = call("report", copied)
+    assert (outcome.code, outcome.out) == (0, f"report: {copied / 'report.html'}\n")
+    read = Page((copied / "report.html").read_text(encoding="utf-8"))
+    headings = [word for word in ("Codes", "Manifold", "Traversals", "Nearest training images") if word in read.words]
+    assert headings == ["Codes", "Manifold", "Traversals", "Nearest training images"]
+    assert all(image["src"].startswith("data:image/") for image in read.all("img"))
+
+
+def test_a_run_whose_model_is_gone_has_the_rest_of_the_page(copied):
+    shutil.rmtree(copied / "checkpoints")
+    assert call("report", copied).code == 0
+    read = Page((copied / "report.html").read_text(encoding="utf-8"))
+    assert f"Not shown: run {copied} has no checkpoint yet" in read.words
+    settings = json.loads((copied / "recipe.json").read_text(encoding="utf-8"))
+    settings["data"]["fingerprint"] = "other"
+    (copied / "recipe.json").write_text(json.dumps(settings), encoding="utf-8")
+    assert call("report", copied, "--out", "page.html").code == 0
+    with open("page.html", encoding="utf-8") as file:
+        assert "is no longer what" in Page(file.read()).shown
+
+
+def test_a_quick_page_opens_no_model(copied, monkeypatch):
+    monkeypatch.setattr(reporting, "write", None)
+    shutil.rmtree(copied / "checkpoints")
+    (copied / "report.html").unlink()
+    outcome = call("report", copied, "--quick")
+    assert (outcome.code, outcome.out) == (0, f"report: {copied / 'report.html'}\n")
+    assert "vae-mlp on noise, 2 epochs" in Page((copied / "report.html").read_text(encoding="utf-8")).words
+
+
+def test_several_runs_make_one_page(tmp_path):
+    runs = [make_run(tmp_path / "runs" / name) for name in ("one", "two")]
+    assert call("report", *runs).out == "report: comparison.html\n"
+    assert call("report", *runs, "--out", tmp_path / "mine.html").code == 0
+    assert "2 runs compared" in Page((tmp_path / "mine.html").read_text(encoding="utf-8")).words
+
+
+def test_a_sweep_stands_for_its_runs(tmp_path):
+    sweep = sweeping.Sweep.of(sweeping.Plan.parse("vae-mlp", [], [], 3), tmp_path / "sweep")
+    for member in sweep.members[:2]:
+        member.run = f"0000{member.number}-vae-mlp"
+        make_run(sweep.path / "runs" / member.run, seed=member.settings.seed)
+    sweep.write()
+    assert SCRIPTS["report"].members(sweep.path) == [sweep.path / "runs" / f"0000{number}-vae-mlp" for number in (1, 2)]
+    assert call("report", sweep.path, "--out", tmp_path / "page.html").code == 0
+    assert "vae-mlp: seeds 0, 1" in Page((tmp_path / "page.html").read_text(encoding="utf-8")).words
+    shutil.rmtree(sweep.path / "runs")
+    assert call("report", sweep.path).error == f"error: sweep {sweep.path} has no runs yet"
+
+
+def test_mistakes_are_one_line(tmp_path):
+    one, two = (make_run(tmp_path / "runs" / name) for name in ("one", "two"))
+    assert "run must be a run directory, a folder with recipe.json, received: " in call("report", tmp_path / "no").error
+    assert "a comparison opens no model" in call("report", one, two, "--quick").error
+    assert "--ignore can't be used here" in call("report", one, "--quick", "--ignore", "seed").error
+    for path in (one, two):
+        measure(path, score())
+    assert "ignore must name entries of a protocol" in call("report", one, two, "--ignore", "nothing").error
+    assert "runs must be different run directories" in call("report", one, one).error
+    assert (
+        call("report", one, "--quick", "--out", tmp_path).error == f"error: out must be a file, which {tmp_path} is not"
+    )
+    error = call("report", one, "--quick", "--out", tmp_path / "no" / "page.html").error
+    assert error == f"error: out must be in a folder that is there, which {tmp_path / 'no'} is not"
+    assert names(one) == ["evaluation.json", "history.csv", "model.txt", "recipe.json", "reconstructions", "samples"]
