@@ -59,7 +59,9 @@ def test_a_model_that_diverged_gets_no_number_and_trains_on(capsys):
     logs = {"loss": float("nan")}
     callback.on_epoch_end(4, logs)
     assert list(logs) == ["loss"]
-    assert capsys.readouterr().out.startswith("NOTE: no score after epoch 5: the model generates images with values that")
+    assert capsys.readouterr().out.startswith(
+        "NOTE: no score after epoch 5: the model generates images with values that"
+    )
 
 
 @pytest.mark.parametrize(
