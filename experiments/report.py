@@ -73,8 +73,7 @@ def members(path: Path) -> list[Path]:
     if not (path / "sweep.json").is_file():
         return [path]
     sweep = sweeping.read(path)
-    found = [run for member in sweep.members if (run := sweep.run_of(member)) is not None]
-    if not found:
+    if not (found := sweep.run_directories()):
         raise UsageError(f"sweep {path} has no runs yet")
     return found
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from keras_gen import command, sweeping
 from keras_gen.errors import UsageError
+from keras_gen.report import comparison_page
 
 RUN = Path(__file__).resolve().with_name("run.py")
 OPTIONS = {"sample_count": "--samples"}
@@ -110,10 +111,12 @@ def print_members(sweep) -> None:
 
 
 def report(sweep) -> None:
-    """Print and write the table; fail if a member did."""
+    """Print and write the table, and the page that compares the runs; fail if a member did."""
     table = sweeping.rows(sweep)
     sweeping.write_csv(sweep, table)
     print_table(sweep, table)
+    if paths := sweep.run_directories():
+        print(f"page: {comparison_page.write(paths, sweep.path / 'comparison.html')}")
     for note in sweeping.notes(sweep):
         print(f"NOTE: {note}")
     failed = [member for member in sweep.members if not sweep.is_done(member)]

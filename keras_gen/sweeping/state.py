@@ -100,6 +100,10 @@ class Sweep:
         }
         runs.write_json(self.path / SWEEP_FILE, content)
 
+    def run_directories(self) -> list[Path]:
+        """Those of all members that have one so far, in the members' order."""
+        return [run for member in self.members if (run := self.run_of(member)) is not None]
+
     def run_of(self, member: Member) -> Path | None:
         """The member's run directory if it has one and that is still there."""
         path = self.path / RUNS_FOLDER / (member.run or "")
