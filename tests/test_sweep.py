@@ -147,7 +147,7 @@ def test_a_sweep_of_which_a_member_fails_goes_on_and_ends_in_a_table_and_an_erro
         f"1 of 2 members failed; go on with: python experiments/sweep.py --resume {path}",
         f"1 latent_dim=0 seed=0: {why}",
     ]
-    assert names(path) == ["lock", "logs", "runs", "sweep.csv", "sweep.json"]
+    assert names(path) == ["comparison.html", "lock", "logs", "runs", "sweep.csv", "sweep.json"]
     assert names(path / "logs") == ["001.log", "002.log"]
     run = only_run(path / "runs")
     assert [(m["status"], m["run"], m["error"]) for m in json.loads((path / "sweep.json").read_text())["members"]] == [
@@ -155,7 +155,7 @@ def test_a_sweep_of_which_a_member_fails_goes_on_and_ends_in_a_table_and_an_erro
         ("finished", run.name, None),
     ]
     last = history.read(run / "history.csv")[-1]
-    header, first, second = (line.split() for line in outcome.out.splitlines()[-4:-1])
+    header, first, second = (line.split() for line in outcome.out.splitlines()[-5:-2])
     assert header == ["latent_dim", "finished", "val_loss"]
     assert first == ["0", "0/1", "-"]
     assert second == ["2", "1/1", f"{last['val_loss']:.5g}"]
