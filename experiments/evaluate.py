@@ -52,7 +52,7 @@ def main() -> None:
     command.load_tensorflow()
     from keras_gen import evaluation
 
-    protocol = evaluation.Protocol(
+    settings = evaluation.EvaluationSettings(
         measures=measures,
         extractor=arguments.extractor,
         extractor_weights=arguments.extractor_weights,
@@ -64,7 +64,7 @@ def main() -> None:
         likelihood_images=arguments.likelihood_images,
         likelihood_samples=arguments.likelihood_samples,
     )
-    show(evaluation.evaluate(arguments.run, protocol))
+    show(evaluation.evaluate(arguments.run, settings))
 
 
 def show(result) -> None:

@@ -27,7 +27,7 @@ DEFAULT_IMAGES = 10_000
 
 
 @dataclass(frozen=True)
-class Protocol:
+class EvaluationSettings:
     """How a run is to be measured.
 
     Args:
@@ -74,33 +74,33 @@ class Protocol:
         checks.positive_int("likelihood_samples", self.likelihood_samples)
 
 
-def evaluate(run: str | os.PathLike, protocol: Protocol | None = None) -> Evaluation:
+def evaluate(run: str | os.PathLike, settings: EvaluationSettings | None = None) -> Evaluation:
     """Measure a run's newest checkpoint, and write the result to the run's `evaluation.json`.
 
     Args:
         run: run directory.
-        protocol: how; by default as `Protocol` has it.
+        settings: how; by default as `EvaluationSettings` has it.
 
     Raises:
         UsageError: no run directory, no checkpoint in it, no test images, its data are not what they were, or a measure
             that was asked for can't be had.
     """
-    run, protocol = Path(run), protocol or Protocol()
+    run, settings = Path(run), settings or EvaluationSettings()
     opened = training.open_run(run, strategy="none")  # one device, and every image counts
     if opened.epoch == 0:
         raise UsageError(f"run {run} has no checkpoint yet: go on with --resume {run}")
     model, data = opened.model, opened.data
     if len(data.test) == 0:
         raise UsageError(f"data set {data.name} has no test images")
-    scorer, notes = _scorer(model, data, protocol)
+    scorer, notes = _scorer(model, data, settings)
     losses = _losses(model, data)
     scores = []
     if scorer is not None:
-        seeds = range(protocol.seed, protocol.seed + protocol.seeds)
-        scores += with_floors(over_seeds([scorer.score(model, seed) for seed in seeds]), scorer.floors(protocol.seed))
+        seeds = range(settings.seed, settings.seed + settings.seeds)
+        scores += with_floors(over_seeds([scorer.score(model, seed) for seed in seeds]), scorer.floors(settings.seed))
         if scorer.held_out is None or scorer.held_out.count < scorer.num_images:
             notes.append(f"no floors: there are no {scorer.num_images:,} real images outside the reference")
-    encoder_scores, encoder_notes = _encoder_scores(model, data, protocol)
+    encoder_scores, encoder_notes = _encoder_scores(model, data, settings)
     scores += encoder_scores
     notes += encoder_notes
     notes += [score.warning for score in scores if score.warning]
@@ -116,9 +116,9 @@ def _losses(model, data: ImageData) -> dict[str, float]:
     return {name: float(value) for name, value in results.items()}
 
 
-def _scorer(model, data: ImageData, protocol: Protocol) -> tuple[Scorer | None, list[str]]:
+def _scorer(model, data: ImageData, settings: EvaluationSettings) -> tuple[Scorer | None, list[str]]:
     """What measures generated images, if anything does, and notes on what is not measured."""
-    asked = protocol.measures
+    asked = settings.measures
     if not isinstance(model, GenerativeModel):
         if asked:
             raise must_be("measures", "left out for a model that generates no images", tuple(asked))
@@ -126,11 +126,11 @@ def _scorer(model, data: ImageData, protocol: Protocol) -> tuple[Scorer | None, 
     if asked is not None and not asked:
         return None, []
     extractor, reason = extractors.pick(
-        protocol.extractor,
+        settings.extractor,
         data.name,
         data.image_shape,
-        weights=protocol.extractor_weights,
-        precision=protocol.extractor_precision,
+        weights=settings.extractor_weights,
+        precision=settings.extractor_precision,
     )
     if extractor is None and asked:
         raise UsageError(f"measures can't be had: {reason}")
@@ -138,13 +138,13 @@ def _scorer(model, data: ImageData, protocol: Protocol) -> tuple[Scorer | None, 
         return None, [f"generated images were not measured: {reason}"]
     print(f"extractor {extractor.name}: {reason}", flush=True)
     try:
-        reference, held_out = _real_images(data, protocol, extractor)
+        reference, held_out = _real_images(data, settings, extractor)
     except UsageError as error:  # too few images, say: that is no reason not to measure the rest
         if asked:
             raise
         return None, [f"generated images were not measured: {error}"]
     available = PAIRWISE_IMAGES if held_out is None else held_out.count
-    num_images = protocol.num_images or max(2, min(DEFAULT_IMAGES, available))
+    num_images = settings.num_images or max(2, min(DEFAULT_IMAGES, available))
     notes = []
     if asked is None:
         missing = {name: lacking(name, num_images, reference, held_out) for name in MEASURES}
@@ -153,19 +153,19 @@ def _scorer(model, data: ImageData, protocol: Protocol) -> tuple[Scorer | None, 
     return Scorer(reference, asked, num_images=num_images, held_out=held_out), notes
 
 
-def _real_images(data: ImageData, protocol: Protocol, extractor) -> tuple[Reference, Reference | None]:
+def _real_images(data: ImageData, settings: EvaluationSettings, extractor) -> tuple[Reference, Reference | None]:
     """The reference, and real images that are not in it."""
-    other = "test" if protocol.reference == "train" else "train"
+    other = "test" if settings.reference == "train" else "train"
     outside = np.concatenate([getattr(data, other).images, data.validation.images])
-    reference = Reference(getattr(data, protocol.reference).images, extractor, data=data.name, split=protocol.reference)
+    reference = Reference(getattr(data, settings.reference).images, extractor, data=data.name, split=settings.reference)
     if len(outside) < 2:
         return reference, None
-    count = min(len(outside), max(protocol.num_images or 0, DEFAULT_IMAGES))
+    count = min(len(outside), max(settings.num_images or 0, DEFAULT_IMAGES))
     split = other + " and validation" * bool(len(data.validation))
     return reference, Reference(outside, extractor, data=data.name, split=split, count=count)
 
 
-def _encoder_scores(model, data: ImageData, protocol: Protocol) -> tuple[list[Score], list[str]]:
+def _encoder_scores(model, data: ImageData, settings: EvaluationSettings) -> tuple[list[Score], list[str]]:
     """Scores of what encodes images, and notes on what is not measured."""
     scores, notes = [], []
     if not isinstance(model, EncoderDecoder):
@@ -180,15 +180,15 @@ def _encoder_scores(model, data: ImageData, protocol: Protocol) -> tuple[list[Sc
         scores += encoders.reconstruction_scores(model, images, labels, base)
     if not isinstance(model, VAE):
         return scores, notes
-    if protocol.likelihood_images:
+    if settings.likelihood_images:
         scores += encoders.likelihood_scores(
             model,
             images,
             labels,
             base,
-            count=protocol.likelihood_images,
-            samples=protocol.likelihood_samples,
-            seed=protocol.seed,
+            count=settings.likelihood_images,
+            samples=settings.likelihood_samples,
+            seed=settings.seed,
         )
     if len(images) > 1:
         scores += encoders.latent_scores(model, images, labels, base)

@@ -6,16 +6,13 @@ import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow
 import keras
 import numpy as np
 
-from keras_gen import callbacks, extractors
+from keras_gen import callbacks, extractors, runs
 from keras_gen.data import ImageData, Split
 from keras_gen.errors import DataUnavailableError, UsageError, must_be
 from keras_gen.models import GenerativeModel, ImageModel
 from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.scoring import Reference, score_name
 from keras_gen.settings import RunSettings
-
-HISTORY_FILE = "history.csv"
-SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER = "samples", "reconstructions"
 
 FID_REFERENCE_IMAGES = 10_000
 """Training images, at most, that a run's own Fréchet distances compare with; `evaluate` takes them all."""
@@ -63,15 +60,15 @@ def callbacks_of(path, settings, model, data, reference, initial_epoch) -> list[
     chosen = []
     if reference is not None:
         chosen.append(callbacks.FID(reference, settings.fid_every, settings.fid_images))
-    chosen.append(callbacks.HistoryCSV(path / HISTORY_FILE, initial_epoch))
+    chosen.append(callbacks.HistoryCSV(path / runs.HISTORY_FILE, initial_epoch))
     if settings.samples_every:
         when = (settings.samples_every, settings.sample_count, settings.seed)
         if isinstance(model, GenerativeModel):
-            chosen.append(callbacks.SampleGrid(path / SAMPLES_FOLDER, *when))
+            chosen.append(callbacks.SampleGrid(path / runs.SAMPLES_FOLDER, *when))
         if isinstance(model, EncoderDecoder):
             shown = data.validation if len(data.validation) else data.train
             examples = (shown.images, labels_for(model, shown))
-            chosen.append(callbacks.ReconstructionGrid(path / RECONSTRUCTIONS_FOLDER, *examples, *when))
+            chosen.append(callbacks.ReconstructionGrid(path / runs.RECONSTRUCTIONS_FOLDER, *examples, *when))
     chosen.append(keras.callbacks.TensorBoard(path / "tensorboard", write_graph=False))
     chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every))
     return chosen

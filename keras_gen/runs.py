@@ -13,7 +13,8 @@ from pathlib import Path
 
 from keras_gen.errors import UsageError, must_be
 
-RECIPE_FILE = "recipe.json"
+RECIPE_FILE, HISTORY_FILE, SUMMARY_FILE = "recipe.json", "history.csv", "model.txt"
+SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER = "samples", "reconstructions"
 _RUN_NAME = re.compile(r"(\d{5,})-.+")
 
 

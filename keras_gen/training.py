@@ -20,8 +20,7 @@ import keras_gen.backend  # (first: Keras must come up on TensorFlow)
 import keras
 import tensorflow as tf
 
-from keras_gen import checkpoints, distribution, export, monitoring, report, runs, zoo
-from keras_gen.callbacks import history
+from keras_gen import checkpoints, distribution, export, histories, monitoring, report, runs, zoo
 from keras_gen.data import ImageData, batches, evaluation_batches, load
 from keras_gen.errors import DataUnavailableError, UsageError, must_be
 from keras_gen.models import GenerativeModel, ImageModel
@@ -31,7 +30,7 @@ from keras_gen.settings import RunSettings
 EVALUATION_BATCH = 256
 """Images at a time in validation and evaluation. Part of what is computed: each batch has noise of its own."""
 
-PLOT_FILE, SUMMARY_FILE = "losses.png", "model.txt"
+PLOT_FILE = "losses.png"
 
 
 class RunInterrupted(Exception):
@@ -101,7 +100,7 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
         runs.write_json(path / runs.RECIPE_FILE, record)
-        runs.write_text(path / SUMMARY_FILE, _summary(model))
+        runs.write_text(path / runs.SUMMARY_FILE, _summary(model))
     except BaseException as error:
         shutil.rmtree(path, ignore_errors=True)
         if isinstance(error, OSError):
@@ -285,7 +284,7 @@ def _validation_batches(model, split, replicas):
 
 
 def _finish(path, settings, model, data, publication):
-    rows = history.read(path / monitoring.HISTORY_FILE)
+    rows = histories.read(path / runs.HISTORY_FILE)
     title = f"{settings.model} on {data.name}, {settings.epochs} epochs"
     report.save_figure(report.loss_curves(rows, title), path / PLOT_FILE)
     page.write_or_note(path)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_gen import UsageError, checkpoints, export, monitoring, training, zoo
+from keras_gen import UsageError, checkpoints, export, runs, training, zoo
 from keras_gen.models import GenerativeModel
 from keras_gen.settings import RunSettings
 
@@ -62,7 +62,7 @@ def skip_unless_one_a_function(name):
 
 
 def history_without_seconds(run):
-    with open(run / monitoring.HISTORY_FILE, newline="") as file:
+    with open(run / runs.HISTORY_FILE, newline="") as file:
         return [{name: text for name, text in row.items() if name != "seconds"} for row in csv.DictReader(file)]
 
 

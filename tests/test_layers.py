@@ -38,6 +38,7 @@ ROOMS = (
     "losses",
     "distribution",
     "images",
+    "histories",
     "runs",
     "probing",
     "checks",

@@ -38,7 +38,7 @@ def loss_curves(
     α, and the values themselves stay behind it, faint.
 
     Args:
-        history: rows as `keras_gen.callbacks.history.read` returns them, at least one.
+        history: rows as `keras_gen.histories.read` returns them, at least one.
         title: of the figure.
         smoothing: α, from 0 (no smoothing) to below 1.
         scores: whether panels of the scores follow, as `metric_curves` draws them, never smoothed.
@@ -79,7 +79,7 @@ def metric_curves(history: Rows, title: str, *, columns: int = COLUMNS) -> Figur
     compare, so each number has a line of its own.
 
     Args:
-        history: rows as `keras_gen.callbacks.history.read` returns them, at least one with a score.
+        history: rows as `keras_gen.histories.read` returns them, at least one with a score.
         title: of the figure.
         columns: panels side by side, at most; 2 fill the width of a page.
 

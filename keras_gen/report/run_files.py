@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -10,15 +9,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_gen import runs
+from keras_gen import histories, runs
 from keras_gen.errors import UsageError
 from keras_gen.report import quantities
 from keras_gen.scoring import record as scores
 from keras_gen.scoring.record import Evaluation
 from keras_gen.settings import RunSettings
 
-HISTORY_FILE, SUMMARY_FILE = "history.csv", "model.txt"
-SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER = "samples", "reconstructions"
 _PICTURE = re.compile(r"epoch-(\d{5,})\.png")
 
 
@@ -104,7 +101,7 @@ def read(run: str | os.PathLike) -> RunFiles:
     path, problems = Path(run), {}
     record = runs.read_recipe(path)
     settings = _or_problem(problems, "settings", lambda: _settings(path, record))
-    history = _or_problem(problems, "history", lambda: read_history(path / HISTORY_FILE)) or []
+    history = _or_problem(problems, "history", lambda: _history(path / runs.HISTORY_FILE)) or []
     evaluation = _or_problem(problems, "evaluation", lambda: scores.read(path))
     return RunFiles(
         path=path,
@@ -113,29 +110,18 @@ def read(run: str | os.PathLike) -> RunFiles:
         history=history,
         evaluation=evaluation,
         evaluated_epoch=None if evaluation is None else _evaluated_epoch(path),
-        samples=_pictures(path / SAMPLES_FOLDER),
-        reconstructions=_pictures(path / RECONSTRUCTIONS_FOLDER),
-        summary=_or_problem(problems, "summary", lambda: _summary(path / SUMMARY_FILE)),
+        samples=_pictures(path / runs.SAMPLES_FOLDER),
+        reconstructions=_pictures(path / runs.RECONSTRUCTIONS_FOLDER),
+        summary=_or_problem(problems, "summary", lambda: _summary(path / runs.SUMMARY_FILE)),
         problems=problems,
     )
 
 
-def read_history(path: Path) -> list[dict[str, int | float]]:
-    """The rows of a history file in the order of their epochs; a field that is empty in a row is missing there.
-
-    As `keras_gen.callbacks.history.read`, which would load Keras.
-
-    Raises:
-        UsageError: there is none yet, or it can't be read.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = [{name: _number(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-        return list(quantities.check_history(rows))
-    except FileNotFoundError as error:
-        raise UsageError("no epoch is finished yet: there is no history") from error
-    except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
-        raise UsageError(f"history {path} can't be read: {error}") from error
+def _history(path: Path) -> list[dict[str, int | float]]:
+    """The rows of a history file in the order of their epochs."""
+    if not path.exists():
+        raise UsageError("no epoch is finished yet: there is no history")
+    return list(quantities.check_history(histories.read(path)))
 
 
 def _settings(path: Path, record: dict) -> RunSettings:
@@ -168,7 +154,3 @@ def _or_problem(problems: dict[str, str], name: str, reading):
     except UsageError as error:
         problems[name] = str(error)
         return None
-
-
-def _number(text: str) -> int | float:
-    return int(text) if text.isdecimal() else float(text)

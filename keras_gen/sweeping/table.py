@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_gen import runs
+from keras_gen import histories, runs
 from keras_gen.errors import UsageError
 from keras_gen.sweeping.state import Member, Sweep
 
 CSV_FILE = "sweep.csv"
-_HISTORY_FILE = "history.csv"
 _COUNT = "_images"
 """What the name of a score ends in that says how many images it was measured on."""
 _DATA = ("dataset", "data_dir", "image_size", "channels", "binarize")
@@ -112,12 +111,8 @@ def _quantity(values: list[float]) -> Quantity:
 
 
 def _last_epoch(sweep: Sweep, member: Member) -> dict[str, float]:
-    path = sweep.run_of(member) / _HISTORY_FILE
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            epochs = {int(row["epoch"]): row for row in csv.DictReader(file)}
-        return {name: float(value) for name, value in epochs[member.settings.epochs].items() if value}
-    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-        raise UsageError(
-            f"history {path} can't be read, or has no epoch {member.settings.epochs}: {error!r}"
-        ) from error
+    path = sweep.run_of(member) / runs.HISTORY_FILE
+    epochs = {row["epoch"]: row for row in histories.read(path)}
+    if member.settings.epochs not in epochs:
+        raise UsageError(f"history {path} can't be read, or has no epoch {member.settings.epochs}")
+    return epochs[member.settings.epochs]
