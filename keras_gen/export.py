@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gen import checks, runs
+from keras_gen import checks, runs, untrusted
 from keras_gen.errors import UsageError, must_be
 from keras_gen.models import ImageModel, inputs
 from keras_gen.models.base import Endpoint
@@ -138,14 +137,14 @@ def find(path: str | os.PathLike) -> Path:
     raise must_be("path", "a SavedModel or a finished run directory", str(path))
 
 
-def load(path: str | os.PathLike, function: str = "generate"):
+def load(path: str | os.PathLike, function: str | None = "generate"):
     """The SavedModel at `path`, or in the run directory `path`, as `tf.saved_model.load` returns it.
 
     A SavedModel is a program: load only ones you trust.
 
     Args:
         path: of a SavedModel, or of a finished run.
-        function: that it must have.
+        function: that it must have; None demands none, for a caller that asks it what it has.
 
     Raises:
         UsageError: there is none, it is damaged, or it has no such function.
@@ -153,10 +152,12 @@ def load(path: str | os.PathLike, function: str = "generate"):
     folder = find(path)
     try:
         loaded = tf.saved_model.load(os.fspath(folder))
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    except tf.errors.ResourceExhaustedError:
+        raise
+    except Exception as error:  # of a damaged graph TensorFlow raises nearly anything: KeyError, IndexError, ...
         raise UsageError(f"SavedModel {folder} is damaged: {' '.join(str(error).split())[:200]}") from error
-    if not hasattr(loaded, function):
-        has = ", ".join(getattr(loaded, "signatures", ())) or "none"
+    if function is not None and not hasattr(loaded, function):
+        has = ", ".join(loaded.signatures) or "none"
         raise must_be("path", f"a SavedModel with a function {function}", f"{folder} (its functions: {has})")
     return loaded
 
@@ -181,14 +182,26 @@ def generate(path: str | os.PathLike, n: int, seed: int = 0, labels: Sequence[in
     loaded = load(path)
     if labels is None:
         return loaded.generate(n=n, seed=seed)
-    labels = inputs.labels_to_generate(np.resize(labels, n), n, _description(path).get("num_classes", 0))
+    labels = inputs.labels_to_generate(np.resize(labels, n), n, description(path).get("num_classes", 0))
     return loaded.generate(n=n, seed=seed, labels=tf.constant(labels))
 
 
-def _description(path) -> dict:
+def description(path: str | os.PathLike) -> dict:
+    """What `save` stored beside a SavedModel: words about it, from which nothing is loaded. Empty where none are there.
+
+    Args:
+        path: as in `load`.
+
+    Raises:
+        UsageError: as `find`; the file is damaged, or its `num_classes` is no number of classes.
+    """
     file = find(path) / DESCRIPTION_FILE
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{file} can't be read: {error}") from error
-    return content if isinstance(content, dict) else {}
+        content = untrusted.read_json(file)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UsageError(f"{file} can't be read: {error.strerror or error}") from error
+    if (classes := content.get("num_classes", 0)) != 0:
+        checks.count(f"num_classes in {file}", classes)
+    return content

@@ -3,9 +3,13 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["TQDM_DISABLE"] = "1"  # what commands print must not depend on how slow the machine is
 
+import browser_helpers
 import numpy as np
 import pytest
+
+chromium = browser_helpers.chromium
 
 
 @pytest.fixture(scope="session", autouse=True)

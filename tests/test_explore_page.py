@@ -6,11 +6,13 @@ import io
 import json
 import os
 import re
+import signal
 import socket
 import urllib.error
 import urllib.parse
 import urllib.request
 
+import browser_helpers
 import command_helpers
 import numpy as np
 import pytest
@@ -41,8 +43,7 @@ def explorers(tmp_path_factory):
 
 @pytest.fixture
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    return browser_helpers.free_port()
 
 
 # Without Gradio
@@ -293,21 +294,22 @@ def test_a_drawing_and_a_noisy_upload_are_reconstructed(browse, explorers):
     browser, denoiser = browse("denoiser"), explorers["denoiser"]
     strokes = np.zeros((320, 320, 4), np.uint8)  # transparent, as the sketchpad sends it
     strokes[40:200, 60:90, 3] = 255
-    sketch = {"background": None, "layers": [], "composite": browser.upload(strokes)}
-    sent = browser.send("Draw", "change", tabs.DRAWING, sketch, None, "if the border is bright", True, 0, None)
+    file = browser.upload(strokes)
+    browser.send("Draw", "change", {"background": None, "layers": [file], "composite": file})
+    noise = "Gaussian noise, standard deviation"
+    sent = browser.send(noise, "change", tabs.DRAWING, None, "if the border is bright", True, 0, None)
     image = drawing.to_image(strokes, SHAPE, centre=True)
     assert image.max() == 255 and image[0, 0, 0] == 0
     for one, images in zip(sent, (image, denoiser.reconstruct(image[None])[0]), strict=True):
         np.testing.assert_array_equal(browser.pixels(one), tabs.enlarged(images[None]))
     (picture,) = pixels(1)
-    sent = browser.send(
-        "Draw", "change", tabs.UPLOAD, sketch, browser.upload(picture[..., 0]), "never", False, 0.5, None
-    )
+    sent = browser.send(noise, "change", tabs.UPLOAD, browser.upload(picture[..., 0]), "never", False, 0.5, None)
     noisy = drawing.with_noise(picture, 0.5, seed=0)
     for one, images in zip(sent, (noisy, denoiser.reconstruct(noisy[None])[0]), strict=True):
         np.testing.assert_array_equal(browser.pixels(one), tabs.enlarged(images[None]))
-    empty = {"background": None, "layers": [], "composite": browser.upload(np.zeros_like(strokes))}
-    assert browser.send("Draw", "change", tabs.DRAWING, empty, None, "never", True, 0, None) == [None, None]
+    file = browser.upload(np.zeros_like(strokes))
+    browser.send("Draw", "change", {"background": None, "layers": [file], "composite": file})
+    assert browser.send(noise, "change", tabs.DRAWING, None, "never", True, 0, None) == [None, None]
 
 
 @needs_gradio
@@ -369,12 +371,22 @@ def test_pictures_do_not_outlive_the_page(explorers, free_port, monkeypatch, tmp
 
 
 @needs_gradio
-def test_ctrl_c_ends_the_server(explorers, free_port, monkeypatch):
-    def interrupted():
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_ends_the_server_and_nothing_is_left(explorers, free_port, monkeypatch, tmp_path, name):
+    number, urls = getattr(signal, name), []
+    before = signal.signal(number, signal.default_int_handler)  # so that a failure is no end of the tests
+    monkeypatch.setattr(page.tempfile, "tempdir", str(tmp_path))
 
-    urls = []
-    monkeypatch.setattr(page, "wait", interrupted)
-    page.serve([explorers["sampler"]], "127.0.0.1", free_port, urls.append)
+    def ask(url):
+        urls.append(url)
+        assert list(tmp_path.iterdir())
+        os.kill(os.getpid(), number)
+
+    try:
+        page.serve([explorers["sampler"]], "127.0.0.1", free_port, ask)
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
     assert urls == [f"http://127.0.0.1:{free_port}/"]
+    assert list(tmp_path.iterdir()) == []
     page.check_address("127.0.0.1", free_port)

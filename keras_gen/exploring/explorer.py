@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 
@@ -54,13 +53,12 @@ class Explorer:
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = path
-        # Any SavedModel has signatures, so that nothing is demanded yet.
-        self._loaded = export.load(path, "signatures")
+        self._loaded = export.load(path, function=None)
         self.functions = tuple(name for name in FUNCTIONS if name in self._loaded.signatures)
         if not set(self.functions) - {"encode"}:
             has = ", ".join(self._loaded.signatures) or "none"
             raise must_be("path", "a SavedModel with generate, decode or reconstruct", f"{path} (its functions: {has})")
-        description = _description(path)
+        description = export.description(path)
         self.name = str(description.get("recipe") or export.find(path).name)
         self.num_classes = description.get("num_classes", 0)
         if not self.num_classes and self._is_conditional():
@@ -257,15 +255,3 @@ class Explorer:
             if function.__name__ in self.functions:
                 function(np.zeros((1, *self.image_shape), np.uint8), label)
         return self.image_shape
-
-
-def _description(path: str | os.PathLike) -> dict:
-    """What `export.save` stored beside the SavedModel; nothing of one that came without."""
-    file = export.find(path) / export.DESCRIPTION_FILE
-    if not file.exists():
-        return {}
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{file} can't be read: {error}") from error
-    return content if isinstance(content, dict) else {}

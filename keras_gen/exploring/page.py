@@ -7,11 +7,11 @@ import importlib.util
 import os
 import socket
 import tempfile
-import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from keras_gen import checks
+from keras_gen import checks, interruptions
 from keras_gen.errors import UsageError, must_be
 from keras_gen.exploring import tabs
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from keras_gen.exploring.explorer import Explorer
 
 HOST, PORT = "127.0.0.1", 7860
+POLL_SECONDS = 0.1
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 CSS = ".pixels img { image-rendering: pixelated; } footer { display: none !important; }"
 
@@ -56,7 +57,7 @@ def check_address(host: str, port: int) -> tuple[str, int]:
     try:
         with socket.create_server((host, port)):
             return host, port
-    except socket.gaierror as error:
+    except (socket.gaierror, TypeError, ValueError) as error:  # the last two of letters that no name has
         raise must_be("host", "the name or address of an interface of this machine", host) from error
     except (OSError, OverflowError) as error:
         raise UsageError(f"{host}:{port} can't be listened on: {error.strerror}") from error
@@ -97,7 +98,7 @@ def serve(
     port: int = PORT,
     on_start: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve the page until interrupted (Ctrl-C).
+    """Serve the page until interrupted (Ctrl-C, or SIGTERM or SIGHUP), in the main thread.
 
     Nothing is shared publicly and nothing sent anywhere; the page's fonts and scripts come from this server. Pictures
     that it serves are in a temporary folder until it ends.
@@ -112,14 +113,11 @@ def serve(
         UsageError: as `build` and `check_address`.
     """
     host, port = check_address(host, port)
-    with running(explorers, host, port) as url, contextlib.suppress(KeyboardInterrupt):
+    # The requests first, so that none can end the process while there is something to clean up.
+    with interruptions.Requests() as requests, running(explorers, host, port) as url:
         on_start(url)
-        wait()
-
-
-def wait() -> None:
-    """Until interrupted."""
-    threading.Event().wait()
+        while not requests.count:
+            time.sleep(POLL_SECONDS)
 
 
 @contextlib.contextmanager

@@ -89,7 +89,7 @@ def sample_tab(explorer: Explorer) -> None:
         return enlarged(explorer.sample(count, seed, None if label == DRAWN else label))
 
     choices = [seed, count, label]
-    gr.on([c.change for c in choices], sample, choices, output, trigger_mode="always_last", **QUICK)
+    gr.on([c.change for c in choices], sample, choices, output, trigger_mode="always_last", **REFUSABLE)
     another.click(lambda: random.randrange(2**31), None, seed, **QUICK)
 
 
@@ -132,10 +132,10 @@ def latent_tab(explorer: Explorer) -> None:
 
     for index, slider in enumerate(sliders):
         move = _with_errors_shown(functools.partial(moved, index))
-        slider.input(move, [latent, chosen, label, slider], [latent, output], trigger_mode="always_last", **QUICK)
+        slider.input(move, [latent, chosen, label, slider], [latent, output], trigger_mode="always_last", **REFUSABLE)
     everything = [latent, output, *sliders]
     start = _with_errors_shown(lambda seed, *rest: placed(explorer.latent(seed).tolist(), *rest))
-    from_seed.click(start, [seed, chosen, label], everything, **QUICK)
+    from_seed.click(start, [seed, chosen, label], everything, **REFUSABLE)
     origin.click(lambda *rest: placed([0.0] * size, *rest), [chosen, label], everything, **QUICK)
     chosen.change(_slider_values, [latent, chosen], sliders, **QUICK)
     label.change(decoded, [latent, label], output, **QUICK)
@@ -175,7 +175,7 @@ def interpolate_tab(explorer: Explorer) -> None:
         return way(*(explorer.encode(image, label)[0] for image in images), kind, steps, label)
 
     choices = [between, kind, steps, label, first_seed, second_seed, first_picture, second_picture, invert, centre]
-    gr.on([c.change for c in choices], interpolated, choices, output, trigger_mode="always_last", **QUICK)
+    gr.on([c.change for c in choices], interpolated, choices, output, trigger_mode="always_last", **REFUSABLE)
     _show_chosen(between, {SEEDS: seeds, PICTURES: uploads})
 
 
@@ -199,23 +199,31 @@ def reconstruct_tab(explorer: Explorer) -> None:
         with gr.Column():
             output = _output("Reconstruction")
 
+    # Kept here, so that only a stroke, and nothing else that is changed, waits for the sketchpad to hand it over.
+    drawn = gr.State(None)
+
     @_with_errors_shown
-    def reconstructed(source, sketch, upload, invert, centre, noise, label):
-        picture = upload if source == UPLOAD else _drawn(sketch)
+    def reconstructed(source, drawn, upload, invert, centre, noise, label):
+        picture = upload if source == UPLOAD else drawn
         if picture is None:
             return None, None
         image = drawing.with_noise(_prepared(explorer, picture, invert, centre), noise, seed=0)[np.newaxis]
         return enlarged(image), enlarged(explorer.reconstruct(image, label))
 
-    choices = [source, sketch, upload, invert, centre, noise, label]
-    gr.on([c.change for c in choices], reconstructed, choices, [seen, output], trigger_mode="always_last", **QUICK)
+    choices = [source, drawn, upload, invert, centre, noise, label]
+    answer = {"fn": reconstructed, "inputs": choices, "outputs": [seen, output], **REFUSABLE}
+    gr.on([c.change for c in choices if c is not drawn], trigger_mode="always_last", **answer)
+    sketch.change(_drawn, sketch, drawn, trigger_mode="always_last", **QUICK).then(**answer)
     _show_chosen(source, {DRAWING: canvas, UPLOAD: file})
 
 
 # What the tabs are made of
 
-QUICK = {"queue": False, "show_progress": "hidden", "api_visibility": "undocumented"}
-"""Of events that are answered at once."""
+REFUSABLE = {"show_progress": "hidden", "api_visibility": "undocumented"}
+"""Of events whose handler is `_with_errors_shown`: Gradio shows the message of one that waits in its queue only."""
+
+QUICK = REFUSABLE | {"queue": False}
+"""Of events that are answered at once, and never refused."""
 
 
 def _with_errors_shown(function):
@@ -237,13 +245,12 @@ def _prepared(explorer: Explorer, picture: np.ndarray, invert: str, centre: bool
     return drawing.to_image(picture, explorer.image_shape, invert=INVERT[invert], centre=centre)
 
 
-def _output(label: str, value: Callable[[], np.ndarray] | None = None) -> gradio.Image:
+def _output(label: str, at_first: Callable[[], np.ndarray] | None = None) -> gradio.Image:
+    """A picture to be shown; `at_first` makes the one that is there whenever the page is opened."""
     import gradio as gr
 
     gr.Markdown(label)  # the image's own label would hide a corner of it
-    # A function as the value is called whenever the page is opened.
-    return gr.Image(
-        value,
+    image = gr.Image(
         label=label,
         show_label=False,
         format="png",
@@ -251,12 +258,20 @@ def _output(label: str, value: Callable[[], np.ndarray] | None = None) -> gradio
         elem_classes="pixels",
         buttons=["download"],
     )
+    # Not as the image's value: Gradio would make it twice, and write the second over the first while that is fetched.
+    if at_first is not None:
+        gr.on(None, at_first, None, image, **QUICK)
+    return image
 
 
 def _sketchpad() -> gradio.Sketchpad:
     import gradio as gr
 
-    return gr.Sketchpad(
+    blank = np.zeros((SIZE, SIZE, 4), np.uint8)
+    sketch = gr.Sketchpad(
+        # Without a picture it would wait for its brush to be chosen. With one in `composite` it would take the page's
+        # first stroke for the picture's own arrival, and tell nobody of it.
+        {"background": None, "layers": [blank], "composite": None},
         label="Draw",
         type="numpy",
         image_mode="RGBA",
@@ -265,19 +280,23 @@ def _sketchpad() -> gradio.Sketchpad:
         layers=False,
         buttons=[],
     )
+    # Once cleared it waits for its brush again, unless there is a picture in `composite`.
+    sketch.clear(lambda: {"background": None, "layers": [], "composite": blank}, None, sketch, **QUICK)
+    return sketch
 
 
 def _drawn(sketch: dict | None) -> np.ndarray | None:
-    """The RGBA picture on a sketchpad; None of an empty one."""
-    picture = None if sketch is None else sketch["composite"]
-    return picture if picture is not None and picture[..., 3].any() else None
+    """The RGBA picture on a sketchpad; None of one on which nothing is drawn."""
+    strokes = [] if sketch is None else [layer for layer in sketch["layers"] if layer is not None]
+    return sketch["composite"] if any(layer[..., 3].any() for layer in strokes) else None
 
 
 def _show_chosen(choice: gradio.Radio, parts: dict[str, gradio.Row | gradio.Column]) -> None:
     """Show the part of the page that is chosen."""
 
     def show(chosen):
-        return [type(part)(visible=name == chosen) for name, part in parts.items()]
+        # Hidden and not taken out of the page, which would lose the drawing and could interrupt the sketchpad.
+        return [type(part)(visible=True if name == chosen else "hidden") for name, part in parts.items()]
 
     choice.change(show, choice, list(parts.values()), **QUICK)
 
@@ -291,7 +310,7 @@ def _upload(label: str) -> gradio.Image:
 def _seed(label: str, value: int, visible: bool = True) -> gradio.Number:
     import gradio as gr
 
-    return gr.Number(value, label=label, precision=0, minimum=0, maximum=2**31 - 1, step=1, visible=visible)
+    return gr.Number(value, label=label, precision=0, step=1, visible=visible)
 
 
 def _first_class(explorer: Explorer) -> int | None:

@@ -32,7 +32,7 @@ table { border-collapse: collapse; font-size: 0.92rem; font-variant-numeric: tab
 caption { text-align: left; padding-bottom: 0.3rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.8rem 0.25rem 0; border-bottom: 1px solid var(--line);
   overflow-wrap: normal; }
-thead th { white-space: nowrap; }
+thead th, thead + tbody th { white-space: nowrap; }
 tbody th { font-weight: 500; }
 th code, td code.whole { white-space: nowrap; }
 .properties td { overflow-wrap: anywhere; }
