@@ -1,6 +1,7 @@
 """Write the report page of a run, or one page that compares several.
 
 python experiments/report.py runs/00003-vae-lstm
+python experiments/report.py runs/00003-vae-lstm --animate samples.webp
 python experiments/report.py runs/00001-gan-conv runs/00002-wgan-conv --out comparison.html
 python experiments/report.py sweeps/00001-vae-dense
 """
@@ -32,6 +33,12 @@ def parser() -> command.ArgumentParser:
         "--quick", action="store_true", help="of one run: leave out the figures that need its model and its data"
     )
     parser.add_argument(
+        "--animate",
+        type=Path,
+        metavar="FILE",
+        help="of one run: also write its sample grids, epoch after epoch, as a moving picture, .gif or .webp",
+    )
+    parser.add_argument(
         "--ignore",
         nargs="+",
         default=[],
@@ -47,11 +54,14 @@ def main() -> None:
     paths = [run for path in arguments.runs for run in members(path)]
     for path in paths:
         runs.read_recipe(path)
-    if arguments.out is not None:
-        check_file(arguments.out)
+    for name in ("out", "animate"):
+        if getattr(arguments, name) is not None:
+            check_file(name, getattr(arguments, name))
     is_comparison = len(paths) > 1 or paths != arguments.runs
     if is_comparison and arguments.quick:
         raise UsageError("--quick can't be used here: a comparison opens no model")
+    if is_comparison and arguments.animate:
+        raise UsageError("--animate can't be used here: it is about one run")
     if not is_comparison and arguments.ignore:
         raise UsageError("--ignore can't be used here: it is about several runs")
     out = arguments.out or (COMPARISON_FILE if is_comparison else paths[0] / page.REPORT_FILE)
@@ -66,6 +76,11 @@ def main() -> None:
 
             reporting.write(paths[0], out)
     print(f"report: {out}")
+    if arguments.animate is not None:
+        from keras_gen import report
+
+        with command.writing("animate", arguments.animate):
+            print(f"samples: {report.animate_samples(paths[0], arguments.animate)}")
 
 
 def members(path: Path) -> list[Path]:
@@ -78,12 +93,12 @@ def members(path: Path) -> list[Path]:
     return found
 
 
-def check_file(path: Path) -> None:
-    """Refuse a place where the page can't be written before any time is spent on it."""
+def check_file(argument: str, path: Path) -> None:
+    """Refuse a place that can't be written to before any time is spent on what is to come there."""
     if path.is_dir():
-        raise UsageError(f"out must be a file, which {path} is not")
+        raise UsageError(f"{argument} must be a file, which {path} is not")
     if not path.absolute().parent.is_dir():
-        raise UsageError(f"out must be in a folder that is there, which {path.absolute().parent} is not")
+        raise UsageError(f"{argument} must be in a folder that is there, which {path.absolute().parent} is not")
 
 
 if __name__ == "__main__":

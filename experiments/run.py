@@ -39,7 +39,17 @@ def parser() -> command.ArgumentParser:
     data.add_argument("--binarize", metavar="RULE", help="threshold or stochastic")
     running = parser.add_argument_group("running")
     running.add_argument("--strategy", default="auto", help="devices: " + ", ".join(checks.STRATEGIES))
-    running.add_argument("--checkpoint-every", type=int, default=1, metavar="EPOCHS", help="between checkpoints")
+    running.add_argument(
+        "--checkpoint-every",
+        default=1,
+        metavar="N",
+        help="from one checkpoint to the next: a number of epochs, or such as 500steps or 5minutes",
+    )
+    running.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="only operations that repeat their bits; resumed only where everything the bits depend on is as it was",
+    )
     results = parser.add_argument_group("results")
     results.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of run directories")
     results.add_argument(
@@ -59,7 +69,11 @@ def parser() -> command.ArgumentParser:
         metavar="NAME",
         help="what looks at them: auto, " + ", ".join(extractors.NAMES) + "; named ones are downloaded",
     )
-    results.add_argument("--extractor-weights", metavar="PATH", help="file of the extractor's weights")
+    results.add_argument(
+        "--extractor-weights",
+        metavar="PATH",
+        help="file of the extractor's weights; inception-2015's is a program: give only one you trust",
+    )
     results.add_argument("--export", type=Path, metavar="DIR", help="where else to put the SavedModel")
     results.add_argument("--export-functions", metavar="NAMES", help="only these functions of it, separated by commas")
     results.add_argument("--export-half", action="store_true", help="weights in it as float16: half the size")
@@ -93,7 +107,7 @@ def main() -> None:
         else:
             training.run(settings, out=arguments.out, publication=publication)
     except training.RunInterrupted as interruption:
-        command.fail(str(interruption), command.INTERRUPTED)
+        command.fail(str(interruption), interruption.exit_code)
 
 
 def check_combination(parser: command.ArgumentParser, arguments) -> None:
@@ -133,6 +147,7 @@ def settings_of(arguments) -> RunSettings:
         extractor=arguments.extractor,
         extractor_weights=arguments.extractor_weights,
         checkpoint_every=arguments.checkpoint_every,
+        deterministic=arguments.deterministic,
     )
 
 

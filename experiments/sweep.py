@@ -90,6 +90,8 @@ def start_command(settings, out: Path) -> list[str]:
     for name, value in settings.to_json().items():
         if name == "overrides":
             words += ["--set", *(f"{key}={entry}" for key, entry in value.items())] if value else []
+        elif isinstance(value, bool):
+            words += [f"--{name.replace('_', '-')}"] if value else []
         elif value is not None:
             words.append(f"{OPTIONS.get(name, '--' + name.replace('_', '-'))}={value}")
     return words
@@ -123,7 +125,7 @@ def report(sweep) -> None:
     if failed:
         lines = [f"{member.number} {member.label}: {member.error}" for member in failed]
         head = f"{len(failed)} of {len(sweep.members)} members failed; {sweeping.how_to_go_on(sweep)}"
-        command.fail("\n".join([head, *lines]), 1)
+        command.fail(head, 1, *lines)
 
 
 def print_table(sweep, table) -> None:

@@ -31,7 +31,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str):
         """Print the message and exit."""
-        self.exit(USAGE_ERROR, f"{self.prog}: error: {message}\n")
+        self.exit(USAGE_ERROR, f"{self.prog}: error: {_printable(message)}\n")
 
 
 def main(command: Callable[[], None]) -> None:
@@ -52,11 +52,17 @@ def main(command: Callable[[], None]) -> None:
         raise
 
 
-def fail(message: str, code: int) -> None:
-    """Print one line on stderr and exit."""
+def fail(message: str, code: int, *details: str) -> None:
+    """Print one line on stderr, and one for each of the details, and exit."""
     sys.stdout.flush()
-    print(f"error: {message}" if code == USAGE_ERROR else message, file=sys.stderr)
+    lines = [f"error: {message}" if code == USAGE_ERROR else message, *details]
+    print("\n".join(map(_printable, lines)), file=sys.stderr)
     sys.exit(code)
+
+
+def _printable(message: str) -> str:
+    """`message` as one line that only says something: a name in it, of a file say, may hold what steers a terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in message)
 
 
 def _shown(error: Exception) -> str | None:

@@ -21,9 +21,16 @@ class DataUnavailableError(UsageError):
     """A data set exists, but neither this machine nor the network has it at the moment."""
 
 
+class TrainingDiverged(UsageError):
+    """A quantity or a weight is no longer finite: the settings (a learning rate, say) can't be trained with."""
+
+
 def must_be(argument: str, requirement: str, received: object) -> UsageError:
     """The error "<argument> must be <requirement>, received: <received>", to be raised by the caller."""
-    shown = repr(received)
+    try:
+        shown = repr(received)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        shown = f"an unspeakable {type(received).__name__}"
     if len(shown) > 200:
         shown = shown[:200] + "…"
     return UsageError(f"{argument} must be {requirement}, received: {shown}")

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras
 import numpy as np
 
-from keras_gen import checks, extractors, monitoring, training
+from keras_gen import checks, environment, extractors, monitoring, opening, progress
+from keras_gen.checkpoints import Position
 from keras_gen.data import ImageData, evaluation_batches
 from keras_gen.errors import UsageError, must_be
 from keras_gen.metrics.reconstruction import WINDOW
@@ -86,8 +89,8 @@ def evaluate(run: str | os.PathLike, settings: EvaluationSettings | None = None)
             that was asked for can't be had.
     """
     run, settings = Path(run), settings or EvaluationSettings()
-    opened = training.open_run(run, strategy="none")  # one device, and every image counts
-    if opened.epoch == 0:
+    opened = opening.open_run(run, strategy="none")  # one device, and every image counts
+    if opened.position == Position():
         raise UsageError(f"run {run} has no checkpoint yet: go on with --resume {run}")
     model, data = opened.model, opened.data
     if len(data.test) == 0:
@@ -96,8 +99,7 @@ def evaluate(run: str | os.PathLike, settings: EvaluationSettings | None = None)
     losses = _losses(model, data)
     scores = []
     if scorer is not None:
-        seeds = range(settings.seed, settings.seed + settings.seeds)
-        scores += with_floors(over_seeds([scorer.score(model, seed) for seed in seeds]), scorer.floors(settings.seed))
+        scores += with_floors(over_seeds(_of_seeds(scorer, model, settings)), scorer.floors(settings.seed))
         if scorer.held_out is None or scorer.held_out.count < scorer.num_images:
             notes.append(f"no floors: there are no {scorer.num_images:,} real images outside the reference")
     encoder_scores, encoder_notes = _encoder_scores(model, data, settings)
@@ -111,9 +113,21 @@ def evaluate(run: str | os.PathLike, settings: EvaluationSettings | None = None)
 
 def _losses(model, data: ImageData) -> dict[str, float]:
     labels = monitoring.labels_for(model, data.test)
-    dataset = evaluation_batches(data.test.images, labels, batch_size=training.EVALUATION_BATCH)
-    results = model.evaluate(dataset, verbose=0, return_dict=True)
+    dataset = evaluation_batches(data.test.images, labels, batch_size=monitoring.EVALUATION_BATCH)
+    with progress.step("losses", len(dataset), "batches") as step:
+        count = keras.callbacks.LambdaCallback(on_test_batch_end=lambda batch, logs: step.advance())
+        results = model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[count])
     return {name: float(value) for name, value in results.items()}
+
+
+def _of_seeds(scorer: Scorer, model, settings: EvaluationSettings) -> list[list[Score]]:
+    found = []
+    with progress.step("generated images", settings.seeds, "seeds", ticking=True) as step:
+        for seed in range(settings.seed, settings.seed + settings.seeds):
+            step.note(f"seed {seed}")
+            found.append(scorer.score(model, seed))
+            step.advance()
+    return found
 
 
 def _scorer(model, data: ImageData, settings: EvaluationSettings) -> tuple[Scorer | None, list[str]]:
@@ -197,13 +211,14 @@ def _encoder_scores(model, data: ImageData, settings: EvaluationSettings) -> tup
     return scores, notes
 
 
-def _details(opened: training.OpenRun) -> dict:
+def _details(opened: opening.OpenRun) -> dict:
     return {
         "model": opened.settings.model,
-        "epoch": opened.epoch,
+        "epoch": opened.position.epoch,
+        "step": opened.position.step,
         "split": "test",
         "images": len(opened.data.test),
         "data": opened.data.description(),
-        "versions": training.versions(),
+        "versions": environment.versions(),
         "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

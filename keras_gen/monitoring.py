@@ -14,6 +14,9 @@ from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.scoring import Reference, score_name
 from keras_gen.settings import RunSettings
 
+EVALUATION_BATCH = 256
+"""Images at a time in validation and evaluation. Part of what is computed: each batch has noise of its own."""
+
 FID_REFERENCE_IMAGES = 10_000
 """Training images, at most, that a run's own Fréchet distances compare with; `evaluate` takes them all."""
 
@@ -55,12 +58,15 @@ def reference_again(settings: RunSettings, data: ImageData, model: ImageModel, r
     return reference
 
 
-def callbacks_of(path, settings, model, data, reference, initial_epoch) -> list[keras.callbacks.Callback]:
+def callbacks_of(path, settings, model, data, reference, start, requests) -> list[keras.callbacks.Callback]:
     """In an order that matters: what adds to the logs, what records them, the checkpoint when all that is on disk."""
-    chosen = []
+    chosen = [callbacks.StopOnDivergence(start.step)]
+    if start.step:
+        chosen.append(callbacks.ContinueEpoch(model))
     if reference is not None:
         chosen.append(callbacks.FID(reference, settings.fid_every, settings.fid_images))
-    chosen.append(callbacks.HistoryCSV(path / runs.HISTORY_FILE, initial_epoch))
+    chosen.append(callbacks.HistoryCSV(path / runs.HISTORY_FILE, start.epoch, start.seconds))
+    chosen.append(callbacks.Health(data.train.images, settings.seed))
     if settings.samples_every:
         when = (settings.samples_every, settings.sample_count, settings.seed)
         if isinstance(model, GenerativeModel):
@@ -70,7 +76,7 @@ def callbacks_of(path, settings, model, data, reference, initial_epoch) -> list[
             examples = (shown.images, labels_for(model, shown))
             chosen.append(callbacks.ReconstructionGrid(path / runs.RECONSTRUCTIONS_FOLDER, *examples, *when))
     chosen.append(keras.callbacks.TensorBoard(path / "tensorboard", write_graph=False))
-    chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every))
+    chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every, start=start, requests=requests))
     return chosen
 
 

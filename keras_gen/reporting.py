@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from keras_gen import monitoring, report, training
+from keras_gen import monitoring, opening, progress, report
+from keras_gen.checkpoints import Position
 from keras_gen.data import Split
 from keras_gen.errors import UsageError
 from keras_gen.models import VAE, Autoencoder, GenerativeModel
@@ -28,7 +29,7 @@ MOST_NEIGHBOURS_OF = 20_000
 _NEIGHBOURS, _GENERATED = 5, 8
 _MOST_TRAVERSED, _TRAVERSAL = 8, np.linspace(-2.5, 2.5, 9)
 _WAYS, _STEPS = 3, 9
-_MANIFOLD = 15
+_MANIFOLD = 20
 _CHUNK = 500
 
 
@@ -49,23 +50,23 @@ def write(run: str | os.PathLike, out: str | os.PathLike | None = None) -> Path:
 
     Example:
         >>> settings = keras_gen.settings.RunSettings("vae-mlp", dataset="digits", epochs=1, fid_every=0)
-        >>> run = training.run(settings)
+        >>> run = keras_gen.training.run(settings)
         vae-mlp (R2) on digits ...
         >>> write(run)
         PosixPath('runs/00001-vae-mlp/report.html')
     """
     try:
-        opened = training.open_run(run, strategy="none")
-        if opened.epoch == 0:
+        opened = opening.open_run(run, strategy="none")
+        if opened.position == Position():
             raise UsageError(f"run {run} has no checkpoint yet")
     except UsageError as error:
         illustrations = [Illustration("Figures that need the model", None, str(error))]
     else:
-        illustrations = list(illustrate(opened))
+        illustrations = illustrate(opened)
     return page.write(run, illustrations, out)
 
 
-def illustrate(opened: training.OpenRun) -> Iterator[Illustration]:
+def illustrate(opened: opening.OpenRun) -> list[Illustration]:
     """The figures of a trained model, in the order of the page; one that can't be made has the reason.
 
     - VAE, autoencoder: images over their reconstructions, of a denoiser corrupted ones; the codes in the plane by
@@ -76,7 +77,7 @@ def illustrate(opened: training.OpenRun) -> Iterator[Illustration]:
     The images are the first of the test images, or where there are none of the validation or the training images.
 
     Args:
-        opened: a run as `training.open_run` returns it.
+        opened: a run as `opening.open_run` returns it.
     """
     model, data = opened.model, opened.data
     role = next(role for role in ("test", "validation", "train") if len(getattr(data, role)))
@@ -93,11 +94,16 @@ def illustrate(opened: training.OpenRun) -> Iterator[Illustration]:
     if isinstance(model, GenerativeModel):
         makers.append(("Interpolations", lambda: _interpolations(model, opened.settings.seed)))
         makers.append(("Nearest training images", lambda: _nearest(model, data.train, opened.settings.seed)))
-    for heading, make in makers:
-        try:
-            yield make()
-        except UsageError as error:
-            yield Illustration(heading, None, str(error))
+    illustrations = []
+    with progress.step("figures of the model", len(makers), "figures", alike=False, ticking=True) as step:
+        for heading, make in makers:
+            step.note(heading)
+            try:
+                illustrations.append(make())
+            except UsageError as error:
+                illustrations.append(Illustration(heading, None, str(error)))
+            step.advance()
+    return illustrations
 
 
 def nearest_images(images: np.ndarray, train: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +134,7 @@ def nearest_images(images: np.ndarray, train: np.ndarray, count: int) -> tuple[n
     return indices, np.sqrt(np.take_along_axis(squared, indices, axis=1) / images.shape[1]) / 255
 
 
-def _reconstructions(model: EncoderDecoder, shown: Split, which: str, opened: training.OpenRun) -> Illustration:
+def _reconstructions(model: EncoderDecoder, shown: Split, which: str, opened: opening.OpenRun) -> Illustration:
     originals = shown.images[:SHOWN_IMAGES]
     labels = monitoring.labels_for(model, shown)
     labels = None if labels is None else labels[:SHOWN_IMAGES]
@@ -139,8 +145,10 @@ def _reconstructions(model: EncoderDecoder, shown: Split, which: str, opened: tr
         words = f"The first {len(originals)} {which}: corrupted ({model.corruption}), denoised, and as they are."
         return Illustration("Denoised images", figure, words)
     made = _to_uint8(model, model.reconstruct(originals, labels))
-    words = f"The first {len(originals)} {which} over what the model makes of them after epoch {opened.epoch}."
-    return Illustration("Reconstructions", report.reconstructions(originals, [(opened.epoch, made)], ""), words)
+    words = f"The first {len(originals)} {which} over what the model makes of them after {opened.position}."
+    return Illustration(
+        "Reconstructions", report.reconstructions(originals, [(opened.position.epoch, made)], ""), words
+    )
 
 
 def _codes(model: EncoderDecoder, shown: Split) -> np.ndarray:

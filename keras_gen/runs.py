@@ -11,11 +11,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from keras_gen import untrusted
 from keras_gen.errors import UsageError, must_be
 
-RECIPE_FILE, HISTORY_FILE, SUMMARY_FILE = "recipe.json", "history.csv", "model.txt"
-SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER = "samples", "reconstructions"
+RECIPE_FILE, MODEL_FILE, SUMMARY_FILE, HISTORY_FILE = "recipe.json", "model.json", "model.txt", "history.csv"
+CHECKPOINTS_FOLDER, SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER = "checkpoints", "samples", "reconstructions"
+
 _RUN_NAME = re.compile(r"(\d{5,})-.+")
+_LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}(?:\.[a-z]+)?")
+"""Names that `tempfile` makes for `atomic_path` and `write_directory`."""
 
 
 @contextlib.contextmanager
@@ -82,6 +86,7 @@ def write_directory(
         new, old = scratch / "new", scratch / "old"
         new.mkdir()
         write(new)
+        _sync_tree(new)
         if path.exists():
             path.rename(old)
         try:
@@ -135,28 +140,63 @@ def create(root: str | os.PathLike, name: str) -> Path:
         raise UsageError(f"out can't be written: {root} ({error.strerror})") from error
 
 
+def read_json(path: str | os.PathLike) -> dict:
+    """The JSON object in a file of a run directory.
+
+    Raises:
+        UsageError: there is no such file, or it is damaged.
+    """
+    path = Path(path)
+    try:
+        return untrusted.read_json(path)
+    except OSError as error:
+        raise must_be("run", f"a run directory, a folder with {path.name}", str(path.parent)) from error
+
+
 def read_recipe(run: str | os.PathLike) -> dict:
     """The content of a run directory's `recipe.json`.
 
     Raises:
         UsageError: `run` is no run directory, or its `recipe.json` is damaged.
     """
-    path = Path(run) / RECIPE_FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise must_be("run", f"a run directory, a folder with {RECIPE_FILE}", str(run)) from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is damaged: {error}") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"{path} is damaged: it must hold one JSON object")
-    return content
+    return read_json(Path(run) / RECIPE_FILE)
+
+
+def remove_leftovers(run: str | os.PathLike) -> None:
+    """Remove what a process that was killed while it wrote has left in a run directory under temporary names.
+
+    A folder that `write_directory` had finished and not yet given its name gets it. Only for who holds the run's lock.
+    """
+    folders = [Path(run), *(Path(run) / name for name in (CHECKPOINTS_FOLDER, SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER))]
+    for folder in filter(Path.is_dir, folders):
+        for path in folder.iterdir():
+            if match := _LEFTOVER.fullmatch(path.name):
+                if path.is_dir():
+                    _finish_directory(path, folder / match[1])
+                else:
+                    path.unlink()
+
+
+def _finish_directory(scratch: Path, path: Path) -> None:
+    if (scratch / "old").exists() and not path.exists():
+        (scratch / "new").rename(path)  # whole, or the old one would not have been moved aside
+    shutil.rmtree(scratch)
 
 
 def _umask() -> int:
     value = os.umask(0)
     os.umask(value)
     return value
+
+
+def _sync_tree(folder: Path) -> None:
+    """Have every file below a folder, and every folder, on the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        if path.is_dir():
+            _sync_directory(path)
+        else:
+            with open(path, "rb+") as written:
+                os.fsync(written.fileno())
 
 
 def _sync_directory(path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from keras_gen import checks, extractors, zoo
 from keras_gen.data import preparing
 from keras_gen.errors import UsageError, must_be
+from keras_gen.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,10 @@ class RunSettings:
         extractor: what looks at the images, one of `keras_gen.extractors.NAMES`, which is downloaded if it is missing;
             or `auto`, what fits the data and is there.
         extractor_weights: path of the weights file of a named extractor; None looks where it is kept.
-        checkpoint_every: epochs between two checkpoints. The last epoch always has one.
+        checkpoint_every: from one checkpoint to the next, as `Interval.parse` takes it: a number of epochs, or such as
+            `500steps` or `5minutes`. The last epoch always has one.
+        deterministic: have TensorFlow use only operations that give the same bits each time, and go on with the run
+            only where everything its bits depend on is as it was.
 
     Raises:
         UsageError: any of them is not what it must be.
@@ -57,7 +61,8 @@ class RunSettings:
     fid_images: int = 1000
     extractor: str = "auto"
     extractor_weights: str | None = None
-    checkpoint_every: int = 1
+    checkpoint_every: int | str = 1
+    deterministic: bool = False
 
     def __post_init__(self):
         if not isinstance(self.overrides, Mapping):
@@ -85,7 +90,9 @@ class RunSettings:
         if checks.count("fid_images", self.fid_images) < 2:
             raise must_be("fid_images", "an integer of at least 2", self.fid_images)
         extractors.check_choice(self.extractor, self.extractor_weights)
-        checks.positive_int("checkpoint_every", self.checkpoint_every)
+        interval = Interval.parse("checkpoint_every", self.checkpoint_every)
+        object.__setattr__(self, "checkpoint_every", interval.to_json())
+        checks.boolean("deterministic", self.deterministic)
 
     def _check_data(self):
         for name in ("dataset", "data_dir", "extractor_weights"):

@@ -5,36 +5,43 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import importlib.metadata
-import json
 import os
-import platform
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras_gen
-import keras_gen.backend  # (first: Keras must come up on TensorFlow)
+import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 import tensorflow as tf
 
-from keras_gen import checkpoints, distribution, export, histories, monitoring, report, runs, zoo
-from keras_gen.data import ImageData, batches, evaluation_batches, load
-from keras_gen.errors import DataUnavailableError, UsageError, must_be
+from keras_gen import checkpoints, environment, export, histories, locking, monitoring, report, runs
+from keras_gen.checkpoints import Position
+from keras_gen.data import batches, evaluation_batches
+from keras_gen.errors import TrainingDiverged, UsageError, must_be
+from keras_gen.interruptions import Requests
 from keras_gen.models import GenerativeModel, ImageModel
+from keras_gen.opening import build, changes_since, load_data, open_run, write_recipe
 from keras_gen.report import page
 from keras_gen.settings import RunSettings
-
-EVALUATION_BATCH = 256
-"""Images at a time in validation and evaluation. Part of what is computed: each batch has noise of its own."""
 
 PLOT_FILE = "losses.png"
 
 
 class RunInterrupted(Exception):
-    """Ctrl-C during a run. The message says how to go on with it."""
+    """A run was asked to stop: Ctrl-C, SIGTERM or SIGHUP. The message says how to go on with it.
+
+    Args:
+        message: that.
+        number: the signal's.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT):
+        super().__init__(message)
+        self.exit_code = 128 + number
+        """Of a process that ends by this signal, as shells count."""
 
 
 @dataclass(frozen=True)
@@ -88,26 +95,12 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
     if reference is not None:
         settings = dataclasses.replace(settings, extractor=reference.extractor.name)
     path = runs.create(out, settings.model)
-    try:
-        record = {
-            "settings": settings.to_json(),
-            "arguments": settings.arguments(),
-            "data": data.description() | {"requested": requested, "substituted_because": note},
-            "extractor": None if reference is None else reference.extractor.description(),
-            "versions": versions(),
-            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            "command": sys.argv,
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        }
-        runs.write_json(path / runs.RECIPE_FILE, record)
-        runs.write_text(path / runs.SUMMARY_FILE, _summary(model))
-    except BaseException as error:
-        shutil.rmtree(path, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise UsageError(f"out can't be written: {path} ({error.strerror})") from error
-        raise
-    _describe(settings, data, path)
-    _train(path, settings, model, data, reference, initial_epoch=0, publication=publication)
+    with contextlib.ExitStack() as stack:
+        with _removed_on_failure(path):
+            stack.enter_context(locking.locked(path, "run"))
+            _write_record(path, settings, model, data, reference, requested=requested, note=note)
+        _describe(settings, data, path)
+        _train(path, settings, model, data, reference, start=Position(), publication=publication)
     return path
 
 
@@ -125,112 +118,76 @@ def resume(path: str | os.PathLike, *, epochs: int | None = None, publication: P
     """
     _check(publication)
     path = Path(path)
-    opened = open_run(path)
-    settings = opened.settings
-    if publication is not None:
-        export.check_functions(opened.model, publication.functions)
-    if epochs is not None:
-        settings = dataclasses.replace(settings, epochs=epochs)
-        if settings.epochs < opened.epoch:
-            raise must_be("epochs", f"at least {opened.epoch}, which this run has done", epochs)
-    reference = (
-        monitoring.reference_again(settings, opened.data, opened.model, opened.record)
-        if opened.epoch < settings.epochs
-        else None
-    )
-    if settings != opened.settings:
-        runs.write_json(path / runs.RECIPE_FILE, opened.record | {"settings": settings.to_json()})
-    then, now = opened.record.get("versions") or {}, versions()
-    changed = ", ".join(
-        f"{name} {then.get(name, 'unknown')} then, {now[name]} now" for name in now if then.get(name) != now[name]
-    )
-    if changed:
-        print(f"NOTE: versions differ from those the run was started with, so its bits may: {changed}")
-    print(f"{path}: {opened.epoch} of {settings.epochs} epochs done", flush=True)
-    _train(path, settings, opened.model, opened.data, reference, initial_epoch=opened.epoch, publication=publication)
+    runs.read_json(path / runs.RECIPE_FILE)  # before a lock file is made
+    with locking.locked(path, "run"):
+        runs.remove_leftovers(path)
+        opened = open_run(path)
+        settings, start = opened.settings, opened.position
+        if publication is not None:
+            export.check_functions(opened.model, publication.functions)
+        if epochs is not None:
+            settings = dataclasses.replace(settings, epochs=epochs)
+            done = start.epoch + (start.step > 0)
+            if settings.epochs < done:
+                raise must_be("epochs", f"at least {done}, which this run has begun", epochs)
+        _check_surroundings(path, opened)
+        reference = None
+        if start.epoch < settings.epochs:
+            reference = monitoring.reference_again(settings, opened.data, opened.model, opened.record)
+        if settings != opened.settings:
+            runs.write_json(path / runs.RECIPE_FILE, opened.record | {"settings": settings.to_json()})
+        steps = f" and {start.steps}" if start.step else ""
+        print(f"{path}: {start.epoch} of {settings.epochs} epochs{steps} done", flush=True)
+        _train(path, settings, opened.model, opened.data, reference, start=start, publication=publication)
     return path
 
 
-@dataclass(frozen=True)
-class OpenRun:
-    """A run directory brought back to life: its model is in the state of the newest checkpoint."""
-
-    record: dict
-    settings: RunSettings
-    data: ImageData
-    model: ImageModel
-    epoch: int
-
-
-def open_run(path: str | os.PathLike, *, strategy: str | None = None) -> OpenRun:
-    """Load a run's data and model, in the state after its last good checkpoint, or untrained if it has none.
-
-    Args:
-        path: the run directory.
-        strategy: to build the model under; by default the run's own.
-
-    Raises:
-        UsageError: no run directory, it is damaged, or its data or recipe are not what they were.
-    """
-    path = Path(path)
-    record = runs.read_recipe(path)
-    settings = RunSettings.from_json(record.get("settings"), os.fspath(path / runs.RECIPE_FILE))
-    data, _ = load_data(settings)
-    recorded = record.get("data")
-    if not isinstance(recorded, dict) or recorded.get("fingerprint") != data.fingerprint:
-        raise UsageError(
-            f"data set {settings.dataset} is no longer what {path} was trained on: its fingerprint differs"
-        )
-    model = build(settings if strategy is None else dataclasses.replace(settings, strategy=strategy), data)
-    return OpenRun(record, settings, data, model, epoch=checkpoints.restore_latest(path, model))
-
-
-def build(settings: RunSettings, data: ImageData) -> ImageModel:
-    """The settings' model for the data's image shape, untrained, under the settings' strategy."""
-    strategy = distribution.strategy(settings.strategy)
-    replicas = strategy.num_replicas_in_sync
-    if settings.batch_size % replicas:
-        raise must_be("batch_size", f"a multiple of {replicas}, the number of devices", settings.batch_size)
-    with strategy.scope():
-        model = zoo.build(settings.model, data.image_shape, seed=settings.seed, **settings.overrides)
-    if model.num_classes not in (0, data.num_classes):
-        allowed = f"0 or {data.num_classes}" if data.num_classes else "0, since it has no labels,"
-        raise must_be("num_classes", f"{allowed} for data set {data.name}", model.num_classes)
-    return model
-
-
-def load_data(settings: RunSettings) -> tuple[ImageData, str | None]:
-    """The settings' data set, and why it is not the recipe's own if that could not be had and none was named."""
-    options = {
-        "data_dir": settings.data_dir,
-        "image_size": settings.image_size,
-        "channels": settings.channels,
-        "binarize": settings.binarize,
-    }
-    if settings.dataset is not None:
-        return load(settings.dataset, **options), None
+@contextlib.contextmanager
+def _removed_on_failure(path: Path) -> Iterator[None]:
+    """A new run directory has its first files, or is not there."""
     try:
-        return load(settings.recipe.dataset, **options), None
-    except DataUnavailableError as error:
-        note = str(error)
-        print(f"NOTE: training on the embedded digits instead of {settings.recipe.dataset}: {note}", flush=True)
-        return load("digits", **options), note
+        yield
+    except BaseException as error:
+        shutil.rmtree(path, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise UsageError(f"out can't be written: {path} ({error.strerror})") from error
+        raise
 
 
-def versions() -> dict[str, str]:
-    """Versions of what decides a run's bits."""
-    names = ("tensorflow", "keras", "numpy", "scikit-image", "scikit-learn", "pillow")
-    return {
-        "keras_gen": keras_gen.__version__,
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in names},
+def _write_record(path, settings, model, data, reference, *, requested, note):
+    """The files that a run directory starts with."""
+    record = {
+        "settings": settings.to_json(),
+        "arguments": settings.arguments(),
+        "data": data.description() | {"requested": requested, "substituted_because": note},
+        "extractor": None if reference is None else reference.extractor.description(),
+        "versions": environment.versions(),
+        "machine": environment.machine(model.distribute_strategy),
+        "command": sys.argv,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+    write_recipe(path, model)
+    runs.write_text(path / runs.SUMMARY_FILE, _summary(model))
+    runs.write_json(path / runs.RECIPE_FILE, record)  # last: it makes the folder a run directory
 
 
-def _train(path, settings, model, data, reference, *, initial_epoch, publication):
-    with _explained(path):
-        if initial_epoch < settings.epochs:
-            _fit(path, settings, model, data, reference, initial_epoch)
+def _check_surroundings(path, opened):
+    """Say where the promise of the same bits can't be kept; refuse, where the run insists on it."""
+    changed = changes_since(path, opened.record, opened.model)
+    if not changed:
+        return
+    what = "; ".join(changed)
+    if opened.settings.deterministic:
+        raise UsageError(f"run {path} is deterministic, and not all is as when it was started: {what}")
+    print(f"NOTE: not all is as when the run was started, so its bits may differ: {what}", flush=True)
+
+
+def _train(path, settings, model, data, reference, *, start, publication):
+    requests = Requests("stopping after this step; Ctrl-C once more to stop at once", insist=True)
+    with _explained(path, requests):
+        if start.epoch < settings.epochs:
+            with requests:
+                _fit(path, settings, model, data, reference, start, requests)
         elif publication is None and _is_finished(path, settings):
             print("nothing to do: to train on, give --epochs a larger number", flush=True)
             return
@@ -239,35 +196,40 @@ def _train(path, settings, model, data, reference, *, initial_epoch, publication
 
 def _is_finished(path, settings) -> bool:
     """Whether the run's SavedModel, the last thing to be written, is of its last epoch."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        description = json.loads((path / export.RUN_FOLDER / export.DESCRIPTION_FILE).read_text(encoding="utf-8"))
-        return description["epochs"] == settings.epochs
+    with contextlib.suppress(UsageError, KeyError):
+        return runs.read_json(path / export.RUN_FOLDER / export.DESCRIPTION_FILE)["epochs"] == settings.epochs
     return False
 
 
-def _fit(path, settings, model, data, reference, initial_epoch):
+def _fit(path, settings, model, data, reference, start, requests):
     replicas = model.distribute_strategy.num_replicas_in_sync
-    train = batches(
-        data.train.images,
-        monitoring.labels_for(model, data.train),
-        batch_size=settings.batch_size * model.batches_per_step,
-        seed=settings.seed,
-        initial_epoch=initial_epoch,
-        # A last batch that the devices can't share equally would weigh its images differently.
-        drop_remainder=replicas > 1,
-    )
-    # Past the check in the model's own fit: the batches are uint8 of the right shape, and already whole train steps.
-    keras.Model.fit(
-        model,
-        train.dataset,
-        steps_per_epoch=train.steps_per_epoch,
-        shuffle=False,  # the dataset is already
-        epochs=settings.epochs,
-        initial_epoch=initial_epoch,
-        validation_data=_validation_batches(model, data.validation, replicas),
-        callbacks=monitoring.callbacks_of(path, settings, model, data, reference, initial_epoch),
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
+    validation = _validation_batches(model, data.validation, replicas)
+    # Keras takes one number of steps for all epochs: a broken one is finished by itself.
+    starts = [start, Position(start.epoch + 1)] if start.step else [start]
+    for begin in starts:
+        train = batches(
+            data.train.images,
+            monitoring.labels_for(model, data.train),
+            batch_size=settings.batch_size * model.batches_per_step,
+            seed=settings.seed,
+            initial_epoch=begin.epoch,
+            initial_step=begin.step,
+            # A last batch that the devices can't share equally would weigh its images differently.
+            drop_remainder=replicas > 1,
+        )
+        if begin.epoch < settings.epochs:
+            # Past the check in the model's own fit: the batches are uint8 of the right shape, and whole train steps.
+            keras.Model.fit(
+                model,
+                train.dataset,
+                steps_per_epoch=train.steps_per_epoch - begin.step,
+                shuffle=False,  # the dataset is already
+                epochs=settings.epochs,
+                initial_epoch=begin.epoch,
+                validation_data=validation,
+                callbacks=monitoring.callbacks_of(path, settings, model, data, reference, begin, requests),
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
 
 
 def _validation_batches(model, split, replicas):
@@ -279,7 +241,7 @@ def _validation_batches(model, split, replicas):
     return evaluation_batches(
         split.images[:count],
         None if labels is None else labels[:count],
-        batch_size=EVALUATION_BATCH // replicas * replicas,
+        batch_size=monitoring.EVALUATION_BATCH // replicas * replicas,
     )
 
 
@@ -296,7 +258,7 @@ def _finish(path, settings, model, data, publication):
         "epochs": settings.epochs,
         "batch_size": settings.batch_size,
         "seed": settings.seed,
-        "versions": versions(),
+        "versions": environment.versions(),
         "last_epoch": rows[-1],
     }
     export.save(model, path / export.RUN_FOLDER, description=description, overwrite=True)
@@ -334,15 +296,21 @@ def _summary(model: ImageModel) -> str:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Interruptions and full disks, said with what to do next."""
+def _explained(path: Path, requests: Requests) -> Iterator[None]:
+    """Interruptions, full disks and the like, said with what to do next."""
     how = f"go on with: python experiments/run.py --resume {path}"
     try:
         yield
     except KeyboardInterrupt:
-        checkpoint = checkpoints.latest(path)
-        done = f"after epoch {checkpoint[0]}" if checkpoint else "before the first checkpoint"
-        raise RunInterrupted(f"interrupted {done}; {how}") from None
+        latest = checkpoints.latest(path)
+        done = f"after {latest[0]}" if latest else "before the first checkpoint"
+        number = requests.signal or signal.SIGINT
+        raise RunInterrupted(f"interrupted {done}; {how}", number) from None
+    except TrainingDiverged as error:
+        latest = checkpoints.latest(path)
+        kept = f"{path} keeps the state after {latest[0]}" if latest else f"{path} has no checkpoint from before"
+        hint = "to go on with it would end the same: start again with another learning rate or seed"
+        raise TrainingDiverged(f"{error}; {kept}, but {hint}") from None
     except BrokenPipeError:
         raise  # the reader of our output left, no file is meant
     except OSError as error:
@@ -352,3 +320,5 @@ def _explained(path: Path) -> Iterator[None]:
         # TensorFlow has one error for memory and disk.
         what = "disk full" if "No space left" in error.message else "out of memory"
         raise UsageError(f"run {path} stopped: {what} ({error.message.splitlines()[0]}); {how}") from error
+    except MemoryError as error:
+        raise UsageError(f"run {path} stopped: out of memory ({error}); {how}") from error

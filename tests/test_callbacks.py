@@ -5,6 +5,7 @@ import math
 import os
 import re
 import shutil
+import time
 import types
 import zipfile
 
@@ -16,6 +17,7 @@ from scoring_helpers import QuadrantExtractor
 
 from keras_gen import UsageError, callbacks, checkpoints, report, zoo
 from keras_gen.callbacks import history
+from keras_gen.checkpoints import Position
 
 SHAPE = (8, 8, 1)
 
@@ -192,12 +194,53 @@ def test_looking_at_a_model_does_not_change_its_training(tmp_path, capsys):
 )
 def test_checkpoints_are_saved_every_so_often_and_after_the_last_epoch(tmp_path, monkeypatch, every, epochs, saved):
     done = []
-    monkeypatch.setattr(checkpoints, "save", lambda run, model, epoch: done.append((run, epoch)))
+    monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append((run, position)))
     callback = callbacks.Checkpoint(tmp_path, every)
     callback.set_params({"epochs": epochs})
     for epoch in range(epochs):
         callback.on_epoch_end(epoch)
-    assert done == [(tmp_path, epoch) for epoch in saved]
+    assert done == [(tmp_path, Position(epoch)) for epoch in saved]
+
+
+@pytest.mark.parametrize(
+    ("every", "executed", "start", "saved"),
+    [
+        ("3steps", 1, Position(), [(0, 3), (1, 1), (1, 4), (2, 2), (3, 0)]),
+        ("5steps", 1, Position(), [(1, 0), (2, 0), (3, 0)]),  # after the epoch, with its validation
+        ("4steps", 2, Position(), [(0, 4), (1, 4), (2, 2), (3, 0)]),  # executions end after steps 2, 4 and 5
+        ("7steps", 1, Position(), [(1, 2), (2, 4), (3, 0)]),
+        ("3steps", 1, Position(1, 3), [(1, 4), (2, 2), (3, 0)]),
+        ("2epochs", 1, Position(), [(2, 0), (3, 0)]),
+        ("90minutes", 1, Position(), [(3, 0)]),
+    ],
+    ids=str,
+)
+def test_checkpoints_are_saved_in_the_middle_of_epochs(tmp_path, monkeypatch, every, executed, start, saved):
+    done = []
+    monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append((position.epoch, position.step)))
+    callback = callbacks.Checkpoint(tmp_path, every, start=start)
+    for epoch in range(start.epoch, 3):
+        first = start.step if epoch == start.epoch else 0
+        callback.set_params({"epochs": 3, "steps": 5 - first})
+        callback.on_epoch_begin(epoch)
+        for step in range(0, 5 - first, executed):
+            callback.on_train_batch_end(step + executed - 1)
+        callback.on_epoch_end(epoch)
+    assert done == saved
+
+
+def test_checkpoints_are_saved_every_so_many_minutes(tmp_path, monkeypatch):
+    done, now = [], [0.0]
+    monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append(position.step))
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    callback = callbacks.Checkpoint(tmp_path, "2minutes")
+    callback.set_params({"epochs": 1, "steps": 100})
+    callback.on_train_begin()
+    callback.on_epoch_begin(0)
+    for step in range(10):
+        now[0] += 50.0
+        callback.on_train_batch_end(step)
+    assert done == [3, 6, 9]
 
 
 @pytest.fixture(scope="module")
@@ -209,17 +252,17 @@ def trained():
 
 @pytest.fixture(scope="module")
 def saved(trained, tmp_path_factory):
-    return checkpoints.save(tmp_path_factory.mktemp("run"), trained, 2)
+    return checkpoints.save(tmp_path_factory.mktemp("run"), trained, Position(2))
 
 
 def test_the_two_newest_checkpoints_are_kept(tmp_path):
     model = tiny()
     assert checkpoints.latest(tmp_path) is None
-    for epoch in (1, 2, 9, 10):
-        path = checkpoints.save(tmp_path, model, epoch)
-        assert path == tmp_path / "checkpoints" / f"epoch-{epoch:05d}.npz"
-        assert checkpoints.latest(tmp_path) == (epoch, path)
-    assert names(tmp_path / "checkpoints") == ["epoch-00009.npz", "epoch-00010.npz"]
+    for position in (Position(1), Position(1, 7), Position(9), Position(9, 123456789)):
+        path = checkpoints.save(tmp_path, model, position)
+        assert checkpoints.latest(tmp_path) == (position, path)
+        assert checkpoints.restore(path, model) == position
+    assert names(tmp_path / "checkpoints") == ["epoch-00009-step-123456789.npz", "epoch-00009.npz"]
 
 
 def test_the_newest_checkpoint_is_the_one_of_the_highest_epoch(tmp_path):
@@ -227,7 +270,7 @@ def test_the_newest_checkpoint_is_the_one_of_the_highest_epoch(tmp_path):
     folder.mkdir()
     for name in ("epoch-00002.npz", "epoch-100000.npz", "epoch-99999.npz", ".epoch-200000.npz.x.npz", "notes.txt"):
         (folder / name).write_bytes(b"")
-    assert checkpoints.latest(tmp_path) == (100000, folder / "epoch-100000.npz")
+    assert checkpoints.latest(tmp_path) == (Position(100000), folder / "epoch-100000.npz")
 
 
 def test_a_checkpoint_gives_back_every_variable(trained, saved):
@@ -292,7 +335,7 @@ def test_a_pickle_in_a_checkpoint_is_not_run(tmp_path):
 def test_a_flipped_bit_is_found_or_does_no_harm(tmp_path):
     model, other = tiny(), tiny(seed=1)
     fit(model)
-    path = checkpoints.save(tmp_path, model, 1)
+    path = checkpoints.save(tmp_path, model, Position(1))
     content, expected = path.read_bytes(), state_of(model)
     generator = np.random.default_rng(0)
     end = content.index(b"PK\x01\x02")  # where the archive's directory starts
@@ -318,7 +361,7 @@ def test_a_flipped_bit_is_found_or_does_no_harm(tmp_path):
 @pytest.mark.parametrize("difference", ["a wider layer", "another model", "a missing variable", "one more"])
 def test_a_checkpoint_of_another_model_is_refused_and_changes_nothing(tmp_path, difference):
     model = tiny()
-    path = checkpoints.save(tmp_path, model, 1)
+    path = checkpoints.save(tmp_path, model, Position(1))
     target = model
     if difference == "a wider layer":
         target = tiny(hidden=9)
@@ -327,11 +370,12 @@ def test_a_checkpoint_of_another_model_is_refused_and_changes_nothing(tmp_path, 
     else:
         with np.load(path) as archive:
             arrays = dict(archive)
+        del arrays["sha256"]
         if difference == "one more":
             arrays["99999 more"] = np.zeros(3)
         else:
-            arrays.popitem()
-        np.savez(path, **arrays)
+            del arrays[min(arrays)]
+        np.savez(path, **arrays, sha256=checkpoints._digest(arrays))
     before = state_of(target)
     with pytest.raises(UsageError, match="^checkpoint .* belongs to another model than the run's recipe now builds$"):
         checkpoints.restore(path, target)
@@ -342,7 +386,7 @@ def test_a_checkpoint_of_another_model_is_refused_and_changes_nothing(tmp_path, 
 def test_a_checkpoint_that_can_not_be_written_leaves_the_older_ones(tmp_path, monkeypatch):
     model = tiny()
     for epoch in (1, 2):
-        checkpoints.save(tmp_path, model, epoch)
+        checkpoints.save(tmp_path, model, Position(epoch))
     before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
 
     def full(file, **arrays):
@@ -351,7 +395,7 @@ def test_a_checkpoint_that_can_not_be_written_leaves_the_older_ones(tmp_path, mo
 
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(OSError, match="No space left"):
-        checkpoints.save(tmp_path, model, 3)
+        checkpoints.save(tmp_path, model, Position(3))
     assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == before
 
 
@@ -359,7 +403,7 @@ def test_a_checkpoint_is_an_archive_anybody_can_read(saved, trained):
     with zipfile.ZipFile(saved) as archive:
         assert archive.testzip() is None
     with np.load(saved, allow_pickle=False) as archive:
-        assert len(archive.files) == len(checkpoints._variables(trained))
+        assert len(archive.files) == len(checkpoints._variables(trained)) + 2  # the position and the checksum
         assert any(name.endswith("kernel") for name in archive.files)
 
 
@@ -441,13 +485,13 @@ def test_a_figure_that_can_not_be_saved_leaves_the_old_one(tmp_path):
 
 def test_the_checkpoint_before_a_damaged_one_is_taken_and_said(tmp_path, capsys):
     model = tiny()
-    checkpoints.save(tmp_path, model, 1)
+    checkpoints.save(tmp_path, model, Position(1))
     expected = state_of(model)
     fit(model)
-    newest = checkpoints.save(tmp_path, model, 2)
+    newest = checkpoints.save(tmp_path, model, Position(2))
     newest.write_bytes(newest.read_bytes()[:1000])
     other = tiny(seed=1)
-    assert checkpoints.restore_latest(tmp_path, other) == 1
+    assert checkpoints.restore_latest(tmp_path, other) == Position(1)
     for one, another in zip(state_of(other), expected, strict=True):
         np.testing.assert_array_equal(one, another)
     assert re.match(
@@ -456,8 +500,8 @@ def test_the_checkpoint_before_a_damaged_one_is_taken_and_said(tmp_path, capsys)
 
 
 def test_a_run_whose_every_checkpoint_is_damaged_is_refused(tmp_path):
-    path = checkpoints.save(tmp_path, tiny(), 1)
+    path = checkpoints.save(tmp_path, tiny(), Position(1))
     path.write_bytes(b"damaged")
     with pytest.raises(UsageError, match=r"epoch-00001\.npz is damaged"):
         checkpoints.restore_latest(tmp_path, tiny())
-    assert checkpoints.restore_latest(tmp_path / "empty", tiny()) == 0
+    assert checkpoints.restore_latest(tmp_path / "empty", tiny()) == Position()

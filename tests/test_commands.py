@@ -19,8 +19,9 @@ from command_helpers import (
 from PIL import Image
 
 import keras_gen
-from keras_gen import training
+from keras_gen import opening, training
 from keras_gen.callbacks import history
+from keras_gen.checkpoints import Position
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 finished, copied = command_helpers.finished, command_helpers.copied
@@ -35,7 +36,9 @@ def test_a_run_leaves_everything_in_its_directory(finished):
     assert names(run) == [
         "checkpoints",
         "history.csv",
+        "lock",
         "losses.png",
+        "model.json",
         "model.txt",
         "recipe.json",
         "reconstructions",
@@ -86,6 +89,7 @@ def test_the_record_says_all_that_decided_the_run(finished):
         "extractor": "auto",
         "extractor_weights": None,
         "checkpoint_every": 2,
+        "deterministic": False,
     }
     assert record["arguments"] == {
         "latent_dim": 2,
@@ -119,8 +123,8 @@ def test_a_run_prints_what_it_does_and_where(finished):
 
 
 def test_what_a_run_generates_is_what_its_saved_model_generates(finished):
-    opened = training.open_run(finished.path)
-    assert opened.epoch == 2
+    opened = opening.open_run(finished.path)
+    assert opened.position == Position(2)
     loaded = tf.saved_model.load(str(finished.path / "saved_model")).generate(n=4, seed=5)["images"].numpy()
     np.testing.assert_array_equal(loaded, opened.model.generate(4, 5)["images"])
 
@@ -300,7 +304,7 @@ def test_a_network_that_does_not_fit_is_a_mistake(finished, monkeypatch, kind):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nand a page of detail")
 
     if kind == "beyond the memory":
-        monkeypatch.setattr(training.zoo, "build", exhausted)
+        monkeypatch.setattr(opening.zoo, "build", exhausted)
     arguments = ["--model", "vae-mlp", "--dataset", finished.data, "--set", "latent_dim=1" + "0" * 20]
     try:
         outcome = call("run", *arguments)

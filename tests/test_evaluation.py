@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from command_helpers import NO_NETWORK, call, names, no_space, only_run, record_of, train, write_npz
 
-from keras_gen import training
+from keras_gen import opening
 from keras_gen.metrics import reconstruction
 from keras_gen.scoring import Reference, Scorer, record
 
@@ -83,7 +83,7 @@ def test_a_vae_is_measured_by_everything(whole):
 
 def test_the_file_says_what_was_measured(whole, vae):
     content = json.loads((vae / "evaluation.json").read_text(encoding="utf-8"))
-    details = ["model", "epoch", "split", "images", "data", "versions", "measured"]
+    details = ["model", "epoch", "step", "split", "images", "data", "versions", "measured"]
     assert list(content) == ["losses", "scores", "notes", *details]
     assert (content["model"], content["epoch"], content["split"], content["images"]) == ("vae-mlp", 1, "test", 297)
     assert content["data"]["fingerprint"] == record_of(vae)["data"]["fingerprint"]
@@ -92,7 +92,7 @@ def test_the_file_says_what_was_measured(whole, vae):
 
 def test_losses_are_those_of_the_test_images(finished, copied):
     _, result, out = measured(copied)
-    opened = training.open_run(finished.path)
+    opened = opening.open_run(finished.path)
     expected = opened.model.evaluate(opened.data.test.images, batch_size=256, verbose=0, return_dict=True)
     assert result.losses == {name: pytest.approx(float(value), rel=1e-6) for name, value in expected.items()}
     printed = dict(line.split() for line in out.splitlines()[: len(expected)])
@@ -100,7 +100,7 @@ def test_losses_are_those_of_the_test_images(finished, copied):
 
 
 def test_scores_are_those_of_the_model_against_all_training_images(whole, vae):
-    opened = training.open_run(vae)
+    opened = opening.open_run(vae)
     reference = Reference(opened.data.train.images, "lenet", data="digits")
     [expected] = Scorer(reference, ("fid",), num_images=422).score(opened.model)
     assert whole[0]["fd_lenet"].value == pytest.approx(expected.value, rel=1e-6)

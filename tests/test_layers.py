@@ -21,6 +21,7 @@ ROOMS = (
     "exploring",
     "evaluation",
     "training",
+    "opening",
     "monitoring",
     "report",
     "settings",
@@ -29,6 +30,8 @@ ROOMS = (
     "scoring",
     "export",
     "checkpoints",
+    "configuration",
+    "environment",
     "zoo",
     "models",
     "networks",
@@ -40,8 +43,14 @@ ROOMS = (
     "images",
     "histories",
     "runs",
+    "locking",
+    "interruptions",
+    "intervals",
     "probing",
+    "archives",
+    "untrusted",
     "checks",
+    "progress",
     "backend",
     "errors",
 )
@@ -58,7 +67,7 @@ PACKAGES = (
     "metrics",
     "data",
 )
-ONLY_IN_FUNCTIONS = ("matplotlib", "tensorflow_datasets", "sklearn", "skimage", "PIL", "scipy", "gradio")
+ONLY_IN_FUNCTIONS = ("matplotlib", "tensorflow_datasets", "sklearn", "skimage", "PIL", "scipy", "gradio", "tqdm")
 """Libraries that a process pays for where it uses them."""
 
 
@@ -147,10 +156,10 @@ def test_imports_point_downward_only():
 def test_a_room_takes_nothing_from_the_package_itself_but_its_version():
     for name, entries in IMPORTS.items():
         users = [str(entry) for entry in entries if entry.target == "keras_gen"]
-        assert users == [] or name == "keras_gen.training", users
+        assert users == [] or name == "keras_gen.environment", users
     used = {
         node.attr
-        for node in ast.walk(ast.parse(MODULES["keras_gen.training"].read_text(encoding="utf-8")))
+        for node in ast.walk(ast.parse(MODULES["keras_gen.environment"].read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "keras_gen"
     }
     assert used == {"__version__"}
@@ -198,7 +207,7 @@ def test_a_heavy_library_is_imported_where_it_is_used(name):
 def test_what_is_imported_inside_functions_is_looked_for_in_the_right_places():
     """The check above would pass on a package that imports nothing: these are imported somewhere."""
     used = {library(entry.target) for entry in ALL_IMPORTS}
-    assert {"matplotlib", "tensorflow_datasets", "sklearn", "skimage", "PIL", "gradio"} <= used
+    assert {"matplotlib", "tensorflow_datasets", "sklearn", "skimage", "PIL", "gradio", "tqdm"} <= used
 
 
 def test_what_has_to_be_quick_imports_keras_and_tensorflow_inside_functions_only():
@@ -217,6 +226,7 @@ def test_what_has_to_be_quick_imports_keras_and_tensorflow_inside_functions_only
         "report",
         "probing",
         "checks",
+        "progress",
         "errors",
     )
     for name, entries in IMPORTS.items():

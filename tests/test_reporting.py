@@ -7,9 +7,11 @@ import command_helpers
 import numpy as np
 import pytest
 from command_helpers import SCRIPTS, call, names
+from PIL import Image
 from report_helpers import Page, make_run, measure, score
 
-from keras_gen import images, reporting, sweeping, training
+from keras_gen import images, opening, reporting, sweeping
+from keras_gen.checkpoints import Position
 from keras_gen.report import latents, page, run_files
 from keras_gen.settings import RunSettings
 
@@ -20,8 +22,8 @@ finished, copied = command_helpers.finished, command_helpers.copied
 def opened(model, data, **overrides):
     """An untrained model as a run would open it."""
     settings = RunSettings(model, overrides, dataset=str(data), image_size=28)
-    loaded, _ = training.load_data(settings)
-    return training.OpenRun({}, settings, loaded, training.build(settings, loaded), epoch=3)
+    loaded, _ = opening.load_data(settings)
+    return opening.OpenRun({}, settings, loaded, opening.build(settings, loaded), position=Position(3))
 
 
 def illustrated(run):
@@ -253,3 +255,29 @@ def test_mistakes_are_one_line(tmp_path):
     error = call("report", one, "--quick", "--out", tmp_path / "no" / "page.html").error
     assert error == f"error: out must be in a folder that is there, which {tmp_path / 'no'} is not"
     assert names(one) == ["evaluation.json", "history.csv", "model.txt", "recipe.json", "reconstructions", "samples"]
+
+
+def test_the_grids_of_a_run_become_a_moving_picture(tmp_path):
+    run = make_run(tmp_path / "00001-vae-mlp", epochs=3)
+    outcome = call("report", run, "--quick", "--animate", tmp_path / "moving.webp")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.splitlines()[-1] == f"samples: {tmp_path / 'moving.webp'}"
+    grids = sorted((run / "samples").iterdir())
+    with Image.open(tmp_path / "moving.webp") as moving:
+        assert moving.n_frames == len(grids) == 3
+        for index, grid in enumerate(grids):
+            moving.seek(index)
+            with Image.open(grid) as picture:
+                np.testing.assert_array_equal(moving.convert("L"), picture.convert("L"))
+
+
+def test_what_can_not_be_a_moving_picture_is_refused(tmp_path):
+    run = make_run(tmp_path / "00001-vae-mlp", epochs=1, samples=False)
+    assert "has no grids of samples" in call("report", run, "--quick", "--animate", tmp_path / "moving.webp").error
+    assert "--animate can't be used here: it is about one run" in call("report", run, run, "--animate", "a.gif").error
+    error = call("report", run, "--quick", "--animate", tmp_path / "no" / "moving.webp").error
+    assert error == f"error: animate must be in a folder that is there, which {tmp_path / 'no'} is not"
+    one = make_run(tmp_path / "00002-vae-mlp", epochs=1)
+    assert (
+        "path must be a name that ends in .gif or .webp" in call("report", one, "--quick", "--animate", "a.png").error
+    )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from command_helpers import NO_NETWORK, call, only_run, record_of, train
 
-from keras_gen import extractors, runs, training
+from keras_gen import extractors, opening, runs
 from keras_gen.callbacks import history
 from keras_gen.errors import DataUnavailableError
 from keras_gen.scoring import Reference, Scorer
@@ -48,7 +48,7 @@ def test_the_record_names_the_extractor_that_was_picked(scored):
 
 
 def test_the_score_of_the_last_epoch_is_that_of_the_finished_model(scored):
-    opened = training.open_run(scored[0])
+    opened = opening.open_run(scored[0])
     reference = Reference(opened.data.train.images, "lenet", data="digits")
     [expected] = Scorer(reference, ("fid",), num_images=50).score(opened.model)
     assert history.read(scored[0] / "history.csv")[-1]["fd_lenet"] == pytest.approx(expected.value, rel=1e-6)

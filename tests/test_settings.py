@@ -29,6 +29,7 @@ EVERYTHING = {
     "extractor": "inception-v3",
     "extractor_weights": "weights.h5",
     "checkpoint_every": 7,
+    "deterministic": True,
 }
 
 
@@ -135,7 +136,8 @@ WRONG = {
     "sample_count": (0, -1, None, *INTEGER_LIKE),
     "fid_every": (-1, *INTEGER_LIKE),
     "fid_images": (0, 1, -1, None, *INTEGER_LIKE),
-    "checkpoint_every": (0, -1, None, *INTEGER_LIKE),
+    "checkpoint_every": (0, -1, None, "0", "steps", "5 hours", "1.5minutes", "-1steps", True, 1.0, [1], {}, math.nan),
+    "deterministic": (None, 0, 1, "yes"),
 }
 ALSO_WRONG = {
     "model": (None, 1, ["vae"]),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from keras_gen import UsageError, runs, sweeping
+from keras_gen.locking import locked
 from keras_gen.sweeping import Plan, state
 
 # Instead of run.py: `start OUT SETTINGS` and `resume RUN`. What it does is decided by latent_dim.
@@ -287,7 +288,7 @@ def test_a_full_disk_leaves_no_member_training(commands, monkeypatch):
 def test_a_system_without_locks_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "fcntl", None)
     with pytest.raises(UsageError, match="a sweep needs locks of files as Linux and macOS have them"):
-        with state.locked(tmp_path):
+        with locked(tmp_path, "sweep"):
             pass
 
 
@@ -296,7 +297,7 @@ def test_a_system_without_locks_is_refused(tmp_path, monkeypatch):
     [
         (None, "sweep must be a sweep's directory, a folder with sweep.json, received: 'folder'"),
         ("{", "sweep.json is damaged: "),
-        ("[]", "sweep.json is damaged, or of another version"),
+        ("[]", "sweep.json is damaged: it must hold one JSON object"),
         ('{"members": [{"settings": {"model": "vae-mlp", "epoch": 3}}]}', "its settings are not understood"),
     ],
 )

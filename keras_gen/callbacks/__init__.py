@@ -1,7 +1,10 @@
 """Callbacks of a run. They work in any `fit` of a keras_gen model."""
 
 from keras_gen.callbacks.checkpoint import Checkpoint
+from keras_gen.callbacks.continuation import ContinueEpoch
+from keras_gen.callbacks.divergence import StopOnDivergence
 from keras_gen.callbacks.grids import ReconstructionGrid, SampleGrid
+from keras_gen.callbacks.health import Health
 from keras_gen.callbacks.history import HistoryCSV
 from keras_gen.callbacks.scores import FID, KID, InceptionScore, PrecisionRecall, Scores
 
@@ -9,10 +12,13 @@ __all__ = [
     "FID",
     "KID",
     "Checkpoint",
+    "ContinueEpoch",
+    "Health",
     "HistoryCSV",
     "InceptionScore",
     "PrecisionRecall",
     "ReconstructionGrid",
     "SampleGrid",
     "Scores",
+    "StopOnDivergence",
 ]

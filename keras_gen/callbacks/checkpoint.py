@@ -1,30 +1,104 @@
-"""Checkpoints of the whole training state, so that a run can be resumed."""
+"""Checkpoints of the whole training state, so that a run can be resumed at the step it came to."""
 
 from __future__ import annotations
 
 import os
+import time
 
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 
-from keras_gen import checkpoints, checks
+from keras_gen import checkpoints
+from keras_gen.checkpoints import Position
+from keras_gen.interruptions import Requests
+from keras_gen.intervals import Interval
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Save a checkpoint after every `every`-th epoch and after the last one. Put it last among the callbacks.
+    """Save a checkpoint every so often and after the last epoch. Put it last among the callbacks.
+
+    Steps are counted over all epochs: of `every="500steps"` the checkpoints are after steps 500, 1000, …, where several
+    steps are one execution after the first that completes as many. What falls on the end of an epoch is saved after
+    its validation and the other callbacks.
 
     Args:
         run: run directory; the files go into its `checkpoints`.
-        every: epochs between two checkpoints.
+        every: as `Interval.parse` takes it: a number of epochs, or such as `500steps`, `10epochs`, `5minutes`.
+        start: where training starts, of a run that goes on.
+        requests: to stop. Once there is one, a checkpoint is saved at the next step (in an epoch's last one, at the
+            epoch's end) and `KeyboardInterrupt` raised.
+
+    Raises:
+        UsageError: `every` is no such interval.
     """
 
-    def __init__(self, run: str | os.PathLike, every: int = 1):
+    def __init__(
+        self,
+        run: str | os.PathLike,
+        every: int | str = 1,
+        *,
+        start: Position | None = None,
+        requests: Requests | None = None,
+    ):
         super().__init__()
         self.run = run
-        self.every = checks.positive_int("every", every)
+        self.every = Interval.parse("every", every)
+        self.start = start or Position()
+        self.requests = requests
+        self._last_save = time.monotonic()
+        self._begin_epoch(self.start.epoch)
+
+    def _begin_epoch(self, epoch):
+        resumed = epoch == self.start.epoch
+        self._epoch = epoch
+        self._step = self._steps_before = self._looked_at = self.start.step if resumed else 0
+        self._seconds_before = self.start.seconds if resumed else 0.0
+        self._epoch_begin = time.perf_counter()
+        steps = (self.params or {}).get("steps")
+        self._steps = None if steps is None else steps + self._steps_before
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Start the clock of intervals in minutes."""
+        self._last_save = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Start the epoch's clock."""
+        self._begin_epoch(epoch)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Save in the middle of an epoch, if it is time for it or somebody wants to stop."""
+        self._step = self._steps_before + batch + 1
+        if self._steps is not None and self._step >= self._steps:
+            return
+        stop = self._is_to_stop()
+        if self._is_due() or stop:
+            seconds = self._seconds_before + time.perf_counter() - self._epoch_begin
+            self._save(Position(self._epoch, self._step, round(seconds, 3)))
+        if stop:
+            raise KeyboardInterrupt
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Save, if it is time for it."""
-        done = epoch + 1
-        if done % self.every == 0 or done == self.params["epochs"]:
-            checkpoints.save(self.run, self.model, done)
+        """Save after a whole epoch, if it is time for it, if it was the last or if somebody wants to stop."""
+        done, stop = epoch + 1, self._is_to_stop()
+        due = done % self.every.count == 0 if self.every.unit == "epochs" else self._is_due()
+        if due or stop or done == self.params["epochs"]:
+            self._save(Position(done))
+        if stop:
+            raise KeyboardInterrupt
+
+    def _is_to_stop(self):
+        return self.requests is not None and self.requests.count > 0
+
+    def _is_due(self):
+        """Whether an interval in steps or minutes has ended since the last time that this was asked."""
+        if self.every.unit == "minutes":
+            return time.monotonic() - self._last_save >= 60 * self.every.count
+        if self.every.unit == "epochs":
+            return False
+        base = self._epoch * (self._steps or 0)
+        before, self._looked_at = self._looked_at, self._step
+        return (base + self._step) // self.every.count > (base + before) // self.every.count
+
+    def _save(self, position):
+        checkpoints.save(self.run, self.model, position)
+        self._last_save = time.monotonic()

@@ -25,15 +25,17 @@ class HistoryCSV(keras.callbacks.Callback):
     Args:
         path: of the file. Rows of earlier epochs that stand there are kept; those past the initial epoch are dropped.
         initial_epoch: whole epochs done before, as in `fit`.
+        seconds_before: that the first epoch took before it was broken off.
 
     Raises:
         UsageError: the file is there and is no history.
     """
 
-    def __init__(self, path: str | os.PathLike, initial_epoch: int = 0):
+    def __init__(self, path: str | os.PathLike, initial_epoch: int = 0, seconds_before: float = 0.0):
         super().__init__()
         self.path = Path(path)
         self._rows = [row for row in read(self.path) if row["epoch"] <= initial_epoch] if initial_epoch else []
+        self._seconds_before = seconds_before
         self._start = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -42,7 +44,8 @@ class HistoryCSV(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Add the epoch's row."""
-        seconds = round(time.perf_counter() - self._start, 3)
+        seconds = round(self._seconds_before + time.perf_counter() - self._start, 3)
+        self._seconds_before = 0.0
         self._rows.append({"epoch": epoch + 1, "seconds": seconds, **self.model.updates, **(logs or {})})
         columns = list(dict.fromkeys(name for row in self._rows for name in row))
         text = io.StringIO()

@@ -70,12 +70,13 @@ class Scores(keras.callbacks.Callback):
         """Score if it is time for it."""
         if (epoch + 1) % self.every:
             return
-        # A progress bar leaves the cursor behind itself.
-        start = "\n" if self.params and self.params.get("verbose") in (1, "auto") else ""
+        # Keras' bar leaves the cursor behind itself, where the steps of scoring would draw over it.
+        if self.params and self.params.get("verbose") in (1, "auto"):
+            print(flush=True)
         try:
             scores = self.score()
         except UsageError as error:  # the model diverged, say: no number, but no end of the training either
-            print(f"{start}NOTE: no score after epoch {epoch + 1}: {error}", flush=True)
+            print(f"NOTE: no score after epoch {epoch + 1}: {error}", flush=True)
             return
         if logs is not None:
             for score in scores:
@@ -84,7 +85,7 @@ class Scores(keras.callbacks.Callback):
         reference = self.scorer.reference
         numbers = ", ".join(_shown(score) for score in scores)
         against = f"{self.scorer.num_images:,} generated against {reference.count:,} {reference.split} images"
-        print(f"{start}{numbers} ({against})", flush=True)
+        print(f"{numbers} ({against})", flush=True)
 
     def score(self) -> list[Score]:
         """The scores of the model as it is now. The real images' features are extracted the first time only."""

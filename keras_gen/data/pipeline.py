@@ -34,6 +34,7 @@ def batches(
     batch_size: int,
     seed: int,
     initial_epoch: int = 0,
+    initial_step: int = 0,
     shuffle: bool = True,
     drop_remainder: bool = False,
 ) -> Batches:
@@ -49,6 +50,7 @@ def batches(
         batch_size: images in a batch, over all replicas together.
         seed: 0 to 2**31 - 1.
         initial_epoch: number of the first epoch, as in `fit`.
+        initial_step: batches of the first epoch to leave out, since they were seen before.
         shuffle: whether to shuffle; if not, every epoch is in the order of `images`.
         drop_remainder: leave out the last, smaller batch of an epoch (other images each epoch). Without it that
             batch may be smaller than the number of replicas, and then one of them gets no image.
@@ -65,6 +67,7 @@ def batches(
     batch_size = checks.positive_int("batch_size", batch_size)
     seed = checks.seed("seed", seed)
     initial_epoch = checks.non_negative_int("initial_epoch", initial_epoch)
+    initial_step = checks.non_negative_int("initial_step", initial_step)
     count = len(images)
     if drop_remainder and count < batch_size:
         raise must_be("batch_size", f"at most {count}, the number of images, with drop_remainder", batch_size)
@@ -78,7 +81,7 @@ def batches(
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=drop_remainder)
 
     epochs = tf.data.Dataset.range(initial_epoch, np.iinfo(np.int64).max)
-    indices = epochs.flat_map(epoch_batches)
+    indices = epochs.flat_map(epoch_batches).skip(initial_step)
     steps = count // batch_size if drop_remainder else -(-count // batch_size)
     always_full = drop_remainder or count % batch_size == 0
     dataset = _gather(indices, images, labels, batch_size if always_full else None)

@@ -1,6 +1,6 @@
 """Figures of a run, drawn from arrays and history rows, and the latents to decode for them."""
 
-from keras_gen.report.animation import animate
+from keras_gen.report.animation import animate, animate_samples
 from keras_gen.report.curves import loss_curves, metric_curves
 from keras_gen.report.embedding import Embedding, pca, tsne
 from keras_gen.report.image_figures import (
@@ -17,6 +17,7 @@ from keras_gen.report.style import save, save_figure
 __all__ = [
     "Embedding",
     "animate",
+    "animate_samples",
     "denoising",
     "embedding_figure",
     "interpolations",

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_gen import checks
 from keras_gen.errors import UsageError, must_be
+from keras_gen.report import run_files
 from keras_gen.runs import atomic_path
 
 SHORTEST, LONGEST = 0.02, 600.0
@@ -54,6 +55,34 @@ def animate(frames: np.ndarray, path: str | os.PathLike, seconds: float = 0.5) -
             temporary, format=file_format, save_all=True, append_images=others, duration=duration, loop=0, **options
         )
     return path
+
+
+def animate_samples(run: str | os.PathLike, path: str | os.PathLike, seconds: float = 0.5) -> Path:
+    """Write a run's sample grids, epoch after epoch, as a picture that moves.
+
+    Args:
+        run: the run directory.
+        path, seconds: as in `animate`.
+
+    Raises:
+        UsageError: as in `animate`; `run` is no run directory, or has no grids.
+
+    Example:
+        >>> settings = keras_gen.settings.RunSettings("vae-mlp", dataset="digits", epochs=2, fid_every=0)
+        >>> animate_samples(training.run(settings), "samples.webp").name
+        vae-mlp (R2) on digits ...
+        'samples.webp'
+    """
+    from PIL import Image
+
+    pictures = run_files.read(run).samples
+    if not pictures:
+        raise UsageError(f"run {run} has no grids of samples")
+    frames = []
+    for _, file in pictures:
+        with Image.open(file) as picture:
+            frames.append(np.asarray(picture))
+    return animate(np.stack(frames), path, seconds)
 
 
 def _check_frames(value: object) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_gen import checks
+from keras_gen import checks, progress
 from keras_gen.errors import UsageError
 from keras_gen.metrics import arrays
 
@@ -108,7 +108,7 @@ def tsne(codes: np.ndarray, seed: int = 0, perplexity: float = 30.0, most: int =
     # none.
     start = "pca" if chosen.shape[1] > 1 and np.ptp(chosen, axis=0).any() else "random"
     # On one thread: several add up in an order that differs from run to run, and get into each other's way.
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), progress.elapsing(f"t-SNE of {len(chosen):,} codes"):
         points = TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(chosen.astype(np.float32))
     count = f"{len(codes):,}" if len(chosen) == len(codes) else f"{len(chosen):,} of {len(codes):,}"
     return Embedding(

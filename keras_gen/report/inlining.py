@@ -7,12 +7,12 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_gen import checks
-from keras_gen.errors import UsageError
+from keras_gen import checks, images, untrusted
 from keras_gen.report import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 MOST_PIXELS = 2_000_000
 """Of a grid that is shown whole; of a larger one the first rows are."""
@@ -21,6 +21,7 @@ MOST_BYTES = 600_000
 """Of a grid that is shown as it was saved; a larger one becomes a JPEG, so that a page stays small."""
 
 _JPEG_QUALITY = 85
+_MOST_FILE_BYTES = 256 * 2**20
 
 
 def svg(figure: Figure) -> str:
@@ -57,22 +58,21 @@ def grid(path: Path, cell_height: int | None = None, rows: int | None = None) ->
         >>> grid(Path("epoch-00001.png"), cell_height=28, rows=1)[:22]
         'data:image/png;base64,'
     """
-    from PIL import Image
 
-    try:
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as opened:
-            opened.load()
-            picture = opened
-            height = _shown_height(picture.size, cell_height, rows)
-            if height < picture.height:
-                picture = picture.crop((0, 0, picture.width, height))
-                content = _encoded(picture, "PNG")
-            if len(content) > MOST_BYTES:
-                return _data_uri("jpeg", _encoded(picture.convert("RGB"), "JPEG", quality=_JPEG_QUALITY))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UsageError(f"picture {path} can't be read: {error}") from error
-    return _data_uri("png", content)
+    def shown(picture: Image) -> str:
+        picture.load()  # all of it: what is shown as it was saved was looked at
+        height = _shown_height(picture.size, cell_height, rows)
+        if height < picture.height:
+            picture = picture.crop((0, 0, picture.width, height))
+            content = _encoded(picture, "PNG")
+        else:
+            content = untrusted.read_bytes(path, _MOST_FILE_BYTES)
+        if len(content) > MOST_BYTES:
+            return _data_uri("jpeg", _encoded(picture.convert("RGB"), "JPEG", quality=_JPEG_QUALITY))
+        return _data_uri("png", content)
+
+    with images.bombs_refused():
+        return images.read_picture(path, ["PNG"], shown)
 
 
 def _shown_height(size: tuple[int, int], cell_height: int | None, rows: int | None) -> int:

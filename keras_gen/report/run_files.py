@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_gen import histories, runs
+from keras_gen import histories, runs, untrusted
 from keras_gen.errors import UsageError
 from keras_gen.report import quantities
 from keras_gen.scoring import record as scores
@@ -129,13 +128,13 @@ def _settings(path: Path, record: dict) -> RunSettings:
 
 
 def _evaluated_epoch(path: Path) -> int | None:
-    epoch = json.loads((path / scores.EVALUATION_FILE).read_text(encoding="utf-8")).get("epoch")
-    return epoch if isinstance(epoch, int) else None
+    epoch = runs.read_json(path / scores.EVALUATION_FILE).get("epoch")
+    return epoch if type(epoch) is int else None  # not True
 
 
 def _summary(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return untrusted.read_bytes(path).decode("utf-8")
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} can't be read: {error}") from error
 

@@ -108,13 +108,24 @@ def time_and_machine(run: RunFiles) -> Markup:
     else:
         rows.append(("training", "no epoch is finished yet"))
     rows.append(("started", run.record.get("created", "not recorded")))
-    rows.append(("machine", run.record.get("machine", "not recorded")))
+    rows.append(("machine", _machine(run.record.get("machine"))))
     versions = ", ".join(f"{name} {version}" for name, version in run.part("versions").items())
     rows.append(("versions", versions or "not recorded"))
     if isinstance(words := run.record.get("command"), list):
         rows.append(("command", element("code", shlex.join(map(str, ["python", *words])))))
     note = element("p", "An epoch's seconds include its validation and the scores of its images.", class_="soft")
     return html.joined([html.properties("Time, machine and versions", rows), note])
+
+
+def _machine(recorded: object) -> str:
+    """The machine in one line; older runs have recorded just that."""
+    if not isinstance(recorded, dict):
+        return str(recorded or "not recorded")
+    gpus = recorded.get("gpus") or ["no GPU"]
+    words = [recorded.get("processor"), f"{recorded.get('cores')} cores", *gpus, recorded.get("system")]
+    if recorded.get("replicas", 1) != 1:
+        words.append(f"trained on {recorded['replicas']} devices")
+    return ", ".join(map(str, words))
 
 
 def losses(run: RunFiles) -> Markup:

@@ -16,12 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_gen import runs
+from keras_gen import progress, runs
 from keras_gen.errors import UsageError
+from keras_gen.interruptions import Requests
+from keras_gen.locking import Lock, locked
 from keras_gen.settings import RunSettings
 from keras_gen.sweeping import state
 from keras_gen.sweeping.plan import Plan
-from keras_gen.sweeping.state import Lock, Member, Sweep
+from keras_gen.sweeping.state import Member, Sweep
 
 POLL_SECONDS = 0.1
 
@@ -60,7 +62,7 @@ def carry_out(plan: Plan, commands: Commands, *, out: str | os.PathLike = "sweep
         SweepInterrupted: Ctrl-C; the member that was running has been stopped as Ctrl-C stops a run.
     """
     path = runs.create(out, plan.model)
-    with state.locked(path) as lock:
+    with locked(path, "sweep") as lock:
         sweep = Sweep.of(plan, path)
         for folder in (state.RUNS_FOLDER, state.LOGS_FOLDER):
             (path / folder).mkdir()
@@ -78,7 +80,7 @@ def go_on(path: str | os.PathLike, commands: Commands) -> Sweep:
         SweepInterrupted: as in `carry_out`.
     """
     state.read(path)  # before a lock file is made
-    with state.locked(path) as lock:
+    with locked(path, "sweep") as lock:
         sweep = state.read(path)
         if not os.path.isdir(sweep.directory):
             raise UsageError(f"sweep {path} was started in {sweep.directory}, which is gone: its data can't be found")
@@ -96,11 +98,13 @@ def how_to_go_on(sweep: Sweep) -> str:
 def _train(sweep: Sweep, commands: Commands, lock: Lock) -> None:
     begin = time.monotonic()
     told = set()
-    with _Requests() as requests:
+    waiting = sum(not sweep.is_done(member) for member in sweep.members)
+    with Requests() as requests, progress.step("sweep", waiting, "members", ticking=True) as step:
         for member in sweep.members:
             if sweep.is_done(member):
                 continue
             if not requests.count:
+                step.note(f"[{member.number}/{len(sweep.members)}] {member.label}")
                 printed = _train_member(sweep, member, commands, lock, requests, begin)
                 _tell_notes(printed, told)
             if requests.count and not all(map(sweep.is_done, sweep.members)):
@@ -108,6 +112,7 @@ def _train(sweep: Sweep, commands: Commands, lock: Lock) -> None:
                 raise SweepInterrupted(
                     f"interrupted after {done} of {len(sweep.members)} members; {how_to_go_on(sweep)}"
                 )
+            step.advance()
 
 
 def _tell_notes(printed: str, told: set[str]) -> None:
@@ -115,7 +120,7 @@ def _tell_notes(printed: str, told: set[str]) -> None:
     for line in printed.splitlines():
         if line.startswith("NOTE: ") and line not in told:
             told.add(line)
-            print(line, flush=True)
+            progress.say(line)
 
 
 def _train_member(sweep, member, commands, lock, requests, begin) -> str:
@@ -123,7 +128,7 @@ def _train_member(sweep, member, commands, lock, requests, begin) -> str:
     sweep.find_run(member)  # of a sweep that was killed before it saw it
     run = sweep.run_of(member)
     what = f"[{member.number}/{len(sweep.members)}] {member.label}"
-    print(f"{what}: {'started' if run is None else 'resumed'}, log {sweep.log_of(member)}", flush=True)
+    progress.say(f"{what}: {'started' if run is None else 'resumed'}, log {sweep.log_of(member)}")
     if run is None:
         member.run = None
         command = commands.start(member.settings, (sweep.path / state.RUNS_FOLDER).absolute())
@@ -145,7 +150,7 @@ def _train_member(sweep, member, commands, lock, requests, begin) -> str:
     _conclude(sweep, member, code, printed, requests)
     sweep.write()
     how = f"{member.status} after {_clock(end - start)} ({_clock(end - begin)} in all)"
-    print(f"{what}: {how}" + (f": {member.error}" if member.error else ""), flush=True)
+    progress.say(f"{what}: {how}" + (f": {member.error}" if member.error else ""))
     return printed
 
 
@@ -170,7 +175,7 @@ def _start(command: list[str], directory: str, log, lock: Lock) -> subprocess.Po
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _wait(sweep: Sweep, member: Member, process: subprocess.Popen, lock: Lock, requests: _Requests) -> int:
+def _wait(sweep: Sweep, member: Member, process: subprocess.Popen, lock: Lock, requests: Requests) -> int:
     """The exit code of the member's process, to which requests to stop are handed on; a second one kills it."""
     asked = 0
     try:
@@ -180,7 +185,7 @@ def _wait(sweep: Sweep, member: Member, process: subprocess.Popen, lock: Lock, r
                 first, asked = not asked, requests.count
                 process.send_signal(signal.SIGINT if first else signal.SIGKILL)
                 if first:
-                    print(f"stopping member {member.number}; once more to kill it", flush=True)
+                    progress.say(f"stopping member {member.number}; once more to kill it")
             sweep.find_run(member)
             time.sleep(POLL_SECONDS)
         return code
@@ -191,7 +196,7 @@ def _wait(sweep: Sweep, member: Member, process: subprocess.Popen, lock: Lock, r
         raise
 
 
-def _conclude(sweep: Sweep, member: Member, code: int, printed: str, requests: _Requests) -> None:
+def _conclude(sweep: Sweep, member: Member, code: int, printed: str, requests: Requests) -> None:
     if code == 0 and sweep.run_of(member) is not None:
         member.status = state.FINISHED
     elif code != 0 and requests.count:
@@ -213,24 +218,3 @@ def _reason(code: int, printed: str) -> str:
 
 def _clock(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds)))
-
-
-class _Requests:
-    """Counts what asks the process to stop, and lets nothing be torn in the middle."""
-
-    def __init__(self):
-        self.count = 0
-        self._before = {}
-
-    def __enter__(self) -> _Requests:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # (`nohup` means it)
-                self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number, frame):
-        self.count += 1

@@ -1,23 +1,21 @@
-"""A sweep's directory: its members and what became of them in `sweep.json`, and the lock of who works on it."""
+"""A sweep's directory: its members and what became of them, in `sweep.json`."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import json
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_gen import runs
+from keras_gen import checks, runs, untrusted
 from keras_gen.errors import UsageError, must_be
 from keras_gen.settings import RunSettings
 from keras_gen.sweeping.plan import Plan
 
-SWEEP_FILE, LOCK_FILE, RUNS_FOLDER, LOGS_FOLDER = "sweep.json", "lock", "runs", "logs"
+SWEEP_FILE, RUNS_FOLDER, LOGS_FOLDER = "sweep.json", "runs", "logs"
 WAITING, RUNNING, FINISHED, FAILED, INTERRUPTED = STATUSES = "waiting", "running", "finished", "failed", "interrupted"
 # What a run changes in its own settings once it has found its data and its extractor.
 _FOUND_BY_THE_RUN = ("dataset", "image_size", "extractor")
@@ -139,67 +137,40 @@ def read(path: str | os.PathLike) -> Sweep:
     path = Path(path)
     source = path / SWEEP_FILE
     try:
-        content = json.loads(source.read_text(encoding="utf-8"))
+        content = untrusted.read_json(source)
     except OSError as error:
         raise must_be("sweep", f"a sweep's directory, a folder with {SWEEP_FILE}", str(path)) from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{source} is damaged: {error}") from error
     try:
         members = [_from_json(member, os.fspath(source)) for member in content.pop("members")]
-        known = [content.pop(name) for name in ("model", "fixed", "grid", "seeds", "directory")]
-        sweep = Sweep(path, *known, members, content)
+        known = {name: content.pop(name) for name in ("model", "fixed", "grid", "seeds", "directory")}
     except (TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{source} is damaged, or of another version of keras_gen: {error!r}") from error
-    if any(member.status not in STATUSES for member in members):
-        raise UsageError(f"{source} is damaged: a member's status must be one of {', '.join(STATUSES)}")
-    return sweep
-
-
-class Lock:
-    """What is held by who works on a sweep, and inherited by the member's process.
-
-    The system frees it when the last of them has ended, however that came about, so that nobody goes on with a sweep
-    while a member of it is still training.
-    """
-
-    def __init__(self, file):
-        self._file = file
-
-    def fileno(self) -> int:
-        """Of the open file, to hand on to a process."""
-        return self._file.fileno()
-
-    def say(self, who: str) -> None:
-        """Leave a word for those who find it locked."""
-        self._file.seek(0)
-        self._file.truncate()
-        self._file.write(who)
-        self._file.flush()
-
-
-@contextlib.contextmanager
-def locked(path: str | os.PathLike) -> Iterator[Lock]:
-    """Hold a sweep's lock in the block.
-
-    Raises:
-        UsageError: another process holds it.
-    """
     try:
-        import fcntl
-    except ImportError:
-        raise UsageError("a sweep needs locks of files as Linux and macOS have them") from None
-    with open(Path(path) / LOCK_FILE, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise UsageError(
-                f"sweep {path} is being worked on by {file.read() or 'another process'}: wait for it, or end it first"
-            ) from None
-        lock = Lock(file)
-        lock.say(f"process {os.getpid()}")
-        yield lock
-        lock.say("")
+        for member in members:
+            _check_member(member)
+        if [member.number for member in members] != list(range(1, len(members) + 1)):
+            raise UsageError("members must be numbered from 1")
+        for name, kind in (("model", str), ("fixed", dict), ("grid", dict), ("directory", str)):
+            if not isinstance(known[name], kind):
+                raise must_be(name, f"a {kind.__name__}", known[name])
+        if not all(isinstance(values, list) for values in known["grid"].values()):
+            raise must_be("grid", "lists by name", known["grid"])
+        checks.positive_int("seeds", known["seeds"])
+    except UsageError as error:
+        raise UsageError(f"{source} is damaged: {error}") from error
+    return Sweep(path, **known, members=members, record=content)
+
+
+def _check_member(member: Member) -> None:
+    checks.positive_int("number", member.number)
+    checks.one_of("a member's status", member.status, STATUSES)
+    if not isinstance(member.values, dict):
+        raise must_be("values", "a dict", member.values)
+    if member.run is not None and not untrusted.is_name(member.run):  # it is gone on with, and written to
+        raise must_be("run", f"the name of a folder in {RUNS_FOLDER}, or None", member.run)
+    if member.error is not None and not isinstance(member.error, str):
+        raise must_be("error", "a line, or None", member.error)
+    checks.non_negative("seconds", member.seconds)
 
 
 def _is_run_of(member: Member, run: Path) -> bool:

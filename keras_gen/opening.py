@@ -1,0 +1,119 @@
+"""From settings to data and model, and from a run directory back to them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import tensorflow as tf
+
+from keras_gen import checkpoints, configuration, distribution, environment, runs, zoo
+from keras_gen.checkpoints import Position
+from keras_gen.data import ImageData, load
+from keras_gen.errors import DataUnavailableError, UsageError, must_be
+from keras_gen.models import ImageModel
+from keras_gen.settings import RunSettings
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run directory brought back to life: its model is in the state of the newest checkpoint, at `position`."""
+
+    record: dict
+    settings: RunSettings
+    data: ImageData
+    model: ImageModel
+    position: Position
+
+
+def open_run(path: str | os.PathLike, *, strategy: str | None = None) -> OpenRun:
+    """Load a run's data and model, in the state of its last good checkpoint, or untrained if it has none.
+
+    Args:
+        path: the run directory.
+        strategy: to build the model under; by default the run's own.
+
+    Raises:
+        UsageError: no run directory, it is damaged, or its data or recipe are not what they were.
+    """
+    path = Path(path)
+    record = runs.read_json(path / runs.RECIPE_FILE)
+    settings = RunSettings.from_json(record.get("settings"), os.fspath(path / runs.RECIPE_FILE))
+    data, _ = load_data(settings)
+    recorded = record.get("data")
+    if not isinstance(recorded, dict) or recorded.get("fingerprint") != data.fingerprint:
+        raise UsageError(
+            f"data set {settings.dataset} is no longer what {path} was trained on: its fingerprint differs"
+        )
+    model = build(settings if strategy is None else dataclasses.replace(settings, strategy=strategy), data)
+    _check_recipe(path, settings, model)
+    return OpenRun(record, settings, data, model, position=checkpoints.restore_latest(path, model))
+
+
+def load_data(settings: RunSettings) -> tuple[ImageData, str | None]:
+    """The settings' data set, and why it is not the recipe's own if that could not be had and none was named."""
+    options = {
+        "data_dir": settings.data_dir,
+        "image_size": settings.image_size,
+        "channels": settings.channels,
+        "binarize": settings.binarize,
+    }
+    if settings.dataset is not None:
+        return load(settings.dataset, **options), None
+    try:
+        return load(settings.recipe.dataset, **options), None
+    except DataUnavailableError as error:
+        note = str(error)
+        print(f"NOTE: training on the embedded digits instead of {settings.recipe.dataset}: {note}", flush=True)
+        return load("digits", **options), note
+
+
+def build(settings: RunSettings, data: ImageData) -> ImageModel:
+    """The settings' model for the data's image shape, untrained, under the settings' strategy."""
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    strategy = distribution.strategy(settings.strategy)
+    replicas = strategy.num_replicas_in_sync
+    if settings.batch_size % replicas:
+        raise must_be("batch_size", f"a multiple of {replicas}, the number of devices", settings.batch_size)
+    with strategy.scope():
+        model = zoo.build(settings.model, data.image_shape, seed=settings.seed, **settings.overrides)
+    if model.num_classes not in (0, data.num_classes):
+        allowed = f"0 or {data.num_classes}" if data.num_classes else "0, since it has no labels,"
+        raise must_be("num_classes", f"{allowed} for data set {data.name}", model.num_classes)
+    return model
+
+
+def write_recipe(path: Path, model: ImageModel) -> None:
+    """Leave in a run directory what its recipe built, and digests of the source that did it."""
+    content = {"configuration": configuration.of(model), "sources": environment.sources()}
+    runs.write_json(path / runs.MODEL_FILE, content)
+
+
+def changes_since(path: Path, record: dict, model: ImageModel) -> list[str]:
+    """What else a run's bits depend on that is not as it was when the run was started, in words."""
+    sources = environment.changes(_built(path).get("sources"), environment.sources())
+    modules = ", ".join(change.partition(":")[0] for change in sources)
+    return [
+        *environment.changes(record.get("versions"), environment.versions()),
+        *environment.changes(record.get("machine"), environment.machine(model.distribute_strategy)),
+        *([f"keras_gen's own source, in {modules}"] if modules else []),
+    ]
+
+
+def _check_recipe(path, settings, model):
+    changed = configuration.changes(_built(path).get("configuration"), configuration.of(model))
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise UsageError(
+            f"recipe {settings.model} no longer builds the model of {path}: {'; '.join(changed[:3])}{more}"
+        )
+
+
+def _built(path):
+    """What `write_recipe` wrote; nothing for a run of an older version."""
+    file = path / runs.MODEL_FILE
+    return runs.read_json(file) if file.exists() else {}

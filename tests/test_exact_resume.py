@@ -1,0 +1,275 @@
+"""A run that is stopped in the middle of an epoch, and goes on, is the run that was not stopped, to the bit."""
+
+import os
+import shutil
+import signal
+
+import command_helpers
+import numpy as np
+import pytest
+from command_helpers import call, names, only_run, train, write_npz
+from run_helpers import assert_same_run
+
+from keras_gen import UsageError, checkpoints, environment, opening, runs, training
+from keras_gen.callbacks import StopOnDivergence, history
+from keras_gen.checkpoints import Position
+from keras_gen.errors import TrainingDiverged
+from keras_gen.settings import RunSettings
+
+own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+
+FAMILIES = {
+    "vae-mlp": {"hidden": 8, "latent_dim": 2},
+    "vae-conv": {"width": 4, "latent_dim": 3, "depth": 2},  # batch normalisation
+    "vae-lstm": {"units": 4, "latent_dim": 3},  # dropout
+    "dae-conv": {},  # noise on the images
+    "gan-conv": {"latent_dim": 3, "moving_average": 0.9},  # two optimizers, dropout
+    "wgan-conv": {"latent_dim": 3, "critic_steps": 2, "constraint": "weight_clipping"},
+    "wgan-gp": {"latent_dim": 3, "critic_steps": 2, "width": 4},
+}
+STEPS = 4
+"""Train steps of an epoch."""
+
+
+@pytest.fixture(scope="module")
+def settings_of(tiny_data):
+    def settings(name, **more):
+        overrides = FAMILIES[name]
+        options = {"dataset": str(tiny_data), "image_size": 12, "sample_count": 4, "fid_every": 0, "epochs": 2}
+        options["batch_size"] = 40 // STEPS // overrides.get("critic_steps", 1)
+        return RunSettings(name, overrides, **options | more)
+
+    return settings
+
+
+@pytest.fixture
+def signal_after(monkeypatch):
+    """Has the process sent a signal in a train step of its own, counted from now."""
+
+    def arm(steps, number=signal.SIGTERM):
+        real, left = StopOnDivergence.on_train_batch_end, [steps]
+
+        def count(self, batch, logs=None):
+            real(self, batch, logs)
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), number)
+
+        monkeypatch.setattr(StopOnDivergence, "on_train_batch_end", count)
+
+    return arm
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(settings_of, tmp_path_factory):
+    """Whole runs, made where they are asked for."""
+    made = {}
+
+    def run(name):
+        if name not in made:
+            made[name] = training.run(settings_of(name), out=tmp_path_factory.mktemp("whole"))
+        return made[name]
+
+    return run
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_run_that_was_stopped_in_an_epoch_ends_in_the_same_bits(
+    name, settings_of, uninterrupted, signal_after, tmp_path, capfd
+):
+    signal_after(STEPS + 2)
+    with pytest.raises(training.RunInterrupted) as stop:
+        training.run(settings_of(name), out=tmp_path)
+    (run,) = tmp_path.glob("0*")
+    assert "stopping after this step; Ctrl-C once more to stop at once" in capfd.readouterr().err
+    assert str(stop.value).startswith("interrupted after epoch 1 and 2 steps of the next; go on with: ")
+    assert stop.value.exit_code == 128 + signal.SIGTERM
+    assert checkpoints.latest(run)[0] == Position(1, 2)
+    training.resume(run)
+    assert f"{run}: 1 of 2 epochs and 2 steps done" in capfd.readouterr().out
+    assert_same_run(run, uninterrupted(name))
+    assert (run / "saved_model" / "saved_model.pb").is_file()
+
+
+@pytest.mark.parametrize("step", range(1, 2 * STEPS + 1))
+def test_every_step_can_be_the_last(step, settings_of, uninterrupted, signal_after, tmp_path):
+    signal_after(step)
+    with pytest.raises(training.RunInterrupted):
+        training.run(settings_of("vae-mlp"), out=tmp_path)
+    (run,) = tmp_path.glob("0*")
+    # What falls on an epoch's end has its validation, too.
+    assert checkpoints.latest(run)[0] == Position(step // STEPS, step % STEPS)
+    before = history.read(run / "history.csv") if step >= STEPS else []
+    training.resume(run)
+    assert_same_run(run, uninterrupted("vae-mlp"))
+    after = history.read(run / "history.csv")
+    assert after[: len(before)] == before
+    assert all(row["seconds"] > 0 for row in after)
+
+
+def test_a_run_stopped_again_and_again_ends_in_the_same_bits(settings_of, uninterrupted, signal_after, tmp_path):
+    signal_after(1, signal.SIGINT)
+    with pytest.raises(training.RunInterrupted):
+        training.run(settings_of("gan-conv"), out=tmp_path)
+    (run,) = tmp_path.glob("0*")
+    for _ in range(2 * STEPS - 2):
+        signal_after(1, signal.SIGINT)
+        with pytest.raises(training.RunInterrupted):
+            training.resume(run)
+    training.resume(run)
+    assert_same_run(run, uninterrupted("gan-conv"))
+
+
+def test_a_checkpoint_in_an_epoch_is_gone_on_with_after_a_crash(settings_of, uninterrupted, monkeypatch, tmp_path):
+    """As after SIGKILL: nothing is saved when it happens; what there is, is of the last multiple of 3 steps."""
+    real, left = StopOnDivergence.on_train_batch_end, [STEPS + 3]
+
+    def crash(self, batch, logs=None):
+        real(self, batch, logs)
+        left[0] -= 1
+        if not left[0]:
+            raise SystemExit("killed")
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(StopOnDivergence, "on_train_batch_end", crash)
+        training.run(settings_of("wgan-gp", checkpoint_every="3steps"), out=tmp_path)
+    (run,) = tmp_path.glob("0*")
+    assert names(run / "checkpoints") == ["epoch-00000-step-00000003.npz", "epoch-00001-step-00000002.npz"]
+    assert len(history.read(run / "history.csv")) == 1
+    training.resume(run)
+    assert_same_run(run, uninterrupted("wgan-gp"))
+
+
+def test_a_second_ctrl_c_stops_at_once(settings_of, monkeypatch, tmp_path):
+    def twice(self, batch, logs=None):
+        if batch == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(StopOnDivergence, "on_train_batch_end", twice)
+    with pytest.raises(training.RunInterrupted, match="^interrupted before the first checkpoint; go on with: "):
+        training.run(settings_of("vae-mlp"), out=tmp_path)
+
+
+def test_signals_are_what_they_were_after_training(settings_of, tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    training.run(settings_of("vae-mlp", epochs=1), out=tmp_path)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+# What diverges
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(tmp_path):
+    data = write_npz(tmp_path / "noise.npz")
+    error = train(tmp_path / "runs", data, "--batch-size", 4, "--set", "learning_rate=1e12", epochs=3).error
+    run = only_run(tmp_path / "runs")
+    assert error.startswith("error: training diverged: ")
+    assert " is nan after step " in error or " is inf after step " in error
+    assert f" of epoch 1; {run} has no checkpoint from before, but to go on with it would end the same" in error
+
+
+def test_a_weight_that_is_not_finite_is_never_saved(tmp_path):
+    model = opening.zoo.build("vae-mlp", (8, 8, 1), hidden=4, latent_dim=2)
+    first = checkpoints.save(tmp_path, model, Position(1))
+    content = first.read_bytes()
+    bias = model.encoder.trainable_variables[1]
+    bias.assign(np.full(bias.shape, np.inf, np.float32))
+    with pytest.raises(TrainingDiverged, match=r"^training diverged: .*bias is not finite after epoch 1 and 3 steps"):
+        checkpoints.save(tmp_path, model, Position(1, 3))
+    assert names(tmp_path / "checkpoints") == [first.name]
+    assert first.read_bytes() == content
+
+
+def test_the_step_that_diverged_is_named(tmp_path):
+    callback = StopOnDivergence(initial_step=5)
+    callback.on_epoch_begin(1)
+    callback.on_train_batch_end(0, {"d_loss": 1.0, "g_loss": 2.0})
+    with pytest.raises(TrainingDiverged, match="^training diverged: g_loss is nan after step 7 of epoch 2$"):
+        callback.on_train_batch_end(1, {"d_loss": 1.0, "g_loss": float("nan")})
+    callback.on_epoch_begin(2)
+    with pytest.raises(TrainingDiverged, match="d_loss is -inf, g_loss is nan after one of steps 1 to 10 of epoch 3$"):
+        callback.on_train_batch_end(9, {"d_loss": -float("inf"), "g_loss": float("nan")})
+
+
+# What is no longer as it was
+
+
+@pytest.fixture(scope="module")
+def done(settings_of, tmp_path_factory):
+    return training.run(settings_of("vae-mlp", epochs=1), out=tmp_path_factory.mktemp("done"))
+
+
+@pytest.fixture
+def copied(done, tmp_path):
+    return shutil.copytree(done, tmp_path / "copied")
+
+
+def change(path, **entries):
+    runs.write_json(path, runs.read_json(path) | entries)
+
+
+def test_a_recipe_that_builds_another_model_is_refused_and_says_what(copied):
+    configuration = runs.read_json(copied / "model.json")["configuration"]
+    changed = configuration | {"encoder/layers/2/units": 300, "optimizer/learning_rate": 0.5}
+    change(copied / "model.json", configuration=changed)
+    with pytest.raises(UsageError) as error:
+        training.resume(copied, epochs=2)
+    rate = configuration["optimizer/learning_rate"]
+    assert str(error.value) == (
+        f"recipe vae-mlp no longer builds the model of {copied}: "
+        f"encoder/layers/2/units: 300 then, 8 now; optimizer/learning_rate: 0.5 then, {rate} now"
+    )
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_surroundings_that_changed_are_said_or_refused(copied, deterministic, monkeypatch, capsys):
+    # Process-wide, and of no use here.
+    monkeypatch.setattr(opening.tf.config.experimental, "enable_op_determinism", lambda: None)
+    record = runs.read_json(copied / "recipe.json")
+    change(
+        copied / "recipe.json",
+        settings=record["settings"] | {"deterministic": deterministic},
+        versions=record["versions"] | {"keras": "2.0"},
+        machine=record["machine"] | {"processor": "Z80", "threads_in_an_operation": 7},
+    )
+    change(copied / "model.json", sources=environment.sources() | {"models/vae.py": "0" * 16})
+    what = (
+        f"keras: 2.0 then, {environment.versions()['keras']} now; "
+        f"processor: Z80 then, {environment.machine()['processor']} now; threads_in_an_operation: 7 then, 0 now; "
+        "keras_gen's own source, in models/vae.py"
+    )
+    if deterministic:
+        with pytest.raises(UsageError) as error:
+            training.resume(copied, epochs=2)
+        assert str(error.value) == f"run {copied} is deterministic, and not all is as when it was started: {what}"
+    else:
+        training.resume(copied, epochs=2)
+        expected = f"NOTE: not all is as when the run was started, so its bits may differ: {what}\n"
+        assert expected in capsys.readouterr().out
+
+
+def test_a_run_where_nothing_changed_says_nothing(copied, capsys):
+    training.resume(copied, epochs=2)
+    assert "NOTE" not in capsys.readouterr().out
+
+
+def test_two_processes_never_train_one_run(copied):
+    with training.locking.locked(copied, "run"):
+        error = call("run", "--resume", copied, "--epochs", 2).error
+    assert error == (f"error: run {copied} is being worked on by process {os.getpid()}: wait for it, or end it first")
+    assert call("run", "--resume", copied, "--epochs", 2).code == 0
+
+
+def test_what_a_killed_process_left_half_written_is_removed(copied):
+    for name in (
+        ".recipe.json.abcd1234.json",
+        "checkpoints/.epoch-00002.npz.0a1b2c3d.npz",
+        "samples/.x.png.aaaaaaaa.png",
+    ):
+        (copied / name).write_bytes(b"half")
+    (copied / ".saved_model.abcdefg_" / "new").mkdir(parents=True)
+    kept = copied / ".keep-this"
+    kept.write_text("not ours")
+    training.resume(copied, epochs=2)
+    assert [path for path in copied.rglob(".*")] == [kept]

@@ -1,0 +1,139 @@
+"""Faults of the machine: a disk that is really full, a folder that can't be written, memory that runs out."""
+
+import contextlib
+import os
+import resource
+import shutil
+import subprocess
+import sys
+
+import command_helpers
+import pytest
+from command_helpers import EXPERIMENTS, call, names, only_run, train, write_npz
+from run_helpers import assert_same_run
+
+from keras_gen.callbacks import history
+
+own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+
+SIZE = "--set", "hidden=64", "latent_dim=2", "--samples", "4", "--samples-every", "0", "--fid-every", "0"
+"""Of the model: checkpoints of about 250 KB."""
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own in memory, and a function that sets its options, such as its size."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    made = mount and subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=400k", "tmpfs", folder], capture_output=True, check=False
+    )
+    if not made or made.returncode:
+        pytest.skip("mounting a tmpfs is not allowed here")
+
+    def remount(option):
+        subprocess.run([mount, "-o", f"remount,{option}", folder], check=True)
+
+    yield folder, remount
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_npz(tmp_path_factory.mktemp("data") / "noise.npz")
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    assert trained(folder, data, "--epochs", 4).code == 0
+    return only_run(folder)
+
+
+def trained(out, data, *arguments):
+    return call("run", "--model", "vae-mlp", *SIZE, "--dataset", data, "--out", out, *arguments)
+
+
+@pytest.mark.parametrize("size", [150, 300, 450, 600], ids=lambda size: f"{size} KB")
+def test_a_disk_that_fills_stops_the_run_which_goes_on_when_there_is_room(size, small_disk, data, whole):
+    """It is full while the first or second checkpoint, the report or the SavedModel is written."""
+    disk, remount = small_disk
+    remount(f"size={size}k")
+    outcome = trained(disk, data, "--epochs", 4)
+    run = only_run(disk)
+    assert outcome.error.startswith(f"error: run {run} stopped: ")
+    assert "No space left on device" in outcome.error or "disk full" in outcome.error
+    assert f"; go on with: python experiments/run.py --resume {run}" in outcome.error
+    assert not list(run.rglob(".*"))
+    before = names(run / "checkpoints") if (run / "checkpoints").exists() else []
+
+    assert call("run", "--resume", run).code == 2
+    assert (names(run / "checkpoints") if before else []) == before
+
+    remount("size=50m")
+    again = call("run", "--resume", run)
+    assert again.code == 0, again.err
+    assert_same_run(run, whole)
+
+
+def test_a_disk_without_any_room_leaves_no_run(small_disk, data):
+    disk, _ = small_disk
+    with contextlib.suppress(OSError), open(disk / "filling", "wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    assert trained(disk, data, "--epochs", 1).error.startswith(f"error: out can't be written: {disk / '00001-vae-mlp'}")
+    assert names(disk) == ["filling"]
+
+
+def test_a_folder_that_can_not_be_written_is_said(small_disk, data):
+    disk, remount = small_disk
+    remount("size=50m")
+    assert trained(disk, data, "--epochs", 1).code == 0
+    run = only_run(disk)
+    remount("ro")
+    refused = trained(disk, data, "--epochs", 1).error
+    assert f"out must be in a folder that can be written, which {disk} is not" in refused
+    error = call("run", "--resume", run, "--epochs", 2).error
+    assert str(run) in error
+    assert "(Read-only file system)" in error
+    remount("rw")
+    assert call("run", "--resume", run, "--epochs", 2).code == 0
+    assert [row["epoch"] for row in history.read(run / "history.csv")] == [1, 2]
+
+
+def test_memory_that_runs_out_is_one_line(data, tmp_path):
+    def limited():
+        resource.setrlimit(resource.RLIMIT_AS, (7 * 10**9, 7 * 10**9))
+
+    arguments = ["--model", "vae-mlp", "--set", "hidden=10000000", "--dataset", data, "--epochs", "1"]
+    result = subprocess.run(
+        [sys.executable, EXPERIMENTS / "run.py", *arguments, "--out", tmp_path / "runs"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+        | {"PYTHONPATH": os.fspath(EXPERIMENTS.parent)},
+        preexec_fn=limited,
+    )
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith("error: out of memory (")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_it_used(data, tmp_path):
+    options = ("--batch-size", 8, "--checkpoint-every", "2steps")
+    assert train(tmp_path / "whole", data, *options, epochs=2).code == 0
+    assert train(tmp_path / "runs", data, *options, epochs=2).code == 0
+    run = only_run(tmp_path / "runs")
+    assert names(run / "checkpoints") == ["epoch-00001-step-00000001.npz", "epoch-00002.npz"]
+    newest = run / "checkpoints" / "epoch-00002.npz"
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    outcome = call("run", "--resume", run)
+    assert outcome.code == 0, outcome.err
+    assert f"NOTE: checkpoint {newest} is damaged: " in outcome.out
+    assert outcome.out.splitlines()[0].endswith("; taking the one before it")
+    assert f"{run}: 1 of 2 epochs and 1 step done" in outcome.out
+    assert_same_run(run, only_run(tmp_path / "whole"))

@@ -1,0 +1,213 @@
+"""What long work needs to be stopped well: requests to stop, intervals, locks; files that survive SIGKILL."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import types
+
+import numpy as np
+import pytest
+
+from keras_gen import UsageError, checkpoints, runs
+from keras_gen.checkpoints import Position
+from keras_gen.interruptions import Requests
+from keras_gen.intervals import Interval
+from keras_gen.locking import locked
+
+# Intervals
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "kept"),
+    [
+        (1, Interval(1, "epochs"), 1),
+        ("10", Interval(10, "epochs"), 10),
+        ("10epochs", Interval(10, "epochs"), 10),
+        ("1 epoch", Interval(1, "epochs"), 1),
+        ("500steps", Interval(500, "steps"), "500steps"),
+        (" 1step ", Interval(1, "steps"), "1steps"),
+        ("5 minutes", Interval(5, "minutes"), "5minutes"),
+    ],
+)
+def test_intervals_are_read_and_kept(value, interval, kept):
+    assert Interval.parse("every", value) == interval
+    assert interval.to_json() == kept
+    assert Interval.parse("every", kept) == interval
+
+
+@pytest.mark.parametrize("value", [0, -1, "0steps", "", "steps", "1.5minutes", "5hours", "1e3steps", None, True, 2.0])
+def test_what_is_no_interval_is_refused(value):
+    with pytest.raises(UsageError) as error:
+        Interval.parse("every", value)
+    assert str(error.value) == (
+        "every must be an integer of at least 1 (epochs), or one with its unit: 500steps, 10epochs, 5minutes, "
+        f"received: {value!r}"
+    )
+
+
+# Requests to stop
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_request_is_noted_and_nothing_is_torn(number, capfd):
+    before = signal.getsignal(number)
+    with Requests("stopping") as requests:
+        assert requests.count == 0
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+        assert (requests.count, requests.signal) == (2, number)
+    assert signal.getsignal(number) == before
+    assert capfd.readouterr().err == "stopping\n"
+
+
+def test_a_second_ctrl_c_can_insist():
+    with Requests(insist=True) as requests:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGHUP)  # as when a session ends
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert (requests.count, requests.signal) == (3, signal.SIGTERM)
+
+
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Requests() as requests:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert requests.count == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_another_thread_can_train_too():
+    counts = []
+
+    def work():
+        with Requests() as requests:
+            counts.append(requests.count)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert counts == [0]
+
+
+# Locks
+
+
+def test_a_lock_is_held_by_one_process_and_freed_by_its_death(tmp_path):
+    script = """
+        import sys, time
+        from keras_gen.locking import locked
+        with locked(sys.argv[1], "run"):
+            print("held", flush=True)
+            time.sleep(60)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "held\n"
+            with pytest.raises(UsageError) as error, locked(tmp_path, "run"):
+                pass
+            assert str(error.value) == (
+                f"run {tmp_path} is being worked on by process {process.pid}: wait for it, or end it first"
+            )
+        finally:
+            process.kill()
+    with locked(tmp_path, "run"):
+        pass
+
+
+# Files that survive
+
+
+def killed_at_random(work, seconds, seed):
+    """Run `work` in a process of its own, which is killed while it is at it."""
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    time.sleep(random.Random(seed).uniform(*seconds))
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_json_file_is_always_the_old_or_the_new_one(tmp_path, seed):
+    path = tmp_path / "recipe.json"
+    runs.write_json(path, {"number": 0, "filling": []})
+
+    def write():
+        number = 0
+        while True:
+            number += 1
+            runs.write_json(path, {"number": number, "filling": [number] * 50_000})
+
+    killed_at_random(write, (0.05, 0.2), seed)
+    content = json.loads(path.read_text())
+    assert content["filling"] == [content["number"]] * (50_000 if content["number"] else 0)
+    runs.remove_leftovers(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["recipe.json"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_folder_that_is_replaced_is_whole_under_its_name_or_beside_it(tmp_path, seed):
+    path = tmp_path / "saved_model"
+
+    def fill(number):
+        def write(folder):
+            for index in range(5):
+                (folder / f"part-{index}").write_bytes(bytes([number % 256]) * 10_000)
+
+        return write
+
+    runs.write_directory(path, fill(0), overwrite=False)
+
+    def work():
+        number = 0
+        while True:
+            number += 1
+            runs.write_directory(path, fill(number), overwrite=True)
+
+    killed_at_random(work, (0.02, 0.1), seed)
+    runs.remove_leftovers(tmp_path)
+    parts = [(path / f"part-{index}").read_bytes() for index in range(5)]
+    assert len(set(parts)) == 1
+    assert len(parts[0]) == 10_000
+    assert [entry.name for entry in tmp_path.iterdir()] == ["saved_model"]
+
+
+class Arrays:
+    """Stands for a model of a few variables, so that a forked process need not call TensorFlow."""
+
+    def __init__(self, count=6):
+        self.variables = [types.SimpleNamespace(path=f"v{index}", value=np.zeros((40, 500))) for index in range(count)]
+        self.metrics, self.optimizers = [], []
+        for variable in self.variables:
+            variable.shape = variable.value.shape
+            variable.assign = lambda value, variable=variable: setattr(variable, "value", value)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_killed_process_leaves_a_good_checkpoint(tmp_path, seed):
+    def work():
+        model = Arrays()
+        for step in range(1, 10**6):
+            for variable in model.variables:
+                variable.value = np.full(variable.shape, float(step))
+            checkpoints.save(tmp_path, model, Position(0, step))
+
+    killed_at_random(work, (0.1, 0.3), seed)
+    position = checkpoints.latest(tmp_path)[0]
+    assert position.step > 1
+    model = Arrays()
+    assert checkpoints.restore_latest(tmp_path, model) == position
+    for variable in model.variables:
+        np.testing.assert_array_equal(variable.value, np.full(variable.shape, float(position.step)))
+    assert 2 <= len(list((tmp_path / "checkpoints").glob("epoch-*"))) <= 3
