@@ -19,7 +19,11 @@ def parser() -> command.ArgumentParser:
         "--measures", nargs="+", metavar="NAME", help="what of generated images, or none; all if not given"
     )
     parser.add_argument("--extractor", default="auto", metavar="NAME", help="auto, " + ", ".join(extractors.NAMES))
-    parser.add_argument("--extractor-weights", metavar="PATH", help="file of the extractor's weights")
+    parser.add_argument(
+        "--extractor-weights",
+        metavar="PATH",
+        help="file of the extractor's weights; inception-2015's is a program: give only one you trust",
+    )
     parser.add_argument("--extractor-precision", default="float32", metavar="NAME", help="float32, or bfloat16: faster")
     parser.add_argument(
         "--images", type=int, metavar="N", help="to generate; 10000, or as many as there are real ones for a floor"

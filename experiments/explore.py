@@ -16,7 +16,13 @@ def parser() -> command.ArgumentParser:
     parser = command.ArgumentParser(
         description="Walk trained models in the browser: sample, move latents, interpolate, reconstruct a drawing."
     )
-    parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="SavedModel folder, or run directory")
+    parser.add_argument(
+        "paths",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="SavedModel folder, or run directory; a SavedModel is a program: give only ones you trust",
+    )
     parser.add_argument(
         "--host",
         default=page.HOST,

@@ -16,7 +16,11 @@ SUFFIXES = (".png", ".npz")
 def parser() -> command.ArgumentParser:
     """The command line."""
     parser = command.ArgumentParser(description="Generate images from a SavedModel or a finished run.")
-    parser.add_argument("path", type=Path, help="SavedModel folder, or run directory")
+    parser.add_argument(
+        "path",
+        type=Path,
+        help="SavedModel folder, or run directory; a SavedModel is a program: give only ones you trust",
+    )
     parser.add_argument("--num", type=int, default=100, metavar="N", help="images to generate")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same images")
     parser.add_argument(

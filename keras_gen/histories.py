@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 
+from keras_gen import untrusted
 from keras_gen.errors import UsageError
+
+MOST_BYTES = 64 * 2**20
+"""A quarter of a million epochs of twenty quantities each."""
+
+_MOST_DIGITS = 18
+"""Of an integer: what counts epochs or updates has fewer, and NumPy's integers hold no more."""
 
 
 def read(path: str | os.PathLike) -> list[dict[str, int | float]]:
@@ -15,8 +23,8 @@ def read(path: str | os.PathLike) -> list[dict[str, int | float]]:
         UsageError: the file can't be read, or is no history.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = [{name: _number(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+        lines = io.StringIO(untrusted.read_bytes(path, MOST_BYTES).decode("utf-8"), newline="")
+        rows = [{name: _number(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]
     except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise UsageError(f"history {path} can't be read: {error}") from error
     if not rows or any(not isinstance(row.get("epoch"), int) for row in rows):
@@ -25,4 +33,6 @@ def read(path: str | os.PathLike) -> list[dict[str, int | float]]:
 
 
 def _number(text: str) -> int | float:
+    if text.isdecimal() and len(text) > _MOST_DIGITS:
+        raise ValueError(f"{text[:_MOST_DIGITS]}… has {len(text):,} digits")
     return int(text) if text.isdecimal() else float(text)

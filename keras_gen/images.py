@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from keras_gen.errors import must_be
+from keras_gen import untrusted
+from keras_gen.errors import UsageError, must_be
 from keras_gen.runs import atomic_path
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Result = TypeVar("Result")
 
 VALUE_RANGES = ((0.0, 1.0), (-1.0, 1.0))
 
@@ -48,6 +58,51 @@ def grid(images: np.ndarray, *, columns: int | None = None, padding: int = 1) ->
         top, left = index // columns * cell_height + padding, index % columns * cell_width + padding
         canvas[top : top + height, left : left + width] = image
     return canvas[..., 0] if channels == 1 else canvas
+
+
+@contextlib.contextmanager
+def bombs_refused() -> Iterator[None]:
+    """Have pictures of more than 89 million pixels be errors in the block, where Pillow only warns. For one thread."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def read_picture(path: str | os.PathLike, formats: Sequence[str], use: Callable[[Image], Result]) -> Result:
+    """What `use` makes of the picture in a file, which may be anybody's.
+
+    Args:
+        path: of the file.
+        formats: Pillow's names of those that are read. Its others are not tried, whatever the file is called: it would
+            hand PostScript to another program.
+        use: gets the opened picture, whose pixels are not read yet.
+
+    Raises:
+        UsageError: the file can't be opened, is of another format, damaged, or too large to be meant well.
+
+    Example:
+        >>> save_png("white.png", np.full((28, 28), 255, np.uint8))
+        >>> read_picture("white.png", ["PNG"], lambda picture: picture.size)
+        (28, 28)
+    """
+    from PIL import Image
+
+    try:
+        untrusted.require_ordinary(path)
+        with Image.open(path, formats=formats) as picture:
+            return use(picture)
+    except UsageError:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise UsageError(f"{path} is too large an image: {_one_line(error)}") from error
+    except Exception as error:  # what a damaged file makes Pillow raise depends on its format
+        raise UsageError(f"{path} can't be read as an image: {_one_line(error)}") from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def save_png(path: str | os.PathLike, picture: np.ndarray) -> None:

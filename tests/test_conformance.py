@@ -1,6 +1,8 @@
 """Every recipe of the zoo, by the same tests: a new recipe needs none of its own to be held to this."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -10,7 +12,8 @@ import numpy as np
 import pytest
 from run_helpers import assert_same_run
 
-from keras_gen import UsageError, export, training, zoo
+from keras_gen import UsageError, checkpoints, export, training, zoo
+from keras_gen.callbacks import StopOnDivergence
 from keras_gen.models import GenerativeModel
 from keras_gen.settings import RunSettings
 
@@ -59,6 +62,18 @@ def trainable_weights(model):
 def skip_unless_one_a_function(name):
     if name not in FUNCTIONS:
         pytest.skip("the same function as another recipe, with other defaults")
+
+
+def stop_in_epoch(number, monkeypatch):
+    """Has the process sent SIGTERM after the first step of that epoch, once."""
+    real, sent = StopOnDivergence.on_epoch_begin, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        real(self, epoch, logs)
+        if epoch == number - 1 and not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGTERM))
+
+    monkeypatch.setattr(StopOnDivergence, "on_epoch_begin", on_epoch_begin)
 
 
 def forget():
@@ -231,13 +246,21 @@ def test_its_saved_model_gives_the_same_without_keras(name, sampled_elsewhere):
             np.testing.assert_allclose(given[key], values, rtol=1e-5, atol=1e-5, err_msg=key)
 
 
-def test_a_resumed_run_is_the_uninterrupted_run_to_the_bit(name, tiny_data, tmp_path):
+def test_a_resumed_run_is_the_uninterrupted_run_to_the_bit(name, tiny_data, tmp_path, monkeypatch):
+    """Stopped in the middle of its second epoch."""
     skip_unless_one_a_function(name)
-    settings = {"model": name, "dataset": str(tiny_data), "image_size": SIDE, "batch_size": 8, "sample_count": 4}
+    settings = {"model": name, "dataset": str(tiny_data), "image_size": SIDE, "sample_count": 4, "epochs": 2}
     settings |= {"fid_every": 0, "overrides": narrow(name)}
-    whole = training.run(RunSettings(**settings, epochs=2), out=tmp_path)
-    broken = training.run(RunSettings(**settings, epochs=1), out=tmp_path)
-    training.resume(broken, epochs=2)
+    # Train steps of 8 images, or of 5 updates of a critic with 4: 5 or 2 steps an epoch.
+    settings |= {"batch_size": 4 if "critic_steps" in zoo.get(name).parameters else 8}
+    whole = training.run(RunSettings(**settings), out=tmp_path)
+    stop_in_epoch(2, monkeypatch)
+    with pytest.raises(training.RunInterrupted):
+        training.run(RunSettings(**settings), out=tmp_path)
+    broken = tmp_path / f"00002-{name}"
+    position = checkpoints.latest(broken)[0]
+    assert (position.epoch, position.step > 0) == (1, True)
+    training.resume(broken)
     assert_same_run(whole, broken)
     assert any(whole.rglob("epoch-*.png"))
     description = json.loads((broken / export.RUN_FOLDER / export.DESCRIPTION_FILE).read_text())

@@ -218,15 +218,12 @@ def test_a_conditional_model_needs_its_number_of_classes(tmp_path, functions):
         Explorer(path)
 
 
-@pytest.mark.parametrize(("content", "message"), [("{", "description.json can't be read"), ("[1]", None)])
-def test_an_unreadable_description_is_refused_and_an_odd_one_ignored(tmp_path, content, message):
+@pytest.mark.parametrize("content", ["{", "[1]", '{"num_classes": "ten"}', '{"num_classes": -1}'])
+def test_a_damaged_description_is_refused(tmp_path, content):
     path = export.save(make_gan(), tmp_path / "mine", functions=["generate"])
     (path / "description.json").write_text(content)
-    if message is None:
-        assert Explorer(path).name == "mine"
-    else:
-        with pytest.raises(UsageError, match=message):
-            Explorer(path)
+    with pytest.raises(UsageError, match=r"description\.json"):
+        Explorer(path)
 
 
 def test_an_autoencoder_with_a_code_of_one_axis_has_no_prior(tmp_path):

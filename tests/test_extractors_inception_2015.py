@@ -286,6 +286,25 @@ def test_a_graph_without_an_operation_or_with_other_shapes_is_refused(tmp_path, 
         Inception2015(path)
 
 
+@pytest.mark.parametrize("kind", ["writes", "reads", "functions"])
+def test_a_graph_that_does_more_than_compute_is_refused_and_does_nothing(tmp_path, weights, kind):
+    writer = GraphWriter()
+    writer.graph.ParseFromString(graph_of(weights))
+    writer.constant("file", str(tmp_path / "written"))
+    if kind == "writes":
+        writer.node("more", "WriteFile", "file", "file")
+    elif kind == "reads":
+        writer.node("more", "ReadFile", "file")
+    else:
+        writer.graph.library.function.add().signature.name = "hidden"
+    next(node for node in writer.graph.node if node.name == "pool_3").input.extend(["^more"] * (kind != "functions"))
+    path = tmp_path / "file.pb"
+    path.write_bytes(writer.graph.SerializeToString())
+    with pytest.raises(UsageError, match="its graph has (an operation (Write|Read)File|functions)"):
+        Inception2015(path)
+    assert not (tmp_path / "written").exists()
+
+
 def test_folders_and_missing_files_are_named(tmp_path):
     for path in (tmp_path, tmp_path / "missing.tgz"):
         with pytest.raises(UsageError, match="weights must be a file with the weights of inception-2015") as raised:

@@ -171,7 +171,7 @@ def test_the_first_use_is_recorded_and_held_to(cache, tmp_path):
 def test_a_damaged_record_is_named(cache, tmp_path, content):
     cache.mkdir()
     (cache / "weights.json").write_text(content)
-    with pytest.raises(UsageError, match=f"{cache / 'weights.json'} is damaged .*delete it") as raised:
+    with pytest.raises(UsageError, match=f"{cache / 'weights.json'} is damaged: .*delete it") as raised:
         files.check_unchanged(SOURCE, tmp_path / "a", "11")
     assert "\n" not in str(raised.value)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_gen import images as pictures
+from keras_gen import progress
 from keras_gen.data.image_data import RawData, Split
-from keras_gen.data.preparing import fit_picture
+from keras_gen.data.preparing import empty_stack, fit_picture
 from keras_gen.errors import UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
+"""Pillow's names of what these files hold."""
 DEFAULT_SIZE = 64
 _GREY_MODES = ("1", "L", "LA", "La")
 _DEEP_MODES = ("I", "F")  # Pillow's names for 16 and 32 bits in one channel, such as I;16
@@ -34,22 +37,24 @@ def read(folder: Path, image_size: int | None, channels: int | None) -> RawData:
     roots, notes = _split_roots(folder)
     files = {role: _image_files(root) for role, root in roots.items()}
     everything = [path for paths in files.values() for path in paths]
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        from PIL import Image
-
-        # Pillow only warns of a picture of more than 89 million pixels; it is refused here.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        headers = list(pool.map(_read_header, everything))
+    with pictures.bombs_refused(), ThreadPoolExecutor() as pool:
+        headers = []
+        with progress.step("looking at image files", len(everything)) as step:
+            for header in pool.map(_read_header, everything):
+                headers.append(header)
+                step.advance()
         if image_size is None:
             image_size, note = _choose_size(headers)
             notes += note
         channels = channels or (1 if all(header.grey for header in headers) else 3)
         images = {}
-        for role, paths in files.items():
-            images[role] = np.empty((len(paths), image_size, image_size, channels), np.uint8)
-            decoded = pool.map(lambda path: _read_image(path, image_size, channels), paths)
-            for target, image in zip(images[role], decoded, strict=True):
-                target[...] = image
+        with progress.step("reading image files", len(everything)) as step:
+            for role, paths in files.items():
+                images[role] = empty_stack(folder, (len(paths), image_size, image_size, channels))
+                decoded = pool.map(lambda path: _read_image(path, image_size, channels), paths)
+                for target, image in zip(images[role], decoded, strict=True):
+                    target[...] = image
+                    step.advance()
     labels = _labels(roots, files)
     splits = {role: Split(images[role], labels[role]) for role in roots}
     return RawData(
@@ -96,7 +101,7 @@ def _read_header(path: Path) -> _Header:
     def look(picture: Image) -> _Header:
         return _Header(picture.size, picture.mode in _GREY_MODES or picture.mode.startswith(_DEEP_MODES))
 
-    return _open(path, look)
+    return pictures.read_picture(path, FORMATS, look)
 
 
 def _read_image(path: Path, image_size: int, channels: int) -> np.ndarray:
@@ -106,19 +111,7 @@ def _read_image(path: Path, image_size: int, channels: int) -> np.ndarray:
         upright = ImageOps.exif_transpose(picture)  # cameras store how they were held
         return fit_picture(_flatten(upright), image_size, channels)
 
-    return _open(path, decode)
-
-
-def _open(path: Path, use: Callable[[Image], object]) -> object:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return use(picture)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise UsageError(f"{path} is too large an image: {_first_line(error)}") from error
-    except Exception as error:  # what a damaged file makes Pillow raise depends on its format
-        raise UsageError(f"{path} can't be read as an image: {_first_line(error)}") from error
+    return pictures.read_picture(path, FORMATS, decode)
 
 
 def _flatten(picture: Image) -> Image:
@@ -157,7 +150,3 @@ def _labels(roots: dict[str, Path], files: dict[str, list[Path]]) -> dict[str, n
 def _flat(parts: dict[str, list[tuple[str, ...]]]) -> Iterator[tuple[str, ...]]:
     for paths in parts.values():
         yield from paths
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

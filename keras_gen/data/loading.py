@@ -88,7 +88,7 @@ def load(
     generator = np.random.default_rng(binarize_seed)
     splits = [_prepare(split, image_size, channels, binarize, generator) for split in splits]
     return ImageData(
-        name=Path(name).expanduser().resolve().stem if _is_path(name) else name,
+        name=_expanded(name).resolve().stem if _is_path(name) else name,
         source=raw.source,
         origin=raw.origin,
         train=splits[0],
@@ -112,7 +112,7 @@ def _read(name: str | os.PathLike, data_dir: Path | None, image_size: int | None
     # os.path's questions, not pathlib's: of a name too long for the file system those raise.
     if not isinstance(name, (str, os.PathLike)) or not str(name):
         raise must_be("dataset", "a name or a path", name)
-    path = Path(name).expanduser()
+    path = _expanded(name)
     if _is_path(name):
         if os.path.isdir(path):
             return folder.read(path, image_size, channels)
@@ -120,7 +120,7 @@ def _read(name: str | os.PathLike, data_dir: Path | None, image_size: int | None
             return npz.read(path)
         raise must_be("dataset", "an existing folder or .npz file, when it is a path", str(name))
     for place in (data_dir, os.environ.get(DATA_DIR_VARIABLE)):
-        if place and os.path.isfile(file := Path(place).expanduser() / f"{name}.npz"):
+        if place and os.path.isfile(file := _expanded(place) / f"{name}.npz"):
             return npz.read(file)
     entry = catalog.find(name)
     if entry is not None:
@@ -129,6 +129,13 @@ def _read(name: str | os.PathLike, data_dir: Path | None, image_size: int | None
         return folder.read(path, image_size, channels)
     known = ", ".join(catalog.names())
     raise must_be("dataset", f"one of {known}, an .npz file or a folder{catalog.suggestion(name)}", name)
+
+
+def _expanded(path: str | os.PathLike) -> Path:
+    try:
+        return Path(path).expanduser()
+    except (RuntimeError, ValueError):  # of `~name` where nobody is called so, or can be
+        return Path(path)
 
 
 def _is_path(name: str | os.PathLike) -> bool:
@@ -141,7 +148,7 @@ def _is_path(name: str | os.PathLike) -> bool:
 def _existing_folder(data_dir: str | os.PathLike | None) -> Path | None:
     if data_dir is None:
         return None
-    if not isinstance(data_dir, (str, os.PathLike)) or not os.path.isdir(path := Path(data_dir).expanduser()):
+    if not isinstance(data_dir, (str, os.PathLike)) or not os.path.isdir(path := _expanded(data_dir)):
         raise must_be("data_dir", "an existing folder", data_dir if isinstance(data_dir, str) else str(data_dir))
     return path
 

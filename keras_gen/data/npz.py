@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from keras_gen import archives, progress
 from keras_gen.data.image_data import RawData, Split
 from keras_gen.errors import UsageError
 
@@ -19,7 +19,8 @@ def read(path: Path) -> RawData:
     Raises:
         UsageError: the file is damaged, or its arrays are not what `load` documents.
     """
-    arrays = _read_arrays(path)
+    with progress.elapsing(f"reading {path.name}"):
+        arrays = archives.read(path, _NAMES)
     if "x_train" not in arrays:
         raise UsageError(f"{path} must hold an array x_train")
     train = _split(path, arrays, "train")
@@ -28,22 +29,6 @@ def read(path: Path) -> RawData:
         shapes = f"{train.images.shape[1:]} and {test.images.shape[1:]}"
         raise UsageError(f"{path}: x_train and x_test must hold images of one shape, received: {shapes}")
     return RawData("npz", str(path), train, None, test)
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with open(path, "rb") as file:
-            if not zipfile.is_zipfile(file):  # NumPy would take it for a pickle, and say so
-                raise ValueError("it is no zip archive")
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in _NAMES if name in archive.files}
-        for name, array in arrays.items():
-            if not isinstance(array, np.ndarray):  # NumPy hands over as bytes what is not in its format
-                raise ValueError(f"{name} is no NumPy array")
-        return arrays
-    except Exception as error:  # a damaged archive fails in many ways: zlib.error, KeyError, MemoryError, ...
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UsageError(f"{path} can't be read as an .npz file: {reason}") from error
 
 
 def _split(path: Path, arrays: dict[str, np.ndarray], role: str) -> Split:

@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
+import math
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_gen.errors import must_be
+from keras_gen import progress
+from keras_gen.errors import UsageError, must_be
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 BINARIZE = ("threshold", "stochastic")
+
+
+def empty_stack(where: object, shape: tuple[int, int, int, int]) -> np.ndarray:
+    """Room for uint8 images of that shape, not filled.
+
+    Raises:
+        UsageError: this machine has not the memory; `where` says what the images are of.
+
+    Example:
+        >>> empty_stack("digits", (10, 28, 28, 1)).shape
+        (10, 28, 28, 1)
+    """
+    # An allocation alone may succeed, and the process be killed when the images come.
+    if math.prod(shape) < _memory():
+        try:
+            return np.empty(shape, np.uint8)
+        except MemoryError:
+            pass
+    count, height, width, channels = shape
+    raise UsageError(
+        f"{where}: {count:,} images of {height}x{width}x{channels} are {math.prod(shape) / 1e9:,.1f} GB, "
+        "more than there is memory for; a smaller image_size takes less"
+    )
+
+
+def _memory() -> float:
+    """Bytes of this machine's memory; infinity where the system doesn't say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) -> np.ndarray:
@@ -32,10 +66,12 @@ def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) 
         return images
     from PIL import Image
 
-    result = np.empty((len(images), side or height, side or width, channels), np.uint8)
-    for index, image in enumerate(images):
-        picture = Image.fromarray(image[..., 0] if present == 1 else image)
-        result[index] = fit_picture(picture, side, channels)
+    result = empty_stack("the data", (len(images), side or height, side or width, channels))
+    with progress.step("resizing images" if side else "converting images", len(images)) as step:
+        for index, image in enumerate(images):
+            picture = Image.fromarray(image[..., 0] if present == 1 else image)
+            result[index] = fit_picture(picture, side, channels)
+            step.advance()
     return result
 
 

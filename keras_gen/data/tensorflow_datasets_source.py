@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_gen import probing
+from keras_gen import probing, progress
 from keras_gen.data.catalog import Entry
 from keras_gen.data.image_data import RawData, Split
 from keras_gen.data.preparing import fit_picture
@@ -47,7 +47,7 @@ def find_prepared(entry: Entry, data_dir: Path | None) -> Path | None:
 
 def _roots(data_dir: Path | None) -> list[Path]:
     usual = os.environ.get("TFDS_DATA_DIR") or os.path.join("~", "tensorflow_datasets")
-    return [data_dir] * (data_dir is not None) + [Path(usual).expanduser()]
+    return [data_dir] * (data_dir is not None) + [Path(os.path.expanduser(usual))]
 
 
 def _builder(entry: Entry, data_dir: Path | None, folder: Path | None):
@@ -56,7 +56,8 @@ def _builder(entry: Entry, data_dir: Path | None, folder: Path | None):
     if folder is not None:
         return tfds.builder_from_directory(folder)
     builder = tfds.builder(entry.tfds_name, data_dir=_roots(data_dir)[0])
-    builder.download_and_prepare()
+    with progress.elapsing(f"downloading and preparing {entry.name}"), _bars_of_its_own():
+        builder.download_and_prepare()
     return builder
 
 
@@ -78,12 +79,14 @@ def _read_split(entry: Entry, builder, name: str, image_size: int | None) -> Spl
     # One file after the other: by default several are interleaved.
     ordered = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     dataset = builder.as_dataset(split=name, shuffle_files=False, read_config=ordered)
-    for index, example in enumerate(tfds.as_numpy(dataset)):
-        pixels = example["image"]
-        picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-        images[index] = fit_picture(picture, side, channels, entry.crop)
-        if labels is not None:
-            labels[index] = example["label"]
+    with progress.step(f"reading {name} images of {entry.name}", count) as step:
+        for index, example in enumerate(tfds.as_numpy(dataset)):
+            pixels = example["image"]
+            picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+            images[index] = fit_picture(picture, side, channels, entry.crop)
+            if labels is not None:
+                labels[index] = example["label"]
+            step.advance()
     return Split(images, labels)
 
 
@@ -95,8 +98,23 @@ def _unavailable(entry: Entry, fault: str) -> DataUnavailableError:
 
 
 @contextlib.contextmanager
+def _bars_of_its_own() -> Iterator[None]:
+    """tensorflow-datasets' progress bars where bars can be drawn; they would fill a log file."""
+    import tensorflow_datasets as tfds
+
+    if progress.draws_bars():
+        yield
+        return
+    tfds.disable_progress_bar()
+    try:
+        yield
+    finally:
+        tfds.enable_progress_bar()
+
+
+@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep tensorflow-datasets' log lines back; its progress bars stay, since a download takes its time."""
+    """Keep tensorflow-datasets' log lines back; its progress bars are another matter: a download takes its time."""
     from absl import logging
 
     before = logging.get_verbosity()

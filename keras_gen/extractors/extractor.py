@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_gen import checks
+from keras_gen import checks, progress
 from keras_gen.errors import UsageError
 
 
@@ -57,13 +57,14 @@ class Extractor:
             "precision": self.precision,
         }
 
-    def __call__(self, images: np.ndarray, batch_size: int = 64) -> Features:
+    def __call__(self, images: np.ndarray, batch_size: int = 64, step: progress.Step | None = None) -> Features:
         """The features and logits of `images`. The result is held in memory as a whole: give many images in chunks.
 
         Args:
             images: uint8, shape `(n, H, W, 1)` or `(n, H, W, 3)`, values 0 to 255.
             batch_size: images sent through the network at once; it bounds memory and does not change the result
                 beyond rounding.
+            step: what is told how many images are done; None for one of its own.
 
         Raises:
             UsageError: images of another type or shape, or the network gives values that are not finite.
@@ -72,12 +73,15 @@ class Extractor:
         batch_size = checks.positive_int("batch_size", batch_size)
         features = np.empty((len(images), self.dimensions), np.float32)
         logits = np.empty((len(images), self.num_classes), np.float32) if self.num_classes else None
-        for start in range(0, len(images), batch_size):
-            place = slice(start, start + batch_size)
-            batch_features, batch_logits = self._extract(self._channels(images[place]))
-            features[place] = self._finite("features", batch_features)
-            if logits is not None:
-                logits[place] = self._finite("logits", batch_logits)
+        own = progress.step(f"features by {self.name}", len(images)) if step is None else contextlib.nullcontext(step)
+        with own as told:
+            for start in range(0, len(images), batch_size):
+                place = slice(start, start + batch_size)
+                batch_features, batch_logits = self._extract(self._channels(images[place]))
+                features[place] = self._finite("features", batch_features)
+                if logits is not None:
+                    logits[place] = self._finite("logits", batch_logits)
+                told.advance(len(batch_features))
         return Features(features, logits)
 
     def _extract(self, batch: np.ndarray):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import os
 import tarfile
 import zlib
@@ -18,6 +20,9 @@ from keras_gen.extractors.reduced_precision import check_precision, in_bfloat16
 GRAPH_FILE = "classify_image_graph_def.pb"
 
 _MOST_BYTES = 1 << 28  # the graph has less than 100 MB
+_READING_FILES = ("ReadFile", "MatchingFiles")
+"""Operations that reach beyond the graph, which TensorFlow does not count among the stateful ones."""
+
 _INPUT, _POOLED, _LOGITS = "ExpandDims", "pool_3", "softmax/logits/MatMul"
 
 
@@ -85,13 +90,18 @@ def _read_graph(path: Path) -> bytes:
                     raise _no_weights_file(path, "too large")
                 file.seek(0)
                 return file.read()
-        with tarfile.open(path, "r:gz") as archive:
+        # Unpacked here, because tarfile takes headers of any size.
+        with gzip.open(path) as packed:
+            unpacked = packed.read(_MOST_BYTES + 1)
+        if len(unpacked) > _MOST_BYTES:
+            raise _no_weights_file(path, "too large when it is unpacked")
+        with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
             for member in archive:
-                if member.size > _MOST_BYTES:
-                    raise _no_weights_file(path, f"{member.name} in it is too large")
                 if os.path.basename(member.name) == GRAPH_FILE and member.isfile():
-                    return archive.extractfile(member).read()
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+                    return archive.extractfile(member).read(_MOST_BYTES)  # a sparse one claims any size
+    except UsageError:
+        raise
+    except (OSError, ValueError, tarfile.TarError, EOFError, zlib.error) as error:
         raise _no_weights_file(path, " ".join(str(error).split()) or type(error).__name__) from error
     raise _no_weights_file(path, f"no {GRAPH_FILE} in it")
 
@@ -108,6 +118,8 @@ def _load(path: Path, content: bytes):
         raise _no_weights_file(path, "no TensorFlow graph") from error
     if missing := [name for name in (_INPUT, _POOLED, _LOGITS) if name not in {node.name for node in graph_def.node}]:
         raise _no_weights_file(path, "its graph has no " + ", ".join(missing))
+    if graph_def.library.function:
+        raise _no_weights_file(path, "its graph has functions")
     graph_def = _modernised(graph_def)
 
     def extract(images):
@@ -127,6 +139,10 @@ def _load(path: Path, content: bytes):
 
     try:
         wrapped = tf.compat.v1.wrap_function(extract, [tf.TensorSpec((None, None, None, 3), tf.uint8)])
+        for operation in wrapped.graph.get_operations():
+            # A graph is a program: the published one computes only.
+            if operation.op_def.is_stateful or operation.type in _READING_FILES:
+                raise ValueError(f"its graph has an operation {operation.type}")
         return wrapped.prune(wrapped.inputs, wrapped.structured_outputs)
     except (ValueError, TypeError, KeyError, IndexError, tf.errors.OpError) as error:
         raise _no_weights_file(path, " ".join(str(error).split())[:200]) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import tempfile
 import urllib.request
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_gen import progress, untrusted
 from keras_gen.errors import DataUnavailableError, UsageError, must_be
 from keras_gen.probing import why_unreachable
 from keras_gen.runs import atomic_path, write_json
@@ -20,7 +20,8 @@ RECORD_FILE = "weights.json"
 
 _PROBE_SECONDS = 10.0
 _STALL_SECONDS = 30.0
-_PIECE = 1 << 20
+_PIECE = 1 << 20  # 1 MiB
+_MOST_TIMES_THE_SIZE = 2
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Source:
 
 INCEPTION_2015 = Source(
     name="inception-2015",
-    url="http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz",
+    # What http://download.tensorflow.org/models/… is kept in, over TLS.
+    url="https://storage.googleapis.com/download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz",
     files=("inception-2015-12-05.tgz", "classify_image_graph_def.pb"),
     megabytes=89,
 )
@@ -82,8 +84,8 @@ def cache_folder() -> Path:
     That is `keras_gen` in `$XDG_CACHE_HOME`, by default in `~/.cache`. It need not exist.
     """
     if named := os.environ.get("KERAS_GEN_CACHE"):
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "keras_gen"
+        return Path(os.path.expanduser(named))
+    return Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), "keras_gen")
 
 
 def find(source: Source) -> Path | None:
@@ -135,13 +137,11 @@ def check_unchanged(source: Source, path: Path, sha256: str) -> None:
     """
     record = cache_folder() / RECORD_FILE
     try:
-        known = json.loads(record.read_text(encoding="utf-8"))
-        if not isinstance(known, dict):
-            raise ValueError("it must hold one JSON object")
+        known = untrusted.read_json(record)
     except OSError:
         known = {}
-    except ValueError as error:
-        raise UsageError(f"{record} is damaged ({_one_line(error)}): delete it to record the weights anew") from error
+    except UsageError as error:
+        raise UsageError(f"{error}; delete it to record the weights anew") from error
     expected = known.get(source.name)
     if expected is None:
         with contextlib.suppress(OSError):
@@ -156,6 +156,7 @@ def check_unchanged(source: Source, path: Path, sha256: str) -> None:
 
 def _readable(source: Source, path: Path) -> Path:
     try:
+        untrusted.require_ordinary(path)
         with open(path, "rb"):
             return path
     except OSError as error:
@@ -173,7 +174,7 @@ def _download(source: Source) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             try:
-                _fetch(source.url, temporary)
+                _fetch(source, temporary)
                 if source.md5 is not None and _md5(temporary) != source.md5:
                     raise ValueError(f"its MD5 is not {source.md5}")
             except Exception as error:  # OSError, http.client's own exceptions, and the ValueErrors from here
@@ -192,19 +193,26 @@ def _as_usage_error(path: Path):
         raise UsageError(f"the cache folder {path.parent} can't be written ({error.strerror})") from error
 
 
-def _fetch(url: str, path: Path) -> None:
+def _fetch(source: Source, path: Path) -> None:
     # The time-out holds for each read, so that a download that stalls ends and a slow one does not.
-    with urllib.request.urlopen(url, timeout=_STALL_SECONDS) as answer, open(path, "wb") as file:
+    with urllib.request.urlopen(source.url, timeout=_STALL_SECONDS) as answer, open(path, "wb") as file:
+        if source.url.startswith("https:") and not answer.url.startswith("https:"):
+            raise ValueError(f"{source.url} leads to {answer.url}, which is not encrypted")
         expected, received = answer.headers.get("Content-Length"), 0
-        while piece := answer.read(_PIECE):
-            file.write(piece)
-            received += len(piece)
+        pieces = None if expected is None else -(-int(expected) // _PIECE)
+        with progress.step(f"downloading the weights of {source.name}", pieces, "MiB") as step:
+            while piece := answer.read(_PIECE):
+                file.write(piece)
+                received += len(piece)
+                if received > _MOST_TIMES_THE_SIZE * source.megabytes * 10**6:
+                    raise ValueError(f"it is much larger than {source.megabytes} MB")
+                step.advance()
     if expected is not None and received != int(expected):
         raise ValueError(f"{received} of {expected} bytes came")
 
 
 def _keras_home() -> Path:
-    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    return Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"))
 
 
 def _md5(path: Path) -> str:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gen import distribution
+from keras_gen import distribution, progress
 from keras_gen.models import sampling
 from keras_gen.models.base import Endpoint, ImageModel
 
@@ -81,7 +81,7 @@ class EncoderDecoder(ImageModel):
     def reconstruct(self, images, labels=None) -> tf.Tensor:
         """Reconstructions in the model's range; `images` and `labels` as in `fit`."""
         examples = self._checked_arrays("images", images, labels)
-        return tf.concat([self(*part) for part in sampling.chunks_of(*examples)], axis=0)
+        return tf.concat(_of_chunks("reconstructions", self, *examples), axis=0)
 
     def endpoints(self) -> dict[str, Endpoint]:
         """`encode` and `reconstruct` of uint8 images."""
@@ -103,8 +103,11 @@ class EncoderDecoder(ImageModel):
 
     def _encoder_outputs(self, images: np.ndarray, labels) -> list:
         """The encoder's output for each chunk of checked images."""
-        parts = sampling.chunks_of(*self._checked_arrays("images", images, labels))
-        return [self.encoder(self.conditioned(self.to_value_range(x), y), training=False) for x, y in parts]
+        examples = self._checked_arrays("images", images, labels)
+        return _of_chunks("codes", self._encoder_output, *examples)
+
+    def _encoder_output(self, images, labels):
+        return self.encoder(self.conditioned(self.to_value_range(images), labels), training=False)
 
     def get_config(self) -> dict:
         """Constructor arguments."""
@@ -112,3 +115,13 @@ class EncoderDecoder(ImageModel):
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "decoder": keras.saving.serialize_keras_object(self.decoder),
         }
+
+
+def _of_chunks(what: str, function, images: np.ndarray, labels: np.ndarray | None) -> list:
+    """What a function of images and labels gives for each chunk of them."""
+    outputs = []
+    with progress.step(what, len(images)) as step:
+        for part in sampling.chunks_of(images, labels):
+            outputs.append(function(*part))
+            step.advance(len(part[0]))
+    return outputs

@@ -8,6 +8,7 @@ import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow
 import numpy as np
 import tensorflow as tf
 
+from keras_gen import progress
 from keras_gen.errors import must_be
 from keras_gen.models import sampling
 
@@ -49,15 +50,17 @@ def log_weights(
     key = tf.constant([seed, IMPORTANCE_SAMPLING])
     weights = np.empty((len(images), samples))
     images_at_a_time, samples_at_a_time = max(1, rows // samples), min(rows, samples)
-    for first_image in range(0, len(images), images_at_a_time):
-        chosen = slice(first_image, first_image + images_at_a_time)
-        scaled = model.to_value_range(tf.convert_to_tensor(images[chosen]))
-        places = range(len(images))[chosen]
-        noise = tf.stack([_noise(key, place, samples, model.latent_dim) for place in places])
-        for first in range(0, samples, samples_at_a_time):
-            part = slice(first, first + samples_at_a_time)
-            arguments = scaled, tf.constant(labels[chosen]), mean[chosen], log_variance[chosen], noise[:, part]
-            weights[chosen, part] = model._log_weights_function(*arguments).numpy()
+    with progress.step("importance weights", weights.size, "samples") as step:
+        for first_image in range(0, len(images), images_at_a_time):
+            chosen = slice(first_image, first_image + images_at_a_time)
+            scaled = model.to_value_range(tf.convert_to_tensor(images[chosen]))
+            places = range(len(images))[chosen]
+            noise = tf.stack([_noise(key, place, samples, model.latent_dim) for place in places])
+            for first in range(0, samples, samples_at_a_time):
+                part = slice(first, first + samples_at_a_time)
+                arguments = scaled, tf.constant(labels[chosen]), mean[chosen], log_variance[chosen], noise[:, part]
+                weights[chosen, part] = model._log_weights_function(*arguments).numpy()
+                step.advance(weights[chosen, part].size)
     return weights
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_gen import progress
 from keras_gen.data import preparing
 from keras_gen.metrics import active_units, importance_sampling, reconstruction
 from keras_gen.scoring.reference import fingerprint_of
@@ -28,7 +29,8 @@ def reconstruction_scores(model: EncoderDecoder, images: np.ndarray, labels, pro
         protocol: what says which images these are.
     """
     reconstructed = np.asarray(model.to_unit_range(model.reconstruct(images, labels)))
-    error = reconstruction.reconstruction_error(images, reconstructed)
+    with progress.elapsing(f"errors of {len(images):,} reconstructions"):
+        error = reconstruction.reconstruction_error(images, reconstructed)
     protocol = {"images_count": len(images), "images_fingerprint": fingerprint_of(images)[:16], **protocol}
     better = {"mse": "low", "psnr": "high", "ssim": "high"}
     return [

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_gen import runs
+from keras_gen import runs, untrusted
 from keras_gen.errors import UsageError
 from keras_gen.scoring.score import Score
 
@@ -51,11 +50,16 @@ def read(run: str | os.PathLike) -> Evaluation:
     runs.read_recipe(run)
     how = f"python experiments/evaluate.py {run}"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = untrusted.read_json(path)
         scores = [Score.from_json(score) for score in content["scores"]]
-        return Evaluation(dict(content["losses"]), scores, list(content["notes"]))
+        losses, notes = content["losses"], content["notes"]
+        if not all(isinstance(value, int | float) for value in losses.values()):
+            raise TypeError("losses must be numbers")
+        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+            raise TypeError("notes must be lines")
+        return Evaluation(losses, scores, notes)
     except OSError as error:
         raise UsageError(f"run {run} was not measured yet: {how}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         message = f"{path} is damaged, or of another version of keras_gen: measure the run again with {how}"
         raise UsageError(message) from error

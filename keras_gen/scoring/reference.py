@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from keras_gen import checks, extractors, runs
+from keras_gen import archives, checks, extractors, progress, runs
 from keras_gen.errors import UsageError, must_be
 from keras_gen.extractors import Extractor, as_images, cache_folder
 from keras_gen.metrics.fid import GaussianStatistics
@@ -102,7 +101,7 @@ class Reference:
     def statistics(self) -> GaussianStatistics:
         """Count, mean and covariance of the features of all images."""
         if self._statistics is None:
-            self._statistics = self._cached("statistics", self._compute_statistics, _pack, _unpack)
+            self._statistics = self._cached("statistics", self._compute_statistics, _pack, self._unpack_statistics)
         return self._statistics
 
     @property
@@ -110,7 +109,7 @@ class Reference:
         """float32 `(n, D)`: the features of the first `FEATURES_KEPT` images."""
         if self._features is None:
             self._features = self._cached(
-                "features", self._compute_features, lambda array: {"features": array}, lambda file: file["features"]
+                "features", self._compute_features, lambda array: {"features": array}, self._unpack_features
             )
         return self._features
 
@@ -125,29 +124,47 @@ class Reference:
     def _compute_statistics(self) -> GaussianStatistics:
         statistics = GaussianStatistics()
         if self._features is not None and len(self._features) == self.count:
-            chunks = chunks_of(self._features)
-        else:
-            chunks = (self.extractor(chunk).features for chunk in chunks_of(self.images))
-        for features in chunks:
-            statistics.update(features)
+            for features in chunks_of(self._features):
+                statistics.update(features)
+            return statistics
+        with self._extraction(self.count) as step:
+            for chunk in chunks_of(self.images):
+                statistics.update(self.extractor(chunk, step=step).features)
         return statistics
 
     def _compute_features(self) -> np.ndarray:
-        return np.concatenate([self.extractor(chunk).features for chunk in chunks_of(self.images[:FEATURES_KEPT])])
+        images = self.images[:FEATURES_KEPT]
+        with self._extraction(len(images)) as step:
+            return np.concatenate([self.extractor(chunk, step=step).features for chunk in chunks_of(images)])
+
+    def _extraction(self, count: int) -> contextlib.AbstractContextManager[progress.Step]:
+        return progress.step(f"features of {self.split} images", count)
 
     def _cached(self, kind: str, compute, pack, unpack):
         path = self._cache_path(kind)
         if not self.cache:
             return compute()
-        with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, UsageError):
-            with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
-                return unpack(file)  # the archive checks its own CRC
+        with contextlib.suppress(UsageError, KeyError):
+            return unpack(archives.read(path, compressed=False))
         value = compute()
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             with runs.atomic_path(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, **pack(value))
         return value
+
+    def _unpack_statistics(self, arrays: dict[str, np.ndarray]) -> GaussianStatistics:
+        count, mean, covariance = (arrays[name] for name in ("count", "mean", "covariance"))
+        if (count.shape, count.dtype.kind, mean.shape) != ((), "i", (self.extractor.dimensions,)):
+            raise UsageError("the cached statistics are of other features")
+        return GaussianStatistics.from_moments(int(count), mean, covariance)
+
+    def _unpack_features(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
+        features = arrays["features"]
+        expected = (min(self.count, FEATURES_KEPT), self.extractor.dimensions)
+        if features.shape != expected or features.dtype != np.float32 or not np.isfinite(features).all():
+            raise UsageError("the cached features are of other images")
+        return features
 
     def _cache_path(self, kind: str) -> Path:
         import tensorflow as tf
@@ -176,7 +193,3 @@ def _pack(statistics: GaussianStatistics) -> dict[str, np.ndarray]:
         "mean": statistics.mean,
         "covariance": statistics.covariance,
     }
-
-
-def _unpack(file) -> GaussianStatistics:
-    return GaussianStatistics.from_moments(int(file["count"]), file["mean"], file["covariance"])

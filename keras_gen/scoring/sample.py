@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_gen import checks
+from keras_gen import checks, progress
 from keras_gen.errors import UsageError
 from keras_gen.extractors import Extractor
 from keras_gen.metrics.fid import GaussianStatistics
@@ -25,19 +25,31 @@ class Sample:
         extractor: what looks at them.
         keep: whether the features of every image are held. Without them memory does not grow with the images, and there
             are `statistics` only.
+        what: the images are, for those who watch the progress.
+        total: how many images there will be, if that is known.
     """
 
-    def __init__(self, chunks: Iterable[np.ndarray], extractor: Extractor, *, keep: bool) -> None:
+    def __init__(
+        self,
+        chunks: Iterable[np.ndarray],
+        extractor: Extractor,
+        *,
+        keep: bool,
+        what: str = "images",
+        total: int | None = None,
+    ) -> None:
         self.halves = GaussianStatistics(), GaussianStatistics()
         features, logits = [], []
-        for chunk in chunks:
-            extracted = extractor(chunk)
-            # Every other image: the halves are as large as they can be, whatever the chunks are.
-            for half, statistics in enumerate(self.halves):
-                statistics.update(extracted.features[half::2])
-            if keep:
-                features.append(extracted.features)
-                logits.append(extracted.logits)
+        # Ticking, since a chunk may have to be generated first.
+        with progress.step(f"features of {what}", total, ticking=True) as step:
+            for chunk in chunks:
+                extracted = extractor(chunk, step=step)
+                # Every other image: the halves are as large as they can be, whatever the chunks are.
+                for half, statistics in enumerate(self.halves):
+                    statistics.update(extracted.features[half::2])
+                if keep:
+                    features.append(extracted.features)
+                    logits.append(extracted.logits)
         self._features, self._logits = features, logits
 
     @property

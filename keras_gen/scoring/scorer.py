@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_gen import checks
+from keras_gen import checks, progress
 from keras_gen.errors import must_be
-from keras_gen.scoring.measures import MEASURES
+from keras_gen.scoring.measures import MEASURES, Measured
 from keras_gen.scoring.reference import Reference, chunks_of
 from keras_gen.scoring.sample import Sample, generate_chunks
 from keras_gen.scoring.score import Score, score_name
@@ -99,7 +99,8 @@ class Scorer:
         keep = any("features" in MEASURES[name].needs for name in self.measures)
         if keep:
             self.reference.extract_once()
-        sample = Sample(chunks, extractor, keep=keep)
+        what = "generated images" if generated else "held-out images"
+        sample = Sample(chunks, extractor, keep=keep, what=what, total=self.num_images)
         return [
             Score(
                 score_name(measured.metric, extractor.name),
@@ -110,9 +111,17 @@ class Scorer:
                 spread_over=measured.spread_over,
                 bias=measured.bias,
             )
-            for name in self.measures
-            for measured in MEASURES[name].function(sample, self.reference, self.held_out, seed)
+            for measured in self._measured(sample, what, seed)
         ]
+
+    def _measured(self, sample: Sample, what: str, seed: int) -> list[Measured]:
+        found = []
+        with progress.step(f"scores of {what}", len(self.measures), "measures", alike=False, ticking=True) as step:
+            for name in self.measures:
+                step.note(name)
+                found += MEASURES[name].function(sample, self.reference, self.held_out, seed)
+                step.advance()
+        return found
 
 
 def lacking(measure: str, num_images: int, reference: Reference, held_out: Reference | None) -> str | None:

@@ -1,0 +1,125 @@
+"""Arbitrary and damaged input, the same in every run; what may come of it is success, or one line that says why not."""
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from keras_gen.errors import UsageError
+
+AMOUNTS = pytest.mark.parametrize(
+    "times", [pytest.param(1, id="few"), pytest.param(100, id="many", marks=pytest.mark.slow)]
+)
+"""Of a test that takes `times`: how many times as many examples as it has in every run of the tests."""
+
+
+def fuzz(check, *strategies, examples, known=()):
+    """Call `check` with what the strategies draw, `examples` times, after the inputs that once found a fault."""
+    test = given(*strategies)(check)
+    for arguments in known:
+        test = example(*arguments)(test)
+    settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )(test)()
+
+
+@contextlib.contextmanager
+def done_or_refused():
+    """What the block may raise is a `UsageError` of one line."""
+    try:
+        yield
+    except UsageError as error:
+        assert str(error).strip()
+        assert "\n" not in str(error)
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([0, 1, -1, 2**31, 2**63, 10**30, 1e308]),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(["", "..", "../x", "/", "~", "~nobody-here/x", "a\0b", "\ud800", "NaN", "1e999", "<b>"]),
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=5), inner, max_size=4)),
+    max_leaves=8,
+)
+"""What `json.loads` can give."""
+
+
+def nested(depth):
+    """A JSON text of so many lists inside each other."""
+    return "[" * depth + "]" * depth
+
+
+def spoiled(content):
+    """JSON objects like `content` in which some values, at any depth, are something else, missing or added."""
+    places = list(_places(content, ()))
+
+    def spoil(changes, extra):
+        copy = json.loads(json.dumps(content))
+        for place, value, kind in changes:
+            _change(copy, place, value, kind)
+        return copy | extra
+
+    change = st.tuples(st.sampled_from(places), JSON, st.sampled_from(["replace", "replace", "delete"]))
+    extras = st.one_of(st.just({}), st.dictionaries(st.text(max_size=5), JSON, max_size=1))
+    return st.builds(spoil, st.lists(change, min_size=1, max_size=3), extras)
+
+
+def _places(content, before):
+    for key in content if isinstance(content, dict) else range(len(content)):
+        yield (*before, key)
+        if isinstance(content[key], dict | list):
+            yield from _places(content[key], (*before, key))
+
+
+def _change(content, place, value, kind):
+    try:
+        for key in place[:-1]:
+            content = content[key]
+        if kind == "delete":
+            del content[place[-1]]
+        else:
+            content[place[-1]] = value
+    except (KeyError, IndexError, TypeError):  # an earlier change took the place away
+        pass
+
+
+def damaged(content):
+    """Bytes like `content`, some of them flipped, cut out, put in, repeated or overwritten."""
+    position = st.integers(0, max(0, len(content) - 1))
+    # The ends of a file are where an archive's directory and a picture's header are.
+    position = position | st.integers(0, min(64, len(content) - 1)).map(lambda p: len(content) - 1 - p)
+    position = position | st.integers(0, min(64, len(content) - 1))
+    some = st.one_of(st.binary(min_size=1, max_size=8), st.sampled_from([b"\xff" * 4, b"\0" * 4, b"\xff" * 8]))
+    edit = st.tuples(st.sampled_from(["flip", "cut", "end", "insert", "repeat", "overwrite"]), position, some)
+    return st.lists(edit, min_size=1, max_size=4).map(lambda edits: _edited(content, edits))
+
+
+def _edited(content, edits):
+    content = bytearray(content)
+    for kind, place, some in edits:
+        place = min(place, max(0, len(content) - 1))
+        if kind == "flip" and content:
+            content[place] ^= some[0] or 1
+        elif kind == "cut":
+            del content[place : place + 16 * len(some)]
+        elif kind == "end":
+            del content[place:]
+        elif kind == "insert":
+            content[place:place] = some
+        elif kind == "repeat":
+            content[place:place] = content[place : place + 16 * len(some)]
+        elif kind == "overwrite":
+            content[place : place + len(some)] = some
+    return bytes(content)

@@ -1,0 +1,89 @@
+"""What the tests of progress have in common: a clock, and what a person sees. No tests in here."""
+
+import re
+import sys
+
+import pytest
+
+from keras_gen import progress
+
+
+class Clock:
+    """Time that goes on when it is told to, or by `each` seconds whenever somebody looks."""
+
+    def __init__(self):
+        self.now, self.each = 1000.0, 0.0
+
+    def __call__(self):
+        self.now += self.each
+        return self.now
+
+
+class Shown:
+    """What came to stderr, and to stdout."""
+
+    def __init__(self, capture):
+        self._capture, self._out, self._err = capture, "", ""
+
+    def _read(self):
+        captured = self._capture.readouterr()
+        self._out, self._err = self._out + captured.out, self._err + captured.err
+
+    @property
+    def out(self):
+        self._read()
+        return self._out
+
+    @property
+    def err(self):
+        self._read()
+        return self._err
+
+    @property
+    def lines(self):
+        return self.err.splitlines()
+
+    @property
+    def screen(self):
+        return screen(self.err)
+
+
+def screen(written):
+    """The lines that a person sees in a terminal, without blank ones at the end."""
+    lines, row, column = [""], 0, 0
+    for piece in re.findall(r"\x1b\[A|\r|\n|[^\x1b\r\n]+", written):
+        if piece == "\x1b[A":
+            row -= 1
+        elif piece == "\r":
+            column = 0
+        elif piece == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row >= len(lines))
+        else:
+            before = lines[row].ljust(column)
+            lines[row] = before[:column] + piece + before[column + len(piece) :]
+            column += len(piece)
+    return [line.rstrip() for line in "\n".join(lines).rstrip().splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def bars_are_not_forbidden(monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(progress, "_clock", clock)
+    return clock
+
+
+@pytest.fixture
+def log(capsys):
+    return Shown(capsys)
+
+
+@pytest.fixture
+def terminal(capsys, monkeypatch):
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda self: True)  # (of pytest)
+    return Shown(capsys)

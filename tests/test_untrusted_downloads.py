@@ -1,0 +1,58 @@
+"""Downloads from servers that mean harm: encrypted, bounded, and nothing is left of one that is refused."""
+
+import contextlib
+import http.server
+import io
+import threading
+
+import pytest
+
+from keras_gen.errors import DataUnavailableError
+from keras_gen.extractors import weights
+
+
+def test_every_download_is_encrypted():
+    sources = [value for value in vars(weights).values() if isinstance(value, weights.Source)]
+    assert len(sources) == 2
+    assert all(source.url.startswith("https://") for source in sources)
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Sends without an end."""
+
+    def do_HEAD(self):
+        self.send_error(403)
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(bytes(2**20))
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_download_without_an_end_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "*")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
+        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+        source = weights.Source("x", f"http://127.0.0.1:{running.server_port}/x", ("x",), 3)
+        with pytest.raises(DataUnavailableError, match="failed .it is much larger than 3 MB"):
+            weights.obtain(source, download=True)
+        running.shutdown()
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_download_that_is_sent_on_without_encryption_is_refused(tmp_path, monkeypatch):
+    class Answer(io.BytesIO):
+        url, headers = "http://elsewhere.example/x", {}
+
+    monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(weights, "why_unreachable", lambda *_: None)
+    monkeypatch.setattr(weights.urllib.request, "urlopen", lambda *_, **__: Answer(b"weights"))
+    with pytest.raises(DataUnavailableError, match="leads to http://elsewhere.example/x, which is not encrypted"):
+        weights.obtain(weights.Source("x", "https://here.example/x", ("x",), 3), download=True)
+    assert list((tmp_path / "cache").iterdir()) == []
