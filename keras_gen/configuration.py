@@ -24,7 +24,7 @@ def of(model: ImageModel) -> dict[str, object]:
 
     Example:
         >>> configuration = of(keras_gen.zoo.build("vae-mlp"))
-        >>> configuration["encoder/layers/1/units"], configuration["optimizer/learning_rate"]
+        >>> configuration["encoder/layers/2/units"], configuration["optimizer/learning_rate"]
         (300, 0.004999999888241291)
     """
     content = {"class": type(model).__name__, **model.get_config(), **model.get_compile_config()}

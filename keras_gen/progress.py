@@ -152,8 +152,8 @@ def elapsing(what: str) -> contextlib.AbstractContextManager[Step]:
         what: is done in it.
 
     Example:
-        >>> with elapsing("t-SNE of 2,000 codes"):
-        ...     points = TSNE().fit_transform(codes)
+        >>> with elapsing("inverse of a matrix"):
+        ...     inverse = np.linalg.inv(np.eye(3))
     """
     return step(what, unit="", ticking=True)
 

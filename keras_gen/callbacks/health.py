@@ -45,9 +45,9 @@ class Health(keras.callbacks.Callback):
 
     Example:
         >>> digits = keras_gen.data.load("digits").train.images
-        >>> model = keras_gen.zoo.build("vae-mlp", beta=1000.0)
-        >>> history = model.fit(digits, epochs=2, callbacks=[keras_gen.callbacks.Health(digits)], verbose=0)
-        WARNING: after epoch 2 the encoder has collapsed: its KL divergence is ...
+        >>> model = keras_gen.zoo.build("vae-mlp", beta=1e5)
+        >>> history = model.fit(digits, epochs=3, callbacks=[keras_gen.callbacks.Health(digits)], verbose=0)
+        WARNING: after epoch 3 the encoder has collapsed: its KL divergence is ...
     """
 
     def __init__(self, images: np.ndarray, seed: int = 0):

@@ -69,7 +69,7 @@ def animate_samples(run: str | os.PathLike, path: str | os.PathLike, seconds: fl
 
     Example:
         >>> settings = keras_gen.settings.RunSettings("vae-mlp", dataset="digits", epochs=2, fid_every=0)
-        >>> animate_samples(training.run(settings), "samples.webp").name
+        >>> animate_samples(keras_gen.training.run(settings), "samples.webp").name
         vae-mlp (R2) on digits ...
         'samples.webp'
     """

@@ -254,13 +254,14 @@ def _loss_columns(compared: Sequence[RunFiles]) -> list[str]:
 
 def _over_seeds(compared: Sequence[RunFiles], groups: list[list[int]], names: Sequence[str]) -> Markup:
     """Mean and standard deviation over runs that differ in nothing but the seed, of losses and scores they all have."""
-    parts = []
+    parts, differing = [], differences(compared)
     for group in groups:
         members = [compared[index] for index in group]
         values = _common_values(members)
         rows = [(name, _mean_and_spread(found)) for name, found in values.items()]
         seeds = ", ".join(number(run.part("settings").get("seed")) for run in members)
-        heading = f"{members[0].model}: seeds {seeds}"
+        which = [f"{name} {values[group[0]]}" for name, values in differing.items() if name != "seed"]
+        heading = f"{', '.join([members[0].model, *which])}: seeds {seeds}"
         words = (
             f"{', '.join(names[index] for index in group)}: mean ± standard deviation (n − 1) over {len(group)} runs"
         )
