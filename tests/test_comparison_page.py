@@ -82,7 +82,7 @@ def test_means_and_spreads_over_seeds(tmp_path):
         measure(path, score(value=value), score("precision_lenet", value / 100, generated=int(value)))
     assert comparison_page.seed_groups(read(*runs, other)) == [[0, 1, 2]]
     words = words_of(*runs, other)
-    assert "vae-mlp, epochs 8: seeds 0, 1, 2" in words
+    assert "vae-mlp, epochs 8, fid_every 8: seeds 0, 1, 2" in words
     text = " | ".join(words)
     assert "loss | 8 ± 2.6 | val_loss | 9 ± 2.6" in text  # 6, 7 and 11: mean 8, variance (4 + 1 + 9) / 2
     assert "fd_lenet (evaluate.py) | 84 ± 5.3" in text
