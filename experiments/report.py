@@ -3,6 +3,7 @@
 python experiments/report.py runs/00003-vae-lstm
 python experiments/report.py runs/00003-vae-lstm --animate samples.webp
 python experiments/report.py runs/00001-gan-conv runs/00002-wgan-conv --out comparison.html
+python experiments/report.py runs/00003-vae-lstm runs/00001-gan-conv --interpolate ways.png
 python experiments/report.py sweeps/00001-vae-dense
 """
 
@@ -39,6 +40,12 @@ def parser() -> command.ArgumentParser:
         help="of one run: also write its sample grids, epoch after epoch, as a moving picture, .gif or .webp",
     )
     parser.add_argument(
+        "--interpolate",
+        type=Path,
+        metavar="FILE",
+        help="of finished runs: also draw images from one latent to another, a run's model in each row (PNG)",
+    )
+    parser.add_argument(
         "--ignore",
         nargs="+",
         default=[],
@@ -54,7 +61,7 @@ def main() -> None:
     paths = [run for path in arguments.runs for run in members(path)]
     for path in paths:
         runs.read_recipe(path)
-    for name in ("out", "animate"):
+    for name in ("out", "animate", "interpolate"):
         if getattr(arguments, name) is not None:
             check_file(name, getattr(arguments, name))
     is_comparison = len(paths) > 1 or paths != arguments.runs
@@ -81,6 +88,14 @@ def main() -> None:
 
         with command.writing("animate", arguments.animate):
             print(f"samples: {report.animate_samples(paths[0], arguments.animate)}")
+    if arguments.interpolate is not None:
+        command.load_tensorflow()
+        from keras_gen import report, reporting
+
+        figure = reporting.interpolations_of(paths)
+        with command.writing("interpolate", arguments.interpolate):
+            report.save_figure(figure, arguments.interpolate)
+        print(f"interpolations: {arguments.interpolate}")
 
 
 def members(path: Path) -> list[Path]:

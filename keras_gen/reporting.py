@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import numpy as np
+import tensorflow as tf
 
-from keras_gen import monitoring, opening, progress, report
+from keras_gen import export, monitoring, opening, progress, report
 from keras_gen.checkpoints import Position
 from keras_gen.data import Split
-from keras_gen.errors import UsageError
+from keras_gen.errors import UsageError, must_be
 from keras_gen.models import VAE, Autoencoder, GenerativeModel
 from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.report import latents, page
 from keras_gen.report.page import Illustration
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHOWN_IMAGES = 20
 """Real images that are shown with their reconstructions."""
@@ -104,6 +110,43 @@ def illustrate(opened: opening.OpenRun) -> list[Illustration]:
                 illustrations.append(Illustration(heading, None, str(error)))
             step.advance()
     return illustrations
+
+
+def interpolations_of(paths: Sequence[str | os.PathLike], seed: int = 0) -> Figure:
+    """Images of several models on the way from one latent to another, a model in each row.
+
+    Each model's two latents are drawn from its prior and joined on the sphere (on the line if they have one
+    dimension); a conditional model's images are of class 0.
+
+    Args:
+        paths: of finished runs, or of SavedModels.
+        seed: of the latents.
+
+    Returns:
+        A matplotlib figure that belongs to no window.
+
+    Raises:
+        UsageError: a model can't be loaded, generates nothing, or makes images of another shape than the others.
+
+    Example:
+        >>> folder = keras_gen.export.save(model, "exported")
+        >>> figure = interpolations_of([folder, folder])
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        ['exported', 'exported']
+    """
+    rows = []
+    for path in paths:
+        model = export.load(path, "decode")
+        if not hasattr(model, "generate"):
+            raise must_be("paths", "of models that generate images", str(path))
+        inputs = model.signatures["decode"].structured_input_signature[1]
+        start, end = np.random.default_rng(seed).normal(size=(2, inputs["latents"].shape[-1]))
+        way = latents.spherical_interpolation if len(start) > 1 else latents.linear_interpolation
+        arguments = [tf.constant(way(start, end, _STEPS), tf.float32)]
+        if "labels" in inputs:
+            arguments.append(tf.zeros([_STEPS], tf.int32))
+        rows.append((Path(path).name, np.asarray(model.decode(*arguments)["images"])))
+    return report.interpolations(rows, f"on the sphere from one latent to another, seed {seed}")
 
 
 def nearest_images(images: np.ndarray, train: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

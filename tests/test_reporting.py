@@ -10,7 +10,7 @@ from command_helpers import SCRIPTS, call, names
 from PIL import Image
 from report_helpers import Page, make_run, measure, score
 
-from keras_gen import images, opening, reporting, sweeping
+from keras_gen import UsageError, export, images, opening, report, reporting, sweeping, zoo
 from keras_gen.checkpoints import Position
 from keras_gen.report import latents, page, run_files
 from keras_gen.settings import RunSettings
@@ -281,3 +281,31 @@ def test_what_can_not_be_a_moving_picture_is_refused(tmp_path):
     assert (
         "path must be a name that ends in .gif or .webp" in call("report", one, "--quick", "--animate", "a.png").error
     )
+
+
+def test_several_models_interpolate_one_above_the_other(tmp_path):
+    shape = (8, 8, 1)
+    models = {
+        "a-vae": zoo.build("vae-mlp", shape, seed=0, hidden=8, latent_dim=1),
+        "a-gan": zoo.build("gan-mlp", shape, seed=0, hidden=8, latent_dim=3),
+    }
+    for name, model in models.items():
+        export.save(model, tmp_path / name)
+    figure = reporting.interpolations_of([tmp_path / name for name in models], seed=4)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(models)
+    expected = []
+    for model, way in zip(
+        models.values(), (latents.linear_interpolation, latents.spherical_interpolation), strict=True
+    ):
+        start, end = np.random.default_rng(4).normal(size=(2, model.latent_dim))
+        expected.append((model.decoder_network.name, as_images(model, model.decode(np.float32(way(start, end, 9))))))
+    drawn = report.interpolations(expected, "").axes[0].images[0].get_array()
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), drawn)
+
+
+def test_only_finished_runs_that_generate_images_can_be_put_one_above_the_other(tmp_path):
+    export.save(zoo.build("ae-conv", (8, 8, 1)), tmp_path / "autoencoder")
+    with pytest.raises(UsageError, match="paths must be of models that generate images"):
+        reporting.interpolations_of([tmp_path / "autoencoder"])
+    run = make_run(tmp_path / "00001-vae-mlp")
+    assert "is not finished and has no SavedModel yet" in call("report", run, "--quick", "--interpolate", "a.png").error
