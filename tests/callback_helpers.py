@@ -1,0 +1,33 @@
+"""Small models to call callbacks with, and what is in them. No tests in here."""
+
+import numpy as np
+
+from keras_gen import checkpoints, zoo
+
+SHAPE = (8, 8, 1)
+
+
+def pictures(count=12):
+    return np.random.default_rng(0).integers(0, 256, (count, *SHAPE), dtype=np.uint8)
+
+
+def tiny(seed=0, **overrides):
+    return zoo.build("vae-mlp", SHAPE, seed=seed, **({"hidden": 8, "latent_dim": 2} | overrides))
+
+
+def tiny_gan(seed=0):
+    return zoo.build("gan-conv", SHAPE, seed=seed, latent_dim=3)
+
+
+def fit(model, epochs=1, initial_epoch=0, chosen=()):
+    return model.fit(
+        pictures(), batch_size=4, epochs=epochs, initial_epoch=initial_epoch, callbacks=list(chosen), verbose=0
+    )
+
+
+def state_of(model):
+    return [variable.numpy() for variable in checkpoints._variables(model)]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())

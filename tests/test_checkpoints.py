@@ -1,0 +1,256 @@
+"""Checkpoints: when they are saved, what is in them, and what becomes of damaged ones."""
+
+import os
+import re
+import time
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from callback_helpers import fit, names, state_of, tiny, tiny_gan
+
+from keras_gen import UsageError, callbacks, checkpoints
+from keras_gen.checkpoints import Position
+
+
+@pytest.mark.parametrize(
+    ("every", "epochs", "saved"), [(1, 5, [1, 2, 3, 4, 5]), (2, 5, [2, 4, 5]), (10, 3, [3]), (3, 6, [3, 6])]
+)
+def test_checkpoints_are_saved_every_so_often_and_after_the_last_epoch(tmp_path, monkeypatch, every, epochs, saved):
+    done = []
+    monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append((run, position)))
+    callback = callbacks.Checkpoint(tmp_path, every)
+    callback.set_params({"epochs": epochs})
+    for epoch in range(epochs):
+        callback.on_epoch_end(epoch)
+    assert done == [(tmp_path, Position(epoch)) for epoch in saved]
+
+
+@pytest.mark.parametrize(
+    ("every", "executed", "start", "saved"),
+    [
+        ("3steps", 1, Position(), [(0, 3), (1, 1), (1, 4), (2, 2), (3, 0)]),
+        ("5steps", 1, Position(), [(1, 0), (2, 0), (3, 0)]),  # after the epoch, with its validation
+        ("4steps", 2, Position(), [(0, 4), (1, 4), (2, 2), (3, 0)]),  # executions end after steps 2, 4 and 5
+        ("7steps", 1, Position(), [(1, 2), (2, 4), (3, 0)]),
+        ("3steps", 1, Position(1, 3), [(1, 4), (2, 2), (3, 0)]),
+        ("2epochs", 1, Position(), [(2, 0), (3, 0)]),
+        ("90minutes", 1, Position(), [(3, 0)]),
+    ],
+    ids=str,
+)
+def test_checkpoints_are_saved_in_the_middle_of_epochs(tmp_path, monkeypatch, every, executed, start, saved):
+    done = []
+    monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append((position.epoch, position.step)))
+    callback = callbacks.Checkpoint(tmp_path, every, start=start)
+    for epoch in range(start.epoch, 3):
+        first = start.step if epoch == start.epoch else 0
+        callback.set_params({"epochs": 3, "steps": 5 - first})
+        callback.on_epoch_begin(epoch)
+        for step in range(0, 5 - first, executed):
+            callback.on_train_batch_end(step + executed - 1)
+        callback.on_epoch_end(epoch)
+    assert done == saved
+
+
+def test_checkpoints_are_saved_every_so_many_minutes(tmp_path, monkeypatch):
+    done, now = [], [0.0]
+    monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append(position.step))
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    callback = callbacks.Checkpoint(tmp_path, "2minutes")
+    callback.set_params({"epochs": 1, "steps": 100})
+    callback.on_train_begin()
+    callback.on_epoch_begin(0)
+    for step in range(10):
+        now[0] += 50.0
+        callback.on_train_batch_end(step)
+    assert done == [3, 6, 9]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    model = tiny_gan()
+    fit(model, epochs=2)
+    return model
+
+
+@pytest.fixture(scope="module")
+def saved(trained, tmp_path_factory):
+    return checkpoints.save(tmp_path_factory.mktemp("run"), trained, Position(2))
+
+
+def test_the_two_newest_checkpoints_are_kept(tmp_path):
+    model = tiny()
+    assert checkpoints.latest(tmp_path) is None
+    for position in (Position(1), Position(1, 7), Position(9), Position(9, 123456789)):
+        path = checkpoints.save(tmp_path, model, position)
+        assert checkpoints.latest(tmp_path) == (position, path)
+        assert checkpoints.restore(path, model) == position
+    assert names(tmp_path / "checkpoints") == ["epoch-00009-step-123456789.npz", "epoch-00009.npz"]
+
+
+def test_the_newest_checkpoint_is_the_one_of_the_highest_epoch(tmp_path):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for name in ("epoch-00002.npz", "epoch-100000.npz", "epoch-99999.npz", ".epoch-200000.npz.x.npz", "notes.txt"):
+        (folder / name).write_bytes(b"")
+    assert checkpoints.latest(tmp_path) == (Position(100000), folder / "epoch-100000.npz")
+
+
+def test_a_checkpoint_gives_back_every_variable(trained, saved):
+    model = tiny_gan(seed=1)
+    before = state_of(model)
+    checkpoints.restore(saved, model)
+    after, expected = state_of(model), state_of(trained)
+    for one, other in zip(after, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+    changed = [not np.array_equal(one, other) for one, other in zip(before, after, strict=True)]
+    paths = [variable.path for variable in checkpoints._variables(model)]
+    assert sum(changed) > len(changed) // 2
+    for part in ("seed_generator_state", "momentum", "velocity", "iteration", "kernel", "bias"):
+        assert any(part in path for path in paths), part
+    assert model.updates == trained.updates == {"d_updates": 6, "g_updates": 6}
+
+
+def test_all_the_seed_generators_of_a_model_are_in_its_checkpoint(trained):
+    kept = {id(variable) for variable in checkpoints._variables(trained)}
+    generators = [
+        layer.seed_generator
+        for network in (trained.generator, trained.discriminator)
+        for layer in network.layers
+        if isinstance(getattr(layer, "seed_generator", None), keras.random.SeedGenerator)
+    ]
+    assert generators
+    assert all(id(generator.state) in kept for generator in generators)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
+def test_a_truncated_checkpoint_is_refused_by_name(saved, tmp_path, share):
+    content = saved.read_bytes()
+    path = tmp_path / "epoch-00002.npz"
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(UsageError, match=r"^checkpoint .*epoch-00002\.npz is damaged: ") as error:
+        checkpoints.restore(path, tiny_gan())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"not an archive at all", b"\x80\x04pickle", b"\x93NUMPY\x01\x00v\x00{"], ids=repr)
+def test_something_else_than_a_checkpoint_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "epoch-00002.npz"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="^checkpoint .* is damaged: "):
+        checkpoints.restore(path, tiny())
+
+
+def test_a_pickle_in_a_checkpoint_is_not_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    path = tmp_path / "epoch-00002.npz"
+    count = len(checkpoints._variables(tiny()))
+    np.savez(path, **{f"{index:05d}": np.array([Bomb()], object) for index in range(count)})
+    with pytest.raises(UsageError, match="^checkpoint .* is damaged: "):
+        checkpoints.restore(path, tiny())
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_flipped_bit_is_found_or_does_no_harm(tmp_path):
+    model, other = tiny(), tiny(seed=1)
+    fit(model)
+    path = checkpoints.save(tmp_path, model, Position(1))
+    content, expected = path.read_bytes(), state_of(model)
+    generator = np.random.default_rng(0)
+    end = content.index(b"PK\x01\x02")  # where the archive's directory starts
+    positions = [*generator.integers(0, end, 80), *generator.integers(end, len(content), 200)]
+    refused, escaped = 0, set()
+    for position in map(int, positions):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << int(generator.integers(8))
+        path.write_bytes(damaged)
+        try:
+            checkpoints.restore(path, other)
+        except UsageError:
+            refused += 1
+        except Exception as error:  # noqa: BLE001  (collected, and none is allowed)
+            escaped.add(repr(error))
+        else:
+            for one, another in zip(state_of(other), expected, strict=True):
+                np.testing.assert_array_equal(one, another)
+    assert refused > 100
+    assert escaped == set()
+
+
+@pytest.mark.parametrize("difference", ["a wider layer", "another model", "a missing variable", "one more"])
+def test_a_checkpoint_of_another_model_is_refused_and_changes_nothing(tmp_path, difference):
+    model = tiny()
+    path = checkpoints.save(tmp_path, model, Position(1))
+    target = model
+    if difference == "a wider layer":
+        target = tiny(hidden=9)
+    elif difference == "another model":
+        target = tiny_gan()
+    else:
+        with np.load(path) as archive:
+            arrays = dict(archive)
+        del arrays["sha256"]
+        if difference == "one more":
+            arrays["99999 more"] = np.zeros(3)
+        else:
+            del arrays[min(arrays)]
+        np.savez(path, **arrays, sha256=checkpoints._digest(arrays))
+    before = state_of(target)
+    with pytest.raises(UsageError, match="^checkpoint .* belongs to another model than the run's recipe now builds$"):
+        checkpoints.restore(path, target)
+    for one, other in zip(before, state_of(target), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_checkpoint_that_can_not_be_written_leaves_the_older_ones(tmp_path, monkeypatch):
+    model = tiny()
+    for epoch in (1, 2):
+        checkpoints.save(tmp_path, model, Position(epoch))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
+
+    def full(file, **arrays):
+        file.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save(tmp_path, model, Position(3))
+    assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == before
+
+
+def test_a_checkpoint_is_an_archive_anybody_can_read(saved, trained):
+    with zipfile.ZipFile(saved) as archive:
+        assert archive.testzip() is None
+    with np.load(saved, allow_pickle=False) as archive:
+        assert len(archive.files) == len(checkpoints._variables(trained)) + 2  # the position and the checksum
+        assert any(name.endswith("kernel") for name in archive.files)
+
+
+def test_the_checkpoint_before_a_damaged_one_is_taken_and_said(tmp_path, capsys):
+    model = tiny()
+    checkpoints.save(tmp_path, model, Position(1))
+    expected = state_of(model)
+    fit(model)
+    newest = checkpoints.save(tmp_path, model, Position(2))
+    newest.write_bytes(newest.read_bytes()[:1000])
+    other = tiny(seed=1)
+    assert checkpoints.restore_latest(tmp_path, other) == Position(1)
+    for one, another in zip(state_of(other), expected, strict=True):
+        np.testing.assert_array_equal(one, another)
+    assert re.match(
+        r"NOTE: checkpoint .*epoch-00002\.npz is damaged: .*; taking the one before it", capsys.readouterr().out
+    )
+
+
+def test_a_run_whose_every_checkpoint_is_damaged_is_refused(tmp_path):
+    path = checkpoints.save(tmp_path, tiny(), Position(1))
+    path.write_bytes(b"damaged")
+    with pytest.raises(UsageError, match=r"epoch-00001\.npz is damaged"):
+        checkpoints.restore_latest(tmp_path, tiny())
+    assert checkpoints.restore_latest(tmp_path / "empty", tiny()) == Position()
