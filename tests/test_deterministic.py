@@ -1,0 +1,35 @@
+"""run.py --deterministic, in processes of its own: the setting is TensorFlow's for as long as a process lives."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from command_helpers import EXPERIMENTS
+from run_helpers import assert_same_run
+
+from keras_gen import runs
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, os.fspath(EXPERIMENTS / "run.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.fspath(EXPERIMENTS.parent), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("model", ["gan-conv"])
+def test_the_same_command_gives_the_same_bits_and_goes_on(model, tiny_data, tmp_path):
+    options = ["--model", model, "--set", "latent_dim=3", "--dataset", tiny_data, "--image-size", 12, "--batch-size", 10]
+    options += ["--epochs", 2, "--fid-every", 0, "--samples", 4, "--deterministic"]
+    for name in ("one", "two"):
+        result = run(*options, "--out", tmp_path / name)
+        assert result.returncode == 0, result.stderr
+    one, two = (tmp_path / name / f"00001-{model}" for name in ("one", "two"))
+    assert_same_run(one, two)
+    assert runs.read_recipe(one)["settings"]["deterministic"] is True
+    result = run("--resume", one, "--epochs", 3)
+    assert (result.returncode, "NOTE" in result.stdout) == (0, False), result.stderr
