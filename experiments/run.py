@@ -40,6 +40,15 @@ def parser() -> command.ArgumentParser:
     running = parser.add_argument_group("running")
     running.add_argument("--strategy", default="auto", help="devices: " + ", ".join(checks.STRATEGIES))
     running.add_argument(
+        "--precision", default="float32", help="of the networks' layers: " + ", ".join(checks.PRECISIONS)
+    )
+    running.add_argument(
+        "--steps-per-execution",
+        type=int,
+        metavar="N",
+        help="train steps in one call of TensorFlow, at most; the recipe's if not given; the results are the same",
+    )
+    running.add_argument(
         "--checkpoint-every",
         default=1,
         metavar="N",
@@ -146,6 +155,8 @@ def settings_of(arguments) -> RunSettings:
         fid_images=arguments.fid_images,
         extractor=arguments.extractor,
         extractor_weights=arguments.extractor_weights,
+        precision=arguments.precision,
+        steps_per_execution=arguments.steps_per_execution,
         checkpoint_every=arguments.checkpoint_every,
         deterministic=arguments.deterministic,
     )

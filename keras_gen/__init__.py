@@ -27,6 +27,7 @@ _MODULES = (
     "metrics",
     "models",
     "networks",
+    "optimizers",
     "report",
     "settings",
     "training",

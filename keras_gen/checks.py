@@ -8,6 +8,9 @@ from collections.abc import Iterable
 
 from keras_gen.errors import must_be
 
+PRECISIONS = ("float32", "bfloat16")
+"""In which the layers of networks may compute."""
+
 STRATEGIES = ("auto", "none", "mirrored")
 """Names of distribution strategies, here so that they can be checked without TensorFlow."""
 

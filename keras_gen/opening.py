@@ -80,7 +80,8 @@ def build(settings: RunSettings, data: ImageData) -> ImageModel:
     if settings.batch_size % replicas:
         raise must_be("batch_size", f"a multiple of {replicas}, the number of devices", settings.batch_size)
     with strategy.scope():
-        model = zoo.build(settings.model, data.image_shape, seed=settings.seed, **settings.overrides)
+        options = {"seed": settings.seed, "precision": settings.precision}
+        model = zoo.build(settings.model, data.image_shape, **options, **settings.overrides)
     if model.num_classes not in (0, data.num_classes):
         allowed = f"0 or {data.num_classes}" if data.num_classes else "0, since it has no labels,"
         raise must_be("num_classes", f"{allowed} for data set {data.name}", model.num_classes)

@@ -35,6 +35,9 @@ class RunSettings:
         extractor: what looks at the images, one of `keras_gen.extractors.NAMES`, which is downloaded if it is missing;
             or `auto`, what fits the data and is there.
         extractor_weights: path of the weights file of a named extractor; None looks where it is kept.
+        precision: in which the networks' layers compute, `float32` or `bfloat16`.
+        steps_per_execution: train steps in one call of TensorFlow, at most; None is the recipe's. The bits are the same
+            with any number. Stops, checkpoints and the look for NaN come after such a call.
         checkpoint_every: from one checkpoint to the next, as `Interval.parse` takes it: a number of epochs, or such as
             `500steps` or `5minutes`. The last epoch always has one.
         deterministic: have TensorFlow use only operations that give the same bits each time, and go on with the run
@@ -61,6 +64,8 @@ class RunSettings:
     fid_images: int = 1000
     extractor: str = "auto"
     extractor_weights: str | None = None
+    precision: str = "float32"
+    steps_per_execution: int | None = None
     checkpoint_every: int | str = 1
     deterministic: bool = False
 
@@ -90,6 +95,9 @@ class RunSettings:
         if checks.count("fid_images", self.fid_images) < 2:
             raise must_be("fid_images", "an integer of at least 2", self.fid_images)
         extractors.check_choice(self.extractor, self.extractor_weights)
+        checks.one_of("precision", self.precision, checks.PRECISIONS)
+        if self.steps_per_execution is not None:
+            checks.positive_int("steps_per_execution", self.steps_per_execution)
         interval = Interval.parse("checkpoint_every", self.checkpoint_every)
         object.__setattr__(self, "checkpoint_every", interval.to_json())
         checks.boolean("deterministic", self.deterministic)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import math
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from keras_gen.checkpoints import Position
 from keras_gen.data import batches, evaluation_batches
 from keras_gen.errors import TrainingDiverged, UsageError, must_be
 from keras_gen.interruptions import Requests
+from keras_gen.intervals import Interval
 from keras_gen.models import GenerativeModel, ImageModel
 from keras_gen.opening import build, changes_since, load_data, open_run, write_recipe
 from keras_gen.report import page
@@ -204,6 +206,7 @@ def _is_finished(path, settings) -> bool:
 def _fit(path, settings, model, data, reference, start, requests):
     replicas = model.distribute_strategy.num_replicas_in_sync
     validation = _validation_batches(model, data.validation, replicas)
+    most_together = settings.steps_per_execution or model.steps_per_execution
     # Keras takes one number of steps for all epochs: a broken one is finished by itself.
     starts = [start, Position(start.epoch + 1)] if start.step else [start]
     for begin in starts:
@@ -218,6 +221,8 @@ def _fit(path, settings, model, data, reference, start, requests):
             drop_remainder=replicas > 1,
         )
         if begin.epoch < settings.epochs:
+            model.steps_per_execution = _steps_together(most_together, settings, begin, train.steps_per_epoch)
+            model.train_function = None  # the one there may be has another number in it
             # Past the check in the model's own fit: the batches are uint8 of the right shape, and whole train steps.
             keras.Model.fit(
                 model,
@@ -230,6 +235,15 @@ def _fit(path, settings, model, data, reference, start, requests):
                 callbacks=monitoring.callbacks_of(path, settings, model, data, reference, begin, requests),
                 verbose=1 if sys.stdout.isatty() else 2,
             )
+
+
+def _steps_together(most: int, settings: RunSettings, begin: Position, steps_per_epoch: int) -> int:
+    """How many train steps, at most `most`, a call of TensorFlow makes: a divisor of what has to end with a call."""
+    ends = [steps_per_epoch - begin.step]
+    if (interval := Interval.parse("checkpoint_every", settings.checkpoint_every)).unit == "steps":
+        ends += [begin.epoch * steps_per_epoch + begin.step, interval.count]
+    whole = math.gcd(*ends)
+    return max(count for count in range(1, most + 1) if whole % count == 0)
 
 
 def _validation_batches(model, split, replicas):

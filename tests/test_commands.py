@@ -88,6 +88,8 @@ def test_the_record_says_all_that_decided_the_run(finished):
         "fid_images": 1000,
         "extractor": "auto",
         "extractor_weights": None,
+        "precision": "float32",
+        "steps_per_execution": None,
         "checkpoint_every": 2,
         "deterministic": False,
     }

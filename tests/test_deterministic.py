@@ -23,7 +23,18 @@ def run(*arguments):
 
 @pytest.mark.parametrize("model", ["gan-conv"])
 def test_the_same_command_gives_the_same_bits_and_goes_on(model, tiny_data, tmp_path):
-    options = ["--model", model, "--set", "latent_dim=3", "--dataset", tiny_data, "--image-size", 12, "--batch-size", 10]
+    options = [
+        "--model",
+        model,
+        "--set",
+        "latent_dim=3",
+        "--dataset",
+        tiny_data,
+        "--image-size",
+        12,
+        "--batch-size",
+        10,
+    ]
     options += ["--epochs", 2, "--fid-every", 0, "--samples", 4, "--deterministic"]
     for name in ("one", "two"):
         result = run(*options, "--out", tmp_path / name)

@@ -36,6 +36,7 @@ def settings_of(tiny_data):
     def settings(name, **more):
         overrides = FAMILIES[name]
         options = {"dataset": str(tiny_data), "image_size": 12, "sample_count": 4, "fid_every": 0, "epochs": 2}
+        options["steps_per_execution"] = 1
         options["batch_size"] = 40 // STEPS // overrides.get("critic_steps", 1)
         return RunSettings(name, overrides, **options | more)
 
@@ -138,6 +139,31 @@ def test_a_checkpoint_in_an_epoch_is_gone_on_with_after_a_crash(settings_of, uni
     assert len(history.read(run / "history.csv")) == 1
     training.resume(run)
     assert_same_run(run, uninterrupted("wgan-gp"))
+
+
+@pytest.mark.parametrize("together", [2, 4, 32])
+def test_steps_executed_together_have_the_bits_of_steps_one_by_one(together, settings_of, uninterrupted, tmp_path):
+    run = training.run(settings_of("vae-mlp", steps_per_execution=together), out=tmp_path)
+    assert_same_run(run, uninterrupted("vae-mlp"))
+
+
+@pytest.mark.parametrize(
+    ("most", "every", "begin", "steps", "together"),
+    [
+        (32, 1, Position(), 860, 20),
+        (1, 1, Position(), 860, 1),
+        (32, 1, Position(), 859, 1),
+        (32, "500steps", Position(), 860, 20),
+        (32, "7steps", Position(), 860, 1),
+        (32, "10steps", Position(3, 120), 860, 10),
+        (32, "5minutes", Position(3, 120), 860, 20),
+        (32, 1, Position(3, 121), 860, 1),
+    ],
+    ids=str,
+)
+def test_steps_are_executed_together_where_epochs_and_checkpoints_end_with_them(most, every, begin, steps, together):
+    settings = RunSettings("vae-mlp", checkpoint_every=every)
+    assert training._steps_together(most, settings, begin, steps) == together
 
 
 def test_a_second_ctrl_c_stops_at_once(settings_of, monkeypatch, tmp_path):

@@ -35,6 +35,7 @@ ROOMS = (
     "zoo",
     "models",
     "networks",
+    "optimizers",
     "extractors",
     "metrics",
     "data",

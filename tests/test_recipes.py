@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_gen import VAE, WGAN, zoo
+from keras_gen import VAE, WGAN, optimizers, zoo
 
-ADAM, RMSPROP = keras.optimizers.Adam, keras.optimizers.RMSprop
+ADAM, RMSPROP = optimizers.Adam, keras.optimizers.RMSprop
 
 # Epochs, batch size, then optimizer, learning rate and latent size, where the reports give them (or it is stated as
 # ours in the digest); value range as the last activation says.

@@ -28,6 +28,8 @@ EVERYTHING = {
     "fid_images": 50,
     "extractor": "inception-v3",
     "extractor_weights": "weights.h5",
+    "precision": "bfloat16",
+    "steps_per_execution": 8,
     "checkpoint_every": 7,
     "deterministic": True,
 }
@@ -136,6 +138,8 @@ WRONG = {
     "sample_count": (0, -1, None, *INTEGER_LIKE),
     "fid_every": (-1, *INTEGER_LIKE),
     "fid_images": (0, 1, -1, None, *INTEGER_LIKE),
+    "precision": ("float16", "", None, 1),
+    "steps_per_execution": (0, -1, *INTEGER_LIKE),
     "checkpoint_every": (0, -1, None, "0", "steps", "5 hours", "1.5minutes", "-1steps", True, 1.0, [1], {}, math.nan),
     "deterministic": (None, 0, 1, "yes"),
 }

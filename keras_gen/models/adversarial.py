@@ -121,7 +121,7 @@ class AdversarialModel(GenerativeModel):
 
     def discriminate(self, images, labels, *, training: bool) -> tf.Tensor:
         """The discriminator's logits, or the critic's scores, `(n, 1)`."""
-        return self.discriminator(self.conditioned(images, labels), training=training)
+        return self.applied(self.discriminator, images, labels, training=training)
 
     def after_discriminator_update(self) -> None:
         """Hook for a constraint on the discriminator's weights."""
@@ -153,7 +153,7 @@ class AdversarialModel(GenerativeModel):
 
     def call(self, latents, labels=None, training=False):
         """Images in the model's range from latents `(n, latent_dim)` and, if conditional, labels `(n,)`."""
-        return self.images_of(self.generator(self.conditioned(latents, labels), training=training))
+        return self.images_of(self.applied(self.generator, latents, labels, training=training))
 
     def _batch_of_step(self, examples, index):
         """Every `batches_per_step`-th example from `index` on; if there are fewer than that, one of them.

@@ -81,7 +81,7 @@ class Autoencoder(EncoderDecoder):
     def objective(self, images, labels, noise_key, *, training):
         """`loss`, `mse` and, with a corruption, `corrupted_mse`; see the class."""
         seen = self.corrupt(images, noise_key)
-        output = self.decoder(self.conditioned(self.code(seen, labels, training=training), labels), training=training)
+        output = self.applied(self.decoder, self.code(seen, labels, training=training), labels, training=training)
         mse = losses.mean_squared_error(images, self.images_of(output))
         values = {"loss": mse, "mse": mse, "corrupted_mse": losses.mean_squared_error(images, seen)}
         if self.reconstruction_loss == "cross_entropy":
@@ -102,7 +102,7 @@ class Autoencoder(EncoderDecoder):
 
     def code(self, images, labels=None, *, training=False):
         """The encoder's output."""
-        return self.encoder(self.conditioned(images, labels), training=training)
+        return self.applied(self.encoder, images, labels, training=training)
 
     def encode(self, images, labels=None) -> tf.Tensor:
         """Codes of images and, if conditional, labels, both as in `fit`."""

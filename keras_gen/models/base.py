@@ -55,7 +55,8 @@ class ImageModel(keras.Model):
     """Batches of `batch_size` images that one train step takes (more than 1 where a critic has several updates)."""
 
     def __init__(self, *, value_range, from_logits, seed, tracked: tuple[str, ...], **kwargs):
-        super().__init__(**kwargs)
+        # What the model itself computes is float32, whatever its networks' layers do.
+        super().__init__(dtype="float32", **kwargs)
         self.value_range = check_value_range(value_range)
         self.from_logits = checks.boolean("from_logits", from_logits)
         self.seed = checks.seed("seed", seed)
@@ -131,6 +132,18 @@ class ImageModel(keras.Model):
             raise must_be("labels", f"integers from 0 to {self.num_classes - 1}, since the model is conditional", None)
         return [tf.convert_to_tensor(x), tf.one_hot(labels, self.num_classes)]
 
+    def applied(self, network: keras.Model, x: tf.Tensor, labels: tf.Tensor | None, *, training: bool):
+        """What a network gives, as float32: its layers may compute in bfloat16, losses and likelihoods never do.
+
+        Args:
+            network: one of the model's.
+            x: what it is called with.
+            labels: as in `conditioned`.
+            training: as in a layer's call.
+        """
+        outputs = network(self.conditioned(x, labels), training=training)
+        return tf.nest.map_structure(lambda tensor: tf.cast(tensor, tf.float32), outputs)
+
     def decode(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
         """Images in the model's range, `(n, height, width, channels)`.
 
@@ -138,7 +151,7 @@ class ImageModel(keras.Model):
             latents: `(n, latent_dim)`; an autoencoder's codes, of their own shape.
             labels: of a conditional model, integers `(n,)`.
         """
-        return self.images_of(self.decoder_network(self.conditioned(latents, labels), training=False))
+        return self.images_of(self.applied(self.decoder_network, latents, labels, training=False))
 
     def _decode_unit(self, latents, labels=None):
         return self.to_unit_range(self.decode(latents, labels))

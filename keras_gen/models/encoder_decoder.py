@@ -76,7 +76,7 @@ class EncoderDecoder(ImageModel):
     def call(self, images, labels=None, training=False):
         """Reconstructions in the model's range; `images` likewise, or uint8, and labels `(n,)` if conditional."""
         code = self.code(self.to_value_range(tf.convert_to_tensor(images)), labels, training=training)
-        return self.images_of(self.decoder(self.conditioned(code, labels), training=training))
+        return self.images_of(self.applied(self.decoder, code, labels, training=training))
 
     def reconstruct(self, images, labels=None) -> tf.Tensor:
         """Reconstructions in the model's range; `images` and `labels` as in `fit`."""
@@ -107,7 +107,7 @@ class EncoderDecoder(ImageModel):
         return _of_chunks("codes", self._encoder_output, *examples)
 
     def _encoder_output(self, images, labels):
-        return self.encoder(self.conditioned(self.to_value_range(images), labels), training=False)
+        return self.applied(self.encoder, self.to_value_range(images), labels, training=False)
 
     def get_config(self) -> dict:
         """Constructor arguments."""

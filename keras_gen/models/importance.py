@@ -72,7 +72,7 @@ def log_weights_function(model: VAE) -> tf.types.experimental.PolymorphicFunctio
         samples = tf.shape(noise)[1]
         latents = mean[:, tf.newaxis] + tf.exp(0.5 * log_variance)[:, tf.newaxis] * noise
         flat = tf.reshape(latents, [-1, model.latent_dim])
-        output = model.decoder(model.conditioned(flat, tf.repeat(labels, samples)), training=False)
+        output = model.applied(model.decoder, flat, tf.repeat(labels, samples), training=False)
         loss = model.negative_log_likelihood(tf.repeat(images, samples, axis=0), output)["reconstruction"]
         log_likelihood = -tf.reshape(tf.cast(loss, tf.float64), tf.shape(noise)[:2])
         return log_likelihood + _log_prior_ratio(latents, log_variance, noise) + _log_volume(model)

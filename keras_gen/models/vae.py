@@ -95,10 +95,10 @@ class VAE(EncoderDecoder, GenerativeModel):
 
     def objective(self, images, labels, noise_key, *, training):
         """`loss`, `reconstruction`, `kl` and the others; see the class."""
-        mean, log_variance = self.encoder(self.conditioned(images, labels), training=training)
+        mean, log_variance = self.applied(self.encoder, images, labels, training=training)
         noise = distribution.normal((tf.shape(images)[0], self.latent_dim), noise_key)
         latents = mean + tf.exp(0.5 * log_variance) * noise
-        output = self.decoder(self.conditioned(latents, labels), training=training)
+        output = self.applied(self.decoder, latents, labels, training=training)
         values = self.negative_log_likelihood(images, output)
         kl_terms = losses.kl_terms(mean, log_variance)
         values["kl"] = tf.reduce_sum(kl_terms, axis=-1)
@@ -125,7 +125,7 @@ class VAE(EncoderDecoder, GenerativeModel):
 
     def code(self, images, labels=None, *, training=False):
         """The posterior's mean."""
-        return self.encoder(self.conditioned(images, labels), training=training)[0]
+        return self.applied(self.encoder, images, labels, training=training)[0]
 
     def encode(self, images, labels=None) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and log-variance of the posterior, each `(n, latent_dim)`; `images` and `labels` as in `fit`."""
@@ -178,7 +178,7 @@ class VAE(EncoderDecoder, GenerativeModel):
         return importance.log_weights_function(self)
 
     def _encode_outputs(self, images, labels=None):
-        mean, log_variance = self.encoder(self.conditioned(self.to_value_range(images), labels), training=False)
+        mean, log_variance = self.applied(self.encoder, self.to_value_range(images), labels, training=False)
         return {"mean": mean, "log_variance": log_variance}
 
     def get_config(self) -> dict:

@@ -11,6 +11,7 @@ from keras import layers
 
 from keras_gen import checks
 from keras_gen.networks import blocks
+from keras_gen.networks.narrow_convolution import NarrowConv2D
 
 
 def transposed_conv_generator(
@@ -46,7 +47,7 @@ def transposed_conv_generator(
     for _ in range(2):
         x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same")(x)
         x = layers.LeakyReLU(slope)(x)
-    x = layers.Conv2D(channels, 7, padding="same")(x)
+    x = NarrowConv2D(channels, 7)(x)
     return keras.Model(inputs, x, name="generator")
 
 

@@ -10,23 +10,27 @@ from keras_gen.errors import must_be
 if TYPE_CHECKING:
     import keras
 
+    from keras_gen.optimizers import Adam
+
 CONSTRAINTS = ("gradient_penalty", "weight_clipping", "none")
 """What may bound the slope of a critic."""
 
 MAX_DEPTH = 5
 
+SHORT_STEPS = 32
+"""Train steps in one call of TensorFlow, where a step takes less than a millisecond and the call as long again."""
 
-def adam(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> keras.optimizers.Adam:
+
+def adam(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> Adam:
     """Adam with checked arguments."""
-    import keras_gen.backend  # noqa: F401
-    import keras
+    from keras_gen.optimizers import Adam
 
     learning_rate = checks.positive("learning_rate", learning_rate)
     beta_1, beta_2 = checks.fraction("beta_1", beta_1), checks.fraction("beta_2", beta_2)
-    return keras.optimizers.Adam(learning_rate, beta_1=beta_1, beta_2=beta_2)
+    return Adam(learning_rate, beta_1=beta_1, beta_2=beta_2)
 
 
-def adams(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> list[keras.optimizers.Adam]:
+def adams(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> list[Adam]:
     """Two of `adam`, a generator's and a discriminator's."""
     return [adam(learning_rate, beta_1, beta_2) for _ in range(2)]
 

@@ -94,7 +94,7 @@ def gan_mlp(
         from_logits=False,
         moving_average=moving_average,
     )
-    model.compile(*building.adams(learning_rate, beta_1))
+    model.compile(*building.adams(learning_rate, beta_1), steps_per_execution=building.SHORT_STEPS)
     return model
 
 

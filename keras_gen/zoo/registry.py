@@ -190,7 +190,12 @@ def get(name: str) -> Recipe:
 
 
 def build(
-    name: str, image_shape: tuple[int, int, int] | None = None, *, seed: int | None = None, **overrides: object
+    name: str,
+    image_shape: tuple[int, int, int] | None = None,
+    *,
+    seed: int | None = None,
+    precision: str = "float32",
+    **overrides: object,
 ) -> ImageModel:
     """Build and compile a recipe's model, ready for `fit`.
 
@@ -200,6 +205,8 @@ def build(
         seed: of initial weights, dropout, latents and noise. By default the weights follow Keras' global state. With a
             seed, `keras.utils.set_random_seed(seed)` is called, which also seeds Python's and NumPy's global
             generators.
+        precision: in which the networks' layers compute. `bfloat16` is faster where the processor has it, and has 8
+            bits of mantissa; weights, optimizers, losses and likelihoods stay float32.
         **overrides: hyperparameters of the recipe, by name.
 
     Raises:
@@ -212,15 +219,23 @@ def build(
     entry = get(name)
     shape = entry.image_shape if image_shape is None else image_shape
     overrides = entry.check_overrides(overrides)
-    if seed is None:
-        return entry.build(shape, **overrides)
-    checks.seed("seed", seed)
+    checks.one_of("precision", precision, checks.PRECISIONS)
+    if seed is not None:
+        checks.seed("seed", seed)
     import keras_gen.backend  # noqa: F401
     import keras
 
-    keras.utils.set_random_seed(seed)
-    model = entry.build(shape, **overrides)
-    model.seed = seed
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    before = keras.config.dtype_policy()
+    if precision == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = entry.build(shape, **overrides)
+    finally:
+        keras.config.set_dtype_policy(before)
+    if seed is not None:
+        model.seed = seed
     return model
 
 

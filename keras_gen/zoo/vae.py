@@ -96,7 +96,7 @@ def vae_mlp(
         beta=beta,
         free_bits=free_bits,
     )
-    model.compile(building.adam(learning_rate))
+    model.compile(building.adam(learning_rate), steps_per_execution=building.SHORT_STEPS)
     return model
 
 
@@ -284,5 +284,5 @@ def vae_dense(
         beta=beta,
         free_bits=free_bits,
     )
-    model.compile(building.adam(learning_rate))
+    model.compile(building.adam(learning_rate), steps_per_execution=building.SHORT_STEPS)
     return model

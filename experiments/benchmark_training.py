@@ -1,0 +1,157 @@
+"""Train recipes, and the same models as Keras trains them by itself, in turn; print images a second and their ratio.
+
+python experiments/benchmark_training.py --models vae-mlp,gan-conv --rounds 5 --json measured.json
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from keras_gen import checks, command, zoo
+
+DEFAULT = "vae-mlp,vae-lstm,gan-conv,wgan-gp"
+WAYS = ("Keras", "keras_gen")
+
+
+def parser() -> command.ArgumentParser:
+    """The command line."""
+    parser = command.ArgumentParser(description="Time the training of recipes against Keras' own.")
+    parser.add_argument("--models", default=DEFAULT, metavar="NAMES", help="recipes, separated by commas, or all")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of each way, in turn")
+    parser.add_argument("--seconds", type=float, default=4.0, metavar="S", help="that a round takes, about")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write what was measured")
+    return parser
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    arguments = parser().parse_args()
+    rounds = checks.positive_int("--rounds", arguments.rounds)
+    seconds = checks.positive("--seconds", arguments.seconds)
+    names = [recipe.name for recipe in zoo.recipes()] if arguments.models == "all" else arguments.models.split(",")
+    recipes = [zoo.get(name) for name in names]
+    command.load_tensorflow()
+    results = {}
+    print("images a second, medians (lowest to highest), and the median of the rounds' ratios")
+    for recipe in recipes:
+        results[recipe.name] = measured = measure(recipe, rounds, seconds)
+        print(f"{recipe.name}: {describe(measured)}", flush=True)
+    if arguments.json is not None:
+        with command.writing("--json", arguments.json):
+            arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def measure(recipe, rounds: int, seconds: float) -> dict[str, list[float]]:
+    """Images a second of each way, one a round, and their ratio."""
+    import numpy as np
+
+    model = zoo.build(recipe.name, seed=0)
+    trainers = {"Keras": stock_trainer(stock(model), recipe), "keras_gen": own_trainer(model, recipe)}
+    count = recipe.batch_size * model.batches_per_step
+    generator = np.random.default_rng(0)
+    rates = {way: [] for way in WAYS}
+    steps = {}
+    for way, train in trainers.items():
+        images = generator.integers(0, 256, (4 * count, *model.image_shape), np.uint8)
+        train(images)  # traces
+        started = time.perf_counter()
+        train(images)
+        each = (time.perf_counter() - started) / 4
+        steps[way] = max(4, min(64 * round(seconds / each / 64) or round(seconds / each), 65_536 // count))
+    together = model.steps_per_execution
+    whole = max(steps.values())
+    whole = max(together, whole // together * together)
+    images = generator.integers(0, 256, (whole * count, *model.image_shape), np.uint8)
+    for train in trainers.values():
+        train(images)  # traces what several steps in one call are
+    for _ in range(rounds):
+        for way, train in trainers.items():
+            started = time.perf_counter()
+            train(images)
+            rates[way].append(len(images) / (time.perf_counter() - started))
+    return rates | {"ratio": [own / other for own, other in zip(rates["keras_gen"], rates["Keras"], strict=True)]}
+
+
+def own_trainer(model, recipe):
+    """A function of images that trains on them once, as `run.py` does, with its callbacks but scores and pictures."""
+    import keras
+
+    from keras_gen import callbacks
+    from keras_gen.data import batches
+
+    together = model.steps_per_execution
+
+    def train(images):
+        data = batches(images, batch_size=recipe.batch_size * model.batches_per_step, seed=0)
+        # Of a few images one call would run past the epoch's end.
+        chosen = together if data.steps_per_epoch % together == 0 else 1
+        if chosen != model.steps_per_execution:
+            model.steps_per_execution, model.train_function = chosen, None
+        with tempfile.TemporaryDirectory() as folder:
+            watching = [callbacks.StopOnDivergence(), callbacks.HistoryCSV(Path(folder) / "history.csv")]
+            keras.Model.fit(
+                model,
+                data.dataset,
+                steps_per_epoch=data.steps_per_epoch,
+                shuffle=False,
+                callbacks=watching,
+                verbose=0,
+            )
+
+    return train
+
+
+def stock_trainer(model, recipe):
+    """A function of images that trains on them once, as Keras does with arrays."""
+    import keras
+
+    def train(images):
+        keras.Model.fit(model, images, batch_size=recipe.batch_size * model.batches_per_step, verbose=0)
+
+    return train
+
+
+def stock(model):
+    """The same model of Keras' own layers and optimizers, a call a train step."""
+    import keras
+
+    config = keras.saving.serialize_keras_object(model)
+    compiled = model.get_compile_config() | {"steps_per_execution": 1}
+    copy = keras.saving.deserialize_keras_object(of_keras(config | {"compile_config": None}))
+    copy.compile_from_config(of_keras(compiled))
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def of_keras(config):
+    """A configuration with the classes of Keras that keras_gen's stand for."""
+    if isinstance(config, list | tuple):
+        return type(config)(map(of_keras, config))
+    if not isinstance(config, dict):
+        return config
+    config = {key: of_keras(value) for key, value in config.items()}
+    if config.get("registered_name") == "keras_gen>Adam":
+        config |= {"module": "keras.optimizers", "class_name": "Adam", "registered_name": None}
+    if config.get("registered_name") == "keras_gen>NarrowConv2D":
+        config |= {"module": "keras.layers", "class_name": "Conv2D", "registered_name": None}
+        config["config"] = config["config"] | {"padding": "same"}
+    return config
+
+
+def describe(measured: dict[str, list[float]]) -> str:
+    """One line of what was measured."""
+    parts = [
+        f"{way} {statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
+        for way, rates in measured.items()
+        if way != "ratio"
+    ]
+    ratios = measured["ratio"]
+    return ", ".join(parts) + f": {statistics.median(ratios):.2f} × ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+if __name__ == "__main__":
+    command.main(main)

@@ -1,0 +1,119 @@
+"""Adam in one kernel: Keras' numbers, its state, and its own way where the kernel does not fit."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_gen import zoo
+from keras_gen.optimizers import Adam
+
+SHAPES = [(7, 5), (5,), (3, 3, 2, 4), ()]
+
+
+def variables():
+    generator = np.random.default_rng(0)
+    return [keras.Variable(generator.normal(size=shape).astype("float32")) for shape in SHAPES]
+
+
+def gradients(steps):
+    generator = np.random.default_rng(1)
+    # Over many decades, zeros among them.
+    scales = [10.0 ** generator.uniform(-6, 3, shape) * generator.integers(0, 2, shape) for shape in SHAPES]
+    return [
+        [
+            tf.constant(generator.normal(size=shape) * scale, tf.float32)
+            for shape, scale in zip(SHAPES, scales, strict=True)
+        ]
+        for _ in range(steps)
+    ]
+
+
+def trained(optimizer, steps=20):
+    weights = variables()
+    optimizer.build(weights)
+    apply = tf.function(lambda grads: optimizer.apply(grads, weights))
+    for grads in gradients(steps):
+        apply(grads)
+    return [weight.numpy() for weight in weights], [variable.numpy() for variable in optimizer.variables]
+
+
+OPTIONS = {
+    "as it is": {},
+    "other moments": {"beta_1": 0.0, "beta_2": 0.9, "epsilon": 1e-3},
+    "clipping": {"clipnorm": 0.5},
+    "global clipping": {"global_clipnorm": 0.5},
+    "weight decay": {"weight_decay": 0.01},
+    "averaged weights": {"use_ema": True, "ema_momentum": 0.9},
+    "AMSGrad": {"amsgrad": True},
+    "accumulation": {"gradient_accumulation_steps": 2},
+    "a schedule": {"learning_rate": keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5)},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_it_does_what_keras_does(options):
+    options = {"learning_rate": 0.01} | options
+    ours, theirs = trained(Adam(**options)), trained(keras.optimizers.Adam(**options))
+    for found, expected in zip(ours, theirs, strict=True):
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_it_is_the_papers_rule():
+    """By hand, in float64."""
+    rate, beta_1, beta_2, epsilon = 0.01, 0.9, 0.999, 1e-7
+    found, _ = trained(Adam(rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon), steps=3)
+    for index, start in enumerate(variables()):
+        weight, m, v = start.numpy().astype(float), 0.0, 0.0
+        for step, grads in enumerate(gradients(3), start=1):
+            gradient = grads[index].numpy().astype(float)
+            m, v = beta_1 * m + (1 - beta_1) * gradient, beta_2 * v + (1 - beta_2) * gradient**2
+            rescaled = rate * np.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+            weight = weight - rescaled * m / (np.sqrt(v) + epsilon)
+        np.testing.assert_allclose(found[index], weight, rtol=2e-5, atol=1e-6)
+
+
+def kernels(optimizer, weights, grads):
+    """Names of the operations of one update."""
+    optimizer.build(weights)
+    return operations(tf.function(lambda: optimizer.apply(grads, weights)))
+
+
+def operations(function):
+    definition = function.get_concrete_function().graph.as_graph_def()
+    return [node.op for node in definition.node] + [n.op for f in definition.library.function for n in f.node_def]
+
+
+def test_an_update_of_a_variable_is_one_kernel():
+    assert kernels(Adam(), variables(), gradients(1)[0]).count("ResourceApplyAdam") == len(SHAPES)
+
+
+@pytest.mark.parametrize("what", ["amsgrad", "sparse", "float64", "devices"])
+def test_where_the_kernel_does_not_fit_keras_own_is_used(what):
+    weights, optimizer = [keras.Variable(np.ones((4, 2), "float32"))], Adam(amsgrad=what == "amsgrad")
+    grads = [tf.ones((4, 2))]
+    if what == "float64":
+        weights, grads = [keras.Variable(np.ones((4, 2)), dtype="float64")], [tf.ones((4, 2), tf.float64)]
+    if what == "sparse":
+        grads = [tf.IndexedSlices(tf.ones((1, 2)), tf.constant([1]), tf.constant([4, 2]))]
+    if what != "devices":
+        assert "ResourceApplyAdam" not in kernels(optimizer, weights, grads)
+        return
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        weights, optimizer = [keras.Variable(np.ones((4, 2), "float32"))], Adam(0.1)
+        optimizer.build(weights)
+    step = tf.function(lambda: strategy.run(lambda: optimizer.apply(grads, weights)))
+    assert "ResourceApplyAdam" not in operations(step)
+    step()
+    np.testing.assert_allclose(weights[0].numpy(), 0.9, rtol=1e-5)
+
+
+def test_it_is_saved_and_loaded_with_a_model(tmp_path):
+    model = zoo.build("gan-mlp", (8, 8, 1), hidden=4)
+    assert all(type(optimizer) is Adam for optimizer in model.optimizers)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert [type(optimizer) for optimizer in loaded.optimizers] == [Adam, Adam]
+    assert [o.get_config() for o in loaded.optimizers] == [o.get_config() for o in model.optimizers]

@@ -1,0 +1,90 @@
+"""Networks that compute in bfloat16: what changes, and what does not."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_gen import UsageError, export, zoo
+from keras_gen.networks.narrow_convolution import NarrowConv2D
+
+SHAPE = (12, 12, 1)
+RECIPES = {
+    "vae-mlp": {"hidden": 8, "latent_dim": 2},
+    "vae-lstm": {"units": 4, "latent_dim": 3},
+    "vae-conv": {"width": 4, "latent_dim": 3, "depth": 2},
+    "dae-conv": {},
+    "gan-conv": {"latent_dim": 3, "moving_average": 0.9},
+    "wgan-gp": {"latent_dim": 3, "width": 4, "critic_steps": 2},
+}
+
+
+def pictures(count=40):
+    return np.random.default_rng(0).integers(0, 256, (count, *SHAPE), dtype=np.uint8)
+
+
+def layers_of(model):
+    networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    return [layer for network in networks for layer in network.layers if layer.weights]
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def models(request):
+    """A recipe in both precisions, with the same weights, each trained on the same images."""
+    built = {}
+    for precision in ("float32", "bfloat16"):
+        model = zoo.build(request.param, SHAPE, seed=0, precision=precision, **RECIPES[request.param])
+        before = model.evaluate(pictures(), batch_size=10, verbose=0, return_dict=True)
+        history = model.fit(pictures(), batch_size=10, epochs=2, shuffle=False, verbose=0).history
+        built[precision] = model, before, history
+    return built
+
+
+def test_layers_compute_in_bfloat16_and_everything_that_is_kept_is_float32(models):
+    model = models["bfloat16"][0]
+    assert {layer.compute_dtype for layer in layers_of(model)} == {"bfloat16"}
+    kept = [*model.trainable_variables, *(v for optimizer in model.optimizers for v in optimizer.variables)]
+    assert {str(variable.dtype) for variable in kept} <= {"float32", "int64", "int32"}
+    assert {layer.compute_dtype for layer in layers_of(models["float32"][0])} == {"float32"}
+
+
+def test_losses_are_those_of_float32_but_for_rounding(models):
+    """bfloat16 has 8 bits of mantissa: a relative error of 0.4 % in each number."""
+    (_, before, history), (_, rounded, rounded_history) = models["float32"], models["bfloat16"]
+    assert before.keys() == rounded.keys()
+    for name, value in before.items():
+        assert rounded[name] == pytest.approx(value, rel=0.05, abs=0.05), name
+    assert all(np.isfinite(values).all() for values in rounded_history.values())
+    name = "loss" if "loss" in history else "d_loss" if "d_loss" in history else "critic_loss"
+    assert rounded_history[name][-1] == pytest.approx(history[name][-1], rel=0.1, abs=0.2)
+    assert rounded_history != history
+
+
+def test_its_images_are_float32_and_its_saved_model_gives_the_same(models, tmp_path):
+    model = models["bfloat16"][0]
+    export.save(model, tmp_path / "exported")
+    loaded = export.load(tmp_path / "exported", "decode")
+    if not hasattr(model, "generate"):
+        pytest.skip("an autoencoder generates nothing")
+    made = model.generate(3, seed=1)
+    assert made["images_float"].dtype == np.float32
+    np.testing.assert_allclose(loaded.generate(n=3, seed=1)["images_float"], made["images_float"], atol=0.02)
+
+
+def test_the_policy_of_others_is_left_alone():
+    before = keras.config.dtype_policy().name
+    zoo.build("vae-mlp", SHAPE, precision="bfloat16", hidden=4)
+    with pytest.raises(UsageError):
+        zoo.build("vae-mlp", SHAPE, precision="bfloat16", hidden=0)
+    assert keras.config.dtype_policy().name == before
+
+
+@pytest.mark.parametrize("precision", ["float16", "mixed_bfloat16", None, 16])
+def test_another_precision_is_refused(precision):
+    with pytest.raises(UsageError, match="^precision must be one of float32, bfloat16, received"):
+        zoo.build("vae-mlp", SHAPE, precision=precision)
+
+
+def test_a_narrow_convolution_computes_in_it_too():
+    layer = NarrowConv2D(1, 3, dtype="mixed_bfloat16")
+    outputs = layer(np.ones((1, 5, 5, 2), "float32"))
+    assert (outputs.dtype, layer.kernel.dtype) == ("bfloat16", "float32")
