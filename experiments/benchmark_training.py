@@ -50,6 +50,7 @@ def measure(recipe, rounds: int, seconds: float) -> dict[str, list[float]]:
     import numpy as np
 
     model = zoo.build(recipe.name, seed=0)
+    together = model.steps_per_execution
     trainers = {"Keras": stock_trainer(stock(model), recipe), "keras_gen": own_trainer(model, recipe)}
     count = recipe.batch_size * model.batches_per_step
     generator = np.random.default_rng(0)
@@ -62,7 +63,6 @@ def measure(recipe, rounds: int, seconds: float) -> dict[str, list[float]]:
         train(images)
         each = (time.perf_counter() - started) / 4
         steps[way] = max(4, min(64 * round(seconds / each / 64) or round(seconds / each), 65_536 // count))
-    together = model.steps_per_execution
     whole = max(steps.values())
     whole = max(together, whole // together * together)
     images = generator.integers(0, 256, (whole * count, *model.image_shape), np.uint8)
@@ -87,10 +87,7 @@ def own_trainer(model, recipe):
 
     def train(images):
         data = batches(images, batch_size=recipe.batch_size * model.batches_per_step, seed=0)
-        # Of a few images one call would run past the epoch's end.
-        chosen = together if data.steps_per_epoch % together == 0 else 1
-        if chosen != model.steps_per_execution:
-            model.steps_per_execution, model.train_function = chosen, None
+        model.execute_together(data.steps_per_epoch, together)
         with tempfile.TemporaryDirectory() as folder:
             watching = [callbacks.StopOnDivergence(), callbacks.HistoryCSV(Path(folder) / "history.csv")]
             keras.Model.fit(

@@ -206,7 +206,7 @@ def _is_finished(path, settings) -> bool:
 def _fit(path, settings, model, data, reference, start, requests):
     replicas = model.distribute_strategy.num_replicas_in_sync
     validation = _validation_batches(model, data.validation, replicas)
-    most_together = settings.steps_per_execution or model.steps_per_execution
+    together = settings.steps_per_execution or model.steps_per_execution
     # Keras takes one number of steps for all epochs: a broken one is finished by itself.
     starts = [start, Position(start.epoch + 1)] if start.step else [start]
     for begin in starts:
@@ -221,8 +221,7 @@ def _fit(path, settings, model, data, reference, start, requests):
             drop_remainder=replicas > 1,
         )
         if begin.epoch < settings.epochs:
-            model.steps_per_execution = _steps_together(most_together, settings, begin, train.steps_per_epoch)
-            model.train_function = None  # the one there may be has another number in it
+            model.execute_together(_undivided_steps(settings, begin, train.steps_per_epoch), together)
             # Past the check in the model's own fit: the batches are uint8 of the right shape, and whole train steps.
             keras.Model.fit(
                 model,
@@ -237,13 +236,12 @@ def _fit(path, settings, model, data, reference, start, requests):
             )
 
 
-def _steps_together(most: int, settings: RunSettings, begin: Position, steps_per_epoch: int) -> int:
-    """How many train steps, at most `most`, a call of TensorFlow makes: a divisor of what has to end with a call."""
+def _undivided_steps(settings: RunSettings, begin: Position, steps_per_epoch: int) -> int:
+    """Train steps that no call of TensorFlow may run past the end of: of an epoch, and between checkpoints."""
     ends = [steps_per_epoch - begin.step]
     if (interval := Interval.parse("checkpoint_every", settings.checkpoint_every)).unit == "steps":
         ends += [begin.epoch * steps_per_epoch + begin.step, interval.count]
-    whole = math.gcd(*ends)
-    return max(count for count in range(1, most + 1) if whole % count == 0)
+    return math.gcd(*ends)
 
 
 def _validation_batches(model, split, replicas):

@@ -148,22 +148,20 @@ def test_steps_executed_together_have_the_bits_of_steps_one_by_one(together, set
 
 
 @pytest.mark.parametrize(
-    ("most", "every", "begin", "steps", "together"),
+    ("every", "begin", "undivided"),
     [
-        (32, 1, Position(), 860, 20),
-        (1, 1, Position(), 860, 1),
-        (32, 1, Position(), 859, 1),
-        (32, "500steps", Position(), 860, 20),
-        (32, "7steps", Position(), 860, 1),
-        (32, "10steps", Position(3, 120), 860, 10),
-        (32, "5minutes", Position(3, 120), 860, 20),
-        (32, 1, Position(3, 121), 860, 1),
+        (1, Position(), 860),
+        ("500steps", Position(), 20),
+        ("7steps", Position(), 1),
+        ("10steps", Position(3, 120), 10),
+        ("5minutes", Position(3, 120), 740),
+        (1, Position(3, 121), 739),
     ],
     ids=str,
 )
-def test_steps_are_executed_together_where_epochs_and_checkpoints_end_with_them(most, every, begin, steps, together):
+def test_calls_of_several_steps_end_with_epochs_and_checkpoints(every, begin, undivided):
     settings = RunSettings("vae-mlp", checkpoint_every=every)
-    assert training._steps_together(most, settings, begin, steps) == together
+    assert training._undivided_steps(settings, begin, 860) == undivided
 
 
 def test_a_second_ctrl_c_stops_at_once(settings_of, monkeypatch, tmp_path):

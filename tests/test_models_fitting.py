@@ -246,3 +246,24 @@ def test_validation_data_with_weights_are_refused_since_every_image_counts_alike
     x = images(4)
     with pytest.raises(UsageError, match=r"^validation_data must be images, or \(images, labels\), received: 'a tuple"):
         make(kind).fit(x, validation_data=(x, np.arange(4), np.ones(4)), verbose=0)
+
+
+@pytest.mark.parametrize(("steps", "together"), [(6, 4), (7, 4), (8, 4), (3, 32)])
+def test_an_epoch_has_as_many_steps_as_it_says_however_many_are_executed_together(steps, together):
+    model = make_vae(eager=False)
+    model.compile(keras.optimizers.SGD(1e-3), steps_per_execution=together)
+    endless = tf.data.Dataset.from_tensors(pixels(4)).repeat()
+    model.fit(endless, steps_per_epoch=steps, epochs=2, verbose=0)
+    assert model.updates == {"updates": 2 * steps}
+    assert model.steps_per_execution == together
+    model.fit(pixels(4 * steps), batch_size=4, verbose=0)  # of arrays Keras knows the end
+    assert model.updates == {"updates": 3 * steps}
+
+
+@pytest.mark.parametrize(
+    ("whole", "most", "chosen"), [(860, 32, 20), (859, 32, 1), (860, 1, 1), (64, 32, 32), (6, 4, 3), (1, 32, 1)]
+)
+def test_steps_in_a_call_divide_the_whole(whole, most, chosen):
+    model = make_vae()
+    model.execute_together(whole, most)
+    assert model.steps_per_execution == chosen

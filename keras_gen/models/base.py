@@ -184,7 +184,8 @@ class ImageModel(keras.Model):
             batch_size: real images of one update of the model, the discriminator or the critic; for arrays, by default
                 32. A train step of a model with several critic updates takes that many batches.
             validation_data: images as x, alone or as `(images, labels)`.
-            **kwargs: see `keras.Model.fit`. `steps_per_epoch` counts train steps.
+            **kwargs: see `keras.Model.fit`. `steps_per_epoch` counts train steps, and an epoch has no more of them,
+                also where the model was compiled with a `steps_per_execution` that does not divide their number.
 
         Under a strategy of several devices, images that they could not share equally are left out: of an array at its
         end, of a dataset at the end of each batch; fewer than there are devices.
@@ -216,16 +217,39 @@ class ImageModel(keras.Model):
             validation_size = kwargs.get("validation_batch_size") or 32
             images, labels = self._checked("validation_data", images, labels, validation_size)
             validation_data = images if labels is None else (images, labels)
-        return super().fit(
-            x,
-            y,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=callbacks,
-            validation_data=validation_data,
-            **kwargs,
-        )
+        together = self.steps_per_execution
+        if kwargs.get("steps_per_epoch"):
+            self.execute_together(kwargs["steps_per_epoch"])
+        try:
+            return super().fit(
+                x,
+                y,
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                validation_data=validation_data,
+                **kwargs,
+            )
+        finally:
+            self._set_steps_per_execution(together)
+
+    def execute_together(self, whole: int, most: int | None = None) -> None:
+        """Have a call of TensorFlow make as many train steps as divide `whole`, of which none may be left over.
+
+        Keras' calls run past the end of an epoch otherwise, where the data go on.
+
+        Args:
+            whole: steps after which a call has to end.
+            most: steps in a call; by default as the model was compiled.
+        """
+        most = self.steps_per_execution if most is None else most
+        self._set_steps_per_execution(max(count for count in range(1, most + 1) if whole % count == 0))
+
+    def _set_steps_per_execution(self, count):
+        if count != self.steps_per_execution:
+            # The function that there may be has the other number in it.
+            self.steps_per_execution, self.train_function = count, None
 
     def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
         """`keras.Model.evaluate` on images, checked as in `fit`. Two evaluations of a model use the same noise."""
