@@ -1,10 +1,11 @@
 """benchmark.py: every part runs at a small size, compares equal things and prints how many times as fast one is."""
 
+import json
 import re
 
 import command_helpers
 import pytest
-from command_helpers import call
+from command_helpers import SCRIPTS, call
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
@@ -34,6 +35,45 @@ def test_both_ways_to_inception_features_agree_and_their_times_are_compared():
     assert all(float(times) > 0 for times in TIMES.findall(out))
     assert "images a second" in out
     assert TIMES.findall(out)
+
+
+def test_a_long_run_is_watched():
+    out = measured("memory", "--size", 2)
+    for model in ("vae-mlp", "gan-mlp"):
+        table = out[out.index(f"{model}: epoch, memory in MB, open files, threads") :].splitlines()[1:6]
+        for row in table:
+            epoch, memory, files, threads = map(float, row.split())
+            assert (0 <= epoch <= 2, memory > 100, files > 3, threads > 1) == (True,) * 4
+    assert "KB an epoch from epoch 0 on" in out
+    assert re.search(r"written, in KB: checkpoints \d", out)
+
+
+def test_training_is_compared_with_keras_own(tmp_path):
+    path = tmp_path / "measured.json"
+    outcome = call("benchmark_training", "--models", "vae-mlp", "--rounds", 2, "--seconds", 0.1, "--json", path)
+    assert outcome.code == 0, outcome.err
+    found = json.loads(path.read_text())["vae-mlp"]
+    assert {way: len(rates) for way, rates in found.items()} == {"Keras": 2, "keras_gen": 2, "ratio": 2}
+    for own, other, ratio in zip(found["keras_gen"], found["Keras"], found["ratio"], strict=True):
+        assert ratio == pytest.approx(own / other)
+    assert re.search(r"vae-mlp: Keras [\d,]+ \(.*\), keras_gen [\d,]+ \(.*\): [\d.]+ ×", outcome.out)
+
+
+def test_both_sides_of_the_comparison_are_one_model():
+    import keras
+    import numpy as np
+
+    from keras_gen import zoo
+    from keras_gen.networks.narrow_convolution import NarrowConv2D
+
+    model = zoo.build("gan-conv", (12, 12, 1), seed=0)
+    stock = SCRIPTS["benchmark_training"].stock(model)
+    kinds = [type(layer) for layer in stock.generator.layers]
+    assert NarrowConv2D not in kinds
+    assert keras.layers.Conv2D in kinds
+    assert [type(optimizer) for optimizer in stock.optimizers] == [keras.optimizers.Adam] * 2
+    made = [np.asarray(one.generate(2, 0)["images_float"]) for one in (model, stock)]
+    np.testing.assert_allclose(*made, atol=1e-5)
 
 
 @pytest.mark.parametrize(
