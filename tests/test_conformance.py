@@ -250,7 +250,7 @@ def test_a_resumed_run_is_the_uninterrupted_run_to_the_bit(name, tiny_data, tmp_
     """Stopped in the middle of its second epoch."""
     skip_unless_one_a_function(name)
     settings = {"model": name, "dataset": str(tiny_data), "image_size": SIDE, "sample_count": 4, "epochs": 2}
-    settings |= {"fid_every": 0, "overrides": narrow(name)}
+    settings |= {"fid_every": 0, "overrides": narrow(name), "steps_per_execution": 1}
     # Train steps of 8 images, or of 5 updates of a critic with 4: 5 or 2 steps an epoch.
     settings |= {"batch_size": 4 if "critic_steps" in zoo.get(name).parameters else 8}
     whole = training.run(RunSettings(**settings), out=tmp_path)

@@ -104,7 +104,7 @@ UNCONDITIONAL = {
     "lstm_vae_decoder": "latents dense dense reshape conv2d_transpose dropout conv2d_transpose dropout "
     "conv2d_transpose flatten dense reshape",
     "transposed_conv_generator": "latents dense leaky_re_lu reshape conv2d_transpose leaky_re_lu conv2d_transpose "
-    "leaky_re_lu conv2d",
+    "leaky_re_lu narrow_conv2d",
     "conv_discriminator": "images conv2d leaky_re_lu dropout conv2d leaky_re_lu dropout flatten dense",
 }
 
