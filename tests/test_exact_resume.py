@@ -186,7 +186,8 @@ def test_signals_are_what_they_were_after_training(settings_of, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(tmp_path):
     data = write_npz(tmp_path / "noise.npz")
-    error = train(tmp_path / "runs", data, "--batch-size", 4, "--set", "learning_rate=1e12", epochs=3).error
+    options = ("--batch-size", 4, "--steps-per-execution", 1, "--set", "learning_rate=1e12")
+    error = train(tmp_path / "runs", data, *options, epochs=3).error
     run = only_run(tmp_path / "runs")
     assert error.startswith("error: training diverged: ")
     assert " is nan after step " in error or " is inf after step " in error
