@@ -209,7 +209,7 @@ def _fit(path, settings, model, data, reference, start, requests):
     together = settings.steps_per_execution or model.steps_per_execution
     # Keras takes one number of steps for all epochs: a broken one is finished by itself.
     starts = [start, Position(start.epoch + 1)] if start.step else [start]
-    for begin in starts:
+    for begin in (each for each in starts if each.epoch < settings.epochs):
         train = batches(
             data.train.images,
             monitoring.labels_for(model, data.train),
@@ -220,20 +220,19 @@ def _fit(path, settings, model, data, reference, start, requests):
             # A last batch that the devices can't share equally would weigh its images differently.
             drop_remainder=replicas > 1,
         )
-        if begin.epoch < settings.epochs:
-            model.execute_together(_undivided_steps(settings, begin, train.steps_per_epoch), together)
-            # Past the check in the model's own fit: the batches are uint8 of the right shape, and whole train steps.
-            keras.Model.fit(
-                model,
-                train.dataset,
-                steps_per_epoch=train.steps_per_epoch - begin.step,
-                shuffle=False,  # the dataset is already
-                epochs=settings.epochs,
-                initial_epoch=begin.epoch,
-                validation_data=validation,
-                callbacks=monitoring.callbacks_of(path, settings, model, data, reference, begin, requests),
-                verbose=1 if sys.stdout.isatty() else 2,
-            )
+        model.execute_together(_undivided_steps(settings, begin, train.steps_per_epoch), together)
+        # Past the check in the model's own fit: the batches are uint8 of the right shape, and whole train steps.
+        keras.Model.fit(
+            model,
+            train.dataset,
+            steps_per_epoch=train.steps_per_epoch - begin.step,
+            shuffle=False,  # the dataset is already
+            epochs=settings.epochs,
+            initial_epoch=begin.epoch,
+            validation_data=validation,
+            callbacks=monitoring.callbacks_of(path, settings, model, data, reference, begin, requests),
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
 
 
 def _undivided_steps(settings: RunSettings, begin: Position, steps_per_epoch: int) -> int:
