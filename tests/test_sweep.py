@@ -191,16 +191,20 @@ def in_a_process(*arguments):
     )
 
 
-def wait_for_checkpoint(process, path, after):
-    """The epoch of the first checkpoint after that epoch."""
-    deadline = time.monotonic() + 90
-    while True:
-        latest = checkpoints.latest(path / "runs" / "00001-vae-mlp")
-        if latest is not None and latest[0].epoch > after:
-            return latest[0].epoch
+def epochs_of(path):
+    """The whole epochs of the member's last checkpoint, 0 before the first."""
+    latest = checkpoints.latest(path / "runs" / "00001-vae-mlp")
+    return 0 if latest is None else latest[0].epoch
+
+
+def wait_for_checkpoint(process, path):
+    """The epochs of the first checkpoint that has more of them than now; ``process`` writes no other before."""
+    deadline, before = time.monotonic() + 90, epochs_of(path)
+    while (done := epochs_of(path)) <= before:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    return done
 
 
 def member_of(path):
@@ -220,7 +224,7 @@ def test_a_member_that_was_stopped_and_killed_ends_in_the_bits_of_one_that_was_n
 
     process = in_a_process("--model", "vae-mlp", *words)
     try:
-        done = wait_for_checkpoint(process, path, after=0)
+        wait_for_checkpoint(process, path)
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (130, f"interrupted after 0 of 1 members; {how}")
@@ -231,7 +235,7 @@ def test_a_member_that_was_stopped_and_killed_ends_in_the_bits_of_one_that_was_n
         )
 
         process = in_a_process("--resume", path)
-        done = wait_for_checkpoint(process, path, after=done + 1)
+        done = wait_for_checkpoint(process, path)
         process.kill()
         process.communicate(timeout=60)
         assert "is being worked on by process " in call("sweep", "--resume", path).error
