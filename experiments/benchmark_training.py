@@ -1,4 +1,4 @@
-"""Train recipes, and the same models as Keras trains them by itself, in turn; print images a second and their ratio.
+"""Train recipes, and the same models as Keras trains them by itself, in turn; print images a second and their ratios.
 
 python experiments/benchmark_training.py --models vae-mlp,gan-conv --rounds 5 --json measured.json
 """
@@ -14,7 +14,8 @@ from pathlib import Path
 from keras_gen import checks, command, zoo
 
 DEFAULT = "vae-mlp,vae-lstm,gan-conv,wgan-gp"
-WAYS = ("Keras", "keras_gen")
+PRECISIONS = ("float32", "bfloat16")
+WAYS = ("Keras", *PRECISIONS)
 
 
 def parser() -> command.ArgumentParser:
@@ -36,7 +37,8 @@ def main() -> None:
     recipes = [zoo.get(name) for name in names]
     command.load_tensorflow()
     results = {}
-    print("images a second, medians (lowest to highest), and the median of the rounds' ratios")
+    print("images a second in training, as Keras does it and of the recipe in either precision, and the ratios to Keras:")
+    print("medians (lowest to highest)")
     for recipe in recipes:
         results[recipe.name] = measured = measure(recipe, rounds, seconds)
         print(f"{recipe.name}: {describe(measured)}", flush=True)
@@ -46,40 +48,53 @@ def main() -> None:
 
 
 def measure(recipe, rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Images a second of each way, one a round, and their ratio."""
+    """Images a second of each way, one a round."""
     import numpy as np
 
     model = zoo.build(recipe.name, seed=0)
     together = model.steps_per_execution
-    trainers = {"Keras": stock_trainer(stock(model), recipe), "keras_gen": own_trainer(model, recipe)}
+    trainers = {"Keras": stock_trainer(stock(model), recipe)}
+    for precision in PRECISIONS:
+        trainers[precision] = own_trainer(zoo.build(recipe.name, seed=0, precision=precision), recipe)
     count = recipe.batch_size * model.batches_per_step
     generator = np.random.default_rng(0)
-    rates = {way: [] for way in WAYS}
-    steps = {}
-    for way, train in trainers.items():
-        images = generator.integers(0, 256, (4 * count, *model.image_shape), np.uint8)
+    images = generator.integers(0, 256, (4 * count, *model.image_shape), np.uint8)
+    steps = []
+    for train in trainers.values():
         train(images)  # traces
-        started = time.perf_counter()
-        train(images)
-        each = (time.perf_counter() - started) / 4
-        steps[way] = max(4, min(64 * round(seconds / each / 64) or round(seconds / each), 65_536 // count))
-    whole = max(steps.values())
-    whole = max(together, whole // together * together)
+        each = train(images) / 4
+        steps.append(max(4, min(64 * round(seconds / each / 64) or round(seconds / each), 65_536 // count)))
+    whole = max(together, max(steps) // together * together)
     images = generator.integers(0, 256, (whole * count, *model.image_shape), np.uint8)
+    rates = {way: [] for way in WAYS}
     for train in trainers.values():
         train(images)  # traces what several steps in one call are
     for _ in range(rounds):
         for way, train in trainers.items():
-            started = time.perf_counter()
-            train(images)
-            rates[way].append(len(images) / (time.perf_counter() - started))
-    return rates | {"ratio": [own / other for own, other in zip(rates["keras_gen"], rates["Keras"], strict=True)]}
+            rates[way].append(len(images) / train(images))
+    return rates
+
+
+def timed_fit(model, *data, callbacks=(), **options) -> float:
+    """The seconds from the beginning of the first epoch to its end.
+
+    Without what comes after: who lets go of Keras' iterator over arrays may wait until a thread of tf.data wakes, up to
+    as long again as the training took, or not at all, as it happens.
+    """
+    import keras
+
+    times = []
+    clock = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: times.append(time.perf_counter()),
+        on_epoch_end=lambda epoch, logs: times.append(time.perf_counter()),
+    )
+    keras.Model.fit(model, *data, callbacks=[*callbacks, clock], verbose=0, **options)
+    began, ended = times
+    return ended - began
 
 
 def own_trainer(model, recipe):
     """A function of images that trains on them once, as `run.py` does, with its callbacks but scores and pictures."""
-    import keras
-
     from keras_gen import callbacks
     from keras_gen.data import batches
 
@@ -90,24 +105,17 @@ def own_trainer(model, recipe):
         model.execute_together(data.steps_per_epoch, together)
         with tempfile.TemporaryDirectory() as folder:
             watching = [callbacks.StopOnDivergence(), callbacks.HistoryCSV(Path(folder) / "history.csv")]
-            keras.Model.fit(
-                model,
-                data.dataset,
-                steps_per_epoch=data.steps_per_epoch,
-                shuffle=False,
-                callbacks=watching,
-                verbose=0,
-            )
+            options = {"steps_per_epoch": data.steps_per_epoch, "shuffle": False}
+            return timed_fit(model, data.dataset, callbacks=watching, **options)
 
     return train
 
 
 def stock_trainer(model, recipe):
     """A function of images that trains on them once, as Keras does with arrays."""
-    import keras
 
     def train(images):
-        keras.Model.fit(model, images, batch_size=recipe.batch_size * model.batches_per_step, verbose=0)
+        return timed_fit(model, images, batch_size=recipe.batch_size * model.batches_per_step)
 
     return train
 
@@ -139,15 +147,20 @@ def of_keras(config):
     return config
 
 
-def describe(measured: dict[str, list[float]]) -> str:
+def describe(rates: dict[str, list[float]]) -> str:
     """One line of what was measured."""
-    parts = [
-        f"{way} {statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
-        for way, rates in measured.items()
-        if way != "ratio"
-    ]
-    ratios = measured["ratio"]
-    return ", ".join(parts) + f": {statistics.median(ratios):.2f} × ({min(ratios):.2f} to {max(ratios):.2f})"
+    parts = []
+    for way, measured in rates.items():
+        part = f"{way} {spread(measured, ',.0f')}"
+        if way != "Keras":
+            part += f": {spread([own / stock for own, stock in zip(measured, rates['Keras'], strict=True)], '.2f')} ×"
+        parts.append(part)
+    return "; ".join(parts)
+
+
+def spread(values: list[float], form: str) -> str:
+    """Median, lowest and highest."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 if __name__ == "__main__":

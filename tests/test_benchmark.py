@@ -53,10 +53,12 @@ def test_training_is_compared_with_keras_own(tmp_path):
     outcome = call("benchmark_training", "--models", "vae-mlp", "--rounds", 2, "--seconds", 0.1, "--json", path)
     assert outcome.code == 0, outcome.err
     found = json.loads(path.read_text())["vae-mlp"]
-    assert {way: len(rates) for way, rates in found.items()} == {"Keras": 2, "keras_gen": 2, "ratio": 2}
-    for own, other, ratio in zip(found["keras_gen"], found["Keras"], found["ratio"], strict=True):
-        assert ratio == pytest.approx(own / other)
-    assert re.search(r"vae-mlp: Keras [\d,]+ \(.*\), keras_gen [\d,]+ \(.*\): [\d.]+ ×", outcome.out)
+    assert {way: len(rates) for way, rates in found.items()} == {"Keras": 2, "float32": 2, "bfloat16": 2}
+    ratio = r"[\d,]+ \(.*\): ([\d.]+) \(([\d.]+) to ([\d.]+)\) ×"
+    shown = re.search(rf"vae-mlp: Keras [\d,]+ \(.*\); float32 {ratio}; bfloat16 {ratio}", outcome.out).groups()
+    for own, (_, low, high) in (("float32", shown[:3]), ("bfloat16", shown[3:])):
+        expected = sorted(one / other for one, other in zip(found[own], found["Keras"], strict=True))
+        assert [float(low), float(high)] == pytest.approx(expected, abs=0.006)
 
 
 def test_both_sides_of_the_comparison_are_one_model():

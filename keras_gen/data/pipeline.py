@@ -132,6 +132,9 @@ def _gather(
 
     options = tf.data.Options()
     options.deterministic = True
+    # Nothing here has a degree to be tuned, and the tuner's thread sleeps for 10, 20, 40 … ms, up to a minute: who lets
+    # go of an iterator, at the end of each validation, may wait until it wakes.
+    options.autotune.enabled = False
     # A strategy splits each batch over all replicas. By DATA each worker then keeps its own pieces; the default
     # policy, which finds no files to deal out here, and OFF let every worker train on the same ones.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
