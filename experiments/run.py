@@ -7,9 +7,10 @@ python experiments/run.py --resume runs/00003-vae-lstm
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from keras_gen import checks, command, extractors, runs, zoo
+from keras_gen import checks, cluster, command, extractors, runs, zoo
 from keras_gen.errors import UsageError
 from keras_gen.settings import RunSettings
 
@@ -39,6 +40,19 @@ def parser() -> command.ArgumentParser:
     data.add_argument("--binarize", metavar="RULE", help="threshold or stochastic")
     running = parser.add_argument_group("running")
     running.add_argument("--strategy", default="auto", help="devices: " + ", ".join(checks.STRATEGIES))
+    running.add_argument(
+        "--workers",
+        metavar="HOST:PORT,...",
+        help="of several machines that train together, the same on each, where TF_CONFIG does not say it",
+    )
+    running.add_argument("--worker-index", type=int, metavar="I", help="which of them this one is, from 0, who writes")
+    running.add_argument(
+        "--worker-wait",
+        type=float,
+        default=cluster.PATIENCE,
+        metavar="SECONDS",
+        help="how long to wait for the others, at most",
+    )
     running.add_argument(
         "--precision", default="float32", help="of the networks' layers: " + ", ".join(checks.PRECISIONS)
     )
@@ -103,7 +117,8 @@ def main() -> None:
         settings = None
     else:
         settings = settings_of(arguments)
-    command.load_tensorflow()
+    together = cluster.from_arguments(arguments.workers, arguments.worker_index, arguments.worker_wait)
+    command.load_tensorflow(devices=together is None and cluster.VARIABLE not in os.environ)
     from keras_gen import training
 
     publication = None
@@ -112,26 +127,28 @@ def main() -> None:
         publication = training.Publication(arguments.export, functions, arguments.export_half, arguments.overwrite)
     try:
         if arguments.resume:
-            training.resume(arguments.resume, epochs=arguments.epochs, publication=publication)
+            training.resume(arguments.resume, epochs=arguments.epochs, publication=publication, cluster=together)
         else:
-            training.run(settings, out=arguments.out, publication=publication)
+            training.run(settings, out=arguments.out, publication=publication, cluster=together)
     except training.RunInterrupted as interruption:
         command.fail(str(interruption), interruption.exit_code)
 
 
 def check_combination(parser: command.ArgumentParser, arguments) -> None:
     """Refuse options that would do nothing."""
+    everything, forbidden = set(vars(arguments)), {}
     export_options = {"export_functions", "export_half", "overwrite"}
     if arguments.list:
-        allowed, why = {"list"}, "--list only lists"
+        forbidden |= dict.fromkeys(everything - {"list"}, "--list only lists")
     elif arguments.resume:
-        allowed, why = {"resume", "epochs", "export", *export_options}, "a resumed run keeps its own settings"
-    else:
-        allowed, why = set(vars(arguments)), ""
+        own = {"resume", "epochs", "export", *export_options, "workers", "worker_index", "worker_wait"}
+        forbidden |= dict.fromkeys(everything - own, "a resumed run keeps its own settings")
     if arguments.export is None:
-        allowed, why = allowed - export_options, why or "it is about --export, which is not given"
-    for name, value in vars(arguments).items():
-        if name not in allowed and value != parser.get_default(name):
+        forbidden = dict.fromkeys(export_options, "it is about --export, which is not given") | forbidden
+    if arguments.workers is None:
+        forbidden = {"worker_wait": "it is about --workers, which are not given"} | forbidden
+    for name, why in forbidden.items():
+        if getattr(arguments, name) != parser.get_default(name):
             raise UsageError(f"--{name.replace('_', '-')} can't be used here: {why}")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import numpy as np
 
-from keras_gen import archives, checks
+from keras_gen import archives, checks, distribution
 from keras_gen.errors import TrainingDiverged, UsageError
 from keras_gen.models import ImageModel
 from keras_gen.runs import CHECKPOINTS_FOLDER, atomic_path
@@ -51,18 +51,22 @@ class Position:
         return f"epoch {self.epoch}" + (f" and {self.steps} of the next" if self.step else "")
 
 
-def save(run: str | os.PathLike, model: ImageModel, position: Position) -> Path:
+def save(run: str | os.PathLike, model: ImageModel, position: Position) -> Path | None:
     """Write the state at `position` in one atomic step, and drop all but the newest `KEEP` files.
+
+    With several workers the chief writes, and all of them must call this: averages are gathered from all.
 
     Raises:
         TrainingDiverged: a variable is not finite. Nothing was written: the files there are of better days.
     """
     variables = _variables(model)
     # Names carry the place: two layers may share a path.
-    state = {f"{index:05d} {v.path}": np.asarray(v.value) for index, v in enumerate(variables)}
+    state = {f"{index:05d} {v.path}": distribution.value(v) for index, v in enumerate(variables)}
     for variable, value in zip(variables, state.values(), strict=True):
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise TrainingDiverged(f"training diverged: {variable.path} is not finite after {position}")
+    if not distribution.is_chief(model.distribute_strategy):
+        return None
     state[_POSITION] = np.frombuffer(json.dumps(asdict(position)).encode(), np.uint8)
     folder = Path(run) / CHECKPOINTS_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +119,7 @@ def restore(path: str | os.PathLike, model: ImageModel) -> Position:
     state, position = _read(Path(path))
     values = [state[name] for name in sorted(state)]
     fits = len(values) == len(variables) and all(
-        value.shape == tuple(v.shape) and value.dtype == np.asarray(v.value).dtype
+        value.shape == tuple(v.shape) and value.dtype == np.dtype(v.dtype)
         for value, v in zip(values, variables, strict=True)
     )
     if not fits:

@@ -11,7 +11,7 @@ from keras_gen.errors import must_be
 PRECISIONS = ("float32", "bfloat16")
 """In which the layers of networks may compute."""
 
-STRATEGIES = ("auto", "none", "mirrored")
+STRATEGIES = ("auto", "none", "mirrored", "multiworker")
 """Names of distribution strategies, here so that they can be checked without TensorFlow."""
 
 

@@ -76,11 +76,14 @@ def _shown(error: Exception) -> str | None:
     return None
 
 
-def load_tensorflow() -> None:
+def load_tensorflow(devices: bool = True) -> None:
     """Import TensorFlow without the lines it logs while it starts, unless `TF_CPP_MIN_LOG_LEVEL` asks for them.
 
     They come from C++, before any level is obeyed: the file descriptor itself has to look away. What was written there
     is shown after all if the import fails.
+
+    Args:
+        devices: whether to start them, too. Several workers start theirs together, later.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
@@ -94,7 +97,8 @@ def load_tensorflow() -> None:
             import keras  # noqa: F401
             import tensorflow as tf
 
-            tf.config.list_logical_devices()  # starting the devices logs as well
+            if devices:
+                tf.config.list_logical_devices()  # that logs as well
         except BaseException:
             log.seek(0)
             os.write(stderr, log.read())

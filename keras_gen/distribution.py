@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_gen import checks
-from keras_gen.errors import UsageError
+from keras_gen.cluster import VARIABLE, Cluster, from_environment
+from keras_gen.errors import UsageError, must_be
 
 
-def strategy(name: str = "auto") -> tf.distribute.Strategy:
+def strategy(name: str = "auto", cluster: Cluster | None = None) -> tf.distribute.Strategy:
     """The strategy to build, compile and fit a model under: `with strategy("auto").scope(): …`.
 
     Args:
         name: `none` is TensorFlow's default, one device. `mirrored` is a `MirroredStrategy` over all GPUs, or over
-            all logical CPU devices where there is no GPU. `auto` is `mirrored` with two or more GPUs, else `none`.
+            all logical CPU devices where there is no GPU. `multiworker` is a `MultiWorkerMirroredStrategy` over the
+            devices of all processes of the cluster; TensorFlow wants it made before anything else of it is used.
+            `auto` is `multiworker` with a cluster, else `mirrored` with two or more GPUs, else `none`.
+        cluster: of `multiworker`; by default what `TF_CONFIG` tells of.
 
     Raises:
-        UsageError: another name, or devices that TensorFlow can't set up.
+        UsageError: another name, devices that TensorFlow can't set up, or a cluster that is missing or not wanted.
 
     Example:
         >>> strategy("none").num_replicas_in_sync
         1
     """
     checks.one_of("strategy", name, checks.STRATEGIES)
+    cluster = cluster_of(name, cluster)
+    if cluster is not None:
+        return _multi_worker(cluster)
     gpus = tf.config.list_logical_devices("GPU")
     if name == "none" or (name == "auto" and len(gpus) < 2):
         return tf.distribute.get_strategy()
@@ -35,6 +44,53 @@ def strategy(name: str = "auto") -> tf.distribute.Strategy:
         return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
     except (RuntimeError, ValueError) as error:
         raise UsageError(f"strategy mirrored can't be set up on {', '.join(devices)}: {error}") from error
+
+
+def cluster_of(name: str, cluster: Cluster | None = None) -> Cluster | None:
+    """The cluster that a strategy of that name would be of: the one given, else that of `TF_CONFIG`, else None.
+
+    Raises:
+        UsageError: `multiworker` without a cluster, or `none` or `mirrored` with one given.
+    """
+    can_have_one = name in ("auto", "multiworker")
+    if cluster is not None and not can_have_one:
+        raise must_be("strategy", "auto or multiworker with a cluster of workers", name)
+    if cluster is None and can_have_one:
+        cluster = from_environment()
+    if cluster is None and name == "multiworker":
+        raise UsageError(f"strategy multiworker needs a cluster: {VARIABLE}, or --workers and --worker-index")
+    return cluster
+
+
+def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(cluster.workers)}),
+        task_type="worker",
+        task_id=cluster.index,
+        rpc_layer="grpc",
+    )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except RuntimeError as error:
+        raise UsageError(
+            f"strategy multiworker can't be set up: {error}; it must be made before TensorFlow computes anything"
+        ) from error
+
+
+def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
+    """Whether other processes take part, which must do whatever needs all of them in the same order."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes and draws: the first worker, or the only process there is."""
+    return not is_multi_worker(strategy) or strategy.cluster_resolver.task_id == 0
+
+
+def value(variable: keras.Variable) -> np.ndarray:
+    """A variable's value. With several workers all of them must ask for it, in the same order."""
+    # A tensor first: what several workers hold together has no array by itself.
+    return np.asarray(tf.convert_to_tensor(variable.value))
 
 
 def mean_over_global_batch(values: tf.Tensor) -> tf.Tensor:

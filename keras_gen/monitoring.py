@@ -59,10 +59,22 @@ def reference_again(settings: RunSettings, data: ImageData, model: ImageModel, r
 
 
 def callbacks_of(path, settings, model, data, reference, start, requests) -> list[keras.callbacks.Callback]:
-    """In an order that matters: what adds to the logs, what records them, the checkpoint when all that is on disk."""
+    """In an order that matters: what adds to the logs, what records them, the checkpoint when all that is on disk.
+
+    Without a path, on a worker that writes nothing, only what all workers have to do.
+    """
     chosen = [callbacks.StopOnDivergence(start.step)]
     if start.step:
         chosen.append(callbacks.ContinueEpoch(model))
+    if path is not None:
+        chosen += _observers(path, settings, model, data, reference, start)
+    chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every, start=start, requests=requests))
+    return chosen
+
+
+def _observers(path, settings, model, data, reference, start) -> list[keras.callbacks.Callback]:
+    """What looks at a run and records it."""
+    chosen = []
     if reference is not None:
         chosen.append(callbacks.FID(reference, settings.fid_every, settings.fid_images))
     chosen.append(callbacks.HistoryCSV(path / runs.HISTORY_FILE, start.epoch, start.seconds))
@@ -76,7 +88,6 @@ def callbacks_of(path, settings, model, data, reference, start, requests) -> lis
             examples = (shown.images, labels_for(model, shown))
             chosen.append(callbacks.ReconstructionGrid(path / runs.RECONSTRUCTIONS_FOLDER, *examples, *when))
     chosen.append(keras.callbacks.TensorBoard(path / "tensorboard", write_graph=False))
-    chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every, start=start, requests=requests))
     return chosen
 
 

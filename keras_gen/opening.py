@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from keras_gen import checkpoints, configuration, distribution, environment, runs, zoo
 from keras_gen.checkpoints import Position
+from keras_gen.cluster import Cluster, meet
 from keras_gen.data import ImageData, load
 from keras_gen.errors import DataUnavailableError, UsageError, must_be
 from keras_gen.models import ImageModel
@@ -29,12 +31,13 @@ class OpenRun:
     position: Position
 
 
-def open_run(path: str | os.PathLike, *, strategy: str | None = None) -> OpenRun:
+def open_run(path: str | os.PathLike, *, strategy: str | None = None, cluster: Cluster | None = None) -> OpenRun:
     """Load a run's data and model, in the state of its last good checkpoint, or untrained if it has none.
 
     Args:
         path: the run directory.
         strategy: to build the model under; by default the run's own.
+        cluster: as in `build`.
 
     Raises:
         UsageError: no run directory, it is damaged, or its data or recipe are not what they were.
@@ -48,7 +51,10 @@ def open_run(path: str | os.PathLike, *, strategy: str | None = None) -> OpenRun
         raise UsageError(
             f"data set {settings.dataset} is no longer what {path} was trained on: its fingerprint differs"
         )
-    model = build(settings if strategy is None else dataclasses.replace(settings, strategy=strategy), data)
+    latest = checkpoints.latest(path)
+    start = latest[0] if latest else Position()
+    under = settings if strategy is None else dataclasses.replace(settings, strategy=strategy)
+    model = build(under, data, cluster, start=start)
     _check_recipe(path, settings, model)
     return OpenRun(record, settings, data, model, position=checkpoints.restore_latest(path, model))
 
@@ -71,11 +77,26 @@ def load_data(settings: RunSettings) -> tuple[ImageData, str | None]:
         return load("digits", **options), note
 
 
-def build(settings: RunSettings, data: ImageData) -> ImageModel:
-    """The settings' model for the data's image shape, untrained, under the settings' strategy."""
+def build(
+    settings: RunSettings, data: ImageData, cluster: Cluster | None = None, *, start: Position | None = None
+) -> ImageModel:
+    """The settings' model for the data's image shape, untrained, under the settings' strategy.
+
+    Args:
+        settings: what to build.
+        data: what for.
+        cluster: of several workers, as in `distribution.strategy`. They meet here.
+        start: where training will start.
+
+    Raises:
+        UsageError: the strategy or the model can't be had, or the workers have not come, or are not alike.
+    """
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    strategy = distribution.strategy(settings.strategy)
+    cluster = distribution.cluster_of(settings.strategy, cluster)
+    if cluster is not None:
+        meet(cluster, _statement(settings, data, start or Position()))
+    strategy = distribution.strategy(settings.strategy, cluster)
     replicas = strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
         raise must_be("batch_size", f"a multiple of {replicas}, the number of devices", settings.batch_size)
@@ -86,6 +107,21 @@ def build(settings: RunSettings, data: ImageData) -> ImageModel:
         allowed = f"0 or {data.num_classes}" if data.num_classes else "0, since it has no labels,"
         raise must_be("num_classes", f"{allowed} for data set {data.name}", model.num_classes)
     return model
+
+
+def _statement(settings: RunSettings, data: ImageData, start: Position) -> dict[str, str]:
+    """What workers must have in common to compute the same, by its name in messages."""
+    # Where the data lie may differ from machine to machine; their fingerprint may not.
+    places = ("dataset", "data_dir", "extractor", "extractor_weights")
+    chosen = {name: value for name, value in settings.to_json().items() if name not in places}
+    versions = environment.versions()
+    return {
+        **{f"version of {name}": versions[name] for name in ("keras_gen", "tensorflow", "keras")},
+        **{f"source in keras_gen/{name}": digest for name, digest in environment.sources().items()},
+        **{name: json.dumps(value) for name, value in chosen.items()},
+        "data set": data.fingerprint,
+        "last checkpoint": str(start),
+    }
 
 
 def write_recipe(path: Path, model: ImageModel) -> None:

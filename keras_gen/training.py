@@ -18,8 +18,9 @@ import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow
 import keras
 import tensorflow as tf
 
-from keras_gen import checkpoints, environment, export, histories, locking, monitoring, report, runs
+from keras_gen import checkpoints, distribution, environment, export, histories, locking, monitoring, report, runs
 from keras_gen.checkpoints import Position
+from keras_gen.cluster import Cluster
 from keras_gen.data import batches, evaluation_batches
 from keras_gen.errors import TrainingDiverged, UsageError, must_be
 from keras_gen.interruptions import Requests
@@ -56,7 +57,13 @@ class Publication:
     overwrite: bool = False
 
 
-def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: Publication | None = None) -> Path:
+def run(
+    settings: RunSettings,
+    *,
+    out: str | os.PathLike = "runs",
+    publication: Publication | None = None,
+    cluster: Cluster | None = None,
+) -> Path | None:
     """Train a recipe and leave a run directory.
 
     Everything that can be wrong with the settings is found before the directory is made.
@@ -65,10 +72,12 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
         settings: what to do.
         out: folder of run directories; the new one is the next numbered, `out/00003-vae-lstm`.
         publication: where else the SavedModel goes.
+        cluster: of several workers that train together, each by this call; by default what `TF_CONFIG` tells of. Their
+            chief writes everything.
 
     Returns:
         The run directory: `recipe.json`, `model.txt`, `history.csv`, `losses.png`, `report.html`, `samples/`,
-        `checkpoints/`, `tensorboard/`, `saved_model/`.
+        `checkpoints/`, `tensorboard/`, `saved_model/`. None on a worker other than the chief.
 
     Raises:
         UsageError: the settings can't be carried out, or a file can't be written.
@@ -80,19 +89,25 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
         vae-mlp (R2) on digits ...
         PosixPath('runs/00001-vae-mlp')
     """
-    _check(publication)
-    runs.check_can_write_directory(Path(out) / "run", overwrite=True, argument="out")
+    cluster = distribution.cluster_of(settings.strategy, cluster)
+    writes = cluster is None or cluster.is_chief
+    if writes:
+        _check(publication)
+        runs.check_can_write_directory(Path(out) / "run", overwrite=True, argument="out")
     data, note = load_data(settings)
     # What was found is what a resumed run must find again, also where $KERAS_GEN_DATA is not set.
     found = os.path.abspath(data.origin) if data.source in ("npz", "folder") else data.name
     requested, settings = settings.dataset, dataclasses.replace(settings, dataset=found)
-    model = build(settings, data)
+    model = build(settings, data, cluster)
     # Several devices leave out a last, smaller step; there must be a whole one.
     largest = len(data.train) // model.batches_per_step
     if model.distribute_strategy.num_replicas_in_sync > 1 and settings.batch_size > largest:
         raise must_be("batch_size", f"at most {largest} for {len(data.train)} training images", settings.batch_size)
     if publication is not None:
         export.check_functions(model, publication.functions)
+    if not writes:
+        _train(None, settings, model, data, None, start=Position(), publication=None)
+        return None
     reference = monitoring.reference_of(settings, data, model)
     if reference is not None:
         settings = dataclasses.replace(settings, extractor=reference.extractor.name)
@@ -106,24 +121,36 @@ def run(settings: RunSettings, *, out: str | os.PathLike = "runs", publication: 
     return path
 
 
-def resume(path: str | os.PathLike, *, epochs: int | None = None, publication: Publication | None = None) -> Path:
+def resume(
+    path: str | os.PathLike,
+    *,
+    epochs: int | None = None,
+    publication: Publication | None = None,
+    cluster: Cluster | None = None,
+) -> Path:
     """Go on with a run from its last checkpoint, to the same bits as if it had not been interrupted.
 
     Args:
         path: the run directory.
         epochs: a new total; by default the run's own.
         publication: where else the SavedModel goes.
+        cluster: as in `run`. All of its workers must see the run directory.
 
     Raises:
         UsageError: no run directory, or its data or recipe are not what they were.
         RunInterrupted: Ctrl-C.
     """
-    _check(publication)
     path = Path(path)
-    runs.read_json(path / runs.RECIPE_FILE)  # before a lock file is made
-    with locking.locked(path, "run"):
-        runs.remove_leftovers(path)
-        opened = open_run(path)
+    record = runs.read_json(path / runs.RECIPE_FILE)  # before a lock file is made
+    recorded = RunSettings.from_json(record.get("settings"), os.fspath(path / runs.RECIPE_FILE))
+    cluster = distribution.cluster_of(recorded.strategy, cluster)
+    writes = cluster is None or cluster.is_chief
+    with contextlib.ExitStack() as stack:
+        if writes:
+            _check(publication)
+            stack.enter_context(locking.locked(path, "run"))
+            runs.remove_leftovers(path)
+        opened = open_run(path, cluster=cluster)
         settings, start = opened.settings, opened.position
         if publication is not None:
             export.check_functions(opened.model, publication.functions)
@@ -134,6 +161,9 @@ def resume(path: str | os.PathLike, *, epochs: int | None = None, publication: P
                 raise must_be("epochs", f"at least {done}, which this run has begun", epochs)
         _check_surroundings(path, opened)
         reference = None
+        if not writes:
+            _train(None, settings, opened.model, opened.data, reference, start=start, publication=None)
+            return path
         if start.epoch < settings.epochs:
             reference = monitoring.reference_again(settings, opened.data, opened.model, opened.record)
         if settings != opened.settings:
@@ -185,15 +215,19 @@ def _check_surroundings(path, opened):
 
 
 def _train(path, settings, model, data, reference, *, start, publication):
+    """Train and finish; without a path, on a worker that writes nothing, only train along."""
     requests = Requests("stopping after this step; Ctrl-C once more to stop at once", insist=True)
     with _explained(path, requests):
         if start.epoch < settings.epochs:
             with requests:
                 _fit(path, settings, model, data, reference, start, requests)
+        elif path is None:
+            return
         elif publication is None and _is_finished(path, settings):
             print("nothing to do: to train on, give --epochs a larger number", flush=True)
             return
-        _finish(path, settings, model, data, publication)
+        if path is not None:
+            _finish(path, settings, model, data, publication)
 
 
 def _is_finished(path, settings) -> bool:
@@ -231,7 +265,7 @@ def _fit(path, settings, model, data, reference, start, requests):
             initial_epoch=begin.epoch,
             validation_data=validation,
             callbacks=monitoring.callbacks_of(path, settings, model, data, reference, begin, requests),
-            verbose=1 if sys.stdout.isatty() else 2,
+            verbose=0 if path is None else 1 if sys.stdout.isatty() else 2,
         )
 
 
@@ -307,8 +341,10 @@ def _summary(model: ImageModel) -> str:
 
 
 @contextlib.contextmanager
-def _explained(path: Path, requests: Requests) -> Iterator[None]:
+def _explained(path: Path | None, requests: Requests) -> Iterator[None]:
     """Interruptions, full disks and the like, said with what to do next."""
+    # A worker that writes nothing has not been told where the chief does.
+    path = "RUN" if path is None else path
     how = f"go on with: python experiments/run.py --resume {path}"
     try:
         yield
@@ -322,6 +358,8 @@ def _explained(path: Path, requests: Requests) -> Iterator[None]:
         kept = f"{path} keeps the state after {latest[0]}" if latest else f"{path} has no checkpoint from before"
         hint = "to go on with it would end the same: start again with another learning rate or seed"
         raise TrainingDiverged(f"{error}; {kept}, but {hint}") from None
+    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+        raise UsageError(f"run {path} stopped: another worker is gone; of all workers, {how}") from error
     except BrokenPipeError:
         raise  # the reader of our output left, no file is meant
     except OSError as error:

@@ -53,14 +53,30 @@ def read_json(path: str | os.PathLike) -> dict:
         >>> read_json("a.json")
         {'seed': 0}
     """
-    written = read_bytes(path)
     try:
-        content = json.loads(written.decode("utf-8"))
-        _check(content, MOST_DEPTH)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(read_bytes(path))
+    except ValueError as error:
         raise UsageError(f"{path} is damaged: {error}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path} is damaged: it must hold one JSON object")
+    return content
+
+
+def parse_json(written: bytes | str) -> object:
+    """What UTF-8 text stands for.
+
+    Raises:
+        ValueError: it is no JSON, or what could not be written again: see `read_json`.
+
+    Example:
+        >>> parse_json(b'{"seed": 0}')
+        {'seed': 0}
+    """
+    try:
+        content = json.loads(written.decode("utf-8") if isinstance(written, bytes) else written)
+        _check(content, MOST_DEPTH)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
     return content
 
 

@@ -41,6 +41,7 @@ ROOMS = (
     "data",
     "losses",
     "distribution",
+    "cluster",
     "images",
     "histories",
     "runs",

@@ -8,8 +8,9 @@ import time
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 
-from keras_gen import checkpoints
+from keras_gen import checkpoints, distribution
 from keras_gen.checkpoints import Position
+from keras_gen.errors import must_be
 from keras_gen.interruptions import Requests
 from keras_gen.intervals import Interval
 
@@ -26,10 +27,11 @@ class Checkpoint(keras.callbacks.Callback):
         every: as `Interval.parse` takes it: a number of epochs, or such as `500steps`, `10epochs`, `5minutes`.
         start: where training starts, of a run that goes on.
         requests: to stop. Once there is one, a checkpoint is saved at the next step (in an epoch's last one, at the
-            epoch's end) and `KeyboardInterrupt` raised.
+            epoch's end) and `KeyboardInterrupt` raised. Of several workers, who would all have to save, it is
+            raised at the next step as it is.
 
     Raises:
-        UsageError: `every` is no such interval.
+        UsageError: `every` is no such interval; from `fit`, it is in minutes, and the clocks of several workers differ.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Start the clock of intervals in minutes."""
+        if self._is_one_of_several() and self.every.unit == "minutes":
+            raise must_be("checkpoint_every", "in epochs or steps with several workers", self.every.to_json())
         self._last_save = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -87,7 +91,13 @@ class Checkpoint(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
     def _is_to_stop(self):
-        return self.requests is not None and self.requests.count > 0
+        asked = self.requests is not None and self.requests.count > 0
+        if asked and self._is_one_of_several():
+            raise KeyboardInterrupt
+        return asked
+
+    def _is_one_of_several(self):
+        return distribution.is_multi_worker(self.model.distribute_strategy)
 
     def _is_due(self):
         """Whether an interval in steps or minutes has ended since the last time that this was asked."""

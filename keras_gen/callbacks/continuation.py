@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
-import numpy as np
 
+from keras_gen import distribution
 from keras_gen.models import ImageModel
 
 
@@ -20,7 +20,7 @@ class ContinueEpoch(keras.callbacks.Callback):
 
     def __init__(self, model: ImageModel):
         super().__init__()
-        self._averages = [np.asarray(v.value) for metric in model.metrics for v in metric.variables]
+        self._averages = [distribution.value(v) for metric in model.metrics for v in metric.variables]
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Bring the averages back."""

@@ -9,7 +9,7 @@ import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow
 import keras
 import tensorflow as tf
 
-from keras_gen import checks
+from keras_gen import checks, distribution
 from keras_gen.errors import UsageError, must_be
 from keras_gen.images import check_value_range
 from keras_gen.models import inputs, pairing, sampling
@@ -205,6 +205,8 @@ class ImageModel(keras.Model):
                 x = inputs.group_batches(x, self.batches_per_step)
             kwargs.setdefault("shuffle", False)  # Keras can't shuffle a dataset, and warns that it does not
         else:
+            if distribution.is_multi_worker(self.distribute_strategy):
+                raise must_be("x", "a dataset, such as keras_gen.data.batches, with several workers", "an array")
             batch_size = checks.positive_int("batch_size", 32 if batch_size is None else batch_size)
             kwargs.setdefault("validation_batch_size", batch_size)
             x, y = self._checked_arrays("x", x, y)
@@ -240,10 +242,12 @@ class ImageModel(keras.Model):
         Keras' calls run past the end of an epoch otherwise, where the data go on.
 
         Args:
-            whole: steps after which a call has to end.
+            whole: steps after which a call has to end; 0 for any.
             most: steps in a call; by default as the model was compiled.
         """
         most = self.steps_per_execution if most is None else most
+        if distribution.is_multi_worker(self.distribute_strategy):
+            most = 1  # Keras' loop over steps is none that TensorFlow can spread over processes
         self._set_steps_per_execution(max(count for count in range(1, most + 1) if whole % count == 0))
 
     def _set_steps_per_execution(self, count):
@@ -273,6 +277,7 @@ class ImageModel(keras.Model):
             if name not in COMPILE_OPTIONS:
                 raise UsageError(f"compile takes no {name}: {type(self).__name__} has its own objective and metrics")
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **options)
+        self.execute_together(0)
 
     def get_compile_config(self) -> dict:
         """Arguments of `compile`."""
@@ -301,7 +306,14 @@ class ImageModel(keras.Model):
 
     def tracked_results(self) -> dict[str, tf.Tensor]:
         """What `train_step` and `test_step` return."""
-        return {tracker.name: tracker.result() for tracker in self._trackers}
+        results = {tracker.name: tracker.result() for tracker in self._trackers}
+        if distribution.is_multi_worker(tf.distribute.get_strategy()):
+            # Of several workers' results Keras 3 (3.15 at least) takes the mean along an axis, which scalars have not.
+            return {name: result[None] for name, result in results.items()}
+        return results
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing, since nothing is left to build: Keras would look at a batch, which fails with several workers."""
 
     def examples_from(self, data) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Of what Keras hands to `train_step`: the images in the model's range, and labels if it is conditional."""

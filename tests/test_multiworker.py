@@ -1,0 +1,230 @@
+"""Two processes on this machine that train together through run.py: alike, killed, resumed; and what is refused."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import command_helpers
+import numpy as np
+import pytest
+from command_helpers import EXPERIMENTS, call, write_npz
+from run_helpers import history_without_seconds, state_of
+
+from keras_gen import UsageError, checkpoints, cluster
+from keras_gen.cluster import Cluster
+
+own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+EPOCHS = 3
+RECIPES = {
+    "vae-mlp": ("hidden=8", "latent_dim=2"),
+    "gan-mlp": ("latent_dim=3",),
+    "wgan-gp": ("latent_dim=3", "width=4", "critic_steps=2"),
+}
+
+
+def environment():
+    return os.environ | {"PYTHONPATH": os.fspath(EXPERIMENTS.parent)}
+
+
+def free_addresses(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    return addresses
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, EXPERIMENTS / "run.py", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=environment(),
+    )
+
+
+def start_two(*arguments):
+    workers = ",".join(free_addresses(2))
+    return [start(*arguments, "--workers", workers, "--worker-index", index) for index in range(2)]
+
+
+def finish(*processes):
+    for process in processes:
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+
+
+def wait_for_step(process, run):
+    """Until there is a checkpoint in the middle of the second epoch."""
+    deadline = time.monotonic() + 120
+    while not list((run / "checkpoints").glob("epoch-00001-step-*.npz")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def assert_close_histories(one, other, tolerance):
+    for ours, theirs in zip(history_without_seconds(one), history_without_seconds(other), strict=True):
+        assert ours.keys() == theirs.keys()
+        for quantity, value in ours.items():
+            assert float(value) == pytest.approx(float(theirs[quantity]), rel=tolerance, abs=tolerance / 10), quantity
+
+
+@pytest.mark.parametrize(
+    ("name", "victim", "number"),
+    [
+        ("vae-mlp", 1, signal.SIGKILL),
+        pytest.param("vae-mlp", 0, signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("gan-mlp", 0, signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param("wgan-gp", 1, signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
+def test_two_workers_train_as_one_process_does_also_when_one_is_stopped_on_the_way(name, victim, number):
+    data = write_npz("noise.npz", train=72)  # of which 6 are for validation, and no step is left over
+    options = ["--model", name, "--set", *RECIPES[name], "--dataset", data, "--epochs", EPOCHS, "--samples", 4]
+    options += ["--batch-size", 6, "--fid-every", 0, "--checkpoint-every", "2steps"]
+    if name == "wgan-gp":
+        options += ["--image-size", 12, "--batch-size", 2]
+
+    finish(*start_two(*options, "--out", "two"))
+    two = Path("two") / f"00001-{name}"
+    finish(start(*options, "--out", "one"))
+    one = Path("one") / f"00001-{name}"
+    assert_close_histories(two, one, 2e-4)
+    farthest = [np.abs(a.astype(float) - b).max() for a, b in zip(state_of(two), state_of(one), strict=True)]
+    assert np.median(farthest) < 1e-4
+
+    processes = start_two(*options, "--out", "broken")
+    broken = Path("broken") / f"00001-{name}"
+    wait_for_step(processes[0], broken)
+    os.kill(processes[victim].pid, number)
+    processes[victim].communicate(timeout=60)
+    _, err = processes[1 - victim].communicate(timeout=60)
+    assert processes[1 - victim].returncode == 2, err
+    where = broken if victim else "RUN"  # only the chief knows
+    how = f"of all workers, go on with: python experiments/run.py --resume {where}"
+    assert err.splitlines()[-1] == f"error: run {where} stopped: another worker is gone; {how}"
+    assert checkpoints.latest(broken)[0].epoch < EPOCHS
+    finish(*start_two("--resume", broken))
+    for index, (ours, theirs) in enumerate(zip(state_of(broken), state_of(two), strict=True)):
+        np.testing.assert_array_equal(ours, theirs, err_msg=f"variable {index}")
+    # The averages of the broken epoch went on from equal shares of each worker's own.
+    assert_close_histories(broken, two, 1e-6)
+
+
+def test_a_worker_that_does_not_come_is_named_soon():
+    workers = free_addresses(2)
+    data = write_npz("noise.npz")
+    options = ["--model", "vae-mlp", "--dataset", data, "--workers", ",".join(workers), "--worker-wait", 0.5]
+    error = call("run", *options, "--worker-index", 0).error
+    assert error == f"error: worker 1 ({workers[1]}) did not come to worker 0 ({workers[0]}) within 0.5 seconds"
+    error = call("run", *options, "--worker-index", 1).error
+    assert f"worker 0 ({workers[0]}) can't be reached from worker 1 within 0.5 seconds" in error
+    assert not os.path.exists("runs")
+
+
+def test_a_worker_with_other_settings_is_named(monkeypatch):
+    workers = tuple(free_addresses(2))
+    statements = []
+    monkeypatch.setattr("keras_gen.opening.meet", lambda cluster, statement: statements.append(statement) or stop())
+
+    def stop():
+        raise UsageError("met")
+
+    options = ["--model", "vae-mlp", "--dataset", write_npz("noise.npz"), "--workers", ",".join(workers)]
+    for more in (["--seed", 0], ["--seed", 1]):
+        assert call("run", *options, "--worker-index", 0, *more).error == "error: met"
+    monkeypatch.undo()
+    errors = []
+
+    def attend(index):
+        try:
+            cluster.meet(Cluster(workers, index), statements[index])
+        except UsageError as error:
+            errors.append(str(error))
+
+    threads = [threading.Thread(target=attend, args=(index,)) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == [f"worker 1 ({workers[1]}) has another seed: 1, worker 0 ({workers[0]}) has 0"] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--strategy", "multiworker"], "strategy multiworker needs a cluster: TF_CONFIG, or --workers and"),
+        (["--workers", "a:1,b:1"], "--workers and --worker-index must be given together"),
+        (["--workers", "a:1,b", "--worker-index", 0], "workers must be host:port"),
+        (["--worker-wait", 3], "--worker-wait can't be used here: it is about --workers, which are not given"),
+        (
+            ["--strategy", "mirrored", "--workers", "a:1,b:1", "--worker-index", 0],
+            "strategy must be auto or multiworker with a cluster of workers, received: 'mirrored'",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, message):
+    assert message in call("run", "--model", "vae-mlp", "--dataset", "digits", *arguments).error
+
+
+ALONE = textwrap.dedent(
+    """
+    import json
+    import os
+    import sys
+
+    workers = [sys.argv[1]]
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": 0}})
+
+    import numpy as np
+    from keras_gen import UsageError, callbacks, data, distribution, zoo
+
+    strategy = distribution.strategy("auto")
+    print(type(strategy).__name__, distribution.is_chief(strategy))
+    with strategy.scope():
+        model = zoo.build("vae-mlp", (8, 8, 1), hidden=4, latent_dim=2)
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), np.uint8)
+    for how in (
+        lambda: model.fit(images, verbose=0),
+        lambda: model.fit(
+            data.evaluation_batches(images, batch_size=4),
+            callbacks=[callbacks.Checkpoint("run", "5minutes")],
+            verbose=0,
+        ),
+    ):
+        try:
+            how()
+        except UsageError as error:
+            print(error)
+    history = model.fit(data.evaluation_batches(images, batch_size=4), verbose=0).history
+    results = model.evaluate(data.evaluation_batches(images, batch_size=4), verbose=0, return_dict=True)
+    print(sorted(history) == sorted(results), model.predict(images, verbose=0).shape)
+    """
+)
+
+
+def test_a_script_of_a_users_own():
+    result = subprocess.run(
+        [sys.executable, "-c", ALONE, *free_addresses(1)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "CollectiveAllReduceStrategy True",
+        "x must be a dataset, such as keras_gen.data.batches, with several workers, received: 'an array'",
+        "checkpoint_every must be in epochs or steps with several workers, received: '5minutes'",
+        "True (12, 8, 8, 1)",
+    ]
