@@ -59,6 +59,7 @@ def test_checkpoints_are_saved_every_so_many_minutes(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append(position.step))
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     callback = callbacks.Checkpoint(tmp_path, "2minutes")
+    callback.set_model(tiny())
     callback.set_params({"epochs": 1, "steps": 100})
     callback.on_train_begin()
     callback.on_epoch_begin(0)
