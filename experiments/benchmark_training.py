@@ -37,7 +37,7 @@ def main() -> None:
     recipes = [zoo.get(name) for name in names]
     command.load_tensorflow()
     results = {}
-    print("images a second in training, as Keras does it and of the recipe in either precision, and the ratios to Keras:")
+    print("images a second in training, of Keras and of the recipe in either precision, and the ratios to Keras:")
     print("medians (lowest to highest)")
     for recipe in recipes:
         results[recipe.name] = measured = measure(recipe, rounds, seconds)
