@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -149,6 +148,8 @@ def meet(cluster: Cluster, statement: Mapping[str, str]) -> None:
 @contextlib.contextmanager
 def _listening(cluster):
     """A socket on this worker's port, which is thereby known to be free."""
+    import socket  # here: what only lists or misspells should not wait for it
+
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
     try:
@@ -162,7 +163,7 @@ def _listening(cluster):
 
 def _receive(cluster, server, statement, deadline) -> str | None:
     """Wait for all others, and tell them what is wrong, if something is."""
-    visitors: list[socket.socket] = []
+    visitors = []
     present = {0}
     with contextlib.ExitStack() as stack:
         error = None
@@ -203,6 +204,8 @@ def _compare(cluster, present, message, statement) -> str | None:
 
 def _visit(cluster, statement, deadline) -> str | None:
     """Say to the chief what this worker is, and hear whether all is well."""
+    import socket
+
     host, port = _split(cluster.workers[0])
     last = "no answer"
     while (left := deadline - time.monotonic()) > 0:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import urllib.error
-import urllib.request
 
 
 def why_unreachable(url: str, seconds: float = 10.0) -> str | None:
@@ -26,6 +24,9 @@ def why_unreachable(url: str, seconds: float = 10.0) -> str | None:
 
 
 def _ask(url: str, seconds: float) -> str | None:
+    import urllib.error  # here: what only lists or misspells should not wait for it
+    import urllib.request
+
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds):
             return None

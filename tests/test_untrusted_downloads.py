@@ -52,7 +52,7 @@ def test_a_download_that_is_sent_on_without_encryption_is_refused(tmp_path, monk
 
     monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(weights, "why_unreachable", lambda *_: None)
-    monkeypatch.setattr(weights.urllib.request, "urlopen", lambda *_, **__: Answer(b"weights"))
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Answer(b"weights"))
     with pytest.raises(DataUnavailableError, match="leads to http://elsewhere.example/x, which is not encrypted"):
         weights.obtain(weights.Source("x", "https://here.example/x", ("x",), 3), download=True)
     assert list((tmp_path / "cache").iterdir()) == []

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import tempfile
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,6 +193,8 @@ def _as_usage_error(path: Path):
 
 
 def _fetch(source: Source, path: Path) -> None:
+    import urllib.request  # here: what only lists or misspells should not wait for it
+
     # The time-out holds for each read, so that a download that stalls ends and a slow one does not.
     with urllib.request.urlopen(source.url, timeout=_STALL_SECONDS) as answer, open(path, "wb") as file:
         if source.url.startswith("https:") and not answer.url.startswith("https:"):
