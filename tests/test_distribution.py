@@ -272,7 +272,7 @@ def test_mirrored_is_a_mirrored_strategy_over_every_device():
 
 @pytest.mark.parametrize("name", ["horovod", "Mirrored", "", None, 2], ids=repr)
 def test_an_unknown_strategy_is_refused_with_the_known_ones(name):
-    with pytest.raises(UsageError, match="^strategy must be one of auto, none, mirrored, received: "):
+    with pytest.raises(UsageError, match="^strategy must be one of auto, none, mirrored, multiworker, received: "):
         distribution.strategy(name)
 
 
