@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+import tempfile
 import tracemalloc
 import zipfile
 
@@ -12,9 +14,9 @@ from data_helpers import colour, write_image, write_npz
 from PIL import Image
 
 from keras_gen import data, probing
-from keras_gen.data import catalog, tensorflow_datasets_source
+from keras_gen.data import catalog, stacks, tensorflow_datasets_source
 from keras_gen.data.image_data import fingerprint
-from keras_gen.errors import DataUnavailableError
+from keras_gen.errors import DataUnavailableError, UsageError
 
 nothing_at_hand = data_helpers.nothing_at_hand
 
@@ -384,3 +386,18 @@ def test_a_data_set_with_splits_of_its_own_is_in_memory_once(many, no_probe):
     used, needed = peak(200)
     assert needed == 128 * 200 * 200 * 3
     assert needed <= used < 1.2 * needed  # a few pictures are in hand at a time
+
+
+def test_a_data_set_that_is_large_for_the_memory_is_on_the_disk(many, no_probe, monkeypatch, tmp_path):
+    inside = data.load("celeb_a", data_dir=many, image_size=8)
+    monkeypatch.setattr(stacks, "_memory", lambda: 0)
+    monkeypatch.setattr(stacks, "_is_in_memory", lambda folder: False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    outside = data.load("celeb_a", data_dir=many, image_size=8)
+    assert outside.fingerprint == inside.fingerprint
+    assert all(stacks.is_mapped(getattr(outside, role).images) for role in FACES)
+    # The data are there: that is no reason to train on others, as one that they can't be had would be.
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9, 0))
+    with pytest.raises(UsageError, match=r"^celeb_a: 120 images of 8x8x3 are .* a disk: .* has 0\.0 GB$") as raised:
+        data.load("celeb_a", data_dir=many, image_size=8)
+    assert not isinstance(raised.value, DataUnavailableError)

@@ -7,11 +7,12 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
 
-from keras_gen.data import Batches, batches, evaluation_batches
+from keras_gen.data import Batches, batches, evaluation_batches, pipeline
 from keras_gen.errors import UsageError
 
 
@@ -111,6 +112,114 @@ def test_images_are_not_copied_into_the_graph():
     assert max(map(len, graphs)) < 100_000
 
 
+# Large images, which are used where they lie
+
+
+def copied(images, monkeypatch):
+    return images
+
+
+def in_memory(images, monkeypatch):
+    """Where TensorFlow can use them, as load puts them."""
+    monkeypatch.setattr(pipeline, "MOST_COPIED", 0)
+    room = np.empty(images.nbytes + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    aligned = room[start : start + images.nbytes].reshape(images.shape)
+    aligned[...] = images
+    aligned.flags.writeable = False
+    return aligned
+
+
+def in_memory_askew(images, monkeypatch):
+    """Where TensorFlow can't use them."""
+    monkeypatch.setattr(pipeline, "MOST_COPIED", 0)
+    room = np.empty(images.nbytes + 65, np.uint8)
+    start = -room.ctypes.data % 64 + 1
+    askew = room[start : start + images.nbytes].reshape(images.shape)
+    askew[...] = images
+    return askew
+
+
+def in_columns(images, monkeypatch):
+    monkeypatch.setattr(pipeline, "MOST_COPIED", 0)
+    return np.asfortranarray(images)
+
+
+def mapped(images, monkeypatch):
+    with tempfile.TemporaryFile() as file:
+        file.write(images)
+        file.flush()
+        return np.memmap(file, np.uint8, "r", shape=images.shape)
+
+
+def mapped_askew(images, monkeypatch):
+    """All but the first: of 16 bytes each, the others begin where TensorFlow can't use them."""
+    return mapped(np.concatenate([images[:1], images]), monkeypatch)[1:]
+
+
+PLACES = [copied, in_memory, in_memory_askew, in_columns, mapped, mapped_askew]
+places = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
+
+
+def address(tensor):
+    """Of a tensor's first byte."""
+    return np.asarray(memoryview(tensor)).ctypes.data
+
+
+@places
+def test_batches_are_the_same_wherever_images_lie(place, monkeypatch):
+    images, labels = coded(50), np.arange(50, dtype=np.int32)
+    options = [
+        {"batch_size": 16, "seed": 5},
+        {"batch_size": 16, "seed": 5, "initial_epoch": 2, "initial_step": 3},
+        {"batch_size": 7, "seed": 0, "drop_remainder": True},
+        {"batch_size": 25, "seed": 0, "shuffle": False},
+    ]
+    expected = [batches(images, labels, **some) for some in options]
+    expected.append(Batches(evaluation_batches(images, labels, batch_size=16), 4))
+    placed = place(images, monkeypatch)
+    found = [batches(placed, labels, **some) for some in options]
+    found.append(Batches(evaluation_batches(placed, labels, batch_size=16), 4))
+    for one, other in zip(expected, found, strict=True):
+        assert one.dataset.element_spec == other.dataset.element_spec
+        assert one.dataset.cardinality() == other.dataset.cardinality()
+        count = 3 * one.steps_per_epoch
+        for here, there in zip(one.dataset.take(count), other.dataset.take(count), strict=True):
+            assert all(np.array_equal(a, b) for a, b in zip(here, there, strict=True))
+    assert epochs(batches(placed, batch_size=16, seed=5), 2) == epochs(batches(images, batch_size=16, seed=5), 2)
+
+
+@places
+def test_where_large_images_are_used_where_they_lie(place, monkeypatch):
+    placed = place(coded(50), monkeypatch)
+    tensor = pipeline._tensor(placed)
+    assert np.array_equal(tensor, placed) and tensor.device.endswith("CPU:0")
+    assert (address(tensor) == placed.ctypes.data) == (place in (in_memory, mapped))
+
+
+def test_small_images_may_be_changed_afterwards():
+    images = coded(8)
+    stream = batches(images, batch_size=8, seed=1)
+    images[...] = 0
+    assert epochs(stream, 1) == [[[5, 1, 6, 4, 7, 2, 0, 3]]]
+
+
+def test_images_are_kept_while_a_dataset_needs_them(monkeypatch):
+    import gc
+    import weakref
+
+    images = mapped(coded(50), monkeypatch)
+    gone = weakref.ref(images)
+    stream = batches(images, batch_size=10, seed=0)
+    del images
+    gc.collect()
+    assert sorted(flat(epochs(stream, 1)[0])) == list(range(50))
+    del stream
+    gc.collect()
+    np.asarray(pipeline._tensor(mapped(coded(1), monkeypatch)))  # when TensorFlow lets go of what it no longer needs
+    assert gone() is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -180,6 +289,9 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 images = np.arange(23, dtype=np.uint8).reshape(23, 1, 1, 1)
+if MAPPED:
+    images.tofile("images")
+    images = np.memmap("images", np.uint8, "r", shape=images.shape)
 
 def pieces(dataset, steps):
     iterator = iter(strategy.experimental_distribute_dataset(dataset))
@@ -197,6 +309,9 @@ for drop_remainder in (False, True):
     result.append((plain(dataset, 7), pieces(dataset, 7)))
 dataset = evaluation_batches(images, batch_size=8)
 result.append((plain(dataset, 3), pieces(dataset, 3)))
+with strategy.scope():  # where variables are made otherwise
+    dataset = batches(images, batch_size=8, seed=1).dataset
+result.append((plain(dataset, 7), pieces(dataset, 7)))
 
 # What a strategy of two workers with a replica each does to the dataset of worker 0 and of worker 1.
 from tensorflow.python.data.experimental.ops import distribute
@@ -211,10 +326,17 @@ print("RESULT" + json.dumps(result))
 """
 
 
-def test_two_replicas_share_each_batch():
+@pytest.mark.parametrize("place", ["copied", "mapped"])
+def test_two_replicas_share_each_batch(place, tmp_path):
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     result = subprocess.run(
-        [sys.executable, "-c", _TWO_DEVICES], cwd=root, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", f"MAPPED = {place == 'mapped'}\n{_TWO_DEVICES}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert "RESULT" in result.stdout, result.stderr[-2000:]
     for plain, pieces in json.loads(result.stdout.split("RESULT")[1]):

@@ -13,8 +13,9 @@ import numpy as np
 
 from keras_gen import images as pictures
 from keras_gen import progress
+from keras_gen.data import stacks
 from keras_gen.data.image_data import RawData, Split
-from keras_gen.data.preparing import empty_stack, fit_picture
+from keras_gen.data.preparing import fit_picture
 from keras_gen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def read(folder: Path, image_size: int | None, channels: int | None) -> RawData:
     """The images below `folder`, as `load` documents it.
 
     Raises:
-        UsageError: there are no images, or one can't be read.
+        UsageError: there are no images, one can't be read, or there is no room for them.
     """
     roots, notes = _split_roots(folder)
     files = {role: _image_files(root) for role, root in roots.items()}
@@ -50,7 +51,7 @@ def read(folder: Path, image_size: int | None, channels: int | None) -> RawData:
         images = {}
         with progress.step("reading image files", len(everything)) as step:
             for role, paths in files.items():
-                images[role] = empty_stack(folder, (len(paths), image_size, image_size, channels))
+                images[role] = stacks.empty(folder, (len(paths), image_size, image_size, channels))
                 decoded = pool.map(lambda path: _read_image(path, image_size, channels), paths)
                 for target, image in zip(images[role], decoded, strict=True):
                     target[...] = image

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_gen import progress
+from keras_gen.data import stacks
+
 
 @dataclass(frozen=True)
 class Split:
     """Images and, where the source has them, their labels.
 
     Args:
-        images: uint8, shape `(N, height, width, channels)`, 0 to 255.
+        images: uint8, shape `(N, height, width, channels)`, 0 to 255; in memory, or mapped to a file on the disk.
         labels: int64, shape `(N,)`, or `None`.
     """
 
@@ -25,8 +28,12 @@ class Split:
         return len(self.images)
 
     def take(self, indices: np.ndarray) -> Split:
-        """The images at `indices` (int64, shape `(n,)`), in that order, as a copy."""
-        return Split(self.images[indices], None if self.labels is None else self.labels[indices])
+        """The images at `indices` (int64, shape `(n,)`), in that order, as a copy.
+
+        Raises:
+            UsageError: there is no room for it.
+        """
+        return Split(stacks.taken(self.images, indices), None if self.labels is None else self.labels[indices])
 
 
 @dataclass(frozen=True)
@@ -108,11 +115,14 @@ class ImageData:
 def fingerprint(*splits: Split) -> str:
     """SHA-256, in hexadecimal, of shapes, dtypes and bytes of `splits` in the order given."""
     digest = hashlib.sha256()
-    for split in splits:
-        for array in (split.images, split.labels):
-            if array is None:
-                digest.update(b"none;")
-            else:
+    with progress.step("fingerprint of the data", sum(map(len, splits))) as step:
+        for split in splits:
+            for array in (split.images, split.labels):
+                if array is None:
+                    digest.update(b"none;")
+                    continue
                 digest.update(f"{array.dtype.str}{array.shape};".encode())
-                digest.update(np.ascontiguousarray(array))
+                for piece in stacks.pieces(array.shape):
+                    digest.update(np.ascontiguousarray(array[piece]))
+                    step.advance(len(array[piece]) if array is split.images else 0)
     return digest.hexdigest()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from keras_gen import checks
-from keras_gen.data import catalog, digits, folder, npz, preparing, splitting, tensorflow_datasets_source
+from keras_gen.data import catalog, digits, folder, npz, preparing, splitting, stacks, tensorflow_datasets_source
 from keras_gen.data.image_data import ImageData, RawData, Split, fingerprint
 from keras_gen.errors import must_be
 
@@ -26,7 +27,7 @@ def load(
     binarize: str | None = None,
     binarize_seed: int = 0,
 ) -> ImageData:
-    """Load a data set into memory as uint8 images, split into train, validation and test.
+    """Load a data set as uint8 images, split into train, validation and test.
 
     `name` is looked up in this order:
 
@@ -49,8 +50,12 @@ def load(
     random out of the training images, always the same ones, unless the source has a validation split of its own.
     What remains keeps the source's order.
 
-    Everything is held in memory: N x H x W x C bytes (mnist 0.05 GB, celeb_a at 64x64 2.5 GB), and for a moment twice
-    where images are taken out of a split, converted or resized: not celeb_a, which is split and is resized while read.
+    Images take N x H x W x C bytes (mnist 0.05 GB, celeb_a at 64x64 2.5 GB), and for a moment twice that where they are
+    taken out of a split, converted, binarized or resized: not celeb_a, which is split and is resized while read. Stacks
+    of up to a quarter of the memory are held in it. Larger ones are put into files on the disk, which are mapped, and
+    `notes` says so: into the folder for temporary files ($TMPDIR), or /var/tmp if that folder is in memory itself. What
+    is used of them is in memory for as long as nothing else needs it. The files have no names, and are gone with the
+    process. An `.npz` file is read into memory first.
 
     Args:
         name: a known name, the name of an `.npz` file, or a path.
@@ -66,10 +71,12 @@ def load(
         binarize_seed: seed of those draws, made for train, validation and test in this order.
 
     Returns:
-        An `ImageData` with read-only arrays: images uint8 `(N, H, W, C)`, labels int64 `(N,)` or `None`.
+        An `ImageData` with read-only arrays: images uint8 `(N, H, W, C)`, in a `numpy.memmap` if on the disk, and
+        labels int64 `(N,)` or `None`.
 
     Raises:
-        UsageError: an argument is wrong, or a file or folder is damaged or not of the form above.
+        UsageError: an argument is wrong, a file or folder is damaged or not of the form above, or there is no room for
+            the images in memory or on the disk.
         DataUnavailableError: a known data set is neither on this machine nor to be had from the network.
 
     Example:
@@ -85,8 +92,10 @@ def load(
 
     raw = _read(name, _existing_folder(data_dir), image_size, channels)
     splits, notes = _three_splits(raw, validation)
+    raw = replace(raw, train=None, validation=None, test=None)  # room for what follows
     generator = np.random.default_rng(binarize_seed)
-    splits = [_prepare(split, image_size, channels, binarize, generator) for split in splits]
+    splits = [_prepare(splits.pop(0), image_size, channels, binarize, generator) for _ in range(len(splits))]
+    notes += _on_disk(splits)
     return ImageData(
         name=_expanded(name).resolve().stem if _is_path(name) else name,
         source=raw.source,
@@ -153,26 +162,36 @@ def _existing_folder(data_dir: str | os.PathLike | None) -> Path | None:
     return path
 
 
-def _three_splits(raw: RawData, validation: float | int) -> tuple[tuple[Split, Split, Split], list[str]]:
+def _three_splits(raw: RawData, validation: float | int) -> tuple[list[Split], list[str]]:
+    """Train, validation and test; images are copied once, by the indices that all taking out leaves."""
     notes = list(raw.notes)
-    train, test = raw.train, raw.test
+    train, held_out, test = raw.train, raw.validation, raw.test
+    kept = np.arange(len(train))
     if test is None:
-        train, test = splitting.split_off_test(train, raw.origin)
+        kept, tenth = splitting.split_off_test(len(train), raw.origin)
+        test = train.take(tenth)
         notes.append(f"no test images in the source: {len(test)} images, a tenth, were set apart")
-    if raw.validation is None:
-        train, held_out = splitting.split_off_validation(train, validation)
+    if held_out is None:
+        others, chosen = splitting.split_off_validation(len(kept), validation)
+        held_out, kept = train.take(kept[chosen]), kept[others]
     else:
-        held_out = raw.validation
         notes.append("validation is the source's own split; the argument validation was not used")
-    return (train, held_out, test), notes
+    return [train.take(kept) if len(kept) < len(train) else train, held_out, test], notes
 
 
 def _prepare(
     split: Split, image_size: int | None, channels: int | None, rule: str | None, generator: np.random.Generator
 ) -> Split:
-    images = preparing.fit_stack(split.images, image_size, channels)
-    images = np.ascontiguousarray(preparing.binarize(images, rule, generator))
+    images = preparing.binarize(preparing.fit_stack(split.images, image_size, channels), rule, generator)
+    if not images.flags.c_contiguous:
+        images = stacks.taken(images, np.arange(len(images)))
     for array in (images, split.labels):
         if array is not None:
             array.flags.writeable = False
     return replace(split, images=images)
+
+
+def _on_disk(splits: Sequence[Split]) -> list[str]:
+    """A note on the images that are not held in memory, if there are any."""
+    size = sum(split.images.nbytes for split in splits if stacks.is_mapped(split.images))
+    return [f"{size / 1e9:,.1f} GB of images were put on the disk, since they are large for the memory"] if size else []

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_gen import checks
+from keras_gen.data import stacks
 from keras_gen.errors import must_be
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+MOST_COPIED = 2**28
+"""Bytes of images, at most, that a dataset has a copy of."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,9 @@ def batches(
 
     Every image comes exactly once an epoch, unless `drop_remainder` leaves some out. The order of an epoch depends
     on `seed` and on the epoch's number, on nothing that happened before it: what starts at epoch 3 equals what
-    comes to epoch 3. The images stay in memory as they are, uint8, and a batch is gathered in one piece.
+    comes to epoch 3. The images stay as they are, uint8, and a batch is gathered in one piece. More than `MOST_COPIED`
+    bytes of them, and those in a `numpy.memmap`, are used where they lie, if TensorFlow can: change nothing there while
+    the dataset is in use.
 
     Args:
         images: uint8, shape `(N, H, W, C)`, N at least 1.
@@ -119,15 +126,14 @@ def _gather(
     """Turn batches of indices into batches of images; `static_batch` is their size where it never varies."""
     import tensorflow as tf
 
-    # Eager tensors, which the function below captures: as a constant of its graph the images would be copied into
-    # every serialized form of it, and 2 GB is the most it can hold. In main memory, where tf.data works.
+    # In main memory, where tf.data works.
     with tf.device("CPU:0"):
-        image_tensor = tf.constant(images)
+        all_images = _held(_tensor(images))
         label_tensor = None if labels is None else tf.constant(labels, tf.int64)
 
     def take(index: tf.Tensor):
         index = tf.ensure_shape(index, (static_batch,))
-        batch = tf.gather(image_tensor, index)
+        batch = tf.gather(all_images(), index)
         return batch if label_tensor is None else (batch, tf.gather(label_tensor, index))
 
     options = tf.data.Options()
@@ -139,6 +145,32 @@ def _gather(
     # policy, which finds no files to deal out here, and OFF let every worker train on the same ones.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return indices.map(take).prefetch(2).with_options(options)
+
+
+def _held(tensor: tf.Tensor) -> Callable[[], tf.Tensor]:
+    """What gives a function of a dataset that tensor.
+
+    A constant of the function's graph would be in every serialized form of it, where 2 GB is the most there can be. A
+    tensor that it captures is copied by whoever rewrites the graph: each iterator, to optimize it, and strategies, to
+    share its elements. A variable is neither, and has no copy of its own.
+    """
+    import tensorflow as tf
+
+    if tf.distribute.has_strategy():  # in its scope a variable is one of each device
+        return lambda: tensor
+    return tf.Variable(tensor, trainable=False).value
+
+
+def _tensor(images: np.ndarray) -> tf.Tensor:
+    import tensorflow as tf
+
+    if images.nbytes <= MOST_COPIED and not stacks.is_mapped(images):
+        return tf.constant(images)
+    tf.config.list_logical_devices()  # what is TensorFlow's first operation in a process does copy
+    # tf.constant copies, so that nobody changes a tensor by changing the array. What an operation is given it takes as
+    # it lies there, if that is in one piece from a multiple of 64 bytes on. Pages of a mapped file are read when they
+    # are gathered, by TensorFlow's threads: Python has no part in it.
+    return tf.raw_ops.Identity(input=images)
 
 
 def _check_arrays(images: np.ndarray, labels: np.ndarray | None) -> None:

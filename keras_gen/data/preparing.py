@@ -2,50 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_gen import progress
-from keras_gen.errors import UsageError, must_be
+from keras_gen.data import stacks
+from keras_gen.errors import must_be
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 BINARIZE = ("threshold", "stochastic")
-
-
-def empty_stack(where: object, shape: tuple[int, int, int, int]) -> np.ndarray:
-    """Room for uint8 images of that shape, not filled.
-
-    Raises:
-        UsageError: this machine has not the memory; `where` says what the images are of.
-
-    Example:
-        >>> empty_stack("digits", (10, 28, 28, 1)).shape
-        (10, 28, 28, 1)
-    """
-    # An allocation alone may succeed, and the process be killed when the images come.
-    if math.prod(shape) < _memory():
-        try:
-            return np.empty(shape, np.uint8)
-        except MemoryError:
-            pass
-    count, height, width, channels = shape
-    raise UsageError(
-        f"{where}: {count:,} images of {height}x{width}x{channels} are {math.prod(shape) / 1e9:,.1f} GB, "
-        "more than there is memory for; a smaller image_size takes less"
-    )
-
-
-def _memory() -> float:
-    """Bytes of this machine's memory; infinity where the system doesn't say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return math.inf
 
 
 def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) -> np.ndarray:
@@ -58,6 +26,9 @@ def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) 
 
     Returns:
         uint8; `images` itself if nothing has to change.
+
+    Raises:
+        UsageError: there is no room for them.
     """
     _, height, width, present = images.shape
     channels = channels or present
@@ -66,7 +37,7 @@ def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) 
         return images
     from PIL import Image
 
-    result = empty_stack("the data", (len(images), side or height, side or width, channels))
+    result = stacks.empty("the data", (len(images), side or height, side or width, channels))
     with progress.step("resizing images" if side else "converting images", len(images)) as step:
         for index, image in enumerate(images):
             picture = Image.fromarray(image[..., 0] if present == 1 else image)
@@ -112,11 +83,49 @@ def fit_picture(picture: Image, image_size: int | None, channels: int, crop: int
 
 
 def binarize(images: np.ndarray, rule: str | None, generator: np.random.Generator) -> np.ndarray:
-    """`images` with every value 0 or 255; see `load` for the rules. uint8 of any shape to the same shape."""
+    """`images` with every value 0 or 255; see `load` for the rules.
+
+    Args:
+        images: uint8, shape `(N, ...)`.
+        rule: one of `BINARIZE`, or `None`: `images` itself is returned.
+        generator: of the draws of "stochastic".
+
+    Raises:
+        UsageError: there is no room for them.
+
+    Example:
+        >>> binarize(np.array([0, 127, 128], np.uint8), "threshold", np.random.default_rng(0)).tolist()
+        [0, 0, 255]
+    """
     if rule is None:
         return images
-    if rule == "threshold":
-        return np.where(images >= 128, np.uint8(255), np.uint8(0))
-    # A draw is one of 0..254, each as likely: below the pixel with probability pixel / 255 exactly.
-    draws = generator.integers(0, 255, size=images.shape, dtype=np.uint8)
-    return np.where(draws < images, np.uint8(255), np.uint8(0))
+    result = stacks.empty("the data", images.shape)
+    draws = _Draws(generator)
+    with progress.step("binarizing images", len(images)) as step:
+        for piece in stacks.pieces(images.shape):
+            grey = images[piece]
+            # A draw is one of 0..254, each as likely: below the pixel with probability pixel / 255 exactly.
+            limits = np.uint8(127) if rule == "threshold" else draws.next(grey.size).reshape(grey.shape)
+            result[piece] = np.where(limits < grey, np.uint8(255), np.uint8(0))
+            step.advance(len(grey))
+    return result
+
+
+class _Draws:
+    """What `generator.integers(0, 255, n, np.uint8)` gives, in pieces, which several calls of it would not.
+
+    It looks at the bytes of words of 32 bits, the lowest first, passes over zeros, subtracts one from the others, and
+    at its end lets go of what is left of the last word.
+    """
+
+    def __init__(self, generator: np.random.Generator) -> None:
+        self._generator, self._ready = generator, np.empty(0, np.uint8)
+
+    def next(self, count: int) -> np.ndarray:
+        """The next draws, shape `(count,)`."""
+        while len(self._ready) < count:
+            words = -(-(count - len(self._ready)) // 4)  # no more than surely needed: others draw after this
+            fresh = self._generator.integers(0, 2**32, words, np.uint32).astype("<u4", copy=False).view(np.uint8)
+            self._ready = np.concatenate([self._ready, fresh[fresh > 0] - np.uint8(1)])
+        drawn, self._ready = self._ready[:count], self._ready[count:]
+        return drawn

@@ -7,7 +7,6 @@ import numbers
 
 import numpy as np
 
-from keras_gen.data.image_data import Split
 from keras_gen.errors import UsageError, must_be
 
 _SEED = 0
@@ -28,32 +27,44 @@ def check_validation(value: object) -> int | float:
     raise must_be("validation", _VALIDATION, value)
 
 
-def split_off_validation(train: Split, validation: int | float) -> tuple[Split, Split]:
-    """`train` without the validation images, and those. A fraction above 0 takes at least one image.
+def split_off_validation(images: int, validation: int | float) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of training images but those for validation, and of those. A fraction above 0 takes at least one image.
+
+    Args:
+        images: how many training images there are.
+        validation: of them, from `check_validation`.
 
     Raises:
         UsageError: nothing would be left to train on.
+
+    Example:
+        >>> [len(indices) for indices in split_off_validation(60, 1 / 12)]
+        [55, 5]
     """
     count = validation
     if isinstance(validation, float):
-        count = max(1, round(validation * len(train))) if validation else 0
-    if count >= len(train):
-        raise must_be("validation", f"less than all {len(train)} training images", validation)
-    return _split_off(train, count)
+        count = max(1, round(validation * images)) if validation else 0
+    if count >= images:
+        raise must_be("validation", f"less than all {images} training images", validation)
+    return _split_off(images, count)
 
 
-def split_off_test(train: Split, origin: str) -> tuple[Split, Split]:
-    """`train` without a random tenth, and that tenth: for sources without a test split.
+def split_off_test(images: int, origin: str) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of `images` images but a random tenth, and of that tenth: for sources without a test split.
 
     Raises:
         UsageError: there are fewer than the 3 images that three splits need.
+
+    Example:
+        >>> [len(indices) for indices in split_off_test(60, "faces")]
+        [54, 6]
     """
-    if len(train) < 3:
-        raise UsageError(f"{origin} must hold at least 3 images to be split, received: {len(train)}")
-    return _split_off(train, max(1, round(len(train) / 10)))
+    if images < 3:
+        raise UsageError(f"{origin} must hold at least 3 images to be split, received: {images}")
+    return _split_off(images, max(1, round(images / 10)))
 
 
-def _split_off(split: Split, count: int) -> tuple[Split, Split]:
+def _split_off(images: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     # At random, since a source may be ordered by class; sorted, so that what remains keeps the source's order.
-    order = np.random.default_rng(_SEED).permutation(len(split))
-    return split.take(np.sort(order[count:])), split.take(np.sort(order[:count]))
+    order = np.random.default_rng(_SEED).permutation(images)
+    return np.sort(order[count:]), np.sort(order[:count])

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_gen import probing, progress
+from keras_gen.data import stacks
 from keras_gen.data.catalog import Entry
 from keras_gen.data.image_data import RawData, Split
 from keras_gen.data.preparing import fit_picture
@@ -21,6 +22,7 @@ def read(entry: Entry, data_dir: Path | None, image_size: int | None) -> RawData
 
     Raises:
         DataUnavailableError: the data set is not on the disk and can't be downloaded, or can't be read.
+        UsageError: there is no room for it.
     """
     folder = find_prepared(entry, data_dir)
     if folder is None:
@@ -30,6 +32,8 @@ def read(entry: Entry, data_dir: Path | None, image_size: int | None) -> RawData
     try:
         with _quiet():
             return _read(entry, _builder(entry, data_dir, folder), image_size)
+    except stacks.NoRoomError:  # the data are there, and no others are wanted instead of them
+        raise
     except Exception as error:  # whatever it was: a download, a checksum, a full disk, a package missing
         first_line = (str(error).strip() or "no message").splitlines()[0]
         raise _unavailable(entry, f"failed in tensorflow-datasets: {type(error).__name__}: {first_line}") from error
@@ -74,7 +78,7 @@ def _read_split(entry: Entry, builder, name: str, image_size: int | None) -> Spl
     side, _, channels = entry.image_shape  # all in the catalogue are squares
     side = image_size or side
     count = builder.info.splits[name].num_examples
-    images = np.empty((count, side, side, channels), np.uint8)
+    images = stacks.empty(entry.name, (count, side, side, channels))
     labels = np.empty(count, np.int64) if "label" in builder.info.features else None
     # One file after the other: by default several are interleaved.
     ordered = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
