@@ -197,6 +197,25 @@ def test_where_large_images_are_used_where_they_lie(place, monkeypatch):
     assert (address(tensor) == placed.ctypes.data) == (place in (in_memory, mapped))
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="needs Linux' account of a process' memory")
+def test_a_mapped_file_is_read_in_the_order_of_the_images_unless_they_are_shuffled(monkeypatch):
+    """The system reads around what is asked for: much too much of a file that doesn't fit in memory."""
+
+    def in_any_order(array):
+        with open("/proc/self/smaps", encoding="utf-8") as maps:
+            lines = iter(maps)
+            assert any(line.startswith(f"{array.ctypes.data:x}-") for line in lines)
+            flags = next(line for line in lines if line.startswith("VmFlags:"))
+        return "rr" in flags.split()
+
+    images = mapped(coded(50), monkeypatch)
+    evaluation_batches(images, batch_size=10)
+    batches(images, batch_size=10, seed=0, shuffle=False)
+    assert not in_any_order(images)
+    batches(images[:40], batch_size=10, seed=0)
+    assert in_any_order(images)
+
+
 def test_small_images_may_be_changed_afterwards():
     images = coded(8)
     stream = batches(images, batch_size=8, seed=1)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MOST_COPIED = 2**28
 """Bytes of images, at most, that a dataset has a copy of."""
 
+READERS = 8
+"""Batches that are gathered at a time from a mapped file: it takes several readers to keep a disk busy."""
+
 
 @dataclass(frozen=True)
 class Batches:
@@ -91,6 +94,8 @@ def batches(
     indices = epochs.flat_map(epoch_batches).skip(initial_step)
     steps = count // batch_size if drop_remainder else -(-count // batch_size)
     always_full = drop_remainder or count % batch_size == 0
+    if shuffle:
+        stacks.read_in_any_order(images)
     dataset = _gather(indices, images, labels, batch_size if always_full else None)
     return Batches(dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)), steps)
 
@@ -144,7 +149,10 @@ def _gather(
     # A strategy splits each batch over all replicas. By DATA each worker then keeps its own pieces; the default
     # policy, which finds no files to deal out here, and OFF let every worker train on the same ones.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return indices.map(take).prefetch(2).with_options(options)
+    readers = None
+    if stacks.is_mapped(images):
+        readers = options.threading.private_threadpool_size = READERS
+    return indices.map(take, num_parallel_calls=readers).prefetch(2).with_options(options)
 
 
 def _held(tensor: tf.Tensor) -> Callable[[], tf.Tensor]:

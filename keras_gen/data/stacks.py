@@ -106,10 +106,27 @@ def is_mapped(images: np.ndarray) -> bool:
         >>> is_mapped(np.zeros((5, 28, 28, 1), np.uint8))
         False
     """
+    return _mapping(images) is not None
+
+
+def read_in_any_order(images: np.ndarray) -> None:
+    """Have the system read from the disk what is asked for and not megabytes around it, if images lie in a mapped file.
+
+    Where the images don't fit in memory, the next ones are hardly among those.
+
+    Example:
+        >>> read_in_any_order(np.zeros((5, 28, 28, 1), np.uint8))  # not in a file: nothing to be said
+    """
+    mapping = _mapping(images)
+    if mapping is not None and hasattr(mmap, "MADV_RANDOM"):
+        mapping.madvise(mmap.MADV_RANDOM)
+
+
+def _mapping(images: np.ndarray) -> mmap.mmap | None:
     base = images
     while isinstance(base, np.ndarray):
         base = base.base
-    return isinstance(base, mmap.mmap)
+    return base if isinstance(base, mmap.mmap) else None
 
 
 def _memory() -> float:
