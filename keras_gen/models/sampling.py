@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import numpy as np
@@ -39,10 +39,10 @@ def in_chunks(function: Callable[..., tf.Tensor], *arguments: tf.Tensor | None) 
     return outputs.concat()
 
 
-def chunks_of(*arrays: np.ndarray | None) -> list[list[tf.Tensor | None]]:
+def chunks_of(*arrays: np.ndarray | None) -> Iterator[list[tf.Tensor | None]]:
     """Rows of the arrays as tensors, at most `CHUNK` at a time, for work outside a graph; None stays None."""
-    starts = range(0, len(arrays[0]), CHUNK)
-    return [[None if a is None else tf.convert_to_tensor(a[start : start + CHUNK]) for a in arrays] for start in starts]
+    for start in range(0, len(arrays[0]), CHUNK):
+        yield [None if a is None else tf.convert_to_tensor(a[start : start + CHUNK]) for a in arrays]
 
 
 def image_outputs(unit_images: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -71,7 +71,7 @@ class Reference:
         self.extractor = extractors.build(extractor) if isinstance(extractor, str) else extractor
         if not isinstance(self.extractor, Extractor):
             raise must_be("extractor", "an Extractor, or one of " + ", ".join(extractors.NAMES), extractor)
-        if (images == images[0]).all():
+        if all((image == images[0]).all() for image in images):  # at the first that differs it is clear
             raise must_be("reference", "images that are not all the same", f"{len(images)} times one image")
         self.data, self.split, self.cache = data, split, cache
         # A permutation even of all images: a source may be ordered, and some metrics use the first ones only.
