@@ -11,6 +11,9 @@ from keras_gen.errors import must_be
 PRECISIONS = ("float32", "bfloat16")
 """In which the layers of networks may compute."""
 
+BINARIZE = ("threshold", "stochastic")
+"""Rules by which `keras_gen.data.load` makes images black and white, here so that they can be checked without NumPy."""
+
 STRATEGIES = ("auto", "none", "mirrored", "multiworker")
 """Names of distribution strategies, here so that they can be checked without TensorFlow."""
 

@@ -85,6 +85,7 @@ def from_environment() -> Cluster | None:
         >>> os.environ["TF_CONFIG"] = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}'
         >>> from_environment()
         Cluster(workers=('a:1', 'b:1'), index=1, patience=300.0)
+        >>> del os.environ["TF_CONFIG"]
     """
     text = os.environ.get(VARIABLE)
     if not text:

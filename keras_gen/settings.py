@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from keras_gen import checks, extractors, zoo
-from keras_gen.data import preparing
 from keras_gen.errors import UsageError, must_be
 from keras_gen.intervals import Interval
 
@@ -115,7 +114,7 @@ class RunSettings:
             object.__setattr__(self, "image_size", self.recipe.image_size)
         if self.channels is not None:
             checks.one_of("channels", checks.positive_int("channels", self.channels), (1, 3))
-        checks.one_of("binarize", self.binarize, (None, *preparing.BINARIZE))
+        checks.one_of("binarize", self.binarize, (None, *checks.BINARIZE))
 
     @property
     def recipe(self) -> zoo.Recipe:

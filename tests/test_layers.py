@@ -53,6 +53,7 @@ ROOMS = (
     "untrusted",
     "checks",
     "progress",
+    "lazy",
     "backend",
     "errors",
 )

@@ -1,22 +1,23 @@
 """Image data sets, whatever they come from, and the order in which training sees them.
 
-Importing this package costs nothing but NumPy: the libraries that read a source are imported when it is read.
+Importing this package costs nothing: names are imported when they are used, the libraries that read a source when it
+is read.
 """
 
-from keras_gen.data.catalog import Entry, image_shape, names
-from keras_gen.data.image_data import ImageData, Split
-from keras_gen.data.loading import DATA_DIR_VARIABLE, load
-from keras_gen.data.pipeline import Batches, batches, evaluation_batches
+from keras_gen import lazy
 
-__all__ = [
-    "DATA_DIR_VARIABLE",
-    "Batches",
-    "Entry",
-    "ImageData",
-    "Split",
-    "batches",
-    "evaluation_batches",
-    "image_shape",
-    "load",
-    "names",
-]
+_MODULE_OF = {
+    "DATA_DIR_VARIABLE": "loading",
+    "Batches": "pipeline",
+    "Entry": "catalog",
+    "ImageData": "image_data",
+    "Split": "image_data",
+    "batches": "pipeline",
+    "evaluation_batches": "pipeline",
+    "image_shape": "catalog",
+    "load": "loading",
+    "names": "catalog",
+}
+
+__all__ = list(_MODULE_OF)
+__getattr__, __dir__ = lazy.attributes(__name__, _MODULE_OF)

@@ -87,7 +87,7 @@ def load(
     image_size = None if image_size is None else checks.positive_int("image_size", image_size)
     channels = None if channels is None else int(checks.one_of("channels", channels, (1, 3)))
     validation = splitting.check_validation(validation)
-    checks.one_of("binarize", binarize, (None, *preparing.BINARIZE))
+    checks.one_of("binarize", binarize, (None, *checks.BINARIZE))
     binarize_seed = checks.seed("binarize_seed", binarize_seed)
 
     raw = _read(name, _existing_folder(data_dir), image_size, channels)

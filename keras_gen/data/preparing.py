@@ -13,8 +13,6 @@ from keras_gen.errors import must_be
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BINARIZE = ("threshold", "stochastic")
-
 
 def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) -> np.ndarray:
     """Crop each image to its central square, resize it, and convert between grey and colour.
@@ -87,7 +85,7 @@ def binarize(images: np.ndarray, rule: str | None, generator: np.random.Generato
 
     Args:
         images: uint8, shape `(N, ...)`.
-        rule: one of `BINARIZE`, or `None`: `images` itself is returned.
+        rule: one of `checks.BINARIZE`, or `None`: `images` itself is returned.
         generator: of the draws of "stochastic".
 
     Raises:

@@ -1,31 +1,28 @@
 """Feature extractors: from uint8 images to the features and logits that metrics compare.
 
-Every score carries its extractor's name, and compares with scores of that extractor only. TensorFlow is imported when
-an extractor is built, not before.
+Every score carries its extractor's name, and compares with scores of that extractor only. Names are imported when they
+are used, TensorFlow when an extractor is built.
 """
 
-from keras_gen.extractors.choosing import AUTO, NAMES, Choice, build, check_choice, choose, pick
-from keras_gen.extractors.classifiers import ShippedClassifier
-from keras_gen.extractors.extractor import Extractor, Features, as_images
-from keras_gen.extractors.inception_2015 import Inception2015
-from keras_gen.extractors.inception_v3 import InceptionV3
-from keras_gen.extractors.reduced_precision import check_precision
-from keras_gen.extractors.weights import cache_folder
+from keras_gen import lazy
 
-__all__ = [
-    "AUTO",
-    "NAMES",
-    "Choice",
-    "Extractor",
-    "Features",
-    "Inception2015",
-    "InceptionV3",
-    "ShippedClassifier",
-    "as_images",
-    "build",
-    "cache_folder",
-    "check_choice",
-    "check_precision",
-    "choose",
-    "pick",
-]
+_MODULE_OF = {
+    "AUTO": "naming",
+    "NAMES": "naming",
+    "Choice": "choosing",
+    "Extractor": "extractor",
+    "Features": "extractor",
+    "Inception2015": "inception_2015",
+    "InceptionV3": "inception_v3",
+    "ShippedClassifier": "classifiers",
+    "as_images": "extractor",
+    "build": "choosing",
+    "cache_folder": "weights",
+    "check_choice": "naming",
+    "check_precision": "reduced_precision",
+    "choose": "choosing",
+    "pick": "choosing",
+}
+
+__all__ = list(_MODULE_OF)
+__getattr__, __dir__ = lazy.attributes(__name__, _MODULE_OF)

@@ -13,12 +13,10 @@ from keras_gen.extractors.classifiers import KINDS, ShippedClassifier, is_shippe
 from keras_gen.extractors.extractor import Extractor
 from keras_gen.extractors.inception_2015 import Inception2015
 from keras_gen.extractors.inception_v3 import InceptionV3
+from keras_gen.extractors.naming import AUTO, NAMES, WITH_WEIGHTS, check_choice, check_weights
 from keras_gen.extractors.reduced_precision import check_precision
 
-NAMES = ("inception-2015", "inception-v3", "lenet", "cifar")
-AUTO = "auto"
-
-_WITH_WEIGHTS = {"inception-2015": Inception2015, "inception-v3": InceptionV3}
+_WITH_WEIGHTS = dict(zip(WITH_WEIGHTS, (Inception2015, InceptionV3), strict=True))
 _SOURCES = {source.name: source for source in (files.INCEPTION_2015, files.INCEPTION_V3)}
 
 
@@ -50,7 +48,7 @@ def build(
         128
     """
     checks.one_of("extractor", name, NAMES)
-    _check_weights(name, weights)
+    check_weights(name, weights)
     check_precision(precision)
     if name in _WITH_WEIGHTS:
         return _WITH_WEIGHTS[name](weights, download=download, precision=precision)
@@ -86,17 +84,6 @@ def choose(data_name: str, image_shape: Sequence[int], *, download: bool = False
     return Choice(None, f"there is no extractor for {data_name}: {files.INCEPTION_2015.how_to_get_it()}")
 
 
-def check_choice(extractor: object, weights: object = None) -> None:
-    """Raise `UsageError` if `pick` would refuse the pair, before anything is loaded.
-
-    Args:
-        extractor: `auto` or one of `NAMES`.
-        weights: path of its weights file or None; not with `auto`, nor with a shipped classifier.
-    """
-    checks.one_of("extractor", extractor, (AUTO, *NAMES))
-    _check_weights(extractor, weights)
-
-
 def pick(
     extractor: str,
     data_name: str,
@@ -129,8 +116,3 @@ def pick(
         shape = tuple(image_shape)
         raise UsageError(f"extractor {extractor} takes {KINDS[extractor].takes}, {data_name} has images {shape}")
     return build(extractor, weights, download=True, precision=precision), "asked for by its name"
-
-
-def _check_weights(extractor: str, weights: object) -> None:
-    if weights is not None and extractor not in _WITH_WEIGHTS:
-        raise must_be("extractor weights", f"left out with extractor {extractor}", str(weights))
