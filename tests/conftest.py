@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TQDM_DISABLE"] = "1"  # what commands print must not depend on how slow the machine is
+os.environ.pop("TF_CONFIG", None)  # whoever runs the tests may be a member of a cluster
 
 import browser_helpers
 import numpy as np
