@@ -344,16 +344,20 @@ def _summary(model: ImageModel) -> str:
 def _explained(path: Path | None, requests: Requests) -> Iterator[None]:
     """Interruptions, full disks and the like, said with what to do next."""
     # A worker that writes nothing has not been told where the chief does.
-    path = "RUN" if path is None else path
+    writes, path = path is not None, "RUN" if path is None else path
     how = f"go on with: python experiments/run.py --resume {path}"
     try:
         yield
     except KeyboardInterrupt:
+        number = requests.signal or signal.SIGINT
+        if not writes:
+            raise RunInterrupted(f"interrupted; of all workers, {how}", number) from None
         latest = checkpoints.latest(path)
         done = f"after {latest[0]}" if latest else "before the first checkpoint"
-        number = requests.signal or signal.SIGINT
         raise RunInterrupted(f"interrupted {done}; {how}", number) from None
     except TrainingDiverged as error:
+        if not writes:
+            raise
         latest = checkpoints.latest(path)
         kept = f"{path} keeps the state after {latest[0]}" if latest else f"{path} has no checkpoint from before"
         hint = "to go on with it would end the same: start again with another learning rate or seed"

