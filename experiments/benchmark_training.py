@@ -141,6 +141,8 @@ def of_keras(config):
     config = {key: of_keras(value) for key, value in config.items()}
     if config.get("registered_name") == "keras_gen>Adam":
         config |= {"module": "keras.optimizers", "class_name": "Adam", "registered_name": None}
+    if config.get("registered_name") == "keras_gen>Dropout":
+        config |= {"module": "keras.layers", "registered_name": None}
     if config.get("registered_name") == "keras_gen>NarrowConv2D":
         config |= {"module": "keras.layers", "class_name": "Conv2D", "registered_name": None}
         config["config"] = config["config"] | {"padding": "same"}

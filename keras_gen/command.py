@@ -97,6 +97,9 @@ def load_tensorflow(devices: bool = True) -> None:
             import keras  # noqa: F401
             import tensorflow as tf
 
+            from keras_gen import distribution
+
+            distribution.let_memory_grow()
             if devices:
                 tf.config.list_logical_devices()  # that logs as well
         except BaseException:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Sequence
+
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gen import checks
+from keras_gen import checks, shares
 from keras_gen.cluster import VARIABLE, Cluster, from_environment
 from keras_gen.errors import UsageError, must_be
 
@@ -30,6 +33,7 @@ def strategy(name: str = "auto", cluster: Cluster | None = None) -> tf.distribut
         1
     """
     checks.one_of("strategy", name, checks.STRATEGIES)
+    let_memory_grow()
     cluster = cluster_of(name, cluster)
     if cluster is not None:
         return _multi_worker(cluster)
@@ -60,6 +64,13 @@ def cluster_of(name: str, cluster: Cluster | None = None) -> Cluster | None:
     if cluster is None and name == "multiworker":
         raise UsageError(f"strategy multiworker needs a cluster: {VARIABLE}, or --workers and --worker-index")
     return cluster
+
+
+def let_memory_grow() -> None:
+    """Have TensorFlow take a GPU's memory as it needs it, not all at once; where it runs already, nothing."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
@@ -93,22 +104,40 @@ def value(variable: keras.Variable) -> np.ndarray:
     return np.asarray(tf.convert_to_tensor(variable.value))
 
 
+def sum_over_workers(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarray:
+    """Sums of several workers' values, float32 of the same length, which all of them must ask for. Not in a step."""
+    devices = len(strategy.extended.worker_devices)  # of a worker: the first of them speaks for it
+
+    def said_by(context):
+        return tf.constant(values, tf.float32) * float(context.replica_id_in_sync_group % devices == 0)
+
+    said = strategy.experimental_distribute_values_from_function(said_by)
+    return strategy.reduce(tf.distribute.ReduceOp.SUM, said, axis=None).numpy()
+
+
 def mean_over_global_batch(values: tf.Tensor) -> tf.Tensor:
     """This replica's part of the mean of `values` over all replicas' examples.
 
-    Gradients of a custom train step are summed over replicas, so each must contribute its mean divided by their number
-    (replicas have equally many examples).
+    Gradients of a custom train step are summed over replicas, so each must contribute its sum divided by the number of
+    all examples.
     """
-    return tf.reduce_mean(values) / tf.distribute.get_strategy().num_replicas_in_sync
+    share = shares.of_batch(tf.shape(values)[0])
+    return tf.reduce_mean(values) if share is None else _part_of_mean(values, share)
 
 
 def mean_of_global_batch(values: tf.Tensor) -> tf.Tensor:
     """Mean over all replicas' examples, `(n, …)` to `(…)`, as a constant that no gradient flows through."""
-    mean = tf.stop_gradient(tf.reduce_mean(values, axis=0))
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return mean
-    return context.all_reduce(tf.distribute.ReduceOp.MEAN, mean)
+    values = tf.stop_gradient(values)
+    share = shares.of_batch(tf.shape(values)[0])
+    if share is None:
+        return tf.reduce_mean(values, axis=0)
+    mine = _part_of_mean(values, share)
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, mine)
+
+
+def _part_of_mean(values, share):
+    weights = share.weights(tf.shape(values)[0], values.dtype)
+    return tf.einsum("n,n...->...", weights, values) / tf.cast(share.counted, values.dtype)
 
 
 def normal(shape: tuple[int | tf.Tensor, ...], seed: tf.Tensor) -> tf.Tensor:
@@ -126,12 +155,30 @@ def uniform(shape: tuple[int | tf.Tensor, ...], seed: tf.Tensor) -> tf.Tensor:
     return _part_of_global_batch(tf.random.stateless_uniform, shape, seed)
 
 
-def _part_of_global_batch(draw, shape, seed):
+def _part_of_global_batch(
+    draw: Callable[..., tf.Tensor], shape: tuple[int | tf.Tensor, ...], seed: tf.Tensor
+) -> tf.Tensor:
+    """Of what `draw(shape, seed, alg)` gives for the whole batch, this replica's examples."""
     # A named algorithm, since the default may choose another one on another device.
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
+    share = shares.of_batch(shape[0])
+    if share is None:
         return draw(shape, seed, alg="philox")
     count, rest = shape[0], shape[1:]
-    everyones = draw((count * context.num_replicas_in_sync, *rest), seed, alg="philox")
-    first = context.replica_id_in_sync_group * count
-    return everyones[first : first + count]
+    return draw((share.total, *rest), seed, alg="philox")[share.first : share.first + count]
+
+
+def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    """`inputs`, examples first, with a share `rate` of them set to 0, and the others divided by 1 − rate.
+
+    The replicas' masks joined are what one device would draw for the whole batch.
+
+    Args:
+        inputs: floats.
+        rate: from 0 to below 1.
+        seed: as of `normal`.
+    """
+
+    def mask(shape, seed, alg):
+        return tf.nn.experimental.stateless_dropout(tf.ones(shape, inputs.dtype), rate, seed, rng_alg=alg)
+
+    return inputs * _part_of_global_batch(mask, tf.unstack(tf.shape(inputs)), seed)

@@ -13,7 +13,10 @@ import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow
 import keras
 import tensorflow as tf
 
-SOURCES = ("backend.py", "distribution.py", "losses.py", "optimizers.py", "data", "models", "networks", "zoo")
+SOURCES = (
+    *("backend.py", "distribution.py", "losses.py", "optimizers.py", "shares.py"),
+    *("data", "models", "networks", "zoo"),
+)
 """What of the package decides the numbers that a run computes: modules, and packages with all of theirs."""
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "scikit-image", "scikit-learn", "pillow")

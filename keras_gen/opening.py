@@ -31,12 +31,19 @@ class OpenRun:
     position: Position
 
 
-def open_run(path: str | os.PathLike, *, strategy: str | None = None, cluster: Cluster | None = None) -> OpenRun:
+def open_run(
+    path: str | os.PathLike,
+    *,
+    strategy: str | None = None,
+    epochs: int | None = None,
+    cluster: Cluster | None = None,
+) -> OpenRun:
     """Load a run's data and model, in the state of its last good checkpoint, or untrained if it has none.
 
     Args:
         path: the run directory.
         strategy: to build the model under; by default the run's own.
+        epochs: that its settings are to have; by default the run's own.
         cluster: as in `build`.
 
     Raises:
@@ -45,6 +52,8 @@ def open_run(path: str | os.PathLike, *, strategy: str | None = None, cluster: C
     path = Path(path)
     record = runs.read_json(path / runs.RECIPE_FILE)
     settings = RunSettings.from_json(record.get("settings"), os.fspath(path / runs.RECIPE_FILE))
+    changed = {"strategy": strategy, "epochs": epochs}
+    settings = dataclasses.replace(settings, **{name: value for name, value in changed.items() if value is not None})
     data, _ = load_data(settings)
     recorded = record.get("data")
     if not isinstance(recorded, dict) or recorded.get("fingerprint") != data.fingerprint:
@@ -53,8 +62,7 @@ def open_run(path: str | os.PathLike, *, strategy: str | None = None, cluster: C
         )
     latest = checkpoints.latest(path)
     start = latest[0] if latest else Position()
-    under = settings if strategy is None else dataclasses.replace(settings, strategy=strategy)
-    model = build(under, data, cluster, start=start)
+    model = build(settings, data, cluster, start=start)
     _check_recipe(path, settings, model)
     return OpenRun(record, settings, data, model, position=checkpoints.restore_latest(path, model))
 
@@ -98,8 +106,8 @@ def build(
         meet(cluster, _statement(settings, data, start or Position()))
     strategy = distribution.strategy(settings.strategy, cluster)
     replicas = strategy.num_replicas_in_sync
-    if settings.batch_size % replicas:
-        raise must_be("batch_size", f"a multiple of {replicas}, the number of devices", settings.batch_size)
+    if settings.batch_size < replicas:
+        raise must_be("batch_size", f"at least {replicas}, the number of devices", settings.batch_size)
     with strategy.scope():
         options = {"seed": settings.seed, "precision": settings.precision}
         model = zoo.build(settings.model, data.image_shape, **options, **settings.overrides)

@@ -18,7 +18,18 @@ import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow
 import keras
 import tensorflow as tf
 
-from keras_gen import checkpoints, distribution, environment, export, histories, locking, monitoring, report, runs
+from keras_gen import (
+    checkpoints,
+    distribution,
+    environment,
+    export,
+    histories,
+    locking,
+    monitoring,
+    report,
+    runs,
+    shares,
+)
 from keras_gen.checkpoints import Position
 from keras_gen.cluster import Cluster
 from keras_gen.data import batches, evaluation_batches
@@ -99,10 +110,6 @@ def run(
     found = os.path.abspath(data.origin) if data.source in ("npz", "folder") else data.name
     requested, settings = settings.dataset, dataclasses.replace(settings, dataset=found)
     model = build(settings, data, cluster)
-    # Several devices leave out a last, smaller step; there must be a whole one.
-    largest = len(data.train) // model.batches_per_step
-    if model.distribute_strategy.num_replicas_in_sync > 1 and settings.batch_size > largest:
-        raise must_be("batch_size", f"at most {largest} for {len(data.train)} training images", settings.batch_size)
     if publication is not None:
         export.check_functions(model, publication.functions)
     if not writes:
@@ -150,15 +157,13 @@ def resume(
             _check(publication)
             stack.enter_context(locking.locked(path, "run"))
             runs.remove_leftovers(path)
-        opened = open_run(path, cluster=cluster)
+        opened = open_run(path, epochs=epochs, cluster=cluster)
         settings, start = opened.settings, opened.position
         if publication is not None:
             export.check_functions(opened.model, publication.functions)
-        if epochs is not None:
-            settings = dataclasses.replace(settings, epochs=epochs)
-            done = start.epoch + (start.step > 0)
-            if settings.epochs < done:
-                raise must_be("epochs", f"at least {done}, which this run has begun", epochs)
+        done = start.epoch + (start.step > 0)
+        if settings.epochs < done:
+            raise must_be("epochs", f"at least {done}, which this run has begun", settings.epochs)
         _check_surroundings(path, opened)
         reference = None
         if not writes:
@@ -166,7 +171,7 @@ def resume(
             return path
         if start.epoch < settings.epochs:
             reference = monitoring.reference_again(settings, opened.data, opened.model, opened.record)
-        if settings != opened.settings:
+        if settings != recorded:
             runs.write_json(path / runs.RECIPE_FILE, opened.record | {"settings": settings.to_json()})
         steps = f" and {start.steps}" if start.step else ""
         print(f"{path}: {start.epoch} of {settings.epochs} epochs{steps} done", flush=True)
@@ -217,7 +222,7 @@ def _check_surroundings(path, opened):
 def _train(path, settings, model, data, reference, *, start, publication):
     """Train and finish; without a path, on a worker that writes nothing, only train along."""
     requests = Requests("stopping after this step; Ctrl-C once more to stop at once", insist=True)
-    with _explained(path, requests):
+    with _explained(path, requests, model):
         if start.epoch < settings.epochs:
             with requests:
                 _fit(path, settings, model, data, reference, start, requests)
@@ -238,8 +243,7 @@ def _is_finished(path, settings) -> bool:
 
 
 def _fit(path, settings, model, data, reference, start, requests):
-    replicas = model.distribute_strategy.num_replicas_in_sync
-    validation = _validation_batches(model, data.validation, replicas)
+    validation, validation_steps = _validation_batches(model, data.validation)
     together = settings.steps_per_execution or model.steps_per_execution
     # Keras takes one number of steps for all epochs: a broken one is finished by itself.
     starts = [start, Position(start.epoch + 1)] if start.step else [start]
@@ -251,8 +255,8 @@ def _fit(path, settings, model, data, reference, start, requests):
             seed=settings.seed,
             initial_epoch=begin.epoch,
             initial_step=begin.step,
-            # A last batch that the devices can't share equally would weigh its images differently.
-            drop_remainder=replicas > 1,
+            strategy=model.distribute_strategy,
+            batches_per_step=model.batches_per_step,
         )
         model.execute_together(_undivided_steps(settings, begin, train.steps_per_epoch), together)
         # Past the check in the model's own fit: the batches are uint8 of the right shape, and whole train steps.
@@ -264,6 +268,7 @@ def _fit(path, settings, model, data, reference, start, requests):
             epochs=settings.epochs,
             initial_epoch=begin.epoch,
             validation_data=validation,
+            validation_steps=validation_steps,
             callbacks=monitoring.callbacks_of(path, settings, model, data, reference, begin, requests),
             verbose=0 if path is None else 1 if sys.stdout.isatty() else 2,
         )
@@ -277,17 +282,15 @@ def _undivided_steps(settings: RunSettings, begin: Position, steps_per_epoch: in
     return math.gcd(*ends)
 
 
-def _validation_batches(model, split, replicas):
-    """Batches that the replicas can share, the last one too, or None where there are no images."""
-    count = len(split) // replicas * replicas
-    if count == 0:
-        return None
+def _validation_batches(model, split):
+    """Batches, and how many where they have no end; None where there are no images."""
+    if len(split) == 0:
+        return None, None
     labels = monitoring.labels_for(model, split)
-    return evaluation_batches(
-        split.images[:count],
-        None if labels is None else labels[:count],
-        batch_size=monitoring.EVALUATION_BATCH // replicas * replicas,
-    )
+    found = evaluation_batches(split.images, labels, batch_size=monitoring.EVALUATION_BATCH)
+    if model.distribute_strategy.num_replicas_in_sync == 1:
+        return found, None
+    return shares.share(model.distribute_strategy, found.map(lambda *example: example))
 
 
 def _finish(path, settings, model, data, publication):
@@ -341,20 +344,23 @@ def _summary(model: ImageModel) -> str:
 
 
 @contextlib.contextmanager
-def _explained(path: Path | None, requests: Requests) -> Iterator[None]:
+def _explained(path: Path | None, requests: Requests, model: ImageModel) -> Iterator[None]:
     """Interruptions, full disks and the like, said with what to do next."""
     # A worker that writes nothing has not been told where the chief does.
     writes, path = path is not None, "RUN" if path is None else path
     how = f"go on with: python experiments/run.py --resume {path}"
+    together = distribution.is_multi_worker(model.distribute_strategy)
+    if together:
+        how = f"with all workers, {how}"
     try:
         yield
     except KeyboardInterrupt:
         number = requests.signal or signal.SIGINT
-        if not writes:
-            raise RunInterrupted(f"interrupted; of all workers, {how}", number) from None
-        latest = checkpoints.latest(path)
-        done = f"after {latest[0]}" if latest else "before the first checkpoint"
-        raise RunInterrupted(f"interrupted {done}; {how}", number) from None
+        what = "another worker was interrupted" if together and not requests.count else "interrupted"
+        if writes:
+            latest = checkpoints.latest(path)
+            what += f" after {latest[0]}" if latest else " before the first checkpoint"
+        raise RunInterrupted(f"{what}; {how}", number) from None
     except TrainingDiverged as error:
         if not writes:
             raise
@@ -363,7 +369,7 @@ def _explained(path: Path | None, requests: Requests) -> Iterator[None]:
         hint = "to go on with it would end the same: start again with another learning rate or seed"
         raise TrainingDiverged(f"{error}; {kept}, but {hint}") from None
     except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
-        raise UsageError(f"run {path} stopped: another worker is gone; of all workers, {how}") from error
+        raise UsageError(f"run {path} stopped: another worker is gone; {how}") from error
     except BrokenPipeError:
         raise  # the reader of our output left, no file is meant
     except OSError as error:

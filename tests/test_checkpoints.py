@@ -21,7 +21,9 @@ def test_checkpoints_are_saved_every_so_often_and_after_the_last_epoch(tmp_path,
     done = []
     monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append((run, position)))
     callback = callbacks.Checkpoint(tmp_path, every)
+    callback.set_model(tiny())
     callback.set_params({"epochs": epochs})
+    callback.on_train_begin()
     for epoch in range(epochs):
         callback.on_epoch_end(epoch)
     assert done == [(tmp_path, Position(epoch)) for epoch in saved]
@@ -44,6 +46,8 @@ def test_checkpoints_are_saved_in_the_middle_of_epochs(tmp_path, monkeypatch, ev
     done = []
     monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append((position.epoch, position.step)))
     callback = callbacks.Checkpoint(tmp_path, every, start=start)
+    callback.set_model(tiny())
+    callback.on_train_begin()
     for epoch in range(start.epoch, 3):
         first = start.step if epoch == start.epoch else 0
         callback.set_params({"epochs": 3, "steps": 5 - first})

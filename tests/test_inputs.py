@@ -280,31 +280,21 @@ def test_batches_are_grouped_in_order_with_fewer_at_the_end():
     assert inputs.group_batches(unknown, 2).cardinality() == tf.data.UNKNOWN_CARDINALITY
 
 
-def test_arrays_are_shared_equally_by_leaving_out_their_ends():
-    shared = inputs.shared_equally("x", _coded(11), 8, 4)
-    _assert_together(*shared, range(8))
-    images, no_labels = inputs.shared_equally("x", (_coded(11)[0], None), 8, 4)
-    assert (len(images), no_labels) == (8, None)
-    assert len(inputs.shared_equally("x", _coded(11), 7, 1)[0]) == 11
-
-
-def test_batches_of_a_dataset_are_shared_equally_by_leaving_out_their_ends_or_repeating_too_few():
-    dataset = tf.data.Dataset.from_tensor_slices(_coded(10)).batch(8)
-    (first, second) = inputs.shared_equally("x", dataset, None, 4)
-    _assert_together(*first, range(8))
-    _assert_together(*second, [8, 9, 8, 9])
-    (first, _) = inputs.shared_equally("x", tf.data.Dataset.from_tensor_slices(_coded(10)).batch(7), None, 4)
-    _assert_together(*first, range(4))
-
-
-def test_batches_that_cannot_be_shared_equally_are_refused():
-    with pytest.raises(UsageError, match="^batch_size must be a multiple of 4, the number of devices, received: 6"):
-        inputs.shared_equally("x", _coded(12), 6, 4)
-    dataset = tf.data.Dataset.from_tensor_slices(_coded(12)).batch(6, drop_remainder=True)
-    with pytest.raises(UsageError, match="^batch_size must be a multiple of 4, the number of devices, received: 6"):
-        inputs.shared_equally("x", dataset, None, 4)
-    with pytest.raises(UsageError, match="^x must be at least 4 images, one for each device, received: 3"):
-        inputs.shared_equally("x", _coded(3), 4, 4)
+def test_batches_of_arrays_keep_images_and_labels_together_in_another_order_each_pass():
+    in_order = list(inputs.batches_of_arrays(*_coded(10), 4, None))
+    _assert_together(*in_order[0], range(4))
+    _assert_together(*in_order[2], range(8, 10))
+    shuffled = inputs.batches_of_arrays(*_coded(10), 4, 7)
+    passes = [[np.concatenate(parts) for parts in zip(*shuffled, strict=True)] for _ in range(2)]
+    for images, labels in passes:
+        order = labels.tolist()
+        assert sorted(order) == list(range(10)) != order
+        _assert_together(images, labels, order)
+    assert not np.array_equal(passes[0][1], passes[1][1])
+    again = [np.concatenate(parts) for parts in zip(*inputs.batches_of_arrays(*_coded(10), 4, 7), strict=True)]
+    np.testing.assert_array_equal(again[1], passes[0][1])
+    ((images,),) = inputs.batches_of_arrays(_coded(10)[0], None, 10, None)
+    assert images.shape == _coded(10)[0].shape
 
 
 @pytest.mark.parametrize("data", [(), (1, 2, 3)], ids=repr)

@@ -41,6 +41,7 @@ ROOMS = (
     "data",
     "losses",
     "distribution",
+    "shares",
     "cluster",
     "images",
     "histories",

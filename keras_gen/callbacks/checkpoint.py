@@ -9,8 +9,8 @@ import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow
 import keras
 
 from keras_gen import checkpoints, distribution
+from keras_gen.callbacks.agreement import Agreement
 from keras_gen.checkpoints import Position
-from keras_gen.errors import must_be
 from keras_gen.interruptions import Requests
 from keras_gen.intervals import Interval
 
@@ -27,11 +27,11 @@ class Checkpoint(keras.callbacks.Callback):
         every: as `Interval.parse` takes it: a number of epochs, or such as `500steps`, `10epochs`, `5minutes`.
         start: where training starts, of a run that goes on.
         requests: to stop. Once there is one, a checkpoint is saved at the next step (in an epoch's last one, at the
-            epoch's end) and `KeyboardInterrupt` raised. Of several workers, who would all have to save, it is
-            raised at the next step as it is.
+            epoch's end) and `KeyboardInterrupt` raised. Of several workers one request stops all; they talk about it
+            once a second. Minutes are the chief's.
 
     Raises:
-        UsageError: `every` is no such interval; from `fit`, it is in minutes, and the clocks of several workers differ.
+        UsageError: `every` is no such interval.
     """
 
     def __init__(
@@ -61,9 +61,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Start the clock of intervals in minutes."""
-        if self._is_one_of_several() and self.every.unit == "minutes":
-            raise must_be("checkpoint_every", "in epochs or steps with several workers", self.every.to_json())
         self._last_save = time.monotonic()
+        self._agreement = Agreement(self.model.distribute_strategy)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Start the epoch's clock."""
@@ -74,8 +73,8 @@ class Checkpoint(keras.callbacks.Callback):
         self._step = self._steps_before + batch + 1
         if self._steps is not None and self._step >= self._steps:
             return
-        stop = self._is_to_stop()
-        if self._is_due() or stop:
+        stop, late = self._agreement.of(self._is_asked_to_stop(), self._is_late())
+        if self._steps_have_passed() or late or stop:
             seconds = self._seconds_before + time.perf_counter() - self._epoch_begin
             self._save(Position(self._epoch, self._step, round(seconds, 3)))
         if stop:
@@ -83,27 +82,26 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Save after a whole epoch, if it is time for it, if it was the last or if somebody wants to stop."""
-        done, stop = epoch + 1, self._is_to_stop()
-        due = done % self.every.count == 0 if self.every.unit == "epochs" else self._is_due()
-        if due or stop or done == self.params["epochs"]:
+        done = epoch + 1
+        stop, late = self._agreement.of(self._is_asked_to_stop(), self._is_late(), at_once=True)
+        due = self.every.unit == "epochs" and done % self.every.count == 0
+        if due or self._steps_have_passed() or late or stop or done == self.params["epochs"]:
             self._save(Position(done))
         if stop:
             raise KeyboardInterrupt
 
-    def _is_to_stop(self):
-        asked = self.requests is not None and self.requests.count > 0
-        if asked and self._is_one_of_several():
-            raise KeyboardInterrupt
-        return asked
+    def _is_asked_to_stop(self):
+        return self.requests is not None and self.requests.count > 0
 
-    def _is_one_of_several(self):
-        return distribution.is_multi_worker(self.model.distribute_strategy)
+    def _is_late(self):
+        """Whether an interval in minutes has passed, by the clock of who writes."""
+        if self.every.unit != "minutes" or not distribution.is_chief(self.model.distribute_strategy):
+            return False
+        return time.monotonic() - self._last_save >= 60 * self.every.count
 
-    def _is_due(self):
-        """Whether an interval in steps or minutes has ended since the last time that this was asked."""
-        if self.every.unit == "minutes":
-            return time.monotonic() - self._last_save >= 60 * self.every.count
-        if self.every.unit == "epochs":
+    def _steps_have_passed(self):
+        """Whether an interval in steps has ended since the last time that this was asked."""
+        if self.every.unit != "steps":
             return False
         base = self._epoch * (self._steps or 0)
         before, self._looked_at = self._looked_at, self._step

@@ -15,6 +15,8 @@ from keras_gen.errors import must_be
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from keras_gen import shares
+
 MOST_COPIED = 2**28
 """Bytes of images, at most, that a dataset has a copy of."""
 
@@ -27,11 +29,12 @@ class Batches:
     """Batches of epoch after epoch, without end.
 
     Args:
-        dataset: elements `images` uint8 `(B, H, W, C)`, or `(images, labels)` with labels int64 `(B,)`.
+        dataset: elements `images` uint8 `(B, H, W, C)`, or `(images, labels)` with labels int64 `(B,)`; with a
+            strategy of several replicas what `fit` of keras_gen's models takes for each of them.
         steps_per_epoch: how many of them make one epoch.
     """
 
-    dataset: tf.data.Dataset
+    dataset: tf.data.Dataset | tf.distribute.DistributedDataset
     steps_per_epoch: int
 
 
@@ -45,6 +48,8 @@ def batches(
     initial_step: int = 0,
     shuffle: bool = True,
     drop_remainder: bool = False,
+    strategy: tf.distribute.Strategy | None = None,
+    batches_per_step: int = 1,
 ) -> Batches:
     """Batches to train on, shuffled anew each epoch.
 
@@ -62,8 +67,12 @@ def batches(
         initial_epoch: number of the first epoch, as in `fit`.
         initial_step: batches of the first epoch to leave out, since they were seen before.
         shuffle: whether to shuffle; if not, every epoch is in the order of `images`.
-        drop_remainder: leave out the last, smaller batch of an epoch (other images each epoch). Without it that
-            batch may be smaller than the number of replicas, and then one of them gets no image.
+        drop_remainder: leave out the last, smaller batch of an epoch (other images each epoch).
+        strategy: under which to train. If it has several replicas, each gets its share of every batch, and a worker
+            reads only the images of its own replicas; all of them must have the same arrays. `fit` also shares batches
+            that are not shared yet, but then each worker reads all of them.
+        batches_per_step: of a model with several updates in a step, which has a batch for each: the model's own
+            `batches_per_step`, where a `batch_size` is that many times the batch of an update.
 
     Raises:
         UsageError: an argument is wrong, or `drop_remainder` would leave no batch.
@@ -92,12 +101,18 @@ def batches(
 
     epochs = tf.data.Dataset.range(initial_epoch, np.iinfo(np.int64).max)
     indices = epochs.flat_map(epoch_batches).skip(initial_step)
+    indices = indices.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     steps = count // batch_size if drop_remainder else -(-count // batch_size)
     always_full = drop_remainder or count % batch_size == 0
     if shuffle:
         stacks.read_in_any_order(images)
-    dataset = _gather(indices, images, labels, batch_size if always_full else None)
-    return Batches(dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)), steps)
+    if strategy is None or strategy.num_replicas_in_sync == 1:
+        return Batches(_gatherer(images, labels, batch_size if always_full else None)(indices), steps)
+    from keras_gen import shares
+
+    gather = _gatherer(images, labels, None)
+    indices = indices.map(lambda index: (index,))
+    return Batches(shares.share(strategy, indices, multiple_of=batches_per_step, then=gather).dataset, steps)
 
 
 def evaluation_batches(images: np.ndarray, labels: np.ndarray | None = None, *, batch_size: int) -> tf.data.Dataset:
@@ -109,7 +124,7 @@ def evaluation_batches(images: np.ndarray, labels: np.ndarray | None = None, *, 
         batch_size: images in a batch, over all replicas together.
 
     Returns:
-        A finite `tf.data.Dataset` with the elements of `Batches.dataset`.
+        A finite `tf.data.Dataset` of `images`, or `(images, labels)`, as in `Batches`.
 
     Raises:
         UsageError: an argument is wrong.
@@ -122,13 +137,13 @@ def evaluation_batches(images: np.ndarray, labels: np.ndarray | None = None, *, 
     import tensorflow as tf
 
     indices = tf.data.Dataset.range(len(images)).batch(batch_size)
-    return _gather(indices, images, labels, batch_size if len(images) % batch_size == 0 else None)
+    return _gatherer(images, labels, batch_size if len(images) % batch_size == 0 else None)(indices)
 
 
-def _gather(
-    indices: tf.data.Dataset, images: np.ndarray, labels: np.ndarray | None, static_batch: int | None
-) -> tf.data.Dataset:
-    """Turn batches of indices into batches of images; `static_batch` is their size where it never varies."""
+def _gatherer(
+    images: np.ndarray, labels: np.ndarray | None, static_batch: int | None
+) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
+    """What makes images of batches of indices or shares of them; `static_batch` is their size if it never varies."""
     import tensorflow as tf
 
     # In main memory, where tf.data works.
@@ -141,6 +156,10 @@ def _gather(
         batch = tf.gather(all_images(), index)
         return batch if label_tensor is None else (batch, tf.gather(label_tensor, index))
 
+    def take_share(shared: shares.SharedBatch):
+        taken = take(*shared.parts)
+        return shared._replace(parts=taken if isinstance(taken, tuple) else (taken,))
+
     options = tf.data.Options()
     options.deterministic = True
     # Nothing here has a degree to be tuned, and the tuner's thread sleeps for 10, 20, 40 … ms, up to a minute: who lets
@@ -152,7 +171,13 @@ def _gather(
     readers = None
     if stacks.is_mapped(images):
         readers = options.threading.private_threadpool_size = READERS
-    return indices.map(take, num_parallel_calls=readers).prefetch(2).with_options(options)
+
+    def gather(indices: tf.data.Dataset) -> tf.data.Dataset:
+        is_shared = isinstance(indices.element_spec, tuple)
+        gathered = indices.map(take_share if is_shared else take, num_parallel_calls=readers)
+        return gathered.prefetch(2).with_options(options)
+
+    return gather
 
 
 def _held(tensor: tf.Tensor) -> Callable[[], tf.Tensor]:

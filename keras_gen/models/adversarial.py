@@ -6,7 +6,7 @@ import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow
 import keras
 import tensorflow as tf
 
-from keras_gen import checks, distribution
+from keras_gen import checks, distribution, shares
 from keras_gen.errors import UsageError, must_be
 from keras_gen.models import pairing
 from keras_gen.models.generative import GenerativeModel
@@ -130,25 +130,29 @@ class AdversarialModel(GenerativeModel):
 
     def train_step(self, data):
         """`batches_per_step` updates of the discriminator, each on images of its own, then one of the generator."""
-        examples = self.examples_from(data)
-        key = self.training_key(self.optimizer.iterations.value)
-        for index in range(self.batches_per_step):
-            images, labels = self._batch_of_step(examples, index)
-            self._update_discriminator(images, labels, tf.random.fold_in(key, index))
-        count = tf.shape(images)[0] * self.generator_batch_ratio
-        if labels is not None:
-            labels = tf.repeat(labels, self.generator_batch_ratio)
-        self._update_generator(count, labels, tf.random.fold_in(key, self.batches_per_step))
+        with self.examples_of(data) as examples:
+            key = self.training_key(self.optimizer.iterations.value)
+            for index in range(self.batches_per_step):
+                batch = self._batch_of_step(examples, index)
+                with self._share_of_step(index):
+                    self._update_discriminator(*batch, tf.random.fold_in(key, index))
+            images, labels = batch
+            ratio = self.generator_batch_ratio
+            if labels is not None:
+                labels = tf.repeat(labels, ratio)
+            with self._share_of_step(index, ratio):
+                key = tf.random.fold_in(key, self.batches_per_step)
+                self._update_generator(tf.shape(images)[0] * ratio, labels, key)
         return self.tracked_results()
 
     def test_step(self, data):
         """The objectives of both networks on a batch, with the same latents in every evaluation."""
-        images, labels = self.examples_from(data)
-        latents_key, objective_key = tf.unstack(tf.random.split(self.next_evaluation_key(), 2))
-        fake = self._generated(tf.shape(images)[0], labels, latents_key, training=False)
-        _, discriminator_values = self.discriminator_values(images, fake, labels, objective_key, training=False)
-        _, generator_values = self.generator_values(fake, labels, training=False)
-        self.track(discriminator_values | generator_values)
+        with self.examples_of(data) as (images, labels):
+            latents_key, objective_key = tf.unstack(tf.random.split(self.next_evaluation_key(), 2))
+            fake = self._generated(tf.shape(images)[0], labels, latents_key, training=False)
+            _, discriminator_values = self.discriminator_values(images, fake, labels, objective_key, training=False)
+            _, generator_values = self.generator_values(fake, labels, training=False)
+            self.track(discriminator_values | generator_values)
         return self.tracked_results()
 
     def call(self, latents, labels=None, training=False):
@@ -165,6 +169,11 @@ class AdversarialModel(GenerativeModel):
         count = tf.shape(examples[0])[0]
         chosen = tf.range(index, tf.maximum(count, self.batches_per_step), self.batches_per_step) % count
         return tuple(None if part is None else tf.gather(part, chosen) for part in examples)
+
+    def _share_of_step(self, index, ratio=1):
+        """The share in use becomes that of `_batch_of_step`, with `ratio` examples for each."""
+        share = shares.current()
+        return shares.in_use(share and share.strided(index, self.batches_per_step).times(ratio))
 
     def _generated(self, count, labels, key, *, training):
         return self(distribution.normal((count, self.latent_dim), key), labels, training=training)

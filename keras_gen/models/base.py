@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 import tensorflow as tf
 
-from keras_gen import checks, distribution
+from keras_gen import checks, distribution, shares
 from keras_gen.errors import UsageError, must_be
 from keras_gen.images import check_value_range
 from keras_gen.models import inputs, pairing, sampling
@@ -187,37 +188,40 @@ class ImageModel(keras.Model):
             **kwargs: see `keras.Model.fit`. `steps_per_epoch` counts train steps, and an epoch has no more of them,
                 also where the model was compiled with a `steps_per_execution` that does not divide their number.
 
-        Under a strategy of several devices, images that they could not share equally are left out: of an array at its
-        end, of a dataset at the end of each batch; fewer than there are devices.
+        Several devices share each batch, as evenly as can be, and compute what one would: the means, noise and batch
+        normalisation are the whole batch's. Several workers must be given the same images in the same order; a dataset
+        that shuffles needs a seed for that.
 
         Raises:
-            UsageError: images of another kind, shape, type or value range, labels that are missing or out of range, or
-                a batch size that the devices can't share.
+            UsageError: images of another kind, shape, type or value range, or labels that are missing or out of range.
         """
         for name in ("sample_weight", "class_weight"):
             if kwargs.get(name) is not None:
                 raise UsageError(f"fit takes no {name}: every image counts alike")
-        if isinstance(x, tf.data.Dataset):
+        if inputs.is_dataset(x):
             if validation_split:
                 raise must_be("validation_split", "0 for a dataset, which can't be split", validation_split)
-            x, y = self._checked("x", x, y, None)
-            if self.batches_per_step > 1:
-                x = inputs.group_batches(x, self.batches_per_step)
             kwargs.setdefault("shuffle", False)  # Keras can't shuffle a dataset, and warns that it does not
+            x, y = self._checked("x", x, y)
+            if self.batches_per_step > 1 and isinstance(x, tf.data.Dataset):
+                x = inputs.group_batches(x, self.batches_per_step)
         else:
-            if distribution.is_multi_worker(self.distribute_strategy):
-                raise must_be("x", "a dataset, such as keras_gen.data.batches, with several workers", "an array")
             batch_size = checks.positive_int("batch_size", 32 if batch_size is None else batch_size)
             kwargs.setdefault("validation_batch_size", batch_size)
-            x, y = self._checked_arrays("x", x, y)
+            x, y = self._checked("x", x, y)
             if validation_split and validation_data is None:
                 x, y, validation_data = inputs.split(x, y, validation_split)
-            x, y = inputs.shared_equally("x", (x, y), batch_size, self._replicas)
             batch_size *= self.batches_per_step
+        if self._replicas > 1:
+            x, steps = self._shared(x, y, batch_size, kwargs.get("shuffle", True), self.batches_per_step)
+            y, batch_size = None, None
+            kwargs |= {"shuffle": False, "steps_per_epoch": kwargs.get("steps_per_epoch") or steps}
         if validation_data is not None:
             images, labels = inputs.images_and_labels("validation_data", validation_data)
-            validation_size = kwargs.get("validation_batch_size") or 32
-            images, labels = self._checked("validation_data", images, labels, validation_size)
+            images, labels = self._checked("validation_data", images, labels)
+            if self._replicas > 1:
+                images, steps = self._shared(images, labels, kwargs.pop("validation_batch_size", None) or 32)
+                labels, kwargs["validation_steps"] = None, kwargs.get("validation_steps") or steps
             validation_data = images if labels is None else (images, labels)
         together = self.steps_per_execution
         if kwargs.get("steps_per_epoch"):
@@ -259,7 +263,10 @@ class ImageModel(keras.Model):
         """`keras.Model.evaluate` on images, checked as in `fit`. Two evaluations of a model use the same noise."""
         if kwargs.get("sample_weight") is not None:
             raise UsageError("evaluate takes no sample_weight: every image counts alike")
-        x, y = self._checked("x", x, y, batch_size or 32)
+        x, y = self._checked("x", x, y)
+        if self._replicas > 1:
+            x, steps = self._shared(x, y, batch_size or 32)
+            y, batch_size, kwargs["steps"] = None, None, kwargs.get("steps") or steps
         return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
     def compile(self, optimizer="adam", *, jit_compile=False, **options):
@@ -300,9 +307,12 @@ class ImageModel(keras.Model):
 
     def track(self, values: dict[str, tf.Tensor]) -> None:
         """Add values, one an example, to the averages of the same names."""
+        share = shares.current()
         for tracker in self._trackers:
             if tracker.name in values:
-                tracker.update_state(values[tracker.name])
+                value = values[tracker.name]
+                weights = share and share.weights(tf.shape(value)[0], value.dtype)
+                tracker.update_state(value, sample_weight=weights)
 
     def tracked_results(self) -> dict[str, tf.Tensor]:
         """What `train_step` and `test_step` return."""
@@ -315,10 +325,18 @@ class ImageModel(keras.Model):
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing, since nothing is left to build: Keras would look at a batch, which fails with several workers."""
 
-    def examples_from(self, data) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Of what Keras hands to `train_step`: the images in the model's range, and labels if it is conditional."""
+    @contextlib.contextmanager
+    def examples_of(self, data) -> Iterator[tuple[tf.Tensor, tf.Tensor | None]]:
+        """Of what Keras hands to `train_step`: the images in the model's range, and labels if it is conditional.
+
+        Within the block, noise and means are those of a global batch of which these are this replica's share.
+        """
+        share = None
+        if isinstance(data, shares.SharedBatch):
+            data, share = data
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self.to_value_range(images), labels if self.num_classes else None
+        with shares.in_use(share):
+            yield self.to_value_range(images), labels if self.num_classes else None
 
     def training_key(self, iteration) -> tf.Tensor:
         """A key for all noise of one train step; `tf.random.fold_in` makes one for each purpose of it."""
@@ -338,13 +356,18 @@ class ImageModel(keras.Model):
     def _replicas(self):
         return self.distribute_strategy.num_replicas_in_sync
 
-    def _checked(self, argument, data, labels, batch_size):
-        """Images and labels, as `fit` takes them, in a form that all replicas can share; labels None for a dataset."""
-        if isinstance(data, tf.data.Dataset):
-            data = inputs.check_dataset(argument, data, self.image_shape, self.value_range, self.num_classes)
-            return inputs.shared_equally(argument, data, None, self._replicas), None
-        examples = self._checked_arrays(argument, data, labels)
-        return inputs.shared_equally(argument, examples, batch_size, self._replicas)
+    def _checked(self, argument, data, labels):
+        """Images and labels, as `fit` takes them; labels None for a dataset."""
+        if inputs.is_dataset(data):
+            return inputs.check_dataset(argument, data, self.image_shape, self.value_range, self.num_classes), None
+        return self._checked_arrays(argument, data, labels)
+
+    def _shared(self, data, labels, batch_size, shuffled=False, multiple_of=1):
+        """Checked images and labels as what all replicas share: a dataset, and its batches in one pass."""
+        # Not the same order in each fit, but on all workers.
+        done = sum(self.updates.values()) if self.compiled else 0
+        seed = (self.seed + done) % 2**31 if shuffled else None
+        return inputs.shared(data, labels, batch_size, seed, self.distribute_strategy, multiple_of)
 
     def _checked_arrays(self, argument, images, labels):
         images = inputs.check_images(argument, images, self.image_shape, self.value_range)

@@ -56,19 +56,20 @@ class EncoderDecoder(ImageModel):
 
     def train_step(self, data):
         """One update of encoder and decoder."""
-        images, labels = self.examples_from(data)
-        with tf.GradientTape() as tape:
-            values = self.objective(images, labels, self.training_key(self.optimizer.iterations.value), training=True)
-            loss = distribution.mean_over_global_batch(values["loss"])
-        variables = self.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        self.track(values)
+        with self.examples_of(data) as (images, labels):
+            with tf.GradientTape() as tape:
+                key = self.training_key(self.optimizer.iterations.value)
+                values = self.objective(images, labels, key, training=True)
+                loss = distribution.mean_over_global_batch(values["loss"])
+            variables = self.trainable_variables
+            self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+            self.track(values)
         return self.tracked_results()
 
     def test_step(self, data):
         """The objective of a batch, with one noise sample an image, the same in every evaluation."""
-        images, labels = self.examples_from(data)
-        self.track(self.objective(images, labels, self.next_evaluation_key(), training=False))
+        with self.examples_of(data) as (images, labels):
+            self.track(self.objective(images, labels, self.next_evaluation_key(), training=False))
         return self.tracked_results()
 
     # Reconstructions

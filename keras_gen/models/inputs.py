@@ -6,7 +6,7 @@ import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow
 import numpy as np
 import tensorflow as tf
 
-from keras_gen import checks
+from keras_gen import checks, shares
 from keras_gen.errors import UsageError, must_be
 
 RANGE_TOLERANCE = 1e-4
@@ -105,12 +105,17 @@ def check_dataset(
     """Check a dataset of batches, `images`, `(images,)` or `(images, labels)`, by its specification and first batch.
 
     Returns:
-        The dataset of `(images,)`, or with classes of `(images, labels)`, labels int32 `(n,)`.
+        The dataset of `(images,)`, or with classes of `(images, labels)`, labels int32 `(n,)`. One that devices share
+        already, of `data.batches`, is returned as it is.
 
     Raises:
         UsageError: as `check_images` and `check_labels`.
     """
     spec = dataset.element_spec
+    if isinstance(spec, shares.SharedBatch):
+        return dataset
+    if isinstance(dataset, tf.distribute.DistributedDataset):
+        raise must_be(argument, "a tf.data.Dataset, which fit distributes itself", type(dataset).__name__)
     parts = spec if isinstance(spec, tuple) else (spec,)
     needed = 2 if num_classes else 1
     if len(parts) < needed or not all(isinstance(part, tf.TensorSpec) for part in parts[:needed]):
@@ -145,41 +150,43 @@ def group_batches(dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
     return groups.apply(tf.data.experimental.assert_cardinality(known))
 
 
-def shared_equally(argument: str, data, batch_size: int | None, replicas: int):
-    """Data whose batches, the last one too, several replicas can share equally.
-
-    An unequal share would weigh images differently. So what is over a multiple of `replicas` is left out: of arrays
-    at their end, of a dataset at the end of each batch. A dataset's batch with fewer images than replicas repeats
-    them instead.
+def batches_of_arrays(images: np.ndarray, labels: np.ndarray | None, batch_size: int, seed: int | None):
+    """A dataset of batches of checked arrays, `(images,)` or `(images, labels)`, the last one maybe smaller.
 
     Args:
-        argument: its name in error messages.
-        data: a tuple of arrays of one length, or None among them, or a dataset of batches of such tuples.
-        batch_size: of the arrays' batches.
-        replicas: with 1, data are returned as they are.
-
-    Raises:
-        UsageError: `batch_size`, or the size of a dataset's batches as far as it says so, is no such multiple, or an
-            array has too few images.
+        images: `(n, height, width, channels)`.
+        labels: `(n,)`, or None.
+        batch_size: images in a batch.
+        seed: of the order, another in each pass; None for that of the arrays.
     """
-    if replicas == 1:
-        return data
-    is_dataset = isinstance(data, tf.data.Dataset)
-    size = data.element_spec[0].shape[0] if is_dataset else batch_size
-    if size is not None and size % replicas:
-        raise must_be("batch_size", f"a multiple of {replicas}, the number of devices", size)
-    if is_dataset:
-        return data.map(lambda *element: tuple(_multiple_of(replicas, part) for part in element))
-    count = len(data[0])
-    if count < replicas:
-        raise must_be(argument, f"at least {replicas} images, one for each device", count)
-    return tuple(None if array is None else array[: count // replicas * replicas] for array in data)
+    arrays = [tf.constant(array) for array in (images, labels) if array is not None]
+    indices = tf.data.Dataset.range(len(images))
+    if seed is not None:
+        indices = indices.shuffle(len(images), seed=seed)
+    return indices.batch(batch_size).map(lambda chosen: tuple(tf.gather(array, chosen) for array in arrays)).prefetch(2)
 
 
-def _multiple_of(replicas, batch):
-    count = tf.shape(batch)[0]
-    kept = tf.maximum(count // replicas, 1) * replicas
-    return tf.gather(batch, tf.range(kept) % count)
+def shared(data, labels, batch_size: int, seed: int | None, strategy: tf.distribute.Strategy, multiple_of: int):
+    """Checked images and labels as the batches that a strategy's replicas share: `shares.SharedBatches`.
+
+    Args:
+        data: arrays, a dataset, or what the replicas share already.
+        labels: of an array.
+        batch_size: of arrays' batches.
+        seed: of arrays' order, as in `batches_of_arrays`.
+        strategy: of several replicas.
+        multiple_of: where shares begin.
+    """
+    if isinstance(data, tf.distribute.DistributedDataset):
+        return shares.SharedBatches(data, None)
+    if not isinstance(data, tf.data.Dataset):
+        data = batches_of_arrays(data, labels, batch_size, seed)
+    return shares.share(strategy, data, multiple_of=multiple_of)
+
+
+def is_dataset(data: object) -> bool:
+    """Whether `data` are batches rather than an array."""
+    return isinstance(data, tf.data.Dataset | tf.distribute.DistributedDataset)
 
 
 def _with_int32_labels(images, labels):

@@ -11,6 +11,7 @@ from keras import layers
 
 from keras_gen import checks
 from keras_gen.networks import blocks
+from keras_gen.networks.dropout import Dropout
 
 
 def mlp_decoder(
@@ -66,7 +67,7 @@ def lstm_vae_decoder(
     x = layers.Reshape((height // 2, width // 2, 1))(x)
     for filters in (32, 64):
         x = layers.Conv2DTranspose(filters, 3, padding="same", activation="relu")(x)
-        x = layers.Dropout(dropout)(x)
+        x = Dropout(dropout)(x)
     x = layers.Conv2DTranspose(64, 3, strides=2, padding="same", activation="relu")(x)
     x = blocks.dense(layers.Flatten()(x), pixels * channels, image_shape)
     return keras.Model(inputs, layers.Reshape((height, width, channels))(x), name="decoder")

@@ -11,6 +11,7 @@ from keras import layers
 from keras_gen import checks
 from keras_gen.errors import must_be
 from keras_gen.networks import blocks
+from keras_gen.networks.dropout import Dropout
 
 NORMALIZATIONS = {"batch": blocks.batch_norm, "layer": blocks.layer_norm, "none": None}
 
@@ -118,7 +119,7 @@ def deep_conv_discriminator(
             x = normalize(x)
         x = layers.LeakyReLU(slope)(x)
         if dropout:
-            x = layers.Dropout(dropout)(x)
+            x = Dropout(dropout)(x)
     x = blocks.dense(layers.Flatten()(x), 1, image_shape)
     return keras.Model(inputs, x, name="discriminator")
 

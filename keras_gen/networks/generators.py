@@ -12,6 +12,7 @@ from keras import layers
 from keras_gen import checks
 from keras_gen.networks import blocks
 from keras_gen.networks.narrow_convolution import NarrowConv2D
+from keras_gen.networks.dropout import Dropout
 
 
 def transposed_conv_generator(
@@ -121,7 +122,7 @@ def dcgan_generator(
 
     def activate(x):
         x = layers.LeakyReLU(slope)(blocks.batch_norm(x))
-        return layers.Dropout(dropout)(x) if dropout else x
+        return Dropout(dropout)(x) if dropout else x
 
     inputs, x = blocks.latent_inputs(latent_dim, num_classes)
     x = blocks.dense(x, 4 * 4 * 512, (height, width, channels))

@@ -1,0 +1,61 @@
+"""What workers agree on while they train, with a cluster of two that is only pretended."""
+
+import time
+import types
+
+import pytest
+import tensorflow as tf
+
+from keras_gen import distribution
+from keras_gen.callbacks.agreement import Agreement
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """The clock, what the other worker says each time, and what was said to it."""
+    state = types.SimpleNamespace(now=0.0, others=[], said=[])
+
+    def sum_over_workers(strategy, values):
+        state.said.append(list(values))
+        return [one + other for one, other in zip(values, state.others.pop(0), strict=True)]
+
+    monkeypatch.setattr(time, "monotonic", lambda: state.now)
+    monkeypatch.setattr(distribution, "is_multi_worker", lambda strategy: True)
+    monkeypatch.setattr(distribution, "sum_over_workers", sum_over_workers)
+    return state
+
+
+def test_a_process_alone_agrees_with_itself_after_each_step():
+    agreement = Agreement(tf.distribute.get_strategy())
+    assert agreement.of(True, False) == (True, False)
+    assert agreement.of(False, True) == (False, True)
+
+
+def test_a_wish_of_another_worker_is_known(cluster):
+    cluster.others = [[1, 0.1, 0, 1]]
+    agreement = Agreement(None)
+    cluster.now = 0.1
+    assert agreement.of(True, False) == (True, True)
+    assert cluster.said == [[1, pytest.approx(0.1), True, False]]
+
+
+def test_workers_talk_about_once_a_second_by_the_mean_of_their_steps(cluster):
+    agreement = Agreement(None)
+    cluster.others = [[1, 0.3, 0], [1, 0.3, 1]]
+    cluster.now = 0.1
+    assert agreement.of(False) == (False,)
+    for _ in range(4):  # a step takes 0.2 s on average
+        assert agreement.of(True) == (False,)
+    assert len(cluster.said) == 1
+    cluster.now = 1.1
+    assert agreement.of(False) == (True,)
+    assert cluster.said[1] == [1, pytest.approx(0.2), False]
+
+
+def test_at_the_end_of_an_epoch_they_talk_in_any_case(cluster):
+    agreement = Agreement(None)
+    cluster.others = [[1, 0.001, 0], [1, 0.001, 0]]
+    cluster.now = 0.001
+    agreement.of(False)
+    assert agreement.of(True) == (False,)
+    assert agreement.of(True, at_once=True) == (True,)

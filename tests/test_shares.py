@@ -1,0 +1,109 @@
+"""How replicas divide batches: every example is one replica's, shares are even, and a step's several batches add up."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+SIZES = range(1, 14)
+DIVISIONS = [(2, 1), (3, 1), (4, 1), (2, 2), (3, 2), (4, 3)]
+"""Of replicas, and where shares begin."""
+
+SCRIPT = textwrap.dedent(
+    """
+    import json
+    import sys
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
+
+    from keras_gen import shares
+
+    sizes, divisions = json.loads(sys.argv[1])
+
+    def numbers(share):
+        return [int(number) for number in share]
+
+    def told(replicas, multiple_of):
+        strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(replicas)])
+        # The n-th batch has n examples.
+        batches = tf.data.Dataset.from_tensor_slices(sizes).map(lambda size: (tf.range(size), 10 * tf.range(size)))
+        shared = shares.share(strategy, batches, multiple_of=multiple_of)
+        assert shared.steps == len(sizes)
+        endless = shares.share(strategy, batches.repeat(), multiple_of=multiple_of)
+        assert endless.steps is None and endless.dataset.cardinality == tf.data.INFINITE_CARDINALITY
+        unknown = shares.share(strategy, batches.filter(lambda *batch: True), multiple_of=multiple_of)
+        assert unknown.steps is None and len(list(unknown.dataset)) == len(sizes)
+        passes = []
+        iterator = iter(shared.dataset)
+        for _ in range(2):
+            steps = []
+            for _ in sizes:
+                batch = strategy.experimental_local_results(next(iterator))
+                steps.append(
+                    [
+                        {
+                            "examples": part.parts[0].numpy().tolist(),
+                            "together": bool(tf.reduce_all(10 * part.parts[0] == part.parts[1])),
+                            "share": numbers(part.share),
+                            "weights": part.share.weights(len(part.parts[0]), tf.float32).numpy().tolist(),
+                            "strided": [numbers(part.share.strided(i, multiple_of)) for i in range(multiple_of)],
+                            "tripled": numbers(part.share.times(3)),
+                        }
+                        for part in batch
+                    ]
+                )
+            passes.append(steps)
+        assert passes[0] == passes[1]
+        return passes[0]
+
+    print("RESULT" + json.dumps([told(*division) for division in divisions]))
+    """
+)
+
+
+@pytest.fixture(scope="module")
+def told():
+    command = [sys.executable, "-c", SCRIPT, json.dumps([list(SIZES), DIVISIONS])]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert "RESULT" in result.stdout, result.stderr[-3000:]
+    return dict(zip(DIVISIONS, json.loads(result.stdout.partition("RESULT")[2]), strict=True))
+
+
+@pytest.mark.parametrize("division", DIVISIONS, ids="{0[0]} replicas, {0[1]}".format)
+def test_every_example_is_one_replicas_and_none_is_left_without(told, division):
+    replicas, multiple_of = division
+    for size, parts in zip(SIZES, told[division], strict=True):
+        assert len(parts) == replicas
+        assert all(part["together"] for part in parts)
+        counted = [x for part in parts for x, weight in zip(part["examples"], part["weights"], strict=True) if weight]
+        assert counted == list(range(size))
+        lengths = [len(part["examples"]) for part in parts]
+        assert min(lengths) >= multiple_of
+        groups = [length // multiple_of for length in lengths]
+        assert max(groups) - min(groups) <= 1
+        total = max(size, replicas * multiple_of)
+        assert sum(lengths) == total
+        for index, part in enumerate(parts):
+            first = sum(lengths[:index])
+            assert part["share"] == [first, total, size]
+            assert first % multiple_of == 0
+            assert part["tripled"] == [3 * first, 3 * total, 3 * size]
+
+
+@pytest.mark.parametrize("division", DIVISIONS, ids="{0[0]} replicas, {0[1]}".format)
+def test_the_batches_of_a_step_are_those_of_one_device(told, division):
+    _, step = division
+    for size, parts in zip(SIZES, told[division], strict=True):
+        for index in range(step):
+            # As one device takes them, which takes one of the images if there are fewer than updates.
+            expected = list(range(size))[index::step] or [index % size]
+            pieces = [part["examples"][index::step] for part in parts]
+            total = sum(map(len, pieces))
+            for place, part in enumerate(parts):
+                assert part["strided"][index] == [sum(map(len, pieces[:place])), total, len(expected)]
+            joined = [example for piece in pieces for example in piece]
+            assert joined[: len(expected)] == expected
