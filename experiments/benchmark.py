@@ -7,6 +7,7 @@ python experiments/benchmark.py sampling --models vae-lstm,gan-conv --json measu
 python experiments/benchmark.py evaluation
 python experiments/benchmark.py scaling
 python experiments/benchmark.py start-up
+python experiments/benchmark.py workers --models vae-mlp,gan-conv,wgan-gp
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ PARTS = {
     "sampling": Part("benchmark_models", 1000, "vae-lstm,gan-conv"),
     "scaling": Part("benchmark_models", 4096, "vae-mlp,vae-conv"),
     "start-up": Part("benchmark_start"),
+    "workers": Part("benchmark_workers", 1024, "vae-mlp,gan-conv,wgan-gp"),
 }
 
 
@@ -51,9 +53,7 @@ def parser() -> command.ArgumentParser:
     parser.add_argument("part", choices=sorted(PARTS), help="what to measure")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="of each side, in turn; not of memory")
     parser.add_argument("--size", type=int, metavar="N", help="feature dimensions, images, or epochs")
-    parser.add_argument(
-        "--models", metavar="NAMES", help="recipes, separated by commas, of sampling, evaluation and scaling"
-    )
+    parser.add_argument("--models", metavar="NAMES", help="recipes, separated by commas, of the parts about models")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write what was measured")
     return parser
 

@@ -246,3 +246,21 @@ def test_both_sides_of_the_comparison_are_one_model():
 )
 def test_a_mistake_is_one_line(arguments, message):
     assert message in call("benchmark", *arguments).error
+
+
+def test_an_epoch_of_several_workers_is_modelled_from_what_was_measured(measured):
+    out, found = measured("workers", "--models", "vae-mlp", "--size", 64, "--repeats", 1)
+    recipe, measured_recipe = zoo.get("vae-mlp"), found["vae-mlp"]
+    assert measured_recipe["gradient_bytes"] == 4 * recipe.weights
+    steps = {int(size): seconds for size, seconds in measured_recipe["seconds_a_step"].items()}
+    assert list(steps) == [recipe.batch_size // number for number in (1, 2, 4, 8)]
+    for number, speed_up in measured_recipe["speed_up"].items():
+        sent = 2 * (int(number) - 1) / int(number)
+        step = steps[recipe.batch_size // int(number)]
+        for network, adding in (
+            ("measured here", measured_recipe["seconds_of_adding"]),
+            ("1 Gbit/s", measured_recipe["gradient_bytes"] / 125e6),
+        ):
+            assert speed_up[network] == pytest.approx(steps[recipe.batch_size] / (step + sent * adding))
+            assert f"{network} {speed_up[network]:.2f} ×" in out
+    assert measured_recipe["seconds_of_adding"] > 0
