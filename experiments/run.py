@@ -63,6 +63,9 @@ def parser() -> command.ArgumentParser:
         help="train steps in one call of TensorFlow, at most; the recipe's if not given; the results are the same",
     )
     running.add_argument(
+        "--jit-compile", action="store_true", help="compile train steps with XLA, on one device; other noise is drawn"
+    )
+    running.add_argument(
         "--checkpoint-every",
         default=1,
         metavar="N",
@@ -174,6 +177,7 @@ def settings_of(arguments) -> RunSettings:
         extractor_weights=arguments.extractor_weights,
         precision=arguments.precision,
         steps_per_execution=arguments.steps_per_execution,
+        jit_compile=arguments.jit_compile,
         checkpoint_every=arguments.checkpoint_every,
         deterministic=arguments.deterministic,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Sequence
 
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
@@ -113,6 +114,16 @@ def sum_over_workers(strategy: tf.distribute.Strategy, values: Sequence[float]) 
 
     said = strategy.experimental_distribute_values_from_function(said_by)
     return strategy.reduce(tf.distribute.ReduceOp.SUM, said, axis=None).numpy()
+
+
+def is_same_on_all_workers(strategy: tf.distribute.Strategy, content: bytes) -> bool:
+    """Whether all workers of a cluster, all of which must ask, do it with the same bytes. They get the same answer."""
+    # Of numbers that are all the same, and only of these, n times the sum of squares is the square of the sum; those of
+    # a byte are exact in float32.
+    numbers = [float(byte) for byte in hashlib.sha256(content).digest()]
+    workers, *sums = sum_over_workers(strategy, [1.0, *numbers, *(number**2 for number in numbers)])
+    of_numbers, of_squares = np.split(np.array(sums, np.float64), 2)
+    return bool(np.array_equal(of_numbers**2, workers * of_squares))
 
 
 def mean_over_global_batch(values: tf.Tensor) -> tf.Tensor:

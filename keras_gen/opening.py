@@ -108,12 +108,15 @@ def build(
     replicas = strategy.num_replicas_in_sync
     if settings.batch_size < replicas:
         raise must_be("batch_size", f"at least {replicas}, the number of devices", settings.batch_size)
+    if settings.jit_compile and replicas > 1:
+        raise must_be("jit_compile", f"False with {replicas} devices", settings.jit_compile)
     with strategy.scope():
         options = {"seed": settings.seed, "precision": settings.precision}
         model = zoo.build(settings.model, data.image_shape, **options, **settings.overrides)
     if model.num_classes not in (0, data.num_classes):
         allowed = f"0 or {data.num_classes}" if data.num_classes else "0, since it has no labels,"
         raise must_be("num_classes", f"{allowed} for data set {data.name}", model.num_classes)
+    model.jit_compile = settings.jit_compile
     return model
 
 

@@ -37,6 +37,7 @@ class RunSettings:
         precision: in which the networks' layers compute, `float32` or `bfloat16`.
         steps_per_execution: train steps in one call of TensorFlow, at most; None is the recipe's. The bits are the same
             with any number. Stops, checkpoints and the look for NaN come after such a call.
+        jit_compile: compile train and validation steps with XLA, on one device. Other noise is drawn then.
         checkpoint_every: from one checkpoint to the next, as `Interval.parse` takes it: a number of epochs, or such as
             `500steps` or `5minutes`. The last epoch always has one.
         deterministic: have TensorFlow use only operations that give the same bits each time, and go on with the run
@@ -65,6 +66,7 @@ class RunSettings:
     extractor_weights: str | None = None
     precision: str = "float32"
     steps_per_execution: int | None = None
+    jit_compile: bool = False
     checkpoint_every: int | str = 1
     deterministic: bool = False
 
@@ -97,6 +99,7 @@ class RunSettings:
         checks.one_of("precision", self.precision, checks.PRECISIONS)
         if self.steps_per_execution is not None:
             checks.positive_int("steps_per_execution", self.steps_per_execution)
+        checks.boolean("jit_compile", self.jit_compile)
         interval = Interval.parse("checkpoint_every", self.checkpoint_every)
         object.__setattr__(self, "checkpoint_every", interval.to_json())
         checks.boolean("deterministic", self.deterministic)

@@ -90,6 +90,7 @@ def test_the_record_says_all_that_decided_the_run(finished):
         "extractor_weights": None,
         "precision": "float32",
         "steps_per_execution": None,
+        "jit_compile": False,
         "checkpoint_every": 2,
         "deterministic": False,
     }

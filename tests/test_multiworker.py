@@ -226,7 +226,8 @@ OWN_SCRIPT = textwrap.dedent(
 
     import keras
     import numpy as np
-    from keras_gen import callbacks, data, distribution, zoo
+    import tensorflow as tf
+    from keras_gen import UsageError, callbacks, data, distribution, zoo
 
     strategy = distribution.strategy("auto")
     with strategy.scope():
@@ -251,6 +252,10 @@ OWN_SCRIPT = textwrap.dedent(
     told.append(model.evaluate(data.evaluation_batches(images, batch_size=4), verbose=0, return_dict=True))
     told.append(model.predict(images, batch_size=4, verbose=0).sum(axis=(1, 2, 3)).tolist())
     told.append(model.generate(2, seed=1)["images_float"].numpy().mean(axis=(1, 2, 3)).tolist())
+    try:
+        model.fit(tf.data.Dataset.from_tensor_slices(images).shuffle(13, seed=index).batch(4), verbose=0)
+    except UsageError as error:
+        told.insert(0, str(error))
     print(json.dumps(told))
     """
 )
@@ -270,7 +275,9 @@ def run_own_script(*workers):
 
 def test_a_script_of_a_users_own_says_on_two_workers_what_it_says_on_one():
     ((one, *expected),) = run_own_script()
-    (chief, *first), (worker, *second) = run_own_script(*free_addresses(2))
+    (refused, chief, *first), (also_refused, worker, *second) = run_own_script(*free_addresses(2))
+    assert refused == also_refused
+    assert refused.startswith("x must be the same on all workers, in the same order (what shuffles needs a seed), ")
     assert (one[1], chief[1], worker[1]) == (True, True, False)
     assert chief[0] == worker[0] == "CollectiveAllReduceStrategy"
     for theirs, *ours in zip(expected, first, second, strict=True):

@@ -30,6 +30,7 @@ EVERYTHING = {
     "extractor_weights": "weights.h5",
     "precision": "bfloat16",
     "steps_per_execution": 8,
+    "jit_compile": True,
     "checkpoint_every": 7,
     "deterministic": True,
 }
@@ -140,6 +141,7 @@ WRONG = {
     "fid_images": (0, 1, -1, None, *INTEGER_LIKE),
     "precision": ("float16", "", None, 1),
     "steps_per_execution": (0, -1, *INTEGER_LIKE),
+    "jit_compile": (None, 0, 1, "yes"),
     "checkpoint_every": (0, -1, None, "0", "steps", "5 hours", "1.5minutes", "-1steps", True, 1.0, [1], {}, math.nan),
     "deterministic": (None, 0, 1, "yes"),
 }

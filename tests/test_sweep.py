@@ -110,6 +110,7 @@ def test_a_last_epoch_that_will_have_no_score_is_pointed_out(never_started):
             fid_every=0,
             fid_images=5,
             checkpoint_every="4steps",
+            jit_compile=True,
             deterministic=True,
         ),
         RunSettings("gan", extractor="inception-v3", extractor_weights="weights.h5"),

@@ -213,14 +213,15 @@ class ImageModel(keras.Model):
                 x, y, validation_data = inputs.split(x, y, validation_split)
             batch_size *= self.batches_per_step
         if self._replicas > 1:
-            x, steps = self._shared(x, y, batch_size, kwargs.get("shuffle", True), self.batches_per_step)
+            x, steps = self._shared("x", x, y, batch_size, kwargs.get("shuffle", True), self.batches_per_step)
             y, batch_size = None, None
             kwargs |= {"shuffle": False, "steps_per_epoch": kwargs.get("steps_per_epoch") or steps}
         if validation_data is not None:
             images, labels = inputs.images_and_labels("validation_data", validation_data)
             images, labels = self._checked("validation_data", images, labels)
             if self._replicas > 1:
-                images, steps = self._shared(images, labels, kwargs.pop("validation_batch_size", None) or 32)
+                size = kwargs.pop("validation_batch_size", None) or 32
+                images, steps = self._shared("validation_data", images, labels, size)
                 labels, kwargs["validation_steps"] = None, kwargs.get("validation_steps") or steps
             validation_data = images if labels is None else (images, labels)
         together = self.steps_per_execution
@@ -265,7 +266,7 @@ class ImageModel(keras.Model):
             raise UsageError("evaluate takes no sample_weight: every image counts alike")
         x, y = self._checked("x", x, y)
         if self._replicas > 1:
-            x, steps = self._shared(x, y, batch_size or 32)
+            x, steps = self._shared("x", x, y, batch_size or 32)
             y, batch_size, kwargs["steps"] = None, None, kwargs.get("steps") or steps
         return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
@@ -362,12 +363,17 @@ class ImageModel(keras.Model):
             return inputs.check_dataset(argument, data, self.image_shape, self.value_range, self.num_classes), None
         return self._checked_arrays(argument, data, labels)
 
-    def _shared(self, data, labels, batch_size, shuffled=False, multiple_of=1):
+    def _shared(self, argument, data, labels, batch_size, shuffled=False, multiple_of=1):
         """Checked images and labels as what all replicas share: a dataset, and its batches in one pass."""
         # Not the same order in each fit, but on all workers.
         done = sum(self.updates.values()) if self.compiled else 0
         seed = (self.seed + done) % 2**31 if shuffled else None
-        return inputs.shared(data, labels, batch_size, seed, self.distribute_strategy, multiple_of)
+        if inputs.is_shared(data):
+            return data, None
+        if not inputs.is_dataset(data):
+            data = inputs.batches_of_arrays(data, labels, batch_size, seed)
+        inputs.check_same_on_all_workers(argument, data, self.distribute_strategy)
+        return shares.share(self.distribute_strategy, data, multiple_of=multiple_of)
 
     def _checked_arrays(self, argument, images, labels):
         images = inputs.check_images(argument, images, self.image_shape, self.value_range)

@@ -6,7 +6,7 @@ import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow
 import numpy as np
 import tensorflow as tf
 
-from keras_gen import checks, shares
+from keras_gen import checks, distribution, shares
 from keras_gen.errors import UsageError, must_be
 
 RANGE_TOLERANCE = 1e-4
@@ -114,7 +114,7 @@ def check_dataset(
     spec = dataset.element_spec
     if isinstance(spec, shares.SharedBatch):
         return dataset
-    if isinstance(dataset, tf.distribute.DistributedDataset):
+    if is_shared(dataset):
         raise must_be(argument, "a tf.data.Dataset, which fit distributes itself", type(dataset).__name__)
     parts = spec if isinstance(spec, tuple) else (spec,)
     needed = 2 if num_classes else 1
@@ -166,27 +166,24 @@ def batches_of_arrays(images: np.ndarray, labels: np.ndarray | None, batch_size:
     return indices.batch(batch_size).map(lambda chosen: tuple(tf.gather(array, chosen) for array in arrays)).prefetch(2)
 
 
-def shared(data, labels, batch_size: int, seed: int | None, strategy: tf.distribute.Strategy, multiple_of: int):
-    """Checked images and labels as the batches that a strategy's replicas share: `shares.SharedBatches`.
-
-    Args:
-        data: arrays, a dataset, or what the replicas share already.
-        labels: of an array.
-        batch_size: of arrays' batches.
-        seed: of arrays' order, as in `batches_of_arrays`.
-        strategy: of several replicas.
-        multiple_of: where shares begin.
-    """
-    if isinstance(data, tf.distribute.DistributedDataset):
-        return shares.SharedBatches(data, None)
-    if not isinstance(data, tf.data.Dataset):
-        data = batches_of_arrays(data, labels, batch_size, seed)
-    return shares.share(strategy, data, multiple_of=multiple_of)
+def check_same_on_all_workers(argument: str, dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> None:
+    """`UsageError` if the first batch is another one on another worker, all of which must call this."""
+    if not distribution.is_multi_worker(strategy):
+        return
+    first = b"".join(part.tobytes() for part in next(dataset.take(1).as_numpy_iterator()))
+    if not distribution.is_same_on_all_workers(strategy, first):
+        requirement = "the same on all workers, in the same order (what shuffles needs a seed)"
+        raise must_be(argument, requirement, "other images here than elsewhere")
 
 
 def is_dataset(data: object) -> bool:
     """Whether `data` are batches rather than an array."""
-    return isinstance(data, tf.data.Dataset | tf.distribute.DistributedDataset)
+    return isinstance(data, tf.data.Dataset) or is_shared(data)
+
+
+def is_shared(data: object) -> bool:
+    """Whether `data` are batches that the replicas of a strategy share already."""
+    return isinstance(data, tf.distribute.DistributedDataset)
 
 
 def _with_int32_labels(images, labels):

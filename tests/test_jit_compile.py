@@ -1,0 +1,37 @@
+"""Runs whose steps XLA compiles: they train as others do, resume to the bit, and stay on one device."""
+
+import types
+from pathlib import Path
+
+import command_helpers
+import numpy as np
+import pytest
+from command_helpers import call, train, write_npz
+from run_helpers import assert_same_run, history_without_seconds
+
+from keras_gen import UsageError, data, distribution, opening
+from keras_gen.settings import RunSettings
+
+own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+
+
+def test_a_compiled_run_trains_as_another_and_resumes_to_the_bit():
+    noise = write_npz("noise.npz", train=51)
+    options = ["--fid-every", 0, "--batch-size", 8]  # 47 images: the last batch is smaller
+    assert train("whole", noise, "--jit-compile", *options, epochs=3).code == 0
+    assert train("plain", noise, *options, epochs=3).code == 0
+    assert train("part", noise, "--jit-compile", *options, epochs=2).code == 0
+    whole, plain, part = (Path(name) / "00001-vae-mlp" for name in ("whole", "plain", "part"))
+    assert call("run", "--resume", part, "--epochs", 3).code == 0
+    assert_same_run(part, whole)
+    losses = [[float(row["val_loss"]) for row in history_without_seconds(run)] for run in (whole, plain)]
+    np.testing.assert_allclose(*losses, rtol=0.01)
+    assert losses[0] != losses[1]  # other noise: XLA was at work
+
+
+def test_several_devices_are_refused(monkeypatch):
+    settings = RunSettings("vae-mlp", dataset="digits", jit_compile=True)
+    digits = data.load("digits")
+    monkeypatch.setattr(distribution, "strategy", lambda *_: types.SimpleNamespace(num_replicas_in_sync=2))
+    with pytest.raises(UsageError, match="^jit_compile must be False with 2 devices, received: True$"):
+        opening.build(settings, digits)
