@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
@@ -69,11 +70,6 @@ def save(
     weights = {id(v): v for endpoint in endpoints.values() for network in endpoint.networks for v in network.weights}
     # Copies, which endpoints share as they share the weights in the model, and which no strategy has spread.
     stored = {key: tf.Variable(tf.cast(v.value, dtype), trainable=False) for key, v in weights.items()}
-    root = tf.Module()
-    for name, endpoint in endpoints.items():
-        setattr(root, name, _Callable(endpoint, stored))
-    signatures = {name: getattr(root, name).signature for name in endpoints}
-
     content = {
         "functions": list(endpoints),
         "half_precision": half_precision,
@@ -82,7 +78,13 @@ def save(
     }
 
     def write(folder: Path) -> None:
-        tf.saved_model.save(root, os.fspath(folder), signatures=signatures)
+        root = tf.Module()
+        # Saving traces once more.
+        with _for_any_device([network for endpoint in endpoints.values() for network in endpoint.networks]):
+            for name, endpoint in endpoints.items():
+                setattr(root, name, _Callable(endpoint, stored))
+            signatures = {name: getattr(root, name).signature for name in endpoints}
+            tf.saved_model.save(root, os.fspath(folder), signatures=signatures)
         runs.write_json(folder / DESCRIPTION_FILE, content)
 
     return runs.write_directory(path, write, overwrite=overwrite, marker=SAVED_MODEL_FILE, argument="export")
@@ -120,6 +122,20 @@ class _Callable(tf.Module):
         if endpoint.optional:
             self.__call__.get_concrete_function(*endpoint.signature, *endpoint.optional)
         self.weights = [value for _, value in pairs]
+
+
+@contextlib.contextmanager
+def _for_any_device(networks: Sequence[keras.Model]) -> Iterator[None]:
+    """Within the block, recurrent layers are not traced as the cuDNN operations that a CPU has not."""
+    found = {id(layer): layer for network in networks for layer in network._flatten_layers()}
+    before = [(layer, layer.use_cudnn) for layer in found.values() if hasattr(layer, "use_cudnn")]
+    for layer, _ in before:
+        layer.use_cudnn = False
+    try:
+        yield
+    finally:
+        for layer, use in before:
+            layer.use_cudnn = use
 
 
 def find(path: str | os.PathLike) -> Path:
