@@ -29,10 +29,11 @@ def workers(repeats: int, count: int, recipes: list) -> dict:
     """Seconds of train steps on a worker's share of a batch, and of adding up the gradients of two processes.
 
     Prints them, and what follows for the time of an epoch: a model, not a measurement. A step of N workers takes as
-    long as one on an N-th of the batch, and then adds up gradients, for which each worker sends 2 (N − 1) / N times
-    their bytes (a ring; with two workers once). Left out: the network's latency, the all-reduces of batch normalisation
-    and of metrics, workers that wait for the slowest, and that TensorFlow adds up some gradients while it computes
-    others.
+    long as one on an N-th of the batch under a strategy of one device (a step a call, Keras' own Adam), and then adds
+    up gradients, for which each worker sends 2 (N − 1) / N times their bytes (a ring; with two workers once). One
+    worker, of which the others are given as multiples, trains as `run.py` does without a strategy. Left out: the
+    network's latency, the all-reduces of batch normalisation and of metrics, workers that wait for the slowest, and
+    that TensorFlow adds up some gradients while it computes others.
     """
     command.load_tensorflow()
     return {recipe.name: measured_recipe(recipe, repeats, count) for recipe in recipes}
@@ -43,7 +44,7 @@ def measured_recipe(recipe, repeats: int, count: int) -> dict:
     from benchmark_timing import in_turn
 
     sizes = [recipe.batch_size // number for number in WORKERS]
-    ways = {size: trainer_of(recipe, size, count) for size in sizes}
+    ways = {size: trainer_of(recipe, size, count, alone=size == recipe.batch_size) for size in sizes}
     in_turn(ways, 1)  # traces
     steps = {size: statistics.median(seconds) for size, seconds in in_turn(ways, repeats).items()}
     shapes = gradient_shapes(zoo.build(recipe.name, seed=0))
@@ -64,12 +65,17 @@ def measured_recipe(recipe, repeats: int, count: int) -> dict:
     return {"seconds_a_step": steps, "gradient_bytes": size, "seconds_of_adding": adding, "speed_up": model}
 
 
-def trainer_of(recipe, batch_size: int, count: int) -> Callable[[], float]:
-    """A function that trains on about `count` images and returns the seconds of a step."""
+def trainer_of(recipe, batch_size: int, count: int, *, alone: bool) -> Callable[[], float]:
+    """A function that trains on about `count` images, alone or as one of several, and returns the seconds of a step."""
+    import tensorflow as tf
     from benchmark_models import random_images
     from benchmark_training import own_trainer
 
-    model = zoo.build(recipe.name, seed=0)
+    strategy = tf.distribute.get_strategy() if alone else tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        model = zoo.build(recipe.name, seed=0)
+    if not alone:
+        model.execute_together(0, most=1)
     size = batch_size * model.batches_per_step
     steps = max(count // size, model.steps_per_execution)
     train = own_trainer(model, dataclasses.replace(recipe, batch_size=batch_size))
@@ -100,11 +106,15 @@ def between_two_processes(name: str, repeats: int) -> list[float]:
     processes = [subprocess.Popen([*arguments, str(index)], env=environment, **options) for index in range(2)]
     try:
         results = [process.communicate(timeout=_PATIENCE) for process in processes]
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(f"two processes did not add up gradients within {_PATIENCE} seconds") from error
     finally:
         for process in processes:
             process.kill()
-    if any(process.returncode for process in processes):
-        raise UsageError(f"two processes could not add up gradients: {results[0][1][-300:]}")
+            process.wait()
+    for process, (_, err) in zip(processes, results, strict=True):
+        if process.returncode:
+            raise UsageError(f"a process could not add up gradients: {' '.join(err.split())[-300:]}")
     return json.loads(results[0][0].splitlines()[-1])
 
 

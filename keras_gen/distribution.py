@@ -70,7 +70,7 @@ def cluster_of(name: str, cluster: Cluster | None = None) -> Cluster | None:
 def let_memory_grow() -> None:
     """Have TensorFlow take a GPU's memory as it needs it, not all at once; where it runs already, nothing."""
     for gpu in tf.config.list_physical_devices("GPU"):
-        with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(RuntimeError, ValueError):  # the latter of one that is divided into several
             tf.config.experimental.set_memory_growth(gpu, True)
 
 
@@ -178,7 +178,9 @@ def _part_of_global_batch(
     return draw((share.total, *rest), seed, alg="philox")[share.first : share.first + count]
 
 
-def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
+def dropout(
+    inputs: tf.Tensor, rate: float, seed: tf.Tensor, noise_shape: Sequence[int | None] | None = None
+) -> tf.Tensor:
     """`inputs`, examples first, with a share `rate` of them set to 0, and the others divided by 1 − rate.
 
     The replicas' masks joined are what one device would draw for the whole batch.
@@ -187,9 +189,15 @@ def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
         inputs: floats.
         rate: from 0 to below 1.
         seed: as of `normal`.
+        noise_shape: of the mask, by default that of `inputs`; None in it is the length there.
     """
 
     def mask(shape, seed, alg):
         return tf.nn.experimental.stateless_dropout(tf.ones(shape, inputs.dtype), rate, seed, rng_alg=alg)
 
-    return inputs * _part_of_global_batch(mask, tf.unstack(tf.shape(inputs)), seed)
+    shape = tf.unstack(tf.shape(inputs))
+    if noise_shape is None:
+        return inputs * _part_of_global_batch(mask, shape, seed)
+    chosen = [own if given is None else given for own, given in zip(shape, noise_shape, strict=True)]
+    is_of_all = noise_shape[0] is not None  # one mask for all examples
+    return inputs * (mask(chosen, seed, "philox") if is_of_all else _part_of_global_batch(mask, chosen, seed))

@@ -52,8 +52,8 @@ class SharedBatches(NamedTuple):
     """Batches that a strategy's replicas share.
 
     Args:
-        dataset: of `SharedBatch`, one for each replica at a time, without end if `steps` is known.
-        steps: batches of one pass.
+        dataset: of `SharedBatch`, one for each replica at a time.
+        steps: batches of one pass, where they begin anew after it; None where they end, or never do.
     """
 
     dataset: tf.distribute.DistributedDataset
@@ -93,6 +93,7 @@ def share(
     batches: tf.data.Dataset,
     *,
     multiple_of: int = 1,
+    endless: bool = False,
     then: Callable[[tf.data.Dataset], tf.data.Dataset] | None = None,
 ) -> SharedBatches:
     """Divide each batch among a strategy's replicas, as evenly as can be, in their order.
@@ -109,11 +110,15 @@ def share(
         batches: of tuples of tensors, examples first. Several workers each divide their own: it must give all of them
             the same, so that what shuffles in it needs a seed.
         multiple_of: where shares begin.
+        endless: whether to begin anew after the last batch, if how many there are is known. TensorFlow then asks all
+            workers before each batch whether they have one no more; but a call that makes several steps does not end
+            with the last batch.
         then: what is to be made of the dataset of a worker's `SharedBatch` elements, before they leave main memory.
     """
     replicas = strategy.num_replicas_in_sync
-    steps = int(batches.cardinality())
-    if steps >= 0:
+    cardinality = int(batches.cardinality())
+    steps = cardinality if endless and cardinality >= 0 else None
+    if steps is not None:
         batches = batches.repeat()
 
     def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -136,8 +141,8 @@ def share(
             return tf.data.Dataset.from_tensor_slices(tf.range(first, first + here)).map(part_of)
 
         mine = batches.flat_map(parts_of)
-        if steps != tf.data.UNKNOWN_CARDINALITY:
+        if steps is not None or cardinality == tf.data.INFINITE_CARDINALITY:
             mine = mine.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
         return mine if then is None else then(mine)
 
-    return SharedBatches(strategy.distribute_datasets_from_function(of_worker), steps if steps >= 0 else None)
+    return SharedBatches(strategy.distribute_datasets_from_function(of_worker), steps)

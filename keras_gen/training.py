@@ -243,7 +243,7 @@ def _is_finished(path, settings) -> bool:
 
 
 def _fit(path, settings, model, data, reference, start, requests):
-    validation, validation_steps = _validation_batches(model, data.validation)
+    validation = _validation_batches(model, data.validation)
     together = settings.steps_per_execution or model.steps_per_execution
     # Keras takes one number of steps for all epochs: a broken one is finished by itself.
     starts = [start, Position(start.epoch + 1)] if start.step else [start]
@@ -256,7 +256,7 @@ def _fit(path, settings, model, data, reference, start, requests):
             initial_epoch=begin.epoch,
             initial_step=begin.step,
             strategy=model.distribute_strategy,
-            batches_per_step=model.batches_per_step,
+            multiple_of=model.batches_per_step,
         )
         model.execute_together(_undivided_steps(settings, begin, train.steps_per_epoch), together)
         # Past the check in the model's own fit: the batches are uint8 of the right shape, and whole train steps.
@@ -268,7 +268,6 @@ def _fit(path, settings, model, data, reference, start, requests):
             epochs=settings.epochs,
             initial_epoch=begin.epoch,
             validation_data=validation,
-            validation_steps=validation_steps,
             callbacks=monitoring.callbacks_of(path, settings, model, data, reference, begin, requests),
             verbose=0 if path is None else 1 if sys.stdout.isatty() else 2,
         )
@@ -283,14 +282,14 @@ def _undivided_steps(settings: RunSettings, begin: Position, steps_per_epoch: in
 
 
 def _validation_batches(model, split):
-    """Batches, and how many where they have no end; None where there are no images."""
+    """Batches; None where there are no images."""
     if len(split) == 0:
-        return None, None
+        return None
     labels = monitoring.labels_for(model, split)
     found = evaluation_batches(split.images, labels, batch_size=monitoring.EVALUATION_BATCH)
     if model.distribute_strategy.num_replicas_in_sync == 1:
-        return found, None
-    return shares.share(model.distribute_strategy, found.map(lambda *example: example))
+        return found
+    return shares.share(model.distribute_strategy, found.map(lambda *example: example)).dataset
 
 
 def _finish(path, settings, model, data, publication):

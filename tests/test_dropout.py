@@ -30,6 +30,15 @@ def test_the_mask_that_replicas_share_is_keras_own(dtype):
     np.testing.assert_array_equal(tf.cast(result, tf.float32), tf.cast(expected, tf.float32))
 
 
+@pytest.mark.parametrize("noise_shape", [(None, 1, None), (1, 5, 3), (1, 1, None)], ids=str)
+def test_a_mask_of_another_shape_is_keras_own(noise_shape):
+    x = tf.random.stateless_normal((4, 5, 3), [1, 2])
+    seed = tf.constant([3, 4])
+    shape = [own if given is None else given for own, given in zip(x.shape, noise_shape, strict=True)]
+    expected = tf.nn.experimental.stateless_dropout(x, 0.3, seed, noise_shape=shape)
+    np.testing.assert_array_equal(distribution.dropout(x, 0.3, seed, noise_shape), expected)
+
+
 def test_a_saved_network_has_it_again(tmp_path):
     network = networks.conv_discriminator((8, 8, 1), filters=(3,), dropout=0.25)
     network.save(tmp_path / "network.keras")

@@ -248,6 +248,23 @@ def test_validation_data_with_weights_are_refused_since_every_image_counts_alike
         make(kind).fit(x, validation_data=(x, np.arange(4), np.ones(4)), verbose=0)
 
 
+def test_an_evaluation_after_a_fit_with_another_number_of_steps_a_call_sees_all_images():
+    model = make_vae()
+    model.compile("sgd", steps_per_execution=4)
+    expected = model.evaluate(images(40), batch_size=4, verbose=0, return_dict=True)
+    learned = model.get_weights()
+    model.fit(images(40), batch_size=4, steps_per_epoch=3, validation_data=images(12), verbose=0)
+    model.set_weights(learned)
+    assert model.evaluate(images(40), batch_size=4, verbose=0, return_dict=True) == pytest.approx(expected)
+
+
+def test_batches_that_are_distributed_already_are_refused_on_one_device():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    dataset = strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensor_slices(images(8)).batch(4))
+    with pytest.raises(UsageError, match="^x must be a tf.data.Dataset, which fit shares among devices itself, "):
+        make_vae().fit(dataset)
+
+
 @pytest.mark.parametrize(("steps", "together"), [(6, 4), (7, 4), (8, 4), (3, 32)])
 def test_an_epoch_has_as_many_steps_as_it_says_however_many_are_executed_together(steps, together):
     model = make_vae(eager=False)

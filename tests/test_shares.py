@@ -31,11 +31,13 @@ SCRIPT = textwrap.dedent(
         strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(replicas)])
         # The n-th batch has n examples.
         batches = tf.data.Dataset.from_tensor_slices(sizes).map(lambda size: (tf.range(size), 10 * tf.range(size)))
-        shared = shares.share(strategy, batches, multiple_of=multiple_of)
+        shared = shares.share(strategy, batches, multiple_of=multiple_of, endless=True)
         assert shared.steps == len(sizes)
+        ending = shares.share(strategy, batches, multiple_of=multiple_of)
+        assert ending.steps is None and len(list(ending.dataset)) == len(sizes)
         endless = shares.share(strategy, batches.repeat(), multiple_of=multiple_of)
         assert endless.steps is None and endless.dataset.cardinality == tf.data.INFINITE_CARDINALITY
-        unknown = shares.share(strategy, batches.filter(lambda *batch: True), multiple_of=multiple_of)
+        unknown = shares.share(strategy, batches.filter(lambda *batch: True), multiple_of=multiple_of, endless=True)
         assert unknown.steps is None and len(list(unknown.dataset)) == len(sizes)
         passes = []
         iterator = iter(shared.dataset)

@@ -49,7 +49,7 @@ def batches(
     shuffle: bool = True,
     drop_remainder: bool = False,
     strategy: tf.distribute.Strategy | None = None,
-    batches_per_step: int = 1,
+    multiple_of: int = 1,
 ) -> Batches:
     """Batches to train on, shuffled anew each epoch.
 
@@ -71,8 +71,9 @@ def batches(
         strategy: under which to train. If it has several replicas, each gets its share of every batch, and a worker
             reads only the images of its own replicas; all of them must have the same arrays. `fit` also shares batches
             that are not shared yet, but then each worker reads all of them.
-        batches_per_step: of a model with several updates in a step, which has a batch for each: the model's own
-            `batches_per_step`, where a `batch_size` is that many times the batch of an update.
+        multiple_of: where the shares of several replicas begin, as in `shares.share`: where a train step makes several
+            updates, each on every so many-th image of its batch. (`fit` makes such steps of batches by itself, and
+            takes none that are shared already.)
 
     Raises:
         UsageError: an argument is wrong, or `drop_remainder` would leave no batch.
@@ -112,7 +113,7 @@ def batches(
 
     gather = _gatherer(images, labels, None)
     indices = indices.map(lambda index: (index,))
-    return Batches(shares.share(strategy, indices, multiple_of=batches_per_step, then=gather).dataset, steps)
+    return Batches(shares.share(strategy, indices, multiple_of=multiple_of, then=gather).dataset, steps)
 
 
 def evaluation_batches(images: np.ndarray, labels: np.ndarray | None = None, *, batch_size: int) -> tf.data.Dataset:

@@ -213,7 +213,7 @@ class ImageModel(keras.Model):
                 x, y, validation_data = inputs.split(x, y, validation_split)
             batch_size *= self.batches_per_step
         if self._replicas > 1:
-            x, steps = self._shared("x", x, y, batch_size, kwargs.get("shuffle", True), self.batches_per_step)
+            x, steps = self._shared_steps(x, y, batch_size, kwargs.get("shuffle", True))
             y, batch_size = None, None
             kwargs |= {"shuffle": False, "steps_per_epoch": kwargs.get("steps_per_epoch") or steps}
         if validation_data is not None:
@@ -221,8 +221,7 @@ class ImageModel(keras.Model):
             images, labels = self._checked("validation_data", images, labels)
             if self._replicas > 1:
                 size = kwargs.pop("validation_batch_size", None) or 32
-                images, steps = self._shared("validation_data", images, labels, size)
-                labels, kwargs["validation_steps"] = None, kwargs.get("validation_steps") or steps
+                images, labels = self._shared("validation_data", images, labels, size).dataset, None
             validation_data = images if labels is None else (images, labels)
         together = self.steps_per_execution
         if kwargs.get("steps_per_epoch"):
@@ -257,8 +256,8 @@ class ImageModel(keras.Model):
 
     def _set_steps_per_execution(self, count):
         if count != self.steps_per_execution:
-            # The function that there may be has the other number in it.
-            self.steps_per_execution, self.train_function = count, None
+            # The functions that there may be have the other number in them.
+            self.steps_per_execution, self.train_function, self.test_function = count, None, None
 
     def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
         """`keras.Model.evaluate` on images, checked as in `fit`. Two evaluations of a model use the same noise."""
@@ -266,8 +265,7 @@ class ImageModel(keras.Model):
             raise UsageError("evaluate takes no sample_weight: every image counts alike")
         x, y = self._checked("x", x, y)
         if self._replicas > 1:
-            x, steps = self._shared("x", x, y, batch_size or 32)
-            y, batch_size, kwargs["steps"] = None, None, kwargs.get("steps") or steps
+            x, y, batch_size = self._shared("x", x, y, batch_size or 32).dataset, None, None
         return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
     def compile(self, optimizer="adam", *, jit_compile=False, **options):
@@ -275,7 +273,7 @@ class ImageModel(keras.Model):
 
         Args:
             optimizer: of the network named first; a name or a `keras.optimizers.Optimizer`.
-            jit_compile: XLA. Off by default: on a CPU it was measured to gain little and to lose up to fivefold.
+            jit_compile: XLA. Off by default: on a CPU it was measured to gain little and to lose severalfold.
             **options: `run_eagerly`, `steps_per_execution`.
 
         Raises:
@@ -343,10 +341,11 @@ class ImageModel(keras.Model):
         """A key for all noise of one train step; `tf.random.fold_in` makes one for each purpose of it."""
         return tf.random.fold_in(tf.constant([self.seed, TRAINING]), tf.cast(iteration, tf.int32))
 
-    def next_evaluation_key(self) -> tf.Tensor:
-        """A key for all noise of the next batch of an evaluation."""
+    def next_evaluation_key(self, images: tf.Tensor) -> tf.Tensor:
+        """A key for all noise of the next batch of an evaluation, which is of these images."""
         key = tf.random.fold_in(tf.constant([self.seed, EVALUATION]), self._evaluation_batches.value)
-        self._evaluation_batches.assign_add(1)
+        with tf.control_dependencies([images]):  # which never come after the last batch
+            self._evaluation_batches.assign_add(1)
         return key
 
     def _label_specs(self):
@@ -360,20 +359,21 @@ class ImageModel(keras.Model):
     def _checked(self, argument, data, labels):
         """Images and labels, as `fit` takes them; labels None for a dataset."""
         if inputs.is_dataset(data):
+            if inputs.is_shared(data):
+                return inputs.check_shared(argument, data, self._replicas), None
             return inputs.check_dataset(argument, data, self.image_shape, self.value_range, self.num_classes), None
         return self._checked_arrays(argument, data, labels)
 
-    def _shared(self, argument, data, labels, batch_size, shuffled=False, multiple_of=1):
-        """Checked images and labels as what all replicas share: a dataset, and its batches in one pass."""
+    def _shared_steps(self, data, labels, batch_size, shuffle):
+        """Checked images and labels as the train steps that all replicas share."""
+        if inputs.is_shared(data) and self.batches_per_step > 1:
+            raise must_be("x", "a tf.data.Dataset, since fit joins its batches to steps", "batches shared already")
         # Not the same order in each fit, but on all workers.
-        done = sum(self.updates.values()) if self.compiled else 0
-        seed = (self.seed + done) % 2**31 if shuffled else None
-        if inputs.is_shared(data):
-            return data, None
-        if not inputs.is_dataset(data):
-            data = inputs.batches_of_arrays(data, labels, batch_size, seed)
-        inputs.check_same_on_all_workers(argument, data, self.distribute_strategy)
-        return shares.share(self.distribute_strategy, data, multiple_of=multiple_of)
+        seed = (self.seed + sum(self.updates.values())) % 2**31 if shuffle and self.compiled else None
+        return self._shared("x", data, labels, batch_size, seed, multiple_of=self.batches_per_step, endless=True)
+
+    def _shared(self, argument, data, labels, batch_size, seed=None, **options):
+        return inputs.shared(argument, data, labels, batch_size, seed, self.distribute_strategy, **options)
 
     def _checked_arrays(self, argument, images, labels):
         images = inputs.check_images(argument, images, self.image_shape, self.value_range)

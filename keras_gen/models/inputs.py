@@ -105,17 +105,12 @@ def check_dataset(
     """Check a dataset of batches, `images`, `(images,)` or `(images, labels)`, by its specification and first batch.
 
     Returns:
-        The dataset of `(images,)`, or with classes of `(images, labels)`, labels int32 `(n,)`. One that devices share
-        already, of `data.batches`, is returned as it is.
+        The dataset of `(images,)`, or with classes of `(images, labels)`, labels int32 `(n,)`.
 
     Raises:
         UsageError: as `check_images` and `check_labels`.
     """
     spec = dataset.element_spec
-    if isinstance(spec, shares.SharedBatch):
-        return dataset
-    if is_shared(dataset):
-        raise must_be(argument, "a tf.data.Dataset, which fit distributes itself", type(dataset).__name__)
     parts = spec if isinstance(spec, tuple) else (spec,)
     needed = 2 if num_classes else 1
     if len(parts) < needed or not all(isinstance(part, tf.TensorSpec) for part in parts[:needed]):
@@ -166,14 +161,37 @@ def batches_of_arrays(images: np.ndarray, labels: np.ndarray | None, batch_size:
     return indices.batch(batch_size).map(lambda chosen: tuple(tf.gather(array, chosen) for array in arrays)).prefetch(2)
 
 
-def check_same_on_all_workers(argument: str, dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> None:
-    """`UsageError` if the first batch is another one on another worker, all of which must call this."""
-    if not distribution.is_multi_worker(strategy):
-        return
-    first = b"".join(part.tobytes() for part in next(dataset.take(1).as_numpy_iterator()))
-    if not distribution.is_same_on_all_workers(strategy, first):
-        requirement = "the same on all workers, in the same order (what shuffles needs a seed)"
-        raise must_be(argument, requirement, "other images here than elsewhere")
+def shared(argument: str, data, labels, batch_size: int, seed: int | None, strategy: tf.distribute.Strategy, **options):
+    """Checked images and labels as batches that a strategy's replicas share: `shares.SharedBatches`.
+
+    Args:
+        argument: their name in error messages.
+        data: arrays, a dataset, or what replicas share already.
+        labels: of an array.
+        batch_size, seed: of arrays' batches, as in `batches_of_arrays`.
+        strategy: of several replicas.
+        **options: of `shares.share`.
+
+    Raises:
+        UsageError: the first batch is another one on another worker, all of which must call this.
+    """
+    if is_shared(data):
+        return shares.SharedBatches(data, None)
+    if not is_dataset(data):
+        data = batches_of_arrays(data, labels, batch_size, seed)
+    if distribution.is_multi_worker(strategy):
+        first = b"".join(part.tobytes() for part in next(data.take(1).as_numpy_iterator()))
+        if not distribution.is_same_on_all_workers(strategy, first):
+            requirement = "the same on all workers, in the same order (what shuffles needs a seed)"
+            raise must_be(argument, requirement, "other images here than elsewhere")
+    return shares.share(strategy, data, **options)
+
+
+def check_shared(argument: str, dataset: tf.distribute.DistributedDataset, replicas: int):
+    """`dataset` if it is one that several replicas share as `data.batches` has them share it; else `UsageError`."""
+    if replicas == 1 or not isinstance(dataset.element_spec, shares.SharedBatch):
+        raise must_be(argument, "a tf.data.Dataset, which fit shares among devices itself", type(dataset).__name__)
+    return dataset
 
 
 def is_dataset(data: object) -> bool:

@@ -27,4 +27,5 @@ class Dropout(keras.layers.Dropout):
         alone = context is None or context.num_replicas_in_sync == 1
         if alone or not training or self.rate == 0:
             return super().call(inputs, training=training)
-        return distribution.dropout(inputs, self.rate, tf.cast(self.seed_generator.next(), tf.int32))
+        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        return distribution.dropout(inputs, self.rate, seed, self.noise_shape)

@@ -11,8 +11,8 @@ from keras import layers
 
 from keras_gen import checks
 from keras_gen.networks import blocks
-from keras_gen.networks.narrow_convolution import NarrowConv2D
 from keras_gen.networks.dropout import Dropout
+from keras_gen.networks.narrow_convolution import NarrowConv2D
 
 
 def transposed_conv_generator(
