@@ -194,13 +194,13 @@ ROUNDED = ("bfloat16 gan", 21, "array")
 SEEN_TWICE = ("averaged gan", 17, "array")
 
 
-@pytest.fixture(scope="module", params=[2, 4], ids="{} replicas".format)
+@pytest.fixture(scope="module", params=[pytest.param(2, marks=pytest.mark.slow), 4], ids="{} replicas".format)
 def comparison(request):
     process = subprocess.run(
         [sys.executable, "-c", COMPARISON, str(request.param), json.dumps([*EXACT, ROUNDED, SEEN_TWICE])],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,
         check=False,
     )
     assert process.returncode == 0, process.stderr[-3000:]

@@ -158,7 +158,10 @@ def batches_of_arrays(images: np.ndarray, labels: np.ndarray | None, batch_size:
     indices = tf.data.Dataset.range(len(images))
     if seed is not None:
         indices = indices.shuffle(len(images), seed=seed)
-    return indices.batch(batch_size).map(lambda chosen: tuple(tf.gather(array, chosen) for array in arrays)).prefetch(2)
+    batches = indices.batch(batch_size).map(lambda chosen: tuple(tf.gather(array, chosen) for array in arrays))
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread makes who lets go of an iterator wait; see data.pipeline
+    return batches.prefetch(2).with_options(options)
 
 
 def shared(argument: str, data, labels, batch_size: int, seed: int | None, strategy: tf.distribute.Strategy, **options):
