@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import tensorflow as tf
+from keras.src.trainers.data_adapters.tf_dataset_adapter import TFDatasetAdapter  # of Keras 3.15: not in its public API
+
+from keras_gen.iterators import without_tuner
 
 _of_thread = threading.local()  # a strategy traces each replica's step in a thread of its own
 
@@ -48,16 +52,30 @@ class SharedBatch(NamedTuple):
     share: Share
 
 
-class SharedBatches(NamedTuple):
-    """Batches that a strategy's replicas share.
+class SharedBatches(TFDatasetAdapter, tf.distribute.DistributedDataset):
+    """Batches that a strategy's replicas share: each element is a tuple of a `SharedBatch` for each replica here.
+
+    Keras hands the whole of an element to every replica's step, which takes its own (`of_replica`). It leaves the data
+    as they are because they are an adapter of its own kind, of what is distributed already.
+
+    TensorFlow's own distributed datasets have an iterator for each device, whose functions it traces anew in each pass
+    (0.2 s for four devices), and which has a tuner that can't be turned off (see `iterators`).
 
     Args:
-        dataset: of `SharedBatch`, one for each replica at a time.
-        steps: batches of one pass, where they begin anew after it; None where they end, or never do.
+        dataset: of such elements.
     """
 
-    dataset: tf.distribute.DistributedDataset
-    steps: int | None
+    def get_tf_dataset(self) -> SharedBatches:
+        """What Keras iterates over."""
+        return self
+
+    def __iter__(self) -> Iterator[tuple[SharedBatch, ...]]:
+        return iter(self._dataset)
+
+    @property
+    def element_spec(self) -> tuple[SharedBatch, ...]:
+        """Of the tensors of an element."""
+        return self._dataset.element_spec
 
 
 @contextlib.contextmanager
@@ -88,12 +106,19 @@ def of_batch(count: int | tf.Tensor) -> Share | None:
     return Share(context.replica_id_in_sync_group * count, total, total)
 
 
+def of_replica(data: object) -> SharedBatch | None:
+    """In a replica's step: its own of an element of `SharedBatches`; None for anything else."""
+    if not isinstance(data, tuple) or not isinstance(data[0], SharedBatch):
+        return None
+    replica = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
+    return data[replica % len(data)]
+
+
 def share(
     strategy: tf.distribute.Strategy,
     batches: tf.data.Dataset,
     *,
     multiple_of: int = 1,
-    endless: bool = False,
     then: Callable[[tf.data.Dataset], tf.data.Dataset] | None = None,
 ) -> SharedBatches:
     """Divide each batch among a strategy's replicas, as evenly as can be, in their order.
@@ -110,39 +135,21 @@ def share(
         batches: of tuples of tensors, examples first. Several workers each divide their own: it must give all of them
             the same, so that what shuffles in it needs a seed.
         multiple_of: where shares begin.
-        endless: whether to begin anew after the last batch, if how many there are is known. TensorFlow then asks all
-            workers before each batch whether they have one no more; but a call that makes several steps does not end
-            with the last batch.
-        then: what is to be made of the dataset of a worker's `SharedBatch` elements, before they leave main memory.
+        then: what is to be made of the dataset of a worker's tuples of `SharedBatch`; by default it is prefetched.
     """
-    replicas = strategy.num_replicas_in_sync
-    cardinality = int(batches.cardinality())
-    steps = cardinality if endless and cardinality >= 0 else None
-    if steps is not None:
-        batches = batches.repeat()
+    replicas, here = strategy.num_replicas_in_sync, len(strategy.extended.worker_devices)
+    first = here * strategy.cluster_resolver.task_id if replicas > here else 0
 
-    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        here = replicas // context.num_input_pipelines
-        first = here * context.input_pipeline_id
+    def shares_of(*batch: tf.Tensor) -> tuple[SharedBatch, ...]:
+        counted = tf.shape(batch[0], tf.int32)[0]
+        total = tf.maximum(counted, replicas * multiple_of)
+        begins = [multiple_of * (replica * (total // multiple_of) // replicas) for replica in range(replicas)]
 
-        def parts_of(*batch: tf.Tensor) -> tf.data.Dataset:
-            counted = tf.shape(batch[0], tf.int32)[0]
-            total = tf.maximum(counted, replicas * multiple_of)
+        def share_from(begin, end):
+            indices = tf.range(begin, end) % counted
+            return SharedBatch(tuple(tf.gather(part, indices) for part in batch), Share(begin, total, counted))
 
-            def begin(replica):
-                cut = multiple_of * (replica * (total // multiple_of) // replicas)
-                return tf.where(replica == replicas, total, cut)
+        return tuple(itertools.starmap(share_from, itertools.pairwise([*begins, total])))[first : first + here]
 
-            def part_of(replica):
-                chosen = tf.range(begin(replica), begin(replica + 1))
-                parts = tuple(tf.gather(tensor, chosen % counted) for tensor in batch)
-                return SharedBatch(parts, Share(chosen[0], total, counted))
-
-            return tf.data.Dataset.from_tensor_slices(tf.range(first, first + here)).map(part_of)
-
-        mine = batches.flat_map(parts_of)
-        if steps is not None or cardinality == tf.data.INFINITE_CARDINALITY:
-            mine = mine.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-        return mine if then is None else then(mine)
-
-    return SharedBatches(strategy.distribute_datasets_from_function(of_worker), steps)
+    mine = batches.map(shares_of)
+    return SharedBatches(without_tuner(mine.prefetch(1) if then is None else then(mine)))

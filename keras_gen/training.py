@@ -289,7 +289,7 @@ def _validation_batches(model, split):
     found = evaluation_batches(split.images, labels, batch_size=monitoring.EVALUATION_BATCH)
     if model.distribute_strategy.num_replicas_in_sync == 1:
         return found
-    return shares.share(model.distribute_strategy, found.map(lambda *example: example)).dataset
+    return shares.share(model.distribute_strategy, found.map(lambda *example: example))
 
 
 def _finish(path, settings, model, data, publication):

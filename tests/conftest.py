@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TQDM_DISABLE"] = "1"  # what commands print must not depend on how slow the machine is
@@ -11,6 +12,11 @@ import numpy as np
 import pytest
 
 chromium = browser_helpers.chromium
+
+# Who starts the tests with nohup, or in the background of a script, has such requests ignored, and what they start too.
+for number, usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -42,6 +42,7 @@ ROOMS = (
     "losses",
     "distribution",
     "shares",
+    "iterators",
     "cluster",
     "images",
     "histories",

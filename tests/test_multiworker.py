@@ -15,6 +15,7 @@ import command_helpers
 import numpy as np
 import pytest
 from command_helpers import EXPERIMENTS, call, write_npz
+from replica_helpers import EXACT, assert_trained_alike, result_of, start_program
 from run_helpers import history_without_seconds, state_of
 
 from keras_gen import UsageError, checkpoints, cluster
@@ -288,3 +289,24 @@ def test_a_script_of_a_users_own_says_on_two_workers_what_it_says_on_one():
     for theirs, *ours in zip(expected, first, second, strict=True):
         for each in ours:
             assert each == pytest.approx(theirs, rel=1e-5)
+
+
+# Of each family one whose images the workers can't share equally.
+SOON = [("vae", 17, "dataset"), ("averaged gan", 21, "array"), ("wgan", 21, "dataset")]
+LATER = [case for case in EXACT if case not in SOON]
+
+
+@pytest.mark.parametrize(
+    ("count", "cases"),
+    [(2, SOON), pytest.param(2, LATER, marks=pytest.mark.slow), pytest.param(3, EXACT, marks=pytest.mark.slow)],
+    ids=["2", "2-more", "3"],
+)
+def test_a_step_of_several_workers_is_that_of_one_device(count, cases):
+    workers = free_addresses(count)
+    tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}} for index in range(count)]
+    processes = [start_program(1, ["multiworker"], cases, TF_CONFIG=json.dumps(task)) for task in tasks]
+    processes.append(start_program(1, ["none"], cases))
+    *several, alone = [result_of(process)["trained"] for process in processes]
+    for worker in several:
+        for (kind, images, _), (one,), (part,) in zip(cases, alone, worker, strict=True):
+            assert_trained_alike(one, part, count, kind, images)

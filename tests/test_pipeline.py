@@ -334,7 +334,7 @@ result.append((plain(dataset, 7), pieces(dataset, 7)))
 
 dataset = batches(images, batch_size=8, seed=1).dataset
 iterator = iter(batches(images, batch_size=8, seed=1, strategy=strategy).dataset)
-shared = [strategy.experimental_local_results(next(iterator)) for _ in range(7)]
+shared = [next(iterator) for _ in range(7)]
 result.append((plain(dataset, 7), [[part.parts[0].numpy().ravel().tolist() for part in pair] for pair in shared]))
 
 # What a strategy of two workers with a replica each does to the dataset of worker 0 and of worker 1.

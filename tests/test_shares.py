@@ -31,20 +31,22 @@ SCRIPT = textwrap.dedent(
         strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(replicas)])
         # The n-th batch has n examples.
         batches = tf.data.Dataset.from_tensor_slices(sizes).map(lambda size: (tf.range(size), 10 * tf.range(size)))
-        shared = shares.share(strategy, batches, multiple_of=multiple_of, endless=True)
-        assert shared.steps == len(sizes)
-        ending = shares.share(strategy, batches, multiple_of=multiple_of)
-        assert ending.steps is None and len(list(ending.dataset)) == len(sizes)
+        shared = shares.share(strategy, batches, multiple_of=multiple_of)
+        assert shared.num_batches == len(sizes)
+        assert isinstance(iter(shared), tf.data.Iterator)  # one for all devices
         endless = shares.share(strategy, batches.repeat(), multiple_of=multiple_of)
-        assert endless.steps is None and endless.dataset.cardinality == tf.data.INFINITE_CARDINALITY
-        unknown = shares.share(strategy, batches.filter(lambda *batch: True), multiple_of=multiple_of, endless=True)
-        assert unknown.steps is None and len(list(unknown.dataset)) == len(sizes)
+        assert endless.num_batches is None
+        # What a replica's step is handed, and takes for its own.
+        own = tf.function(lambda batch: strategy.run(shares.of_replica, (batch,)))
         passes = []
-        iterator = iter(shared.dataset)
         for _ in range(2):
             steps = []
-            for _ in sizes:
-                batch = strategy.experimental_local_results(next(iterator))
+            for element in shared:
+                told = own(element)
+                batch = [
+                    tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[index], told)
+                    for index in range(replicas)
+                ]
                 steps.append(
                     [
                         {

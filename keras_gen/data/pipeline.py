@@ -113,7 +113,7 @@ def batches(
 
     gather = _gatherer(images, labels, None)
     indices = indices.map(lambda index: (index,))
-    return Batches(shares.share(strategy, indices, multiple_of=multiple_of, then=gather).dataset, steps)
+    return Batches(shares.share(strategy, indices, multiple_of=multiple_of, then=gather), steps)
 
 
 def evaluation_batches(images: np.ndarray, labels: np.ndarray | None = None, *, batch_size: int) -> tf.data.Dataset:
@@ -147,6 +147,8 @@ def _gatherer(
     """What makes images of batches of indices or shares of them; `static_batch` is their size if it never varies."""
     import tensorflow as tf
 
+    from keras_gen import iterators
+
     # In main memory, where tf.data works.
     with tf.device("CPU:0"):
         all_images = _held(_tensor(images))
@@ -157,15 +159,13 @@ def _gatherer(
         batch = tf.gather(all_images(), index)
         return batch if label_tensor is None else (batch, tf.gather(label_tensor, index))
 
-    def take_share(shared: shares.SharedBatch):
-        taken = take(*shared.parts)
-        return shared._replace(parts=taken if isinstance(taken, tuple) else (taken,))
+    def take_shares(*shared: shares.SharedBatch):
+        taken = [take(*each.parts) for each in shared]
+        parts = [each if isinstance(each, tuple) else (each,) for each in taken]
+        return tuple(each._replace(parts=part) for each, part in zip(shared, parts, strict=True))
 
     options = tf.data.Options()
     options.deterministic = True
-    # Nothing here has a degree to be tuned, and the tuner's thread sleeps for 10, 20, 40 … ms, up to a minute: who lets
-    # go of an iterator, at the end of each validation, may wait until it wakes.
-    options.autotune.enabled = False
     # A strategy splits each batch over all replicas. By DATA each worker then keeps its own pieces; the default
     # policy, which finds no files to deal out here, and OFF let every worker train on the same ones.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
@@ -175,8 +175,8 @@ def _gatherer(
 
     def gather(indices: tf.data.Dataset) -> tf.data.Dataset:
         is_shared = isinstance(indices.element_spec, tuple)
-        gathered = indices.map(take_share if is_shared else take, num_parallel_calls=readers)
-        return gathered.prefetch(2).with_options(options)
+        gathered = indices.map(take_shares if is_shared else take, num_parallel_calls=readers)
+        return iterators.without_tuner(gathered.prefetch(2).with_options(options))  # there is nothing to tune
 
     return gather
 

@@ -213,15 +213,15 @@ class ImageModel(keras.Model):
                 x, y, validation_data = inputs.split(x, y, validation_split)
             batch_size *= self.batches_per_step
         if self._replicas > 1:
-            x, steps = self._shared_steps(x, y, batch_size, kwargs.get("shuffle", True))
+            x = self._shared_steps(x, y, batch_size, kwargs.get("shuffle", True))
             y, batch_size = None, None
-            kwargs |= {"shuffle": False, "steps_per_epoch": kwargs.get("steps_per_epoch") or steps}
+            kwargs["shuffle"] = False
         if validation_data is not None:
             images, labels = inputs.images_and_labels("validation_data", validation_data)
             images, labels = self._checked("validation_data", images, labels)
             if self._replicas > 1:
                 size = kwargs.pop("validation_batch_size", None) or 32
-                images, labels = self._shared("validation_data", images, labels, size).dataset, None
+                images, labels = self._shared("validation_data", images, labels, size), None
             validation_data = images if labels is None else (images, labels)
         together = self.steps_per_execution
         if kwargs.get("steps_per_epoch"):
@@ -265,7 +265,7 @@ class ImageModel(keras.Model):
             raise UsageError("evaluate takes no sample_weight: every image counts alike")
         x, y = self._checked("x", x, y)
         if self._replicas > 1:
-            x, y, batch_size = self._shared("x", x, y, batch_size or 32).dataset, None, None
+            x, y, batch_size = self._shared("x", x, y, batch_size or 32), None, None
         return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
     def compile(self, optimizer="adam", *, jit_compile=False, **options):
@@ -330,9 +330,7 @@ class ImageModel(keras.Model):
 
         Within the block, noise and means are those of a global batch of which these are this replica's share.
         """
-        share = None
-        if isinstance(data, shares.SharedBatch):
-            data, share = data
+        data, share = shares.of_replica(data) or (data, None)
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         with shares.in_use(share):
             yield self.to_value_range(images), labels if self.num_classes else None
@@ -370,7 +368,7 @@ class ImageModel(keras.Model):
             raise must_be("x", "a tf.data.Dataset, since fit joins its batches to steps", "batches shared already")
         # Not the same order in each fit, but on all workers.
         seed = (self.seed + sum(self.updates.values())) % 2**31 if shuffle and self.compiled else None
-        return self._shared("x", data, labels, batch_size, seed, multiple_of=self.batches_per_step, endless=True)
+        return self._shared("x", data, labels, batch_size, seed, multiple_of=self.batches_per_step)
 
     def _shared(self, argument, data, labels, batch_size, seed=None, **options):
         return inputs.shared(argument, data, labels, batch_size, seed, self.distribute_strategy, **options)

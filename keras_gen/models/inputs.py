@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_gen import checks, distribution, shares
 from keras_gen.errors import UsageError, must_be
+from keras_gen.iterators import without_tuner
 
 RANGE_TOLERANCE = 1e-4
 """How far float images may lie outside the declared range: what resizing and rounding leave."""
@@ -159,9 +160,7 @@ def batches_of_arrays(images: np.ndarray, labels: np.ndarray | None, batch_size:
     if seed is not None:
         indices = indices.shuffle(len(images), seed=seed)
     batches = indices.batch(batch_size).map(lambda chosen: tuple(tf.gather(array, chosen) for array in arrays))
-    options = tf.data.Options()
-    options.autotune.enabled = False  # its thread makes who lets go of an iterator wait; see data.pipeline
-    return batches.prefetch(2).with_options(options)
+    return without_tuner(batches.prefetch(2))
 
 
 def shared(argument: str, data, labels, batch_size: int, seed: int | None, strategy: tf.distribute.Strategy, **options):
@@ -179,7 +178,7 @@ def shared(argument: str, data, labels, batch_size: int, seed: int | None, strat
         UsageError: the first batch is another one on another worker, all of which must call this.
     """
     if is_shared(data):
-        return shares.SharedBatches(data, None)
+        return data
     if not is_dataset(data):
         data = batches_of_arrays(data, labels, batch_size, seed)
     if distribution.is_multi_worker(strategy):
@@ -192,7 +191,7 @@ def shared(argument: str, data, labels, batch_size: int, seed: int | None, strat
 
 def check_shared(argument: str, dataset: tf.distribute.DistributedDataset, replicas: int):
     """`dataset` if it is one that several replicas share as `data.batches` has them share it; else `UsageError`."""
-    if replicas == 1 or not isinstance(dataset.element_spec, shares.SharedBatch):
+    if replicas == 1 or not isinstance(dataset, shares.SharedBatches):
         raise must_be(argument, "a tf.data.Dataset, which fit shares among devices itself", type(dataset).__name__)
     return dataset
 

@@ -1,0 +1,72 @@
+"""What several replicas train is what one device trains: the cases, and the comparison. No tests in here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROGRAM = Path(__file__).with_name("replica_program.py")
+# Kind of model, number of images, form in which `fit` gets them. Most have a last batch that replicas can't share
+# equally, or of which there is not one image for each.
+EXACT = [
+    ("vae", 17, "dataset"),
+    ("gaussian vae", 15, "array"),
+    ("conditional vae", 17, "dataset"),
+    ("denoiser", 19, "dataset"),
+    ("gan", 24, "dataset"),
+    ("gan", 1, "array"),
+    ("averaged gan", 21, "array"),
+    ("conditional gan", 21, "array"),
+    ("dropped-out gan", 15, "dataset"),
+    ("several steps a call vae", 23, "array"),
+    ("wgan", 21, "dataset"),
+    ("clipped wgan", 21, "array"),
+    ("conditional wgan", 13, "array"),
+]
+
+
+def start_program(devices, strategies, cases, **variables):
+    """The program in a process of its own, with these environment variables too."""
+    return subprocess.Popen(
+        [sys.executable, PROGRAM, str(devices), json.dumps(strategies), json.dumps(cases)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | variables,
+    )
+
+
+def result_of(process):
+    """What the program printed."""
+    try:
+        out, err = process.communicate(timeout=1200)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err[-3000:]
+    return json.loads(out.splitlines()[-1])
+
+
+def assert_trained_alike(one, several, replicas, kind, count):
+    """A model of so many replicas is to float32's rounding that of one device, and so is what was reported of it."""
+    assert "error" not in several, several
+    assert (one["replicas"], several["replicas"]) == (1, replicas)
+    for name in ("updates", "validated", "evaluated batches"):
+        assert one[name] == several[name], name
+    assert one["evaluated batches"] == -(-count // 8)
+    assert one["moved"] > 1e-5
+    np.testing.assert_allclose(several["weights"], one["weights"], rtol=0, atol=1e-6)
+    for part in ("history", "evaluated"):
+        assert one[part]
+        assert several[part] == pytest.approx(one[part], rel=1e-5, abs=1e-5)
+    has_average = kind in ("averaged gan", "clipped wgan", "conditional gan")
+    if count > 1:
+        assert one["average lags"] == several["average lags"] == has_average
+    if kind == "conditional vae":  # the floor is at work, in some dimension
+        for values in (several["history"], several["evaluated"]):
+            assert values["loss"] - values["reconstruction"] - 50 * values["kl"] > 0.01
+    if kind == "gaussian vae":
+        assert abs(several["history"]["scale"] - 1) > 1e-3
