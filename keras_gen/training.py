@@ -42,6 +42,13 @@ from keras_gen.report import page
 from keras_gen.settings import RunSettings
 
 PLOT_FILE = "losses.png"
+# A worker that was killed, can't be reached, does not answer, was started anew.
+_OF_ANOTHER_WORKER = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+)
 
 
 class RunInterrupted(Exception):
@@ -367,7 +374,9 @@ def _explained(path: Path | None, requests: Requests, model: ImageModel) -> Iter
         kept = f"{path} keeps the state after {latest[0]}" if latest else f"{path} has no checkpoint from before"
         hint = "to go on with it would end the same: start again with another learning rate or seed"
         raise TrainingDiverged(f"{error}; {kept}, but {hint}") from None
-    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+    except _OF_ANOTHER_WORKER as error:
+        if not together:
+            raise
         raise UsageError(f"run {path} stopped: another worker is gone; {how}") from error
     except BrokenPipeError:
         raise  # the reader of our output left, no file is meant

@@ -129,6 +129,26 @@ def test_two_workers_train_as_one_process_does_also_when_one_is_killed_on_the_wa
     assert_close_histories(broken, two, 1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_worker_that_stands_still_is_given_up_and_gives_up_when_it_goes_on(victim):
+    """As when a machine or the network between two is gone: nobody closes a connection."""
+    options = ["--model", "vae-mlp", "--set", *RECIPES["vae-mlp"], "--dataset", write_npz("noise.npz", train=48)]
+    options += ["--batch-size", 4, "--fid-every", 0, "--samples", 4, "--samples-every", 1000]
+    processes = start_two(*options, "--epochs", 1000, "--checkpoint-every", "2steps")
+    run = Path("runs/00001-vae-mlp")
+    wait_for_step(processes[0], run)
+    os.kill(processes[victim].pid, signal.SIGSTOP)
+    try:
+        told = [processes[1 - victim].communicate(timeout=120)]
+    finally:
+        os.kill(processes[victim].pid, signal.SIGCONT)
+    told.append(processes[victim].communicate(timeout=120))
+    for _, err in told:
+        assert "stopped: another worker is gone; with all workers, go on with: " in err.splitlines()[-1]
+    assert [process.returncode for process in processes] == [2, 2]
+
+
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_all_workers_stop_together_and_save_when_one_is_asked_to(number):
     options = ["--model", "vae-mlp", "--set", *RECIPES["vae-mlp"], "--dataset", write_npz("noise.npz", train=48)]
