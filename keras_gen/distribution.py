@@ -79,6 +79,8 @@ def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
         tf.train.ClusterSpec({"worker": list(cluster.workers)}),
         task_type="worker",
         task_id=cluster.index,
+        # Of a resolver that is not TF_CONFIG's own, TensorFlow takes it from here alone. Every worker has as many.
+        num_accelerators={"GPU": len(tf.config.get_visible_devices("GPU"))},
         rpc_layer="grpc",
     )
     try:

@@ -135,7 +135,8 @@ def share(
         batches: of tuples of tensors, examples first. Several workers each divide their own: it must give all of them
             the same, so that what shuffles in it needs a seed.
         multiple_of: where shares begin.
-        then: what is to be made of the dataset of a worker's tuples of `SharedBatch`; by default it is prefetched.
+        then: what is to be made of the dataset of a worker's tuples of `SharedBatch`; by default it is prefetched,
+            without a tuner.
     """
     replicas, here = strategy.num_replicas_in_sync, len(strategy.extended.worker_devices)
     first = here * strategy.cluster_resolver.task_id if replicas > here else 0
@@ -144,12 +145,13 @@ def share(
         counted = tf.shape(batch[0], tf.int32)[0]
         total = tf.maximum(counted, replicas * multiple_of)
         begins = [multiple_of * (replica * (total // multiple_of) // replicas) for replica in range(replicas)]
+        bounds = [*begins, total][first : first + here + 1]
 
-        def share_from(begin, end):
+        def share_between(begin, end):
             indices = tf.range(begin, end) % counted
             return SharedBatch(tuple(tf.gather(part, indices) for part in batch), Share(begin, total, counted))
 
-        return tuple(itertools.starmap(share_from, itertools.pairwise([*begins, total])))[first : first + here]
+        return tuple(itertools.starmap(share_between, itertools.pairwise(bounds)))
 
     mine = batches.map(shares_of)
-    return SharedBatches(without_tuner(mine.prefetch(1) if then is None else then(mine)))
+    return SharedBatches(without_tuner(mine.prefetch(1)) if then is None else then(mine))

@@ -42,13 +42,6 @@ from keras_gen.report import page
 from keras_gen.settings import RunSettings
 
 PLOT_FILE = "losses.png"
-# A worker that was killed, can't be reached, does not answer, was started anew.
-_OF_ANOTHER_WORKER = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.FailedPreconditionError,
-)
 
 
 class RunInterrupted(Exception):
@@ -231,7 +224,7 @@ def _train(path, settings, model, data, reference, *, start, publication):
     requests = Requests("stopping after this step; Ctrl-C once more to stop at once", insist=True)
     with _explained(path, requests, model):
         if start.epoch < settings.epochs:
-            with requests:
+            with requests, _noticing_lost_workers(model):
                 _fit(path, settings, model, data, reference, start, requests)
         elif path is None:
             return
@@ -349,6 +342,24 @@ def _summary(model: ImageModel) -> str:
     return "\n".join(lines) + "\n"
 
 
+class _WorkerGone(Exception):
+    """Another worker was killed, can't be reached, does not answer, or was started anew."""
+
+
+@contextlib.contextmanager
+def _noticing_lost_workers(model: ImageModel) -> Iterator[None]:
+    """While all workers train: what TensorFlow raises when one is lost, as that."""
+    lost = (tf.errors.UnavailableError, tf.errors.AbortedError)
+    # Where a heartbeat is not answered, and where it is by another process than before.
+    lost += (tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError)
+    try:
+        yield
+    except lost as error:
+        if distribution.is_multi_worker(model.distribute_strategy):
+            raise _WorkerGone from error
+        raise
+
+
 @contextlib.contextmanager
 def _explained(path: Path | None, requests: Requests, model: ImageModel) -> Iterator[None]:
     """Interruptions, full disks and the like, said with what to do next."""
@@ -374,9 +385,7 @@ def _explained(path: Path | None, requests: Requests, model: ImageModel) -> Iter
         kept = f"{path} keeps the state after {latest[0]}" if latest else f"{path} has no checkpoint from before"
         hint = "to go on with it would end the same: start again with another learning rate or seed"
         raise TrainingDiverged(f"{error}; {kept}, but {hint}") from None
-    except _OF_ANOTHER_WORKER as error:
-        if not together:
-            raise
+    except _WorkerGone as error:
         raise UsageError(f"run {path} stopped: another worker is gone; {how}") from error
     except BrokenPipeError:
         raise  # the reader of our output left, no file is meant

@@ -92,7 +92,7 @@ def farthest(some, others):
 
 
 def trained(strategy, kind, count, form):
-    """A model of `kind` after an epoch of plain gradient descent on `count` images, and what was reported of it."""
+    """A model of `kind` after plain gradient descent on `count` images, and what was reported of it."""
     with strategy.scope():
         model = build(kind)
         start = [variable.numpy() for variable in model.trainable_variables]
@@ -103,7 +103,14 @@ def trained(strategy, kind, count, form):
                 history = model.fit(*arrays, validation_data=arrays, **options, verbose=0).history
             else:
                 dataset = tf.data.Dataset.from_tensor_slices(arrays).batch(size)
-                history = model.fit(dataset, validation_data=dataset, verbose=0).history
+                options = {"validation_data": dataset}
+                if form == "unknown":  # how many batches there are
+                    dataset = dataset.filter(lambda *batch: True)
+                    options = {"validation_data": dataset, "epochs": 2}
+                elif form == "steps":  # of which there are more than in an epoch
+                    options |= {"steps_per_epoch": 2, "epochs": 2}
+                    dataset = dataset.repeat()
+                history = model.fit(dataset, verbose=0, **options).history
             batches = int(model._evaluation_batches.numpy())
             evaluated = model.evaluate(*arrays, batch_size=8, verbose=0, return_dict=True)
         except Exception as error:
@@ -118,7 +125,7 @@ def trained(strategy, kind, count, form):
             "updates": model.updates,
             "validated": batches,
             "evaluated batches": int(model._evaluation_batches.numpy()),
-            "history": {name: values[0] for name, values in history.items()},
+            "history": {name: values[-1] for name, values in history.items()},
             "evaluated": evaluated,
             "weights": np.concatenate([array.ravel() for array in everything]).tolist(),
             "moved": min(

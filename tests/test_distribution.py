@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from replica_helpers import EXACT, assert_trained_alike, result_of, start_program
+from replica_helpers import EXACT, assert_trained_alike, results_of, start_program
 
 from keras_gen import UsageError, distribution
+from keras_gen.cluster import Cluster
 
 GPUS = tf.config.list_logical_devices("GPU")
 
@@ -16,7 +17,7 @@ CASES = [*EXACT, ROUNDED, SEEN_TWICE]
 
 @pytest.fixture(scope="module", params=[pytest.param(2, marks=pytest.mark.slow), 4], ids="{} replicas".format)
 def comparison(request):
-    told = result_of(start_program(request.param, ["none", "mirrored"], CASES))
+    (told,) = results_of(start_program(request.param, ["none", "mirrored"], CASES))
     return told | {"trained": dict(zip(CASES, told["trained"], strict=True)), "replicas": request.param}
 
 
@@ -117,6 +118,18 @@ def test_gpus_memory_is_taken_as_it_is_needed_unless_they_run_already(monkeypatc
     monkeypatch.setattr(tf.config.experimental, "set_memory_growth", set_memory_growth)
     distribution.strategy("none")
     assert asked == [(f"GPU:{index}", True) for index in range(3)]
+
+
+def test_workers_use_the_gpus_they_see(monkeypatch):
+    resolvers = []
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [f"{kind}:{index}" for index in range(2)])
+    monkeypatch.setattr(
+        tf.distribute, "MultiWorkerMirroredStrategy", lambda cluster_resolver: resolvers.append(cluster_resolver)
+    )
+    distribution.strategy("multiworker", Cluster(("a:1", "b:1"), 1))
+    (resolver,) = resolvers
+    assert resolver.num_accelerators()["GPU"] == 2
+    assert (resolver.task_type, resolver.task_id) == ("worker", 1)
 
 
 def test_the_mean_over_the_global_batch_on_one_device_is_the_mean():

@@ -47,6 +47,22 @@ def test_each_optimizer_trains_its_own_network_only(kind):
             assert any(differ(old, [v.numpy() for v in getattr(model, name).weights])) is (name == moved)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_data_of_unknown_length_train_as_those_of_known_length(kind):
+    """Keras finds their end by a step too many, in which nothing may change."""
+    known = tf.data.Dataset.from_tensor_slices(images(10)).batch(4)
+    arguments = {} if kind in ("vae", "denoiser") else {"moving_average": 0.5}
+    states = []
+    for dataset in (known, known.filter(lambda batch: True)):
+        model = make(kind, eager=False, **arguments)
+        history = model.fit(dataset, epochs=3, validation_data=dataset, verbose=0).history
+        states.append((model.updates, model.get_weights(), history))
+    (updates, before, expected), (other_updates, after, history) = states
+    assert updates == other_updates
+    assert not any(differ(before, after))
+    assert history == expected
+
+
 # Noise
 
 

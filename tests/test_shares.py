@@ -36,6 +36,8 @@ SCRIPT = textwrap.dedent(
         assert isinstance(iter(shared), tf.data.Iterator)  # one for all devices
         endless = shares.share(strategy, batches.repeat(), multiple_of=multiple_of)
         assert endless.num_batches is None
+        unknown = shares.share(strategy, batches.filter(lambda *batch: True), multiple_of=multiple_of)
+        assert unknown.num_batches is None and len(list(unknown)) == len(sizes)
         # What a replica's step is handed, and takes for its own.
         own = tf.function(lambda batch: strategy.run(shares.of_replica, (batch,)))
         passes = []

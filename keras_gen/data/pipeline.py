@@ -30,7 +30,7 @@ class Batches:
 
     Args:
         dataset: elements `images` uint8 `(B, H, W, C)`, or `(images, labels)` with labels int64 `(B,)`; with a
-            strategy of several replicas what `fit` of keras_gen's models takes for each of them.
+            strategy of several replicas `shares.SharedBatches`, for `fit` of keras_gen's models.
         steps_per_epoch: how many of them make one epoch.
     """
 
@@ -147,7 +147,7 @@ def _gatherer(
     """What makes images of batches of indices or shares of them; `static_batch` is their size if it never varies."""
     import tensorflow as tf
 
-    from keras_gen import iterators
+    from keras_gen.iterators import without_tuner
 
     # In main memory, where tf.data works.
     with tf.device("CPU:0"):
@@ -166,8 +166,9 @@ def _gatherer(
 
     options = tf.data.Options()
     options.deterministic = True
-    # A strategy splits each batch over all replicas. By DATA each worker then keeps its own pieces; the default
-    # policy, which finds no files to deal out here, and OFF let every worker train on the same ones.
+    # Who has a strategy distribute the dataset in a loop of their own: it splits each batch over all replicas. By DATA
+    # each worker then keeps its own pieces; the default policy, which finds no files to deal out here, and OFF let
+    # every worker train on the same ones.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     readers = None
     if stacks.is_mapped(images):
@@ -176,7 +177,7 @@ def _gatherer(
     def gather(indices: tf.data.Dataset) -> tf.data.Dataset:
         is_shared = isinstance(indices.element_spec, tuple)
         gathered = indices.map(take_shares if is_shared else take, num_parallel_calls=readers)
-        return iterators.without_tuner(gathered.prefetch(2).with_options(options))  # there is nothing to tune
+        return without_tuner(gathered.prefetch(2).with_options(options))  # there is nothing to tune
 
     return gather
 

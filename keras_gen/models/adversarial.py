@@ -148,7 +148,7 @@ class AdversarialModel(GenerativeModel):
     def test_step(self, data):
         """The objectives of both networks on a batch, with the same latents in every evaluation."""
         with self.examples_of(data) as (images, labels):
-            latents_key, objective_key = tf.unstack(tf.random.split(self.next_evaluation_key(images), 2))
+            latents_key, objective_key = tf.unstack(tf.random.split(self.next_evaluation_key(), 2))
             fake = self._generated(tf.shape(images)[0], labels, latents_key, training=False)
             _, discriminator_values = self.discriminator_values(images, fake, labels, objective_key, training=False)
             _, generator_values = self.generator_values(fake, labels, training=False)

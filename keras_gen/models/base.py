@@ -332,18 +332,18 @@ class ImageModel(keras.Model):
         """
         data, share = shares.of_replica(data) or (data, None)
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        with shares.in_use(share):
+        # The call after the last batch, if how many there are is not known, finds no images, and is to count no update.
+        with shares.in_use(share), tf.control_dependencies([images]):
             yield self.to_value_range(images), labels if self.num_classes else None
 
     def training_key(self, iteration) -> tf.Tensor:
         """A key for all noise of one train step; `tf.random.fold_in` makes one for each purpose of it."""
         return tf.random.fold_in(tf.constant([self.seed, TRAINING]), tf.cast(iteration, tf.int32))
 
-    def next_evaluation_key(self, images: tf.Tensor) -> tf.Tensor:
-        """A key for all noise of the next batch of an evaluation, which is of these images."""
+    def next_evaluation_key(self) -> tf.Tensor:
+        """A key for all noise of the next batch of an evaluation."""
         key = tf.random.fold_in(tf.constant([self.seed, EVALUATION]), self._evaluation_batches.value)
-        with tf.control_dependencies([images]):  # which never come after the last batch
-            self._evaluation_batches.assign_add(1)
+        self._evaluation_batches.assign_add(1)
         return key
 
     def _label_specs(self):
@@ -358,7 +358,7 @@ class ImageModel(keras.Model):
         """Images and labels, as `fit` takes them; labels None for a dataset."""
         if inputs.is_dataset(data):
             if inputs.is_shared(data):
-                return inputs.check_shared(argument, data, self._replicas), None
+                return inputs.check_shared(argument, data, self.distribute_strategy), None
             return inputs.check_dataset(argument, data, self.image_shape, self.value_range, self.num_classes), None
         return self._checked_arrays(argument, data, labels)
 

@@ -69,7 +69,7 @@ class EncoderDecoder(ImageModel):
     def test_step(self, data):
         """The objective of a batch, with one noise sample an image, the same in every evaluation."""
         with self.examples_of(data) as (images, labels):
-            self.track(self.objective(images, labels, self.next_evaluation_key(images), training=False))
+            self.track(self.objective(images, labels, self.next_evaluation_key(), training=False))
         return self.tracked_results()
 
     # Reconstructions

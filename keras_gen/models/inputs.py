@@ -175,7 +175,7 @@ def shared(argument: str, data, labels, batch_size: int, seed: int | None, strat
         **options: of `shares.share`.
 
     Raises:
-        UsageError: the first batch is another one on another worker, all of which must call this.
+        UsageError: the first batch or the number of them is another one on another worker, all of which must call this.
     """
     if is_shared(data):
         return data
@@ -183,16 +183,19 @@ def shared(argument: str, data, labels, batch_size: int, seed: int | None, strat
         data = batches_of_arrays(data, labels, batch_size, seed)
     if distribution.is_multi_worker(strategy):
         first = b"".join(part.tobytes() for part in next(data.take(1).as_numpy_iterator()))
-        if not distribution.is_same_on_all_workers(strategy, first):
+        if not distribution.is_same_on_all_workers(strategy, first + str(int(data.cardinality())).encode()):
             requirement = "the same on all workers, in the same order (what shuffles needs a seed)"
             raise must_be(argument, requirement, "other images here than elsewhere")
     return shares.share(strategy, data, **options)
 
 
-def check_shared(argument: str, dataset: tf.distribute.DistributedDataset, replicas: int):
-    """`dataset` if it is one that several replicas share as `data.batches` has them share it; else `UsageError`."""
-    if replicas == 1 or not isinstance(dataset, shares.SharedBatches):
+def check_shared(argument: str, dataset: tf.distribute.DistributedDataset, strategy: tf.distribute.Strategy):
+    """`dataset` if it is one that `data.batches` has this strategy's replicas share; else `UsageError`."""
+    if strategy.num_replicas_in_sync == 1 or not isinstance(dataset, shares.SharedBatches):
         raise must_be(argument, "a tf.data.Dataset, which fit shares among devices itself", type(dataset).__name__)
+    here, parts = len(strategy.extended.worker_devices), len(dataset.element_spec)
+    if parts != here:
+        raise must_be(argument, f"batches shared among the {here} devices of the model's strategy", f"{parts} shares")
     return dataset
 
 
