@@ -79,6 +79,7 @@ def test_both_frechet_distances_are_one_number_and_their_times_are_compared(meas
     assert_compared(out, found["seconds"], 2)
 
 
+@pytest.mark.slow
 def test_both_ways_to_inception_features_agree_and_their_times_are_compared(measured):
     out, found = measured("inception-v3", "--size", 2, "--repeats", 1)
     differences = [float(value) for value in re.findall(r"^2 images.* (\S+)$", out, re.MULTILINE)]
@@ -145,6 +146,7 @@ def test_what_is_compared_with_is_told_from_something_else(measured, monkeypatch
         assert min(differences) > 0.1
 
 
+@pytest.mark.slow
 def test_a_step_is_timed_as_batches_images_and_data_grow(measured):
     out, found = measured("scaling", "--models", "vae-mlp,gan-mlp", "--size", 1, "--repeats", 2)
     # (batch size, side, images, train steps)
@@ -248,6 +250,7 @@ def test_a_mistake_is_one_line(arguments, message):
     assert message in call("benchmark", *arguments).error
 
 
+@pytest.mark.slow
 def test_an_epoch_of_several_workers_is_modelled_from_what_was_measured(measured):
     out, found = measured("workers", "--models", "vae-mlp", "--size", 64, "--repeats", 1)
     recipe, measured_recipe = zoo.get("vae-mlp"), found["vae-mlp"]

@@ -266,6 +266,7 @@ def test_a_resumed_run_is_the_uninterrupted_run_to_the_bit(name, tiny_data, tmp_
     assert description["epochs"] == 2
 
 
+@pytest.mark.slow
 def test_two_devices_compute_what_one_does(name, histories_on_devices):
     skip_unless_one_a_function(name)
     histories = histories_on_devices[name]
