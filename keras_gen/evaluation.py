@@ -102,8 +102,8 @@ def evaluate(run: str | os.PathLike, settings: EvaluationSettings | None = None)
         scores += with_floors(over_seeds(_of_seeds(scorer, model, settings)), scorer.floors(settings.seed))
         if scorer.held_out is None or scorer.held_out.count < scorer.num_images:
             notes.append(f"no floors: there are no {scorer.num_images:,} real images outside the reference")
-    encoder_scores, encoder_notes = _encoder_scores(model, data, settings)
-    scores += encoder_scores
+    scores_of_encoder, encoder_notes = _encoder_scores(model, data, settings)
+    scores += scores_of_encoder
     notes += encoder_notes
     notes += [score.warning for score in scores if score.warning]
     result = Evaluation(losses, scores, notes)
@@ -116,8 +116,8 @@ def _losses(model, data: ImageData) -> dict[str, float]:
     dataset = evaluation_batches(data.test.images, labels, batch_size=monitoring.EVALUATION_BATCH)
     with progress.step("losses", len(dataset), "batches") as step:
         count = keras.callbacks.LambdaCallback(on_test_batch_end=lambda batch, logs: step.advance())
-        results = model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[count])
-    return {name: float(value) for name, value in results.items()}
+        losses = model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[count])
+    return {name: float(value) for name, value in losses.items()}
 
 
 def _of_seeds(scorer: Scorer, model, settings: EvaluationSettings) -> list[list[Score]]:

@@ -152,11 +152,11 @@ def test_descriptions_of_saved_models(tmp_path, times):
 def test_damaged_saved_models(tmp_path, times):
     """Damaged, not hostile: a SavedModel is a program, and no check makes it safe."""
     folder = export.save(make_vae(), tmp_path / "model", functions=["generate"])
-    files = [folder / "saved_model.pb", folder / "variables" / "variables.index"]
-    good = {file.name: file.read_bytes() for file in files}
+    paths = [folder / "saved_model.pb", folder / "variables" / "variables.index"]
+    good = {file.name: file.read_bytes() for file in paths}
 
     def check(changed):
-        for file in files:
+        for file in paths:
             file.write_bytes(changed.get(file.name, good[file.name]))
         with done_or_refused():
             export.load(folder)

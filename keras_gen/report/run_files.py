@@ -100,13 +100,13 @@ def read(run: str | os.PathLike) -> RunFiles:
     path, problems = Path(run), {}
     record = runs.read_recipe(path)
     settings = _or_problem(problems, "settings", lambda: _settings(path, record))
-    history = _or_problem(problems, "history", lambda: _history(path / runs.HISTORY_FILE)) or []
+    rows = _or_problem(problems, "history", lambda: _history(path / runs.HISTORY_FILE)) or []
     evaluation = _or_problem(problems, "evaluation", lambda: scores.read(path))
     return RunFiles(
         path=path,
         record=record,
         settings=settings,
-        history=history,
+        history=rows,
         evaluation=evaluation,
         evaluated_epoch=None if evaluation is None else _evaluated_epoch(path),
         samples=_pictures(path / runs.SAMPLES_FOLDER),
