@@ -1,49 +1,38 @@
 """keras_gen: VAEs, GANs and Wasserstein GANs for Keras 3 and TensorFlow, each a recipe that trains.
 
-Names are imported when they are first used, so that `import keras_gen` costs nothing and brings in no TensorFlow.
+Names are imported when they are first used: `import keras_gen` imports neither Keras nor TensorFlow. If Keras was
+imported first, it also registers the classes of `.keras` files, so that `keras.models.load_model` finds them.
 """
 
-from __future__ import annotations
+import sys
 
-import importlib
+import lazy_loader
 
 __version__ = "0.1.0"
 
-_MODULE_OF = {
-    "Autoencoder": "models",
-    "GAN": "models",
-    "VAE": "models",
-    "WGAN": "models",
-    "DataUnavailableError": "errors",
-    "UsageError": "errors",
-}
-_MODULES = (
-    "callbacks",
-    "data",
-    "distribution",
-    "evaluation",
-    "export",
-    "losses",
-    "metrics",
-    "models",
-    "networks",
-    "optimizers",
-    "report",
-    "settings",
-    "training",
-    "zoo",
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=[
+        "callbacks",
+        "data",
+        "distribution",
+        "evaluation",
+        "losses",
+        "metrics",
+        "models",
+        "networks",
+        "optimizers",
+        "report",
+        "runs",
+        "training",
+        "zoo",
+    ],
+    submod_attrs={
+        "models": ["GAN", "VAE", "WGAN", "Autoencoder", "export"],
+        "runs": ["settings"],
+        "utils.errors": ["DataUnavailableError", "TrainingDiverged", "UsageError"],
+    },
 )
 
-__all__ = [*_MODULE_OF, *_MODULES]
-
-
-def __getattr__(name: str):
-    if name in _MODULE_OF:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+if "keras" in sys.modules and sys.modules["keras"].backend.backend() == "tensorflow":
+    from keras_gen import models, networks, optimizers  # noqa: F401

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from keras_gen import checkpoints, zoo
+from keras_gen import zoo
+from keras_gen.runs import checkpoints
 
 SHAPE = (8, 8, 1)
 

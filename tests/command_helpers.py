@@ -2,7 +2,7 @@
 
 import contextlib
 import errno
-import importlib.util
+import importlib
 import io
 import json
 import os
@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import keras_gen
-from keras_gen import command, probing
+from keras_gen.commands import cli
+from keras_gen.utils import net
 
 EXPERIMENTS = Path(keras_gen.__file__).parents[1] / "experiments"
 NO_NETWORK = "there is no network in these tests"
@@ -41,15 +42,10 @@ class Outcome:
         return self.err.strip()
 
 
-def script(name):
-    """The module of a command, known to Python by its name as dataclasses need it."""
-    specification = importlib.util.spec_from_file_location(f"experiments_{name}", EXPERIMENTS / f"{name}.py")
-    module = sys.modules[specification.name] = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-SCRIPTS = {path.stem: script(path.stem) for path in sorted(EXPERIMENTS.glob("*.py"))}
+SCRIPTS = {
+    path.stem: importlib.import_module(f"keras_gen.commands.{path.stem}") for path in sorted(EXPERIMENTS.glob("*.py"))
+}
+"""The module of each command."""
 
 
 def call(name, *arguments):
@@ -59,7 +55,7 @@ def call(name, *arguments):
     out, err, code = io.StringIO(), io.StringIO(), 0
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            command.main(SCRIPTS[name].main)
+            cli.main(SCRIPTS[name].main)
     except SystemExit as stop:
         code = stop.code or 0
     finally:
@@ -112,8 +108,8 @@ def nothing_at_hand(tmp_path_factory):
         # Where Keras keeps weights if it can't write to its own folder.
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
         patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-        patch.setattr(probing, "why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
-        patch.setattr("keras_gen.extractors.weights.why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
+        patch.setattr(net, "why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
+        patch.setattr("keras_gen.metrics.extractors.weight_files.why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
         yield
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from keras_gen.errors import UsageError
+from keras_gen.utils.errors import UsageError
 
 AMOUNTS = pytest.mark.parametrize(
     "times", [pytest.param(1, id="few"), pytest.param(100, id="many", marks=pytest.mark.slow)]

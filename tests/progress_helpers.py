@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from keras_gen import progress
+from keras_gen.utils import progress
 
 
 class Clock:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from keras_gen import images, runs
-from keras_gen.report import inlining
-from keras_gen.scoring import Score, record
-from keras_gen.scoring.record import Evaluation
-from keras_gen.settings import RunSettings
+from keras_gen.evaluation import Score, results
+from keras_gen.evaluation.results import Evaluation
+from keras_gen.report.pages import data_uri
+from keras_gen.runs.settings import RunSettings
+from keras_gen.utils import files, image_utils
 
-DRAWN = inlining.svg
+DRAWN = data_uri.svg
 SHAPE = (8, 8, 1)
 WITHOUT_END = ("meta", "img", "source")
 
@@ -22,7 +22,7 @@ WITHOUT_END = ("meta", "img", "source")
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
     """Curves take most of a page's time: an empty picture in the place of each, but where a test wants them `DRAWN`."""
-    monkeypatch.setattr(inlining, "svg", lambda figure: "data:image/svg+xml;base64,PHN2Zy8+")
+    monkeypatch.setattr(data_uri, "svg", lambda figure: "data:image/svg+xml;base64,PHN2Zy8+")
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Page(html.parser.HTMLParser):
 def picture(count=20, columns=10, value=0):
     """A grid of images of one grey each, as a run saves it."""
     shades = (np.arange(count) * 7 + value) % 256
-    return images.grid(np.full((count, *SHAPE), shades[:, None, None, None], np.uint8), columns=columns)
+    return image_utils.grid(np.full((count, *SHAPE), shades[:, None, None, None], np.uint8), columns=columns)
 
 
 def history_of(epochs, level=0.0):
@@ -92,7 +92,7 @@ def make_run(path, *, epochs=8, done=None, seed=0, data="mnist", overrides=None,
     description = {"name": data, "source": "npz", "counts": {"train": 55000, "validation": 5000, "test": 10000}}
     description |= {"image_shape": list(SHAPE), "fingerprint": "f00d" * 16, "notes": [], "requested": None, **more}
     path.mkdir(parents=True)
-    runs.write_json(
+    files.write_json(
         path / "recipe.json",
         {
             "settings": settings.to_json() | {"dataset": f"/somewhere/{data}.npz"},
@@ -111,7 +111,7 @@ def make_run(path, *, epochs=8, done=None, seed=0, data="mnist", overrides=None,
     for folder in ("samples", "reconstructions") if samples else ():
         (path / folder).mkdir()
         for epoch in range(1, done + 1):
-            images.save_png(path / folder / f"epoch-{epoch:05d}.png", picture(value=epoch))
+            image_utils.save_png(path / folder / f"epoch-{epoch:05d}.png", picture(value=epoch))
     return path
 
 
@@ -121,7 +121,7 @@ def score(name="fd_lenet", value=82.5, generated=10_000, better="low", **options
 
 
 def measure(path, *scores, epoch=8, notes=()):
-    record.write(path, Evaluation({"loss": 740.25}, list(scores), list(notes)), {"epoch": epoch})
+    results.write(path, Evaluation({"loss": 740.25}, list(scores), list(notes)), {"epoch": epoch})
 
 
 def change(path, **parts):

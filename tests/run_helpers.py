@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 
-from keras_gen import checkpoints, runs
+from keras_gen.runs import checkpoints, run_directory
 
 
 def state_of(run):
@@ -15,7 +15,7 @@ def state_of(run):
 
 def history_without_seconds(run):
     """The history as text, but for what no two runs share."""
-    with open(run / runs.HISTORY_FILE, newline="") as file:
+    with open(run / run_directory.HISTORY_FILE, newline="") as file:
         return [{name: text for name, text in row.items() if name != "seconds"} for row in csv.DictReader(file)]
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_gen.extractors import Extractor
+from keras_gen.metrics.extractors import Extractor
 
 SIDE = 8
 

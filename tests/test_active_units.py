@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from model_helpers import LATENT, make_vae, pixels
 
-from keras_gen.errors import UsageError
-from keras_gen.metrics.active_units import active_units
+from keras_gen.metrics.latent_units import active_units
+from keras_gen.utils.errors import UsageError
 
 
 def test_counts_the_dimensions_whose_mean_varies():

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_gen import distribution
-from keras_gen.callbacks.agreement import Agreement
+from keras_gen.distribution.consensus import Agreement
 
 
 @pytest.fixture

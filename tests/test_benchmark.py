@@ -8,8 +8,10 @@ import tempfile
 
 import command_helpers
 import pytest
-from command_helpers import EXPERIMENTS, SCRIPTS, call
+from command_helpers import call
 
+from keras_gen.commands import benchmark_training
+from keras_gen.commands.benchmarks import models, start
 from keras_gen import zoo
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
@@ -17,12 +19,6 @@ own_working_directory, nothing_at_hand = command_helpers.own_working_directory, 
 NUMBER = r"([\d.,]+)"
 SPREAD = rf"{NUMBER} \({NUMBER} to {NUMBER}\)"
 DIFFERENCE = re.compile(r"^(\S+), (.+): largest difference of .* (\S+)$", re.MULTILINE)
-
-
-@pytest.fixture(autouse=True)
-def modules_beside_the_command(monkeypatch):
-    """As Python finds them that runs the file."""
-    monkeypatch.syspath_prepend(EXPERIMENTS)
 
 
 @pytest.fixture
@@ -137,8 +133,6 @@ def test_evaluation_finds_the_same_losses_as_keras(measured):
 
 def test_what_is_compared_with_is_told_from_something_else(measured, monkeypatch):
     """The differences that are printed would show another model: here one with other weights."""
-    import benchmark_training
-
     monkeypatch.setattr(benchmark_training, "stock", lambda model: zoo.build("vae-mlp", seed=7))
     for part in ("sampling", "evaluation"):
         out, _ = measured(part, "--models", "vae-mlp", "--size", 20, "--repeats", 1)
@@ -168,7 +162,7 @@ def test_a_step_is_timed_as_batches_images_and_data_grow(measured):
 
 
 def test_a_step_of_several_batches_is_counted_as_one():
-    module = SCRIPTS["benchmark_models"]
+    module = models
     case, _ = module.case_of(zoo.get("wgan-gp"), module.Growth(batch_size=2), 1281)
     assert case == {"batch_size": 128, "image_shape": (28, 28, 1), "images": 2 * 4 * 5 * 64, "steps": 4}
 
@@ -189,7 +183,7 @@ def test_commands_and_the_first_step_of_a_run_are_timed_as_processes(measured):
 
 def test_a_command_that_does_something_else_is_not_timed():
     with pytest.raises(RuntimeError, match=r"-c raise SystemExit\(3\) ended with exit code 3, not 0"):
-        SCRIPTS["benchmark_start"].finish(["-c", "raise SystemExit(3)"], 0)
+        start.finish(["-c", "raise SystemExit(3)"], 0)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +213,7 @@ def test_both_sides_of_the_comparison_are_one_model():
     from keras_gen.networks.narrow_convolution import NarrowConv2D
 
     model = zoo.build("gan-conv", (12, 12, 1), seed=0)
-    stock = SCRIPTS["benchmark_training"].stock(model)
+    stock = benchmark_training.stock(model)
     kinds = [type(layer) for layer in stock.generator.layers]
     assert NarrowConv2D not in kinds
     assert keras.layers.Conv2D in kinds

@@ -11,9 +11,9 @@ from browser_helpers import free_port, overflow, watched_page
 from model_helpers import CLASSES, LATENT, SHAPE, make_denoiser, make_vae, pixels
 from PIL import Image
 
-from keras_gen import export
-from keras_gen.exploring import drawing, page, tabs
-from keras_gen.exploring.explorer import Explorer
+from keras_gen.models import export
+from keras_gen.report.explorer import app, drawing, tabs
+from keras_gen.report.explorer.model import Explorer
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gradio") is None, reason="needs gradio: pip install 'keras_gen[demo]'"
@@ -36,7 +36,7 @@ def explorers(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(explorers):
     """Of the served page with all models, the VAE first."""
-    with page.running(list(explorers.values()), "127.0.0.1", free_port()) as url:
+    with app.running(list(explorers.values()), "127.0.0.1", free_port()) as url:
         yield url
 
 

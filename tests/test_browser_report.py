@@ -8,8 +8,8 @@ from browser_helpers import background, contrast, contrasts, overflow, watched_p
 from report_helpers import SHAPE, change, make_run, measure, score
 
 from keras_gen import report
-from keras_gen.report import comparison_page, page
-from keras_gen.report.page import Illustration
+from keras_gen.report.pages import comparison_page, run_page
+from keras_gen.report.pages.run_page import Illustration
 
 HOSTILE = "<script>document.title = 'taken'</script><img src=\"data:,\" onerror=\"document.title = 'taken'\">"
 PAGES = ("run", "hostile", "comparison")
@@ -38,8 +38,8 @@ def pages(tmp_path_factory):
     (hostile / "model.txt").write_text(HOSTILE, encoding="utf-8")
     measure(hostile, score(value=90.0), score("precision_lenet", 0.25, better="high"), notes=[HOSTILE])
     written = {
-        "run": page.write(run, illustrations),
-        "hostile": page.write(hostile),
+        "run": run_page.write(run, illustrations),
+        "hostile": run_page.write(hostile),
         "comparison": comparison_page.write([run, hostile], folder / "comparison.html"),
     }
     return {name: path.as_uri() for name, path in written.items()}
@@ -191,7 +191,7 @@ def test_markup_in_a_record_is_text(opened, name):
 
 
 def test_a_script_would_not_run_even_if_it_got_into_the_page(chromium, tmp_path):
-    written = page.write(make_run(tmp_path / "run"))
+    written = run_page.write(make_run(tmp_path / "run"))
     text = written.read_text(encoding="utf-8")
     written.write_text(text.replace("</body>", HOSTILE + "</body>"), encoding="utf-8")
     with watched_page(chromium, offline=True) as watched:

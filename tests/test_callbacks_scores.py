@@ -11,8 +11,8 @@ from model_helpers import images, make_gan, make_vae, pixels
 from scoring_helpers import NoiseModel, QuadrantExtractor, squares
 
 from keras_gen import callbacks
-from keras_gen.errors import UsageError
-from keras_gen.scoring import Reference
+from keras_gen.evaluation import Reference
+from keras_gen.utils.errors import UsageError
 
 
 @pytest.fixture(autouse=True)

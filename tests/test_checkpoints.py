@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from callback_helpers import fit, names, state_of, tiny, tiny_gan
 
-from keras_gen import UsageError, callbacks, checkpoints
-from keras_gen.checkpoints import Position
+from keras_gen import UsageError, callbacks
+from keras_gen.runs import checkpoints
+from keras_gen.runs.checkpoints import Position
 
 
 @pytest.mark.parametrize(

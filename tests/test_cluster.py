@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from keras_gen import UsageError, cluster
-from keras_gen.cluster import Cluster
+from keras_gen import UsageError
+from keras_gen.distribution import cluster
+from keras_gen.distribution.cluster import Cluster
 
 SAME = {"tensorflow": "2.21.0", "settings": "vae-mlp"}
 

@@ -19,9 +19,10 @@ from command_helpers import (
 from PIL import Image
 
 import keras_gen
-from keras_gen import opening, training
 from keras_gen.callbacks import history
-from keras_gen.checkpoints import Position
+from keras_gen.runs import loading
+from keras_gen.runs.checkpoints import Position
+from keras_gen.training import trainer
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 finished, copied = command_helpers.finished, command_helpers.copied
@@ -126,7 +127,7 @@ def test_a_run_prints_what_it_does_and_where(finished):
 
 
 def test_what_a_run_generates_is_what_its_saved_model_generates(finished):
-    opened = opening.open_run(finished.path)
+    opened = loading.open_run(finished.path)
     assert opened.position == Position(2)
     loaded = tf.saved_model.load(str(finished.path / "saved_model")).generate(n=4, seed=5)["images"].numpy()
     np.testing.assert_array_equal(loaded, opened.model.generate(4, 5)["images"])
@@ -257,7 +258,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_line_and_leaves_no_run_directory(mistake, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "_fit", lambda *arguments: pytest.fail("it went on to train"))
+    monkeypatch.setattr(trainer, "_fit", lambda *arguments: pytest.fail("it went on to train"))
     arguments, message = MISTAKES[mistake]
     arguments = list(arguments(tmp_path) if callable(arguments) else arguments)
     if mistake != "no model" and "--model" not in arguments:
@@ -274,7 +275,7 @@ def never_train(monkeypatch):
     def train(*arguments):
         raise AssertionError("it went on to train")
 
-    monkeypatch.setattr(training, "_fit", train)
+    monkeypatch.setattr(trainer, "_fit", train)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +308,7 @@ def test_a_network_that_does_not_fit_is_a_mistake(finished, monkeypatch, kind):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nand a page of detail")
 
     if kind == "beyond the memory":
-        monkeypatch.setattr(opening.zoo, "build", exhausted)
+        monkeypatch.setattr(loading.zoo, "build", exhausted)
     arguments = ["--model", "vae-mlp", "--dataset", finished.data, "--set", "latent_dim=1" + "0" * 20]
     try:
         outcome = call("run", *arguments)

@@ -8,10 +8,10 @@ import command_helpers
 import pytest
 from command_helpers import call, only_run
 
-from keras_gen import comparison, runs
-from keras_gen.errors import UsageError
-from keras_gen.scoring import Score, record
-from keras_gen.scoring.record import Evaluation
+from keras_gen.evaluation import Score, comparison, results
+from keras_gen.evaluation.results import Evaluation
+from keras_gen.utils import files
+from keras_gen.utils.errors import UsageError
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
@@ -37,9 +37,9 @@ def make(tmp_path):
     def write(name, *scores):
         path = tmp_path / "runs" / name
         path.mkdir(parents=True)
-        runs.write_json(path / "recipe.json", {"settings": {"model": "vae-mlp"}})
+        files.write_json(path / "recipe.json", {"settings": {"model": "vae-mlp"}})
         if scores:
-            record.write(path, Evaluation({"loss": 1.0}, list(scores), ["a note"]), {"epoch": 3})
+            results.write(path, Evaluation({"loss": 1.0}, list(scores), ["a note"]), {"epoch": 3})
         return path
 
     return write
@@ -63,7 +63,7 @@ def test_a_lower_distance_and_a_higher_precision_are_better(make):
 
 def test_what_was_read_back_is_what_was_written(make):
     path = make("one", distance(9.0), dataclasses.replace(precision(0.5), spread=math.inf, spread_over="3 seeds"))
-    result = record.read(path)
+    result = results.read(path)
     assert result.scores == [distance(9.0), dataclasses.replace(precision(0.5), spread=math.inf, spread_over="3 seeds")]
     assert (result.losses, result.notes) == ({"loss": 1.0}, ["a note"])
 

@@ -5,7 +5,8 @@ import report_helpers
 from report_helpers import Page, history_of, make_run, measure, score
 
 from keras_gen import UsageError
-from keras_gen.report import comparison_page, run_files
+from keras_gen.report import run_files
+from keras_gen.report.pages import comparison_page
 
 undrawn = report_helpers.undrawn
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from run_helpers import assert_same_run
 
-from keras_gen import UsageError, checkpoints, export, training, zoo
+from keras_gen import UsageError, training, zoo
 from keras_gen.callbacks import StopOnDivergence
-from keras_gen.models import GenerativeModel
-from keras_gen.settings import RunSettings
+from keras_gen.models import GenerativeModel, export
+from keras_gen.runs import checkpoints
+from keras_gen.runs.settings import RunSettings
 
 RECIPES = [recipe.name for recipe in zoo.recipes()]
 FUNCTIONS = {recipe.function: recipe.name for recipe in reversed(zoo.recipes())}.values()

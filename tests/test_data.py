@@ -15,8 +15,8 @@ from PIL import Image
 
 from keras_gen import data
 from keras_gen.data.image_data import Split, fingerprint
-from keras_gen.data.preparing import fit_picture
-from keras_gen.errors import UsageError
+from keras_gen.data.preprocessing import fit_picture
+from keras_gen.utils.errors import UsageError
 
 nothing_at_hand = data_helpers.nothing_at_hand
 

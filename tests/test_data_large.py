@@ -17,8 +17,9 @@ import pytest
 from data_helpers import coded, indices, write_image, write_npz
 
 from keras_gen import data
-from keras_gen.data import folder, preparing, stacks
-from keras_gen.errors import UsageError
+from keras_gen.data import preprocessing, storage
+from keras_gen.data.sources import folder
+from keras_gen.utils.errors import UsageError
 
 nothing_at_hand = data_helpers.nothing_at_hand
 
@@ -34,15 +35,15 @@ def scratch(monkeypatch, tmp_path):
     path = tmp_path / "scratch"
     path.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(path))
-    monkeypatch.setattr(stacks, "_is_in_memory", lambda folder: False)
+    monkeypatch.setattr(storage, "_is_in_memory", lambda folder: False)
     return path
 
 
 @pytest.fixture
 def no_memory(monkeypatch, scratch):
     """Every stack is large for the memory, and is copied in many pieces."""
-    monkeypatch.setattr(stacks, "_memory", lambda: 0)
-    monkeypatch.setattr(stacks, "PIECE", 1000)
+    monkeypatch.setattr(storage, "_memory", lambda: 0)
+    monkeypatch.setattr(storage, "PIECE", 1000)
     return scratch
 
 
@@ -90,9 +91,9 @@ OPTIONS = (
 def test_on_the_disk_data_are_what_they_are_in_memory(tmp_path, monkeypatch, scratch, source, options):
     name = source(tmp_path)
     inside = data.load(name, **options)
-    assert not any(stacks.is_mapped(getattr(inside, role).images) for role in ROLES)
-    monkeypatch.setattr(stacks, "_memory", lambda: 0)
-    monkeypatch.setattr(stacks, "PIECE", 1000)
+    assert not any(storage.is_mapped(getattr(inside, role).images) for role in ROLES)
+    monkeypatch.setattr(storage, "_memory", lambda: 0)
+    monkeypatch.setattr(storage, "PIECE", 1000)
     outside = data.load(name, **options)
     assert outside.fingerprint == inside.fingerprint
     mapped = 0
@@ -102,7 +103,7 @@ def test_on_the_disk_data_are_what_they_are_in_memory(tmp_path, monkeypatch, scr
         assert (there.labels is None) == (here.labels is None)
         assert there.labels is None or np.array_equal(there.labels, here.labels)
         assert not there.images.flags.writeable and there.images.flags.c_contiguous
-        mapped += there.images.nbytes * stacks.is_mapped(there.images)
+        mapped += there.images.nbytes * storage.is_mapped(there.images)
     assert mapped >= outside.validation.images.nbytes
     notes = [note for note in outside.notes if note not in inside.notes]
     assert notes == ["0.0 GB of images were put on the disk, since they are large for the memory"] * (mapped > 0)
@@ -112,44 +113,44 @@ def test_on_the_disk_data_are_what_they_are_in_memory(tmp_path, monkeypatch, scr
 @pytest.mark.parametrize("source", [prepared_folder, prepared_folder_with_splits], ids=lambda source: source.__name__)
 def test_all_images_of_a_folder_are_on_the_disk(tmp_path, no_memory, source):
     loaded = data.load(source(tmp_path), validation=3)
-    assert all(stacks.is_mapped(getattr(loaded, role).images) for role in ROLES)
+    assert all(storage.is_mapped(getattr(loaded, role).images) for role in ROLES)
 
 
 def test_a_quarter_of_the_memory_is_the_limit(monkeypatch, scratch):
-    monkeypatch.setattr(stacks, "_memory", lambda: 4000)
-    assert not stacks.is_mapped(stacks.empty("x", (10, 10, 10, 1)))
-    assert stacks.is_mapped(stacks.empty("x", (10, 10, 10, 1 + 1)))
-    monkeypatch.setattr(stacks, "_memory", lambda: float("inf"))
-    assert not stacks.is_mapped(stacks.empty("x", (10, 10, 10, 3)))
+    monkeypatch.setattr(storage, "_memory", lambda: 4000)
+    assert not storage.is_mapped(storage.empty("x", (10, 10, 10, 1)))
+    assert storage.is_mapped(storage.empty("x", (10, 10, 10, 1 + 1)))
+    monkeypatch.setattr(storage, "_memory", lambda: float("inf"))
+    assert not storage.is_mapped(storage.empty("x", (10, 10, 10, 3)))
 
 
 def test_memory_is_no_more_than_a_container_may_use(monkeypatch, tmp_path):
-    monkeypatch.setattr(stacks, "_LIMITS", (str(tmp_path / "new"), str(tmp_path / "old")))
-    whole = stacks._memory()
+    monkeypatch.setattr(storage, "_LIMITS", (str(tmp_path / "new"), str(tmp_path / "old")))
+    whole = storage._memory()
     assert whole > 10**8
     (tmp_path / "new").write_text("max\n")
     (tmp_path / "old").write_text(f"{2**63 - 4096}\n")
-    assert stacks._memory() == whole
+    assert storage._memory() == whole
     (tmp_path / "new").write_text("50000000\n")
-    assert stacks._memory() == 50_000_000
+    assert storage._memory() == 50_000_000
 
 
 def test_what_is_mapped():
     with mmap.mmap(-1, 4096) as pages:
         array = np.frombuffer(pages, np.uint8).reshape(4, 32, 32, 1)
-        assert not stacks.is_mapped(array.copy()) and not stacks.is_mapped(np.zeros((3, 2, 2, 1), np.uint8)[1:])
+        assert not storage.is_mapped(array.copy()) and not storage.is_mapped(np.zeros((3, 2, 2, 1), np.uint8)[1:])
         del array
     with tempfile.TemporaryFile() as file:
         mapped = np.memmap(file, np.uint8, "w+", shape=(4, 32, 32, 1))
-    assert all(map(stacks.is_mapped, (mapped, mapped[1:], mapped[..., 0], np.asarray(mapped), mapped[1:].view())))
-    assert not stacks.is_mapped(mapped[[1, 2]]) and not stacks.is_mapped(np.array(mapped))
+    assert all(map(storage.is_mapped, (mapped, mapped[1:], mapped[..., 0], np.asarray(mapped), mapped[1:].view())))
+    assert not storage.is_mapped(mapped[[1, 2]]) and not storage.is_mapped(np.array(mapped))
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 3, 1), (1, 1, 1, 1), (5, 7, 3, 3), (100,)])
 def test_pieces_are_all_of_it_once(monkeypatch, shape):
     for size in (1, 10, 64, 10**6):
-        monkeypatch.setattr(stacks, "PIECE", size)
-        rows = [list(range(shape[0]))[piece] for piece in stacks.pieces(shape)]
+        monkeypatch.setattr(storage, "PIECE", size)
+        rows = [list(range(shape[0]))[piece] for piece in storage.pieces(shape)]
         assert sum(rows, []) == list(range(shape[0]))
         image = int(np.prod(shape[1:]))
         assert all(len(part) == 1 or len(part) * image <= size for part in rows)
@@ -159,7 +160,7 @@ def test_taking_is_indexing(no_memory):
     images = coded(300)
     order = np.random.default_rng(0).permutation(300)[:123]
     taken = data.Split(images, np.arange(300)).take(order)
-    assert stacks.is_mapped(taken.images) and indices(taken) == taken.labels.tolist() == order.tolist()
+    assert storage.is_mapped(taken.images) and indices(taken) == taken.labels.tolist() == order.tolist()
 
 
 # Static binarization
@@ -168,18 +169,18 @@ def test_taking_is_indexing(no_memory):
 @pytest.mark.parametrize("piece", [1, 28, 1000, 2**24])
 @pytest.mark.parametrize("shape", [(1, 3), (2, 7), (50, 9, 9, 3)], ids=str)
 def test_draws_in_pieces_are_those_of_one_call(monkeypatch, shape, piece):
-    monkeypatch.setattr(stacks, "PIECE", piece)
+    monkeypatch.setattr(storage, "PIECE", piece)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     ours, theirs = np.random.default_rng(1), np.random.default_rng(1)
     for _ in range(3):  # what is drawn afterwards is the same, too
         expected = np.where(theirs.integers(0, 255, shape, np.uint8) < images, 255, 0)
-        assert np.array_equal(preparing.binarize(images, "stochastic", ours), expected)
+        assert np.array_equal(preprocessing.binarize(images, "stochastic", ours), expected)
     assert ours.bit_generator.state == theirs.bit_generator.state
 
 
 def test_draws_are_the_same_on_every_machine():
     ramp = np.arange(0, 240, 10, np.uint8).reshape(4, 6)
-    drawn = preparing.binarize(ramp, "stochastic", np.random.default_rng(5))
+    drawn = preprocessing.binarize(ramp, "stochastic", np.random.default_rng(5))
     assert (drawn // 255).tolist() == [[0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1], [1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 0, 1]]
 
 
@@ -206,13 +207,13 @@ def test_the_file_has_no_name_and_goes_with_the_array(tmp_path, no_memory):
 _KILLED = """
 import sys, tempfile, time
 from keras_gen import data
-from keras_gen.data import stacks
+from keras_gen.data import storage
 
 tempfile.tempdir = sys.argv[2]
-stacks._memory = lambda: 0
-stacks._is_in_memory = lambda folder: False
+storage._memory = lambda: 0
+storage._is_in_memory = lambda folder: False
 loaded = data.load(sys.argv[1])
-print(stacks.is_mapped(loaded.train.images), flush=True)
+print(storage.is_mapped(loaded.train.images), flush=True)
 time.sleep(600)
 """
 
@@ -240,10 +241,10 @@ def two_folders(monkeypatch, tmp_path):
     places, in_memory = [tmp_path / name for name in ("usual", "large")], []
     for place in places:
         place.mkdir()
-    monkeypatch.setattr(stacks, "_memory", lambda: 0)
+    monkeypatch.setattr(storage, "_memory", lambda: 0)
     monkeypatch.setattr(tempfile, "tempdir", str(places[0]))
-    monkeypatch.setattr(stacks, "_FOR_LARGE_FILES", str(places[1]))
-    monkeypatch.setattr(stacks, "_is_in_memory", lambda folder: Path(folder) in in_memory)
+    monkeypatch.setattr(storage, "_FOR_LARGE_FILES", str(places[1]))
+    monkeypatch.setattr(storage, "_is_in_memory", lambda folder: Path(folder) in in_memory)
     return *places, in_memory
 
 
@@ -252,7 +253,7 @@ def test_files_in_memory_are_no_room(two_folders):
     usual, large, in_memory = two_folders
 
     def used():
-        stack = stacks.empty("x", (10, 10, 10, 1))
+        stack = storage.empty("x", (10, 10, 10, 1))
         places = [place for place in (usual, large) if mapped_files(place)]
         del stack
         return places
@@ -262,12 +263,12 @@ def test_files_in_memory_are_no_room(two_folders):
     assert used() == [large]
     in_memory.append(large)
     with pytest.raises(UsageError, match=f"TMPDIR can name .* on a disk: {re.escape(str(usual))} is in memory itself$"):
-        stacks.empty("x", (10, 10, 10, 1))
+        storage.empty("x", (10, 10, 10, 1))
     in_memory.clear()
     in_memory.append(usual)
     large.rmdir()
     with pytest.raises(UsageError, match="is in memory itself$"):
-        stacks.empty("x", (10, 10, 10, 1))
+        storage.empty("x", (10, 10, 10, 1))
 
 
 @linux
@@ -275,8 +276,8 @@ def test_which_folders_are_in_memory(tmp_path):
     types = {line.split()[1]: line.split()[2] for line in Path("/proc/mounts").read_text().splitlines()}
     for folder_, expected in (("/dev/shm", "tmpfs"), ("/proc", "proc"), ("/", None)):
         if types.get(folder_) == expected or (folder_ == "/" and types.get("/") in ("ext4", "xfs", "overlay")):
-            assert stacks._is_in_memory(folder_) == (expected == "tmpfs")
-    assert not stacks._is_in_memory(str(tmp_path / "missing"))
+            assert storage._is_in_memory(folder_) == (expected == "tmpfs")
+    assert not storage._is_in_memory(str(tmp_path / "missing"))
 
 
 # No room
@@ -292,7 +293,7 @@ def refused(name, **options):
 def test_a_disk_without_the_room_is_refused_in_one_line(tmp_path, monkeypatch, no_memory):
     photos = prepared_folder(tmp_path)
     usage = type("usage", (), {"free": 9000})
-    monkeypatch.setattr(stacks.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda folder: usage)
     message = refused(photos)
     assert message.startswith(f"{photos}: 40 images of 9x9x3 are 0.0 GB, more than there is memory for; ")
     assert "a smaller image_size takes less, or TMPDIR can name a folder with that much room on a disk: " in message
@@ -325,9 +326,9 @@ def test_the_room_is_taken_before_anything_is_written(tmp_path, monkeypatch, sys
     """What is not taken at once can be lacking later, and the process then ends without a word."""
     if system != "its own":
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    monkeypatch.setattr(stacks, "PIECE", 10_000)
+    monkeypatch.setattr(storage, "PIECE", 10_000)
     with open(tmp_path / "file", "w+b") as file:
-        stacks._reserve(file, 1_234_567)
+        storage._reserve(file, 1_234_567)
         os.fsync(file.fileno())
         status = os.fstat(file.fileno())
     assert status.st_size == 1_234_567
@@ -340,13 +341,13 @@ def test_files_of_limited_size_are_refused_in_one_line(tmp_path):
         """
         import sys
         from keras_gen import UsageError
-        from keras_gen.data import stacks
+        from keras_gen.data import storage
 
-        stacks._memory = lambda: 0
-        stacks._is_in_memory = lambda folder: False
-        assert stacks.is_mapped(stacks.empty("small", (1, 1000, 1000, 1)))
+        storage._memory = lambda: 0
+        storage._is_in_memory = lambda folder: False
+        assert storage.is_mapped(storage.empty("small", (1, 1000, 1000, 1)))
         try:
-            stacks.empty("large", (3, 1000, 1000, 1))
+            storage.empty("large", (3, 1000, 1000, 1))
         except UsageError as error:
             print(error)
         """
@@ -365,7 +366,7 @@ def test_files_of_limited_size_are_refused_in_one_line(tmp_path):
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_room(tmp_path, no_memory, monkeypatch):
-    monkeypatch.setattr(folder.stacks, "_reserve", lambda file, size: 1 / 0)
+    monkeypatch.setattr(folder.storage, "_reserve", lambda file, size: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         data.load(prepared_folder(tmp_path))
     assert os.listdir(no_memory) == []
@@ -377,7 +378,7 @@ _COUNTED = textwrap.dedent(
     """
     import resource, sys
     import numpy as np
-    from keras_gen.data import Split, batches, evaluation_batches, preparing, stacks
+    from keras_gen.data import Split, batches, evaluation_batches, preparing, storage
     from keras_gen.data.image_data import fingerprint
 
     COUNT, SIZE = 640, 500
@@ -389,14 +390,14 @@ _COUNTED = textwrap.dedent(
                 return int(line.split()[1]) / 1000
 
     def stack(seed):
-        images = stacks.empty("x", (COUNT, SIZE, SIZE, 1))
+        images = storage.empty("x", (COUNT, SIZE, SIZE, 1))
         for index in range(COUNT):
             images[index] = index % 256
         return images
 
     def in_hand(work, copies=1, threads=False):
         before = megabytes("RssAnon")
-        if sys.argv[1] == "disk" and not threads:  # whose stacks count
+        if sys.argv[1] == "disk" and not threads:  # whose storage count
             # No more may be allocated even for a moment; what is mapped doesn't count.
             limit = int(1e6 * (megabytes("VmData") + 2 * LITTLE))
             resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
@@ -408,8 +409,8 @@ _COUNTED = textwrap.dedent(
         return result
 
     if sys.argv[1] == "disk":
-        stacks._memory = lambda: 0
-        stacks._is_in_memory = lambda folder: False
+        storage._memory = lambda: 0
+        storage._is_in_memory = lambda folder: False
     """
 )
 _PREPARED = """

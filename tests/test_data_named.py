@@ -13,10 +13,12 @@ import pytest
 from data_helpers import colour, write_image, write_npz
 from PIL import Image
 
-from keras_gen import data, probing
-from keras_gen.data import catalog, stacks, tensorflow_datasets_source
+from keras_gen import data
+from keras_gen.data import catalog, storage
 from keras_gen.data.image_data import fingerprint
-from keras_gen.errors import DataUnavailableError, UsageError
+from keras_gen.data.sources import tfds
+from keras_gen.utils import net
+from keras_gen.utils.errors import DataUnavailableError, UsageError
 
 nothing_at_hand = data_helpers.nothing_at_hand
 
@@ -49,7 +51,7 @@ def no_probe(monkeypatch):
     def probe(url):
         raise AssertionError(f"{url} was asked for, though the data are on the disk")
 
-    monkeypatch.setattr(probing, "why_unreachable", probe)
+    monkeypatch.setattr(net, "why_unreachable", probe)
 
 
 def test_tfds_reads_what_is_prepared(tmp_path, monkeypatch, no_probe):
@@ -80,7 +82,7 @@ def test_tfds_damage_on_the_disk_is_reported(tmp_path, no_probe):
 
 def test_offline_failure_says_what_to_do(monkeypatch):
     asked = []
-    monkeypatch.setattr(probing, "why_unreachable", lambda url: asked.append(url) or "no route")
+    monkeypatch.setattr(net, "why_unreachable", lambda url: asked.append(url) or "no route")
     with pytest.raises(DataUnavailableError) as raised:
         data.load("mnist")
     assert asked == ["https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz"]
@@ -105,7 +107,7 @@ def test_a_failing_download_is_reported_by_its_first_line(monkeypatch, tmp_path)
         asked.append((name, str(data_dir)))
         return Builder()
 
-    monkeypatch.setattr(probing, "why_unreachable", lambda url: None)
+    monkeypatch.setattr(net, "why_unreachable", lambda url: None)
     monkeypatch.setattr(tfds, "builder", builder)
     for data_dir in (tmp_path, None):
         with pytest.raises(
@@ -120,11 +122,11 @@ def test_every_name_to_download_has_a_host_to_ask():
     for name in data.names():
         entry = catalog.find(name)
         assert (entry.tfds_name is None) == (entry.probe_url is None) == (name == "digits")
-        assert tensorflow_datasets_source.find_prepared(entry, None) is None if entry.tfds_name else True
+        assert tfds.find_prepared(entry, None) is None if entry.tfds_name else True
 
 
 def test_what_can_not_be_had_is_described(monkeypatch):
-    monkeypatch.setattr(probing, "why_unreachable", lambda url: "no route")
+    monkeypatch.setattr(net, "why_unreachable", lambda url: "no route")
     for name in data.names()[1:]:
         with pytest.raises(DataUnavailableError) as raised:
             data.load(name)
@@ -357,7 +359,7 @@ def test_what_is_downloaded_is_prepared_and_loaded(monkeypatch, tmp_path, prepar
     """All of it but the download: the first time through the builder that the name leads to, then from the disk."""
     asked = _prepare(monkeypatch, tmp_path, name)
     probed = []
-    monkeypatch.setattr(probing, "why_unreachable", probed.append)
+    monkeypatch.setattr(net, "why_unreachable", probed.append)
     (tmp_path / "tfds").mkdir()
     first, second = (data.load(name, data_dir=tmp_path / "tfds") for _ in range(2))
     assert probed == [catalog.find(name).probe_url] and len(asked) == 1
@@ -390,12 +392,12 @@ def test_a_data_set_with_splits_of_its_own_is_in_memory_once(many, no_probe):
 
 def test_a_data_set_that_is_large_for_the_memory_is_on_the_disk(many, no_probe, monkeypatch, tmp_path):
     inside = data.load("celeb_a", data_dir=many, image_size=8)
-    monkeypatch.setattr(stacks, "_memory", lambda: 0)
-    monkeypatch.setattr(stacks, "_is_in_memory", lambda folder: False)
+    monkeypatch.setattr(storage, "_memory", lambda: 0)
+    monkeypatch.setattr(storage, "_is_in_memory", lambda folder: False)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     outside = data.load("celeb_a", data_dir=many, image_size=8)
     assert outside.fingerprint == inside.fingerprint
-    assert all(stacks.is_mapped(getattr(outside, role).images) for role in FACES)
+    assert all(storage.is_mapped(getattr(outside, role).images) for role in FACES)
     # The data are there: that is no reason to train on others, as one that they can't be had would be.
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9, 0))
     with pytest.raises(UsageError, match=r"^celeb_a: 120 images of 8x8x3 are .* a disk: .* has 0\.0 GB$") as raised:

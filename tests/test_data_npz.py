@@ -10,7 +10,7 @@ from data_helpers import coded, indices, write_npz
 
 from keras_gen import data
 from keras_gen.data.image_data import fingerprint
-from keras_gen.errors import UsageError
+from keras_gen.utils.errors import UsageError
 
 nothing_at_hand = data_helpers.nothing_at_hand
 

@@ -8,7 +8,7 @@ import pytest
 from command_helpers import EXPERIMENTS
 from run_helpers import assert_same_run
 
-from keras_gen import runs
+from keras_gen.runs import run_directory
 
 
 def run(*arguments):
@@ -41,6 +41,6 @@ def test_the_same_command_gives_the_same_bits_and_goes_on(model, tiny_data, tmp_
         assert result.returncode == 0, result.stderr
     one, two = (tmp_path / name / f"00001-{model}" for name in ("one", "two"))
     assert_same_run(one, two)
-    assert runs.read_recipe(one)["settings"]["deterministic"] is True
+    assert run_directory.read_recipe(one)["settings"]["deterministic"] is True
     result = run("--resume", one, "--epochs", 3)
     assert (result.returncode, "NOTE" in result.stdout) == (0, False), result.stderr

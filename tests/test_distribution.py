@@ -6,7 +6,7 @@ import tensorflow as tf
 from replica_helpers import EXACT, assert_trained_alike, results_of, start_program
 
 from keras_gen import UsageError, distribution
-from keras_gen.cluster import Cluster
+from keras_gen.distribution.cluster import Cluster
 
 GPUS = tf.config.list_logical_devices("GPU")
 

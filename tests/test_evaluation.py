@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from command_helpers import NO_NETWORK, call, names, no_space, only_run, record_of, train, write_npz
 
-from keras_gen import opening
+from keras_gen.evaluation import Reference, Scorer, results
 from keras_gen.metrics import reconstruction
-from keras_gen.scoring import Reference, Scorer, record
+from keras_gen.runs import loading
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 finished, copied = command_helpers.finished, command_helpers.copied
@@ -56,7 +56,7 @@ def measured(run, *arguments):
     """Its scores by name, and the whole evaluation."""
     outcome = call("evaluate", run, *arguments)
     assert outcome.code == 0, outcome.err
-    result = record.read(run)
+    result = results.read(run)
     return {score.name: score for score in result.scores}, result, outcome.out
 
 
@@ -92,7 +92,7 @@ def test_the_file_says_what_was_measured(whole, vae):
 
 def test_losses_are_those_of_the_test_images(finished, copied):
     _, result, out = measured(copied)
-    opened = opening.open_run(finished.path)
+    opened = loading.open_run(finished.path)
     expected = opened.model.evaluate(opened.data.test.images, batch_size=256, verbose=0, return_dict=True)
     assert result.losses == {name: pytest.approx(float(value), rel=1e-6) for name, value in expected.items()}
     printed = dict(line.split() for line in out.splitlines()[: len(expected)])
@@ -100,7 +100,7 @@ def test_losses_are_those_of_the_test_images(finished, copied):
 
 
 def test_scores_are_those_of_the_model_against_all_training_images(whole, vae):
-    opened = opening.open_run(vae)
+    opened = loading.open_run(vae)
     reference = Reference(opened.data.train.images, "lenet", data="digits")
     [expected] = Scorer(reference, ("fid",), num_images=422).score(opened.model)
     assert whole[0]["fd_lenet"].value == pytest.approx(expected.value, rel=1e-6)

@@ -10,11 +10,14 @@ import pytest
 from command_helpers import call, names, only_run, train, write_npz
 from run_helpers import assert_same_run
 
-from keras_gen import UsageError, checkpoints, environment, opening, runs, training
+from keras_gen import UsageError, training
 from keras_gen.callbacks import StopOnDivergence, history
-from keras_gen.checkpoints import Position
-from keras_gen.errors import TrainingDiverged
-from keras_gen.settings import RunSettings
+from keras_gen.runs import checkpoints, loading, provenance, run_directory
+from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.settings import RunSettings
+from keras_gen.training import trainer
+from keras_gen.utils import files
+from keras_gen.utils.errors import TrainingDiverged
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
@@ -161,7 +164,7 @@ def test_steps_executed_together_have_the_bits_of_steps_one_by_one(together, set
 )
 def test_calls_of_several_steps_end_with_epochs_and_checkpoints(every, begin, undivided):
     settings = RunSettings("vae-mlp", checkpoint_every=every)
-    assert training._undivided_steps(settings, begin, 860) == undivided
+    assert trainer._undivided_steps(settings, begin, 860) == undivided
 
 
 def test_a_second_ctrl_c_stops_at_once(settings_of, monkeypatch, tmp_path):
@@ -195,7 +198,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(t
 
 
 def test_a_weight_that_is_not_finite_is_never_saved(tmp_path):
-    model = opening.zoo.build("vae-mlp", (8, 8, 1), hidden=4, latent_dim=2)
+    model = loading.zoo.build("vae-mlp", (8, 8, 1), hidden=4, latent_dim=2)
     first = checkpoints.save(tmp_path, model, Position(1))
     content = first.read_bytes()
     bias = model.encoder.trainable_variables[1]
@@ -231,11 +234,11 @@ def copied(done, tmp_path):
 
 
 def change(path, **entries):
-    runs.write_json(path, runs.read_json(path) | entries)
+    files.write_json(path, run_directory.read_json(path) | entries)
 
 
 def test_a_recipe_that_builds_another_model_is_refused_and_says_what(copied):
-    configuration = runs.read_json(copied / "model.json")["configuration"]
+    configuration = run_directory.read_json(copied / "model.json")["configuration"]
     changed = configuration | {"encoder/layers/2/units": 300, "optimizer/learning_rate": 0.5}
     change(copied / "model.json", configuration=changed)
     with pytest.raises(UsageError) as error:
@@ -250,18 +253,18 @@ def test_a_recipe_that_builds_another_model_is_refused_and_says_what(copied):
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_surroundings_that_changed_are_said_or_refused(copied, deterministic, monkeypatch, capsys):
     # Process-wide, and of no use here.
-    monkeypatch.setattr(opening.tf.config.experimental, "enable_op_determinism", lambda: None)
-    record = runs.read_json(copied / "recipe.json")
+    monkeypatch.setattr(loading.tf.config.experimental, "enable_op_determinism", lambda: None)
+    record = run_directory.read_json(copied / "recipe.json")
     change(
         copied / "recipe.json",
         settings=record["settings"] | {"deterministic": deterministic},
         versions=record["versions"] | {"keras": "2.0"},
         machine=record["machine"] | {"processor": "Z80", "threads_in_an_operation": 7},
     )
-    change(copied / "model.json", sources=environment.sources() | {"models/vae.py": "0" * 16})
+    change(copied / "model.json", sources=provenance.sources() | {"models/vae.py": "0" * 16})
     what = (
-        f"keras: 2.0 then, {environment.versions()['keras']} now; "
-        f"processor: Z80 then, {environment.machine()['processor']} now; threads_in_an_operation: 7 then, 0 now; "
+        f"keras: 2.0 then, {provenance.versions()['keras']} now; "
+        f"processor: Z80 then, {provenance.machine()['processor']} now; threads_in_an_operation: 7 then, 0 now; "
         "keras_gen's own source, in models/vae.py"
     )
     if deterministic:
@@ -280,7 +283,7 @@ def test_a_run_where_nothing_changed_says_nothing(copied, capsys):
 
 
 def test_two_processes_never_train_one_run(copied):
-    with training.locking.locked(copied, "run"):
+    with trainer.locking.locked(copied, "run"):
         error = call("run", "--resume", copied, "--epochs", 2).error
     assert error == (f"error: run {copied} is being worked on by process {os.getpid()}: wait for it, or end it first")
     assert call("run", "--resume", copied, "--epochs", 2).code == 0

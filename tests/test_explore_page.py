@@ -21,10 +21,11 @@ from model_helpers import CLASSES, LATENT, SHAPE, make_denoiser, make_gan, make_
 from PIL import Image
 
 import keras_gen
-from keras_gen import export, networks
-from keras_gen.errors import UsageError
-from keras_gen.exploring import drawing, page, tabs
-from keras_gen.exploring.explorer import Explorer
+from keras_gen import networks
+from keras_gen.models import export
+from keras_gen.report.explorer import app, drawing, tabs
+from keras_gen.report.explorer.model import Explorer
+from keras_gen.utils.errors import UsageError
 
 nothing_at_hand = command_helpers.nothing_at_hand
 needs_gradio = pytest.mark.skipif(
@@ -82,7 +83,7 @@ def test_without_gradio_the_command_says_what_to_install(monkeypatch, explorers)
     outcome = call("explore", explorers["vae"].path)
     assert outcome.error == "error: gradio, which makes the page, is not installed: pip install 'keras_gen[demo]'"
     with pytest.raises(UsageError, match="is not installed"):
-        page.build([explorers["vae"]])
+        app.build([explorers["vae"]])
 
 
 @pytest.mark.parametrize(
@@ -97,8 +98,8 @@ def test_without_gradio_the_command_says_what_to_install(monkeypatch, explorers)
     ],
 )
 def test_a_mistake_in_the_command_is_one_line(monkeypatch, arguments, message):
-    monkeypatch.setattr(page, "check_gradio", lambda: None)
-    monkeypatch.setattr(page.socket, "create_server", lambda address: socket.socket())
+    monkeypatch.setattr(app, "check_gradio", lambda: None)
+    monkeypatch.setattr(app.socket, "create_server", lambda address: socket.socket())
     assert message in call("explore", *arguments).error
 
 
@@ -106,31 +107,31 @@ def test_an_address_that_is_taken_or_not_ours_is_refused():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(UsageError, match=rf"127.0.0.1:{port} can't be listened on: Address already in use"):
-            page.check_address("127.0.0.1", port)
-    assert page.check_address("127.0.0.1", port) == ("127.0.0.1", port)
+            app.check_address("127.0.0.1", port)
+    assert app.check_address("127.0.0.1", port) == ("127.0.0.1", port)
     with pytest.raises(UsageError, match=r"192\.0\.2\.1:\d+ can't be listened on: "):
-        page.check_address("192.0.2.1", port)  # an address for documentation, nobody's
+        app.check_address("192.0.2.1", port)  # an address for documentation, nobody's
 
 
 def test_a_host_that_is_none_is_refused(monkeypatch):
     def unknown(address):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(page.socket, "create_server", unknown)
+    monkeypatch.setattr(app.socket, "create_server", unknown)
     with pytest.raises(UsageError, match="host must be the name or address of an interface of this machine, received"):
-        page.check_address("no such host", 7860)
+        app.check_address("no such host", 7860)
 
 
 def test_the_command_serves_what_was_asked_for_at_this_machine_only(monkeypatch, explorers):
     served = []
-    monkeypatch.setattr(page, "check_gradio", lambda: None)
-    monkeypatch.setattr(page, "check_address", lambda *address: address)
+    monkeypatch.setattr(app, "check_gradio", lambda: None)
+    monkeypatch.setattr(app, "check_address", lambda *address: address)
 
     def serve(explorers, host, port, on_start):
         served.append(([explorer.path for explorer in explorers], host, port))
         on_start(f"http://{host}:{port}/")
 
-    monkeypatch.setattr(page, "serve", serve)
+    monkeypatch.setattr(app, "serve", serve)
     paths = [explorers[kind].path for kind in ("vae", "sampler")]
     outcome = call("explore", *paths, "--port", 8001)
     assert (outcome.code, outcome.out) == (0, "open http://127.0.0.1:8001/ (Ctrl-C ends it)\n")
@@ -207,7 +208,7 @@ def browse(explorers, free_port):
 
         def opened(*kinds):
             chosen = [explorers[kind] for kind in kinds]
-            return Browser(stack.enter_context(page.running(chosen, "127.0.0.1", free_port)))
+            return Browser(stack.enter_context(app.running(chosen, "127.0.0.1", free_port)))
 
         yield opened
 
@@ -324,7 +325,7 @@ def test_a_mistake_is_shown_on_the_page(browse):
 def test_a_menu_switches_between_models(browse, explorers):
     browser = browse("vae", "sampler", "denoiser")
     with pytest.raises(UsageError, match="explorers must be at least one, received:"):
-        page.build([])
+        app.build([])
     (choice,) = [c["props"] for c in browser.components.values() if c["props"].get("label") == "Model"]
     assert [name for name, _ in choice["choices"]] == [
         f"{kind} ({explorers[kind].path})" for kind in ("vae", "sampler", "denoiser")
@@ -360,14 +361,14 @@ def test_nothing_is_asked_of_other_machines_nor_told_them(browse, monkeypatch):
 
 @needs_gradio
 def test_pictures_do_not_outlive_the_page(explorers, free_port, monkeypatch, tmp_path):
-    monkeypatch.setattr(page.tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setenv(page.FOLDER_VARIABLE, "as before")
-    with page.running([explorers["sampler"]], "127.0.0.1", free_port) as url:
+    monkeypatch.setattr(app.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv(app.FOLDER_VARIABLE, "as before")
+    with app.running([explorers["sampler"]], "127.0.0.1", free_port) as url:
         Browser(url).opened()
         assert list(tmp_path.rglob("*.png"))
     assert list(tmp_path.iterdir()) == []
-    assert os.environ[page.FOLDER_VARIABLE] == "as before"
-    page.check_address("127.0.0.1", free_port)
+    assert os.environ[app.FOLDER_VARIABLE] == "as before"
+    app.check_address("127.0.0.1", free_port)
 
 
 @needs_gradio
@@ -375,7 +376,7 @@ def test_pictures_do_not_outlive_the_page(explorers, free_port, monkeypatch, tmp
 def test_a_signal_ends_the_server_and_nothing_is_left(explorers, free_port, monkeypatch, tmp_path, name):
     number, urls = getattr(signal, name), []
     before = signal.signal(number, signal.default_int_handler)  # so that a failure is no end of the tests
-    monkeypatch.setattr(page.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(app.tempfile, "tempdir", str(tmp_path))
 
     def ask(url):
         urls.append(url)
@@ -383,10 +384,10 @@ def test_a_signal_ends_the_server_and_nothing_is_left(explorers, free_port, monk
         os.kill(os.getpid(), number)
 
     try:
-        page.serve([explorers["sampler"]], "127.0.0.1", free_port, ask)
+        app.serve([explorers["sampler"]], "127.0.0.1", free_port, ask)
         assert signal.getsignal(number) is signal.default_int_handler
     finally:
         signal.signal(number, before)
     assert urls == [f"http://127.0.0.1:{free_port}/"]
     assert list(tmp_path.iterdir()) == []
-    page.check_address("127.0.0.1", free_port)
+    app.check_address("127.0.0.1", free_port)

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from model_helpers import CLASSES, LATENT, SHAPE, make_autoencoder, make_denoiser, make_gan, make_vae, pixels
 
-from keras_gen import export
-from keras_gen.errors import UsageError
-from keras_gen.exploring import drawing
-from keras_gen.exploring.explorer import Explorer
+from keras_gen.models import export
+from keras_gen.report.explorer import drawing
+from keras_gen.report.explorer.model import Explorer
+from keras_gen.utils.errors import UsageError
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from keras_gen import export, zoo
+from keras_gen import zoo
+from keras_gen.models import export
 
 
 def test_a_saved_model_made_where_there_is_a_gpu_runs_where_there_is_none(tmp_path, monkeypatch):

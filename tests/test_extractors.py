@@ -10,10 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from keras_gen import extractors
-from keras_gen.errors import UsageError
-from keras_gen.extractors import Extractor, ShippedClassifier, as_images, classifiers
-from keras_gen.extractors import weights as files
+from keras_gen.metrics import extractors
+from keras_gen.metrics.extractors import Extractor, ShippedClassifier, as_images, classifiers, weight_files
+from keras_gen.utils.errors import UsageError
 
 
 class Means(Extractor):
@@ -33,7 +32,7 @@ class Means(Extractor):
 def no_caches(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(weight_files.tempfile, "tempdir", str(tmp_path))
     return tmp_path / "cache"
 
 
@@ -233,7 +232,7 @@ def test_weights_are_for_the_extractors_that_have_none():
 
 def test_data_sets_get_what_was_made_for_them(monkeypatch):
     shipped = {"lenet", "cifar"}
-    monkeypatch.setattr("keras_gen.extractors.choosing.is_shipped", lambda name: name in shipped)
+    monkeypatch.setattr("keras_gen.metrics.extractors.registry.is_shipped", lambda name: name in shipped)
     for data in ("mnist", "digits"):
         assert extractors.choose(data, (28, 28, 1)).name == "lenet"
         assert extractors.choose(data, (28, 28, 3)).name is None
@@ -250,9 +249,9 @@ def test_data_sets_get_what_was_made_for_them(monkeypatch):
 def test_inception_is_chosen_where_its_weights_are(no_caches):
     assert extractors.choose("folder", (64, 64, 3), download=True).name == "inception-2015"
     no_caches.mkdir()
-    (no_caches / files.INCEPTION_V3.files[0]).write_bytes(b"weights")
+    (no_caches / weight_files.INCEPTION_V3.files[0]).write_bytes(b"weights")
     assert extractors.choose("folder", (64, 64, 3)).name == "inception-v3"
-    (no_caches / files.INCEPTION_2015.files[0]).write_bytes(b"weights")
+    (no_caches / weight_files.INCEPTION_2015.files[0]).write_bytes(b"weights")
     assert extractors.choose("folder", (64, 64, 3)).name == "inception-2015"
 
 
@@ -270,7 +269,7 @@ def test_pick_builds_the_choice_and_says_why(tmp_path):
 
 def test_choosing_imports_neither_tensorflow_nor_keras():
     code = (
-        "import sys, keras_gen.extractors as e; e.choose('mnist', (28, 28, 1)); e.choose('x', (8, 8, 3));"
+        "import sys, keras_gen.metrics.extractors as e; e.choose('mnist', (28, 28, 1)); e.choose('x', (8, 8, 3));"
         "e.check_choice('auto'); print(sorted({'tensorflow', 'keras', 'scipy', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

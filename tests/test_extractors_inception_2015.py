@@ -7,9 +7,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from keras_gen.errors import DataUnavailableError, UsageError
-from keras_gen.extractors import Inception2015, build, choose
-from keras_gen.extractors import weights as files
+from keras_gen.metrics.extractors import Inception2015, build, choose, weight_files
+from keras_gen.utils.errors import DataUnavailableError, UsageError
 
 CHANNELS, DIMENSIONS, CLASSES = 4, 2048, 1008
 EPSILON, STRIDE = 0.001, 37
@@ -162,7 +161,7 @@ def graph(weights):
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(weight_files.tempfile, "tempdir", str(tmp_path))
     return tmp_path / "cache"
 
 
@@ -313,7 +312,7 @@ def test_folders_and_missing_files_are_named(tmp_path):
 
 
 def test_an_archive_that_claims_too_much_is_refused_unread(tmp_path, monkeypatch, graph):
-    monkeypatch.setattr("keras_gen.extractors.inception_2015._MOST_BYTES", 1000)
+    monkeypatch.setattr("keras_gen.metrics.extractors.inception_2015._MOST_BYTES", 1000)
     for name, content in (("a.tgz", archive_of(graph)), ("a.pb", graph)):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UsageError, match="too large"):

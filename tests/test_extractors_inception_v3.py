@@ -7,9 +7,8 @@ import random
 import numpy as np
 import pytest
 
-from keras_gen.errors import DataUnavailableError, UsageError
-from keras_gen.extractors import InceptionV3, build, choose
-from keras_gen.extractors import weights as files
+from keras_gen.metrics.extractors import InceptionV3, build, choose, weight_files
+from keras_gen.utils.errors import DataUnavailableError, UsageError
 
 FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
@@ -53,7 +52,7 @@ def extractor(weights):
 def no_caches(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(weight_files.tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +94,10 @@ def test_the_published_layout_is_found_in_keras_cache_and_gives_the_same_feature
 ):
     monkeypatch.setenv("KERAS_HOME", str(published.parent.parent))
     md5 = hashlib.md5(published.read_bytes(), usedforsecurity=False).hexdigest()
-    with pytest.raises(UsageError, match=f"{FILE} is damaged: its MD5 is not {files.INCEPTION_V3.md5}"):
+    with pytest.raises(UsageError, match=f"{FILE} is damaged: its MD5 is not {weight_files.INCEPTION_V3.md5}"):
         InceptionV3()  # random weights under the published name
-    source = dataclasses.replace(files.INCEPTION_V3, md5=md5)
-    monkeypatch.setattr(files, "INCEPTION_V3", source)
+    source = dataclasses.replace(weight_files.INCEPTION_V3, md5=md5)
+    monkeypatch.setattr(weight_files, "INCEPTION_V3", source)
     assert choose("folder", (32, 32, 3)) == ("inception-v3", f"its weights are in {published}")
     np.testing.assert_allclose(InceptionV3()(photos[:1]).features, extractor(photos[:1]).features, rtol=1e-5)
 

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from keras_gen.errors import DataUnavailableError, UsageError
-from keras_gen.extractors import cache_folder
-from keras_gen.extractors import weights as files
+from keras_gen.metrics.extractors import cache_folder, weight_files
+from keras_gen.utils.errors import DataUnavailableError, UsageError
 
 CONTENT = b"pretend these are weights"
-SOURCE = dataclasses.replace(files.INCEPTION_2015, md5=hashlib.md5(CONTENT).hexdigest())
+SOURCE = dataclasses.replace(weight_files.INCEPTION_2015, md5=hashlib.md5(CONTENT).hexdigest())
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +23,7 @@ def cache(tmp_path, monkeypatch):
     """A machine without weights, with no proxy between it and servers on itself."""
     monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(weight_files.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("no_proxy", "*")
     return tmp_path / "cache"
 
@@ -74,29 +73,29 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, cache):
 
 
 def test_the_graph_itself_is_found_too(cache):
-    assert files.find(SOURCE) is None
+    assert weight_files.find(SOURCE) is None
     cache.mkdir()
     (cache / "classify_image_graph_def.pb").write_bytes(b"graph")
-    assert files.find(SOURCE) == files.obtain(SOURCE) == cache / "classify_image_graph_def.pb"
+    assert weight_files.find(SOURCE) == weight_files.obtain(SOURCE) == cache / "classify_image_graph_def.pb"
 
 
 def test_a_download_puts_the_file_where_it_is_found_and_needs_the_network_once(server, cache):
     handler, source = server.RequestHandlerClass, at(server)
-    path = files.obtain(source, download=True)
-    assert path == files.find(source) == cache / "inception-2015-12-05.tgz"
+    path = weight_files.obtain(source, download=True)
+    assert path == weight_files.find(source) == cache / "inception-2015-12-05.tgz"
     assert path.read_bytes() == CONTENT
     assert [entry.name for entry in cache.iterdir()] == [path.name]
-    assert files.obtain(source, download=True) == path
+    assert weight_files.obtain(source, download=True) == path
     assert handler.asked == ["HEAD", "GET"]
 
     path.write_bytes(b"damaged")
     with pytest.raises(UsageError, match=f"{path} is damaged: its MD5 is not {source.md5}; delete it"):
-        files.obtain(source)
-    assert files.obtain(source, download=True).read_bytes() == CONTENT
+        weight_files.obtain(source)
+    assert weight_files.obtain(source, download=True).read_bytes() == CONTENT
 
 
 def test_what_keras_keeps_is_downloaded_to_where_keras_looks(server, tmp_path):
-    path = files.obtain(at(server, kept_by_keras=True), download=True)
+    path = weight_files.obtain(at(server, kept_by_keras=True), download=True)
     assert path.parent == tmp_path / "keras" / "models"
 
 
@@ -112,7 +111,7 @@ def test_a_download_that_is_not_the_file_is_refused_and_leaves_nothing(server, c
     for name, value in change.items():
         monkeypatch.setattr(server.RequestHandlerClass, name, value)
     with pytest.raises(DataUnavailableError, match=f"download .* failed .*({reason}).*--extractor-weights PATH") as got:
-        files.obtain(at(server), download=True)
+        weight_files.obtain(at(server), download=True)
     assert "\n" not in str(got.value)
     assert list(cache.iterdir()) == []
 
@@ -120,7 +119,7 @@ def test_a_download_that_is_not_the_file_is_refused_and_leaves_nothing(server, c
 def test_a_cache_folder_that_cannot_be_made_is_named(server, cache):
     cache.write_text("a file")
     with pytest.raises(UsageError, match=f"the cache folder {cache} can't be written"):
-        files.obtain(at(server), download=True)
+        weight_files.obtain(at(server), download=True)
 
 
 def test_no_network_is_noticed_at_once(cache):
@@ -129,42 +128,42 @@ def test_no_network_is_noticed_at_once(cache):
         source = dataclasses.replace(SOURCE, url=f"http://127.0.0.1:{closed.getsockname()[1]}/weights")
         began = time.perf_counter()
         with pytest.raises(DataUnavailableError, match="can't be downloaded .*refused.*--extractor-weights PATH"):
-            files.obtain(source, download=True)
+            weight_files.obtain(source, download=True)
     assert time.perf_counter() - began < 8  # the bound of the probe is 10 s
     assert not cache.exists()
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch):
-    monkeypatch.setattr(files, "_PROBE_SECONDS", 0.3)
+    monkeypatch.setattr(weight_files, "_PROBE_SECONDS", 0.3)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         source = dataclasses.replace(SOURCE, url=f"http://127.0.0.1:{silent.getsockname()[1]}/weights")
         with pytest.raises(DataUnavailableError, match="no answer within 0.3 s|timed out"):
-            files.obtain(source, download=True)
+            weight_files.obtain(source, download=True)
 
 
 def test_a_download_that_stalls_ends(monkeypatch, cache):
-    monkeypatch.setattr(files, "_STALL_SECONDS", 0.3)
-    monkeypatch.setattr(files, "why_unreachable", lambda url, seconds: None)
+    monkeypatch.setattr(weight_files, "_STALL_SECONDS", 0.3)
+    monkeypatch.setattr(weight_files, "why_unreachable", lambda url, seconds: None)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         source = dataclasses.replace(SOURCE, url=f"http://127.0.0.1:{silent.getsockname()[1]}/weights")
         with pytest.raises(DataUnavailableError, match="failed .*timed out"):
-            files.obtain(source, download=True)
+            weight_files.obtain(source, download=True)
     assert list(cache.iterdir()) == []
 
 
 def test_the_first_use_is_recorded_and_held_to(cache, tmp_path):
-    files.check_unchanged(SOURCE, tmp_path / "a", "11")
-    files.check_unchanged(SOURCE, tmp_path / "b", "11")
+    weight_files.check_unchanged(SOURCE, tmp_path / "a", "11")
+    weight_files.check_unchanged(SOURCE, tmp_path / "b", "11")
     record = cache / "weights.json"
     assert json.loads(record.read_text()) == {"inception-2015": "11"}
-    files.check_unchanged(files.INCEPTION_V3, tmp_path / "c", "22")
+    weight_files.check_unchanged(weight_files.INCEPTION_V3, tmp_path / "c", "22")
     assert json.loads(record.read_text()) == {"inception-2015": "11", "inception-v3": "22"}
     with pytest.raises(UsageError, match=f"{tmp_path / 'b'} .*SHA-256 33, expected 11; .*delete the entry .*{record}"):
-        files.check_unchanged(SOURCE, tmp_path / "b", "33")
+        weight_files.check_unchanged(SOURCE, tmp_path / "b", "33")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "\x00"])
@@ -172,12 +171,12 @@ def test_a_damaged_record_is_named(cache, tmp_path, content):
     cache.mkdir()
     (cache / "weights.json").write_text(content)
     with pytest.raises(UsageError, match=f"{cache / 'weights.json'} is damaged: .*delete it") as raised:
-        files.check_unchanged(SOURCE, tmp_path / "a", "11")
+        weight_files.check_unchanged(SOURCE, tmp_path / "a", "11")
     assert "\n" not in str(raised.value)
 
 
 def test_without_a_cache_folder_nothing_is_recorded(cache, tmp_path):
     cache.write_text("a file")
-    files.check_unchanged(SOURCE, tmp_path / "a", "11")
-    files.check_unchanged(SOURCE, tmp_path / "a", "12")
+    weight_files.check_unchanged(SOURCE, tmp_path / "a", "11")
+    weight_files.check_unchanged(SOURCE, tmp_path / "a", "12")
     assert cache.read_text() == "a file"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from keras_gen.errors import UsageError
-from keras_gen.metrics import fid as formulas
-from keras_gen.metrics.fid import GaussianStatistics, fid, frechet_distance
+from keras_gen.metrics import frechet
+from keras_gen.metrics.frechet import GaussianStatistics, fid, frechet_distance
+from keras_gen.utils.errors import UsageError
 
 
 def _correlated(rng: np.random.Generator, count: int, dimensions: int) -> np.ndarray:
@@ -136,4 +136,4 @@ def test_a_refused_batch_leaves_the_statistics_as_they_were():
 
 
 def test_the_examples_in_the_docstrings_run():
-    assert doctest.testmod(formulas).failed == 0
+    assert doctest.testmod(frechet).failed == 0

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from keras_gen.errors import UsageError
-from keras_gen.metrics import fid_infinity as module
-from keras_gen.metrics.fid import GaussianStatistics, distance
-from keras_gen.metrics.fid_infinity import fid_infinity
+from keras_gen.metrics import frechet_infinity
+from keras_gen.metrics.frechet import GaussianStatistics, distance
+from keras_gen.metrics.frechet_infinity import fid_infinity
+from keras_gen.utils.errors import UsageError
 
 DIMENSIONS = 32
 STANDARD = GaussianStatistics.from_moments(10**9, np.zeros(DIMENSIONS), np.eye(DIMENSIONS))
@@ -93,5 +93,5 @@ def test_bad_arguments_are_named_in_one_line(change, named):
 
 
 def test_the_example_in_the_docstring_runs():
-    found = doctest.testmod(module)
+    found = doctest.testmod(frechet_infinity)
     assert found.attempted > 0 and found.failed == 0

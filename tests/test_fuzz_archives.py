@@ -10,8 +10,10 @@ from fuzz_helpers import AMOUNTS, damaged, done_or_refused, fuzz
 from hypothesis import strategies as st
 from model_helpers import make_vae
 
-from keras_gen import archives, checkpoints, data
-from keras_gen.errors import UsageError
+from keras_gen import data
+from keras_gen.runs import checkpoints
+from keras_gen.utils import archives
+from keras_gen.utils.errors import UsageError
 
 pytestmark = pytest.mark.filterwarnings("ignore:Duplicate name")
 

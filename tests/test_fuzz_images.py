@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from keras_gen import data
-from keras_gen.report import inlining
+from keras_gen.report.pages import data_uri
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of what it makes do without
 
@@ -98,7 +98,7 @@ def test_png_files_of_odd_parts(folder, times):
         with done_or_refused():
             data.load(folder, image_size=8)
         with done_or_refused():
-            assert inlining.grid(folder / "odd.png", cell_height=3).startswith("data:image/")
+            assert data_uri.grid(folder / "odd.png", cell_height=3).startswith("data:image/")
 
     sides = st.sampled_from([0, 1, 7, 2**15, 60_000, 2**31 - 1, 2**32 - 1])
     kinds = st.sampled_from([b"IDAT", b"PLTE", b"tRNS", b"iCCP", b"zTXt", b"eXIf", b"acTL", b"fdAT", b"iTXt", b"gAMA"])
@@ -120,7 +120,7 @@ def test_damaged_grids_of_a_report(tmp_path, times):
     def check(content, cell_height, rows):
         (tmp_path / "epoch-00001.png").write_bytes(content)
         with done_or_refused():
-            assert inlining.grid(tmp_path / "epoch-00001.png", cell_height, rows).startswith("data:image/")
+            assert data_uri.grid(tmp_path / "epoch-00001.png", cell_height, rows).startswith("data:image/")
 
     cell_heights, rows = st.sampled_from([None, 1, 3, 100]), st.sampled_from([None, 1, 50])
     anything = damaged(PICTURES["rgb.png"]) | damaged(PICTURES["deep.png"]) | st.sampled_from(list(PICTURES.values()))

@@ -7,13 +7,15 @@ from fuzz_helpers import AMOUNTS, JSON, damaged, done_or_refused, fuzz, nested, 
 from hypothesis import strategies as st
 from model_helpers import make_vae
 
-from keras_gen import export, histories, runs
+from keras_gen.evaluation import Score, results
+from keras_gen.evaluation.results import Evaluation
+from keras_gen.models import export
 from keras_gen.report import run_files
-from keras_gen.scoring import Score, record
-from keras_gen.scoring.record import Evaluation
-from keras_gen.settings import RunSettings
-from keras_gen.sweeping import state
-from keras_gen.sweeping.plan import Plan
+from keras_gen.runs import history, run_directory
+from keras_gen.runs.settings import RunSettings
+from keras_gen.training.sweeps import state
+from keras_gen.training.sweeps.plan import Plan
+from keras_gen.utils import files
 
 RECIPE = {
     "settings": RunSettings("vae-mlp", overrides={"latent_dim": 3}).to_json(),
@@ -29,7 +31,7 @@ def test_any_bytes_as_json(tmp_path, times):
     def check(content):
         path.write_bytes(content)
         with done_or_refused():
-            runs.write_json(tmp_path / "again.json", runs.read_json(path))
+            files.write_json(tmp_path / "again.json", run_directory.read_json(path))
 
     valid = json.dumps(RECIPE).encode()
     texts = st.builds(lambda value: json.dumps(value).encode(), JSON)
@@ -48,7 +50,7 @@ def test_any_bytes_as_json(tmp_path, times):
 @AMOUNTS
 def test_a_run_as_a_report_reads_it(tmp_path, times):
     def check(content):
-        runs.write_text(tmp_path / "recipe.json", json.dumps(content))
+        files.write_text(tmp_path / "recipe.json", json.dumps(content))
         with done_or_refused():
             read = run_files.read(tmp_path)
             assert (read.name, type(read.model), type(read.data_name)) == (tmp_path.name, str, str)
@@ -94,7 +96,7 @@ def test_histories(tmp_path, times):
     def check(content):
         path.write_bytes(content)
         with done_or_refused():
-            rows = histories.read(path)
+            rows = history.read(path)
             assert all(isinstance(row["epoch"], int) for row in rows)
             np.array([[float(value) for value in row.values()] for row in rows[:1]])
         with done_or_refused():
@@ -111,16 +113,16 @@ def test_histories(tmp_path, times):
 
 @AMOUNTS
 def test_evaluations(tmp_path, times):
-    runs.write_json(tmp_path / "recipe.json", RECIPE)
+    files.write_json(tmp_path / "recipe.json", RECIPE)
     score = Score("fd_lenet", 80.5, {"extractor": "lenet", "generated": 100, "seed": 0}, better="low", bias=9.0)
-    record.write(tmp_path, Evaluation({"loss": 1.5}, [score], ["a note"]), {"epoch": 3})
-    path = tmp_path / record.EVALUATION_FILE
+    results.write(tmp_path, Evaluation({"loss": 1.5}, [score], ["a note"]), {"epoch": 3})
+    path = tmp_path / results.EVALUATION_FILE
     good = json.loads(path.read_text(encoding="utf-8"))
 
     def check(content):
         path.write_text(json.dumps(content), encoding="utf-8")
         with done_or_refused():
-            read = record.read(tmp_path)
+            read = results.read(tmp_path)
             assert all(f"{value:.3g}" for value in read.losses.values())
             assert all(f"{score.value:.3g} {score.name}" for score in read.scores)
             assert all(note == str(note) for note in read.notes)
@@ -169,9 +171,9 @@ def test_damaged_saved_models(tmp_path, times):
 
 def test_undamaged_files_are_read(tmp_path):
     """The tests above would pass on readers that refuse everything."""
-    runs.write_json(tmp_path / "recipe.json", RECIPE)
+    files.write_json(tmp_path / "recipe.json", RECIPE)
     (tmp_path / "history.csv").write_text(HISTORY)
-    record.write(tmp_path, Evaluation({"loss": 1.5}, [], ["a note"]), {"epoch": 3})
+    results.write(tmp_path, Evaluation({"loss": 1.5}, [], ["a note"]), {"epoch": 3})
     read = run_files.read(tmp_path)
     assert set(read.problems) == {"summary"}
     assert (read.settings.model, len(read.history), read.evaluated_epoch) == ("vae-mlp", 2, 3)

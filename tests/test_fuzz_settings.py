@@ -6,10 +6,12 @@ from fuzz_helpers import AMOUNTS, JSON, SCALARS, done_or_refused, fuzz, spoiled
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from keras_gen import command, data, probing, zoo
-from keras_gen.errors import UsageError
-from keras_gen.intervals import Interval
-from keras_gen.settings import RunSettings
+from keras_gen import data, zoo
+from keras_gen.commands import cli
+from keras_gen.runs.intervals import Interval
+from keras_gen.runs.settings import RunSettings
+from keras_gen.utils import net
+from keras_gen.utils.errors import UsageError
 
 RECIPES = {recipe.name: recipe for recipe in zoo.recipes()}
 NAMES = st.sampled_from(sorted({name for recipe in RECIPES.values() for name in recipe.parameters}))
@@ -68,7 +70,7 @@ def test_intervals(times):
 @AMOUNTS
 def test_names_of_data(times, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(probing, "why_unreachable", lambda *_: "there is no network in these tests")
+    monkeypatch.setattr(net, "why_unreachable", lambda *_: "there is no network in these tests")
 
     def check(name, data_dir):
         assume(name not in ("/", "..", "~", "//"))  # folders that are read for hours
@@ -111,7 +113,7 @@ def test_command_lines(name, times, monkeypatch, tmp_path):
         raise TensorFlowIsAskedFor
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "load_tensorflow", asked_for)
+    monkeypatch.setattr(cli, "load_tensorflow", asked_for)
     always = ["--dry-run"] if name == "sweep" else []
 
     def check(arguments):

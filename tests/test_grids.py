@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_gen import UsageError, callbacks, images, zoo
+from keras_gen import UsageError, callbacks, zoo
+from keras_gen.utils import image_utils
 
 SHAPE = (8, 8, 1)
 
@@ -54,7 +55,7 @@ def test_a_grid_shows_what_the_model_generates_from_the_seed(tmp_path):
     with Image.open(tmp_path / "epoch-00001.png") as picture:
         shown = np.asarray(picture)
     assert shown.shape == (2 * 9 + 1, 3 * 9 + 1)
-    np.testing.assert_array_equal(shown, images.grid(np.asarray(model.generate(5, 3)["images"])))
+    np.testing.assert_array_equal(shown, image_utils.grid(np.asarray(model.generate(5, 3)["images"])))
 
 
 def test_all_grids_are_of_the_same_latents(tmp_path):
@@ -86,7 +87,7 @@ def test_of_a_conditional_model_a_grid_has_a_column_a_class(tmp_path):
     model = tiny(num_classes=3)
     shown = picture_of(callbacks.SampleGrid(tmp_path, count=6, seed=3), model)
     made = model.generate(6, 3, labels=[0, 1, 2, 0, 1, 2])["images"]
-    np.testing.assert_array_equal(shown, images.grid(np.asarray(made), columns=3))
+    np.testing.assert_array_equal(shown, image_utils.grid(np.asarray(made), columns=3))
 
 
 @pytest.mark.parametrize(("classes", "count", "columns"), [(12, 20, 10), (5, 3, 3)])

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from keras_gen import UsageError
-from keras_gen.images import check_value_range, grid, save_png
+from keras_gen.utils.image_utils import check_value_range, grid, save_png
 
 GREY = 128
 

@@ -12,9 +12,9 @@ import scipy.stats
 from model_helpers import CLASSES, SHAPE, fit, given, images, make_vae, pixels, sigmoid, weights
 
 from keras_gen import VAE, networks
-from keras_gen.errors import UsageError
 from keras_gen.metrics.importance_sampling import effective_sample_size, log_likelihood_bound
 from keras_gen.models import importance
+from keras_gen.utils.errors import UsageError
 
 # The formulas
 

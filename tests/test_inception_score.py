@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import entropy
 
-from keras_gen.errors import UsageError
-from keras_gen.metrics import inception_score as module
-from keras_gen.metrics.inception_score import inception_score
+from keras_gen.metrics import inception
+from keras_gen.metrics.inception import inception_score
+from keras_gen.utils.errors import UsageError
 
 CLASSES = 10
 
@@ -89,5 +89,5 @@ def test_bad_arguments_are_named_in_one_line(change, named):
 
 
 def test_the_example_in_the_docstring_runs():
-    found = doctest.testmod(module)
+    found = doctest.testmod(inception)
     assert found.attempted > 0 and found.failed == 0

@@ -9,8 +9,9 @@ import pytest
 from command_helpers import call, train, write_npz
 from run_helpers import assert_same_run, history_without_seconds
 
-from keras_gen import UsageError, data, distribution, opening
-from keras_gen.settings import RunSettings
+from keras_gen import UsageError, data, distribution
+from keras_gen.runs import loading
+from keras_gen.runs.settings import RunSettings
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
@@ -34,4 +35,4 @@ def test_several_devices_are_refused(monkeypatch):
     digits = data.load("digits")
     monkeypatch.setattr(distribution, "strategy", lambda *_: types.SimpleNamespace(num_replicas_in_sync=2))
     with pytest.raises(UsageError, match="^jit_compile must be False with 2 devices, received: True$"):
-        opening.build(settings, digits)
+        loading.build(settings, digits)

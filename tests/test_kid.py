@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from keras_gen.errors import UsageError
-from keras_gen.metrics import kid as module
-from keras_gen.metrics.kid import kid
+from keras_gen.metrics import polynomial_mmd
+from keras_gen.metrics.polynomial_mmd import kid
+from keras_gen.utils.errors import UsageError
 
 
 def sets(seed=0, n=60, m=60, dimensions=7, shift=0.4):
@@ -118,5 +118,5 @@ def test_bad_arguments_are_named_in_one_line(change, named):
 
 
 def test_the_example_in_the_docstring_runs():
-    found = doctest.testmod(module)
+    found = doctest.testmod(polynomial_mmd)
     assert found.attempted > 0 and found.failed == 0

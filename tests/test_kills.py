@@ -11,7 +11,7 @@ import pytest
 from command_helpers import EXPERIMENTS
 from run_helpers import assert_same_run
 
-from keras_gen import checkpoints
+from keras_gen.runs import checkpoints
 
 EPOCHS = 40
 FAMILIES = {

@@ -8,8 +8,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from keras_gen.errors import UsageError
-from keras_gen.metrics.memorisation import memorisation
+from keras_gen.metrics.data_copying import memorisation
+from keras_gen.utils.errors import UsageError
 
 
 def by_hand(generated, test, train):

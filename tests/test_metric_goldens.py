@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_gen.metrics.fid import fid
-from keras_gen.metrics.inception_score import inception_score
-from keras_gen.metrics.kid import kid
-from keras_gen.metrics.precision_recall import precision_recall
+from keras_gen.metrics.frechet import fid
+from keras_gen.metrics.inception import inception_score
+from keras_gen.metrics.polynomial_mmd import kid
+from keras_gen.metrics.manifold_overlap import precision_recall
 
 SCRIPT = Path(__file__).parent / "goldens" / "make_metric_goldens.py"
 

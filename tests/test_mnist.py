@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from keras_gen import data, export, zoo
+from keras_gen import data, zoo
+from keras_gen.models import export
 
 SAMPLER = Path(__file__).parent.parent / "saved_models" / "vae-mlp"
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from keras_gen.errors import UsageError
-from keras_gen.metrics.mode_coverage import mode_coverage
+from keras_gen.metrics.modes import mode_coverage
+from keras_gen.utils.errors import UsageError
 
 
 def logits_of(classes, count, seed=0):

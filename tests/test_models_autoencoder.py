@@ -24,7 +24,8 @@ from model_helpers import (
     weights,
 )
 
-from keras_gen import Autoencoder, UsageError, export, networks
+from keras_gen import Autoencoder, UsageError, networks
+from keras_gen.models import export
 
 
 def to_flat_code(shape=SHAPE, num_classes=0):

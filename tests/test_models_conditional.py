@@ -19,7 +19,8 @@ from model_helpers import (
     weights,
 )
 
-from keras_gen import GAN, VAE, WGAN, UsageError, export
+from keras_gen import GAN, VAE, WGAN, UsageError
+from keras_gen.models import export
 
 
 def make(kind, **arguments):

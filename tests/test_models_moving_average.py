@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from model_helpers import CLASSES, LATENT, SHAPE, assert_close, differ, fit, images, make_gan, sigmoid, weights
 
-from keras_gen import GAN, WGAN, export, networks
+from keras_gen import GAN, WGAN, networks
+from keras_gen.models import export
 
 
 def make_normalised(kind=GAN, *, eager=True, **arguments):

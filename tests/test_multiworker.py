@@ -18,8 +18,10 @@ from command_helpers import EXPERIMENTS, call, write_npz
 from replica_helpers import EXACT, assert_trained_alike, results_of, start_program
 from run_helpers import history_without_seconds, state_of
 
-from keras_gen import UsageError, checkpoints, cluster
-from keras_gen.cluster import Cluster
+from keras_gen import UsageError
+from keras_gen.distribution import cluster
+from keras_gen.distribution.cluster import Cluster
+from keras_gen.runs import checkpoints
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 EPOCHS = 3
@@ -197,7 +199,9 @@ def test_a_worker_that_does_not_come_is_named_soon():
 def test_a_worker_with_other_settings_is_named(monkeypatch):
     workers = tuple(free_addresses(2))
     statements = []
-    monkeypatch.setattr("keras_gen.opening.meet", lambda cluster, statement: statements.append(statement) or stop())
+    monkeypatch.setattr(
+        "keras_gen.runs.loading.meet", lambda cluster, statement: statements.append(statement) or stop()
+    )
 
     def stop():
         raise UsageError("met")

@@ -37,9 +37,9 @@ def test_importing_the_package_and_its_light_modules_imports_nothing_heavy(tmp_p
         import sys
         import keras_gen
         print([name for name in {HEAVY} if name in sys.modules])
-        import keras_gen.zoo, keras_gen.settings, keras_gen.data, keras_gen.metrics.fid, keras_gen.runs
-        import keras_gen.images, keras_gen.command, keras_gen.checks, keras_gen.probing, keras_gen.report
-        import keras_gen.extractors, keras_gen.scoring, keras_gen.comparison
+        import keras_gen.zoo, keras_gen.runs.settings, keras_gen.data, keras_gen.metrics.frechet, keras_gen.runs.run_directory
+        import keras_gen.utils.image_utils, keras_gen.commands.cli, keras_gen.utils.checks, keras_gen.utils.net, keras_gen.report
+        import keras_gen.metrics.extractors, keras_gen.evaluation, keras_gen.evaluation.comparison
         keras_gen.zoo.recipes()
         print([name for name in {HEAVY} if name in sys.modules and name != "scipy"])
     """
@@ -89,15 +89,14 @@ def light_outcomes(tmp_path_factory):
     """What the commands of `LIGHT_COMMANDS` do, one after the other in one process and another working directory."""
     script = f"""
         import contextlib, importlib, io, json, sys
-        sys.path.insert(0, {str(ROOT / "experiments")!r})
-        from keras_gen import command
+        from keras_gen.commands import cli
         outcomes = []
         for name, *arguments in {list(LIGHT_COMMANDS)!r}:
             sys.argv = [name, *arguments]
             out, err, code = io.StringIO(), io.StringIO(), 0
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                 try:
-                    command.main(importlib.import_module(name.removesuffix(".py")).main)
+                    cli.main(importlib.import_module("keras_gen.commands." + name.removesuffix(".py")).main)
                 except SystemExit as stop:
                     code = stop.code or 0
             heavy = [module for module in {HEAVY[:-1]} if module in sys.modules]
@@ -140,7 +139,7 @@ def test_another_backend_is_refused_by_name(backend, tmp_path):
         import sys
         import keras_gen
         keras_gen.zoo.recipes()
-        for name in ("models", "losses", "training", "VAE"):
+        for name in ("models", "losses", "export", "VAE"):
             try:
                 getattr(keras_gen, name)
             except keras_gen.UsageError as error:
@@ -184,7 +183,9 @@ def test_a_backend_chosen_in_python_is_refused_too(tmp_path):
 
 
 def test_an_empty_backend_variable_is_as_none(tmp_path):
-    result = python("import keras_gen.backend, os; print(os.environ['KERAS_BACKEND'])", tmp_path, KERAS_BACKEND="")
+    result = python(
+        "import keras_gen.utils.backend, os; print(os.environ['KERAS_BACKEND'])", tmp_path, KERAS_BACKEND=""
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout == "tensorflow\n"
 
@@ -194,11 +195,24 @@ def test_every_public_name_resolves_and_is_listed():
     for name in keras_gen.__all__:
         assert getattr(keras_gen, name) is not None
         assert name in dir(keras_gen)
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+    with pytest.raises(AttributeError, match="attribute nothing"):
         keras_gen.nothing  # noqa: B018
 
 
-PACKAGES = ("callbacks", "data", "extractors", "metrics", "models", "networks", "report", "scoring", "zoo")
+PACKAGES = (
+    "callbacks",
+    "data",
+    "distribution",
+    "evaluation",
+    "metrics",
+    "metrics.extractors",
+    "models",
+    "networks",
+    "report",
+    "runs",
+    "training",
+    "zoo",
+)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

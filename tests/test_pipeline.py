@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from keras_gen.data import Batches, batches, evaluation_batches, pipeline
-from keras_gen.errors import UsageError
+from keras_gen.utils.errors import UsageError
 
 
 def coded(count):

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_gen import UsageError, export, zoo
+from keras_gen import UsageError, zoo
+from keras_gen.models import export
 from keras_gen.networks.narrow_convolution import NarrowConv2D
 
 SHAPE = (12, 12, 1)

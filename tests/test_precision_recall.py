@@ -8,9 +8,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from keras_gen.errors import UsageError
-from keras_gen.metrics import precision_recall as module
-from keras_gen.metrics.precision_recall import precision_recall
+from keras_gen.metrics import manifold_overlap
+from keras_gen.metrics.manifold_overlap import precision_recall
+from keras_gen.utils.errors import UsageError
 
 
 def by_hand(real, generated, k):
@@ -140,14 +140,14 @@ def test_exchanging_the_sets_exchanges_precision_and_recall():
 def test_the_size_of_the_blocks_does_not_matter_to_the_result(monkeypatch):
     real, generated = sets(seed=10, n=500, m=400, dimensions=20)
     whole = precision_recall(real, generated)
-    assert len(list(module._blocks(real, generated))) == 1
-    monkeypatch.setattr(module, "WORKING_MEMORY", 0.05)
-    assert len(list(module._blocks(real, generated))) > 20
+    assert len(list(manifold_overlap._blocks(real, generated))) == 1
+    monkeypatch.setattr(manifold_overlap, "WORKING_MEMORY", 0.05)
+    assert len(list(manifold_overlap._blocks(real, generated))) > 20
     assert precision_recall(real, generated) == whole
 
 
 def test_no_matrix_of_all_distances_is_made(monkeypatch):
-    monkeypatch.setattr(module, "WORKING_MEMORY", 1)
+    monkeypatch.setattr(manifold_overlap, "WORKING_MEMORY", 1)
     real, generated = sets(seed=11, n=2500, m=2500)  # 48 MiB of distances
     precision_recall(real[:10], generated[:10])  # imports
     tracemalloc.start()

@@ -13,8 +13,8 @@ import progress_helpers
 import pytest
 from progress_helpers import screen
 
-from keras_gen import progress
-from keras_gen.errors import UsageError
+from keras_gen.utils import progress
+from keras_gen.utils.errors import UsageError
 
 bars_are_not_forbidden, clock = progress_helpers.bars_are_not_forbidden, progress_helpers.clock
 log, terminal = progress_helpers.log, progress_helpers.terminal
@@ -206,7 +206,7 @@ def test_what_is_said_is_all_that_comes_to_stdout(clock, terminal):
 def test_a_real_terminal_is_left_clean_and_short_steps_import_nothing(columns):
     script = """
         import sys, time
-        from keras_gen import progress
+        from keras_gen.utils import progress
         with progress.step("short", 10) as step:
             step.advance(9)
         assert "tqdm" not in sys.modules
@@ -279,7 +279,7 @@ def in_a_notebook(*scripts):
 
 def test_a_notebook_has_a_widget_that_is_closed_with_the_step_and_left_if_it_fails():
     use = """
-        from keras_gen import progress
+        from keras_gen.utils import progress
         clock = [0.0]
         progress._clock = lambda: clock[0]
         with progress.step("features", 100) as step:
@@ -312,7 +312,7 @@ def test_a_notebook_has_a_widget_that_is_closed_with_the_step_and_left_if_it_fai
 def test_a_notebook_without_ipywidgets_has_lines_and_no_warnings():
     use = """
         sys.modules["ipywidgets"] = None  # not to be had
-        from keras_gen import progress
+        from keras_gen.utils import progress
         clock = [0.0]
         progress._clock = lambda: clock[0]
         with progress.step("features", 100) as step:

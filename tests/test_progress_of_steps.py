@@ -12,9 +12,11 @@ from data_helpers import grey, write_image
 from scoring_helpers import NoiseModel, QuadrantExtractor, squares
 
 import keras_gen
-from keras_gen import data, progress, sweeping
-from keras_gen.extractors import weights
-from keras_gen.scoring import Reference, Scorer
+from keras_gen import data
+from keras_gen.evaluation import Reference, Scorer
+from keras_gen.metrics.extractors import weight_files
+from keras_gen.training import sweeps
+from keras_gen.utils import progress
 
 bars_are_not_forbidden, clock = progress_helpers.bars_are_not_forbidden, progress_helpers.clock
 log, terminal = progress_helpers.log, progress_helpers.terminal
@@ -114,23 +116,25 @@ def test_tsne_tells_that_it_is_at_work(monkeypatch, log):
 
 
 def test_an_evaluation_tells_of_losses_and_of_seeds(slow, log):
-    from keras_gen import evaluation, monitoring
+    from keras_gen import evaluation
+    from keras_gen.evaluation import evaluator
+    from keras_gen.data import pipeline
 
     scorer = Scorer(Reference(squares(50), QuadrantExtractor(), cache=False), ("fid",), num_images=20)
-    found = evaluation._of_seeds(scorer, NoiseModel(), evaluation.EvaluationSettings(seed=5, seeds=3))
+    found = evaluator._of_seeds(scorer, NoiseModel(), evaluation.EvaluationSettings(seed=5, seeds=3))
     assert [score.protocol["seed"] for [score] in found] == [5, 6, 7]
     assert "generated images: 1 of 3 seeds (33 %)" in log.err
     vae = small_vae()
     vae.compile("adam")
-    losses = evaluation._losses(vae, types.SimpleNamespace(test=data.image_data.Split(squares(3000))))
+    losses = evaluator._losses(vae, types.SimpleNamespace(test=data.image_data.Split(squares(3000))))
     assert {"loss", "kl"} <= set(losses)
-    batches = -(-3000 // monitoring.EVALUATION_BATCH)
+    batches = -(-3000 // pipeline.EVALUATION_BATCH_SIZE)
     assert f"losses: {batches} of {batches} batches (100 %)" in log.err
     assert log.out == ""
 
 
 def test_the_figures_of_a_report_are_told(slow, log):
-    from keras_gen import reporting
+    from keras_gen.report.pages import model_figures
 
     split = data.image_data.Split(squares(50), np.arange(50) % 3)
     opened = types.SimpleNamespace(
@@ -140,7 +144,7 @@ def test_the_figures_of_a_report_are_told(slow, log):
         position=types.SimpleNamespace(epoch=1),
         epoch=1,
     )
-    illustrations = reporting.illustrate(opened)
+    illustrations = model_figures.illustrate(opened)
     assert [found.heading for found in illustrations if found.figure is None] == []
     count = len(illustrations)
     assert count == 6
@@ -148,9 +152,9 @@ def test_the_figures_of_a_report_are_told(slow, log):
 
 
 def test_a_sweep_tells_of_its_members_beside_what_it_prints(slow, log, tmp_path):
-    commands = sweeping.Commands(lambda settings, out: [sys.executable, "-c", ""], lambda run: [])
-    plan = sweeping.Plan("vae-mlp", {"epochs": 1}, seeds=3)
-    sweeping.carry_out(plan, commands, out=tmp_path / "sweeps")
+    commands = sweeps.Commands(lambda settings, out: [sys.executable, "-c", ""], lambda run: [])
+    plan = sweeps.Plan("vae-mlp", {"epochs": 1}, seeds=3)
+    sweeps.carry_out(plan, commands, out=tmp_path / "sweeps")
     assert "sweep: 1 of 3 members (33 %)" in log.err
     assert "sweep: 3 of 3 members (100 %)" in log.err
     assert len(log.out.splitlines()) == 7  # where it is, and of each member that it began and how it ended
@@ -159,24 +163,24 @@ def test_a_sweep_tells_of_its_members_beside_what_it_prints(slow, log, tmp_path)
 def test_a_download_is_told_in_mebibytes(slow, log, tmp_path):
     published = tmp_path / "published.h5"
     published.write_bytes(bytes(range(256)) * 12_000)
-    source = dataclasses.replace(weights.INCEPTION_V3, url=published.as_uri())
-    weights._fetch(source, tmp_path / "here.h5")
+    source = dataclasses.replace(weight_files.INCEPTION_V3, url=published.as_uri())
+    weight_files._fetch(source, tmp_path / "here.h5")
     assert (tmp_path / "here.h5").read_bytes() == published.read_bytes()
     assert "downloading the weights of inception-v3: 3 of 3 MiB (100 %)" in log.err
 
 
 def test_tensorflow_datasets_keeps_its_bars_for_terminals(monkeypatch, terminal):
-    from keras_gen.data import tensorflow_datasets_source
+    from keras_gen.data.sources import tfds
 
     calls = []
     fake = types.SimpleNamespace(
         disable_progress_bar=lambda: calls.append("off"), enable_progress_bar=lambda: calls.append("on")
     )
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake)
-    with tensorflow_datasets_source._bars_of_its_own():
+    with tfds._bars_of_its_own():
         assert calls == []
     monkeypatch.setattr(type(sys.stderr), "isatty", lambda self: False)
-    with pytest.raises(OSError), tensorflow_datasets_source._bars_of_its_own():
+    with pytest.raises(OSError), tfds._bars_of_its_own():
         assert calls == ["off"]
         raise OSError
     assert calls == ["off", "on"]

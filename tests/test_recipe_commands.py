@@ -9,7 +9,7 @@ from command_helpers import SMALL, call, names, only_run, train
 from PIL import Image
 
 from keras_gen.callbacks import history
-from keras_gen.scoring import record
+from keras_gen.evaluation import results
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
@@ -94,7 +94,7 @@ def test_a_conditional_run_goes_from_training_to_samples_of_a_class(conditional,
 def test_a_conditional_run_is_evaluated_and_resumed(conditional):
     outcome = call("evaluate", conditional, "--extractor", "lenet", "--measures", "fid")
     assert outcome.code == 0, outcome.err
-    scores = {score.name: score for score in record.read(conditional).scores}
+    scores = {score.name: score for score in results.read(conditional).scores}
     assert scores["fd_lenet"].protocol["generated_labels"] == "uniform"
     assert scores["nll"].protocol["conditional"] is True
     outcome = call("run", "--resume", conditional, "--epochs", 2)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import skimage.metrics
 
-from keras_gen.errors import UsageError
 from keras_gen.metrics.reconstruction import reconstruction_error
+from keras_gen.utils.errors import UsageError
 
 
 def pair(shape, seed=0, noise=0.1):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scoring_helpers import QuadrantExtractor, squares
 
-from keras_gen.errors import UsageError
-from keras_gen.scoring import Reference, reference
+from keras_gen.evaluation import Reference, reference
+from keras_gen.utils.errors import UsageError
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from keras_gen import UsageError, report
-from keras_gen.report import curves, quantities
+from keras_gen.report import history_columns
+from keras_gen.report.figures import curves
 
 GAN = [
     {"epoch": epoch, "seconds": 1.0, "d_updates": 5 * epoch, "g_updates": 5 * epoch}
@@ -211,8 +212,8 @@ SCORED = [
 
 
 def test_losses_and_scores_are_told_apart_by_the_columns():
-    assert quantities.score_names(SCORED) == ["fd_lenet", "recall_lenet"]
-    assert quantities.loss_names(SCORED) == ["loss"]
+    assert history_columns.score_names(SCORED) == ["fd_lenet", "recall_lenet"]
+    assert history_columns.loss_names(SCORED) == ["loss"]
     assert list(panels(report.loss_curves(SCORED, "x"))) == ["loss", "fd_lenet", "recall_lenet"]
     assert list(panels(report.loss_curves(SCORED, "x", scores=False))) == ["loss"]
     assert list(panels(report.metric_curves(SCORED, "x"))) == ["fd_lenet", "recall_lenet"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_gen import UsageError, report
-from keras_gen import images as image_arrays
+from keras_gen.utils import image_utils
 
 LINE = 1  # pixels between the images of a canvas
 
@@ -52,7 +52,7 @@ def test_a_grid_shows_all_samples(tmp_path, count, shape):
     figure = report.sample_grid(images, "samples")
     assert figure.get_suptitle() == "samples"
     axes, picture = canvas(figure)
-    np.testing.assert_array_equal(picture, image_arrays.grid(images))
+    np.testing.assert_array_equal(picture, image_utils.grid(images))
     assert rows_of(axes) == columns_of(axes) == []
     draw(figure, tmp_path)
 
@@ -67,9 +67,9 @@ def test_grey_values_are_shown_as_they_are():
 def test_the_columns_of_a_grid_can_be_chosen():
     images = made(6)
     _, picture = canvas(report.sample_grid(images, "x", columns=2))
-    np.testing.assert_array_equal(picture, image_arrays.grid(images, columns=2))
+    np.testing.assert_array_equal(picture, image_utils.grid(images, columns=2))
     _, picture = canvas(report.sample_grid(images, "x", columns=50))
-    np.testing.assert_array_equal(picture, image_arrays.grid(images, columns=6))
+    np.testing.assert_array_equal(picture, image_utils.grid(images, columns=6))
     with pytest.raises(UsageError, match=r"^columns must be an integer of at least 1, received: 0$"):
         report.sample_grid(images, "x", columns=0)
 

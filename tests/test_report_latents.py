@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from scipy.stats import norm
 
 from keras_gen import UsageError, report
-from keras_gen.report import latents
+from keras_gen.report.figures import interpolation
 
 
 def made(*counts, size=(5, 6, 1)):
@@ -35,8 +35,8 @@ def columns_of(axes):
 
 
 def test_quantiles_are_those_of_the_normal_distribution():
-    np.testing.assert_allclose(latents.normal_quantiles(20), norm.ppf(np.linspace(0.05, 0.95, 20)), atol=1e-12)
-    np.testing.assert_allclose(latents.normal_quantiles(3, 0.025, 0.975), [-1.959964, 0, 1.959964], atol=1e-6)
+    np.testing.assert_allclose(interpolation.normal_quantiles(20), norm.ppf(np.linspace(0.05, 0.95, 20)), atol=1e-12)
+    np.testing.assert_allclose(interpolation.normal_quantiles(3, 0.025, 0.975), [-1.959964, 0, 1.959964], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,11 @@ def test_quantiles_are_those_of_the_normal_distribution():
 )
 def test_quantiles_out_of_range_are_refused(arguments, message):
     with pytest.raises(UsageError, match=f"^{message}$"):
-        latents.normal_quantiles(*arguments)
+        interpolation.normal_quantiles(*arguments)
 
 
 def test_a_plane_grows_to_the_right_and_upward():
-    plane = latents.manifold([-1, 0, 2])
+    plane = interpolation.manifold([-1, 0, 2])
     assert plane.dtype == np.float32
     assert plane.shape == (3, 3, 2)
     assert plane[0, 0].tolist() == [-1, 2]
@@ -65,40 +65,52 @@ def test_a_plane_grows_to_the_right_and_upward():
 
 
 def test_a_plane_in_a_larger_space_leaves_the_other_dimensions_alone():
-    plane = latents.manifold([-1, 1], 4, dimensions=(3, 1), centre=[5, 6, 7, 8])
+    plane = interpolation.manifold([-1, 1], 4, dimensions=(3, 1), centre=[5, 6, 7, 8])
     assert plane[0].tolist() == [[5, 1, 7, -1], [5, 1, 7, 1]]
     assert plane[1].tolist() == [[5, -1, 7, -1], [5, -1, 7, 1]]
-    assert latents.manifold([-1, 1], 3)[..., 2].tolist() == [[0, 0], [0, 0]]
+    assert interpolation.manifold([-1, 1], 3)[..., 2].tolist() == [[0, 0], [0, 0]]
 
 
 def test_a_traversal_changes_one_dimension_at_a_time():
-    moved = latents.traversal([1, 2, 3], [-4, 4])
+    moved = interpolation.traversal([1, 2, 3], [-4, 4])
     assert moved.dtype == np.float32
     assert moved.tolist() == [[[-4, 2, 3], [4, 2, 3]], [[1, -4, 3], [1, 4, 3]], [[1, 2, -4], [1, 2, 4]]]
-    assert latents.traversal([1, 2, 3], [0], dimensions=[2, 0]).tolist() == [[[1, 2, 0]], [[0, 2, 3]]]
+    assert interpolation.traversal([1, 2, 3], [0], dimensions=[2, 0]).tolist() == [[[1, 2, 0]], [[0, 2, 3]]]
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (
-            lambda: latents.manifold([-1, 1], 2, (0, 2)),
+            lambda: interpolation.manifold([-1, 1], 2, (0, 2)),
             r"dimensions must be integers from 0 to 1, .*received: \(0, 2\)",
         ),
-        (lambda: latents.manifold([-1, 1], 2, (1, 1)), r"dimensions must be two different ones, received: \(1, 1\)"),
-        (lambda: latents.manifold([-1, 1], 3, (0, 1, 2)), r"dimensions must be two different ones, received: .*"),
-        (lambda: latents.manifold([-1, 1], 1), r"dimensions must be integers from 0 to 0, .*"),
         (
-            lambda: latents.manifold([-1, 1], 3, centre=[1, 2]),
+            lambda: interpolation.manifold([-1, 1], 2, (1, 1)),
+            r"dimensions must be two different ones, received: \(1, 1\)",
+        ),
+        (lambda: interpolation.manifold([-1, 1], 3, (0, 1, 2)), r"dimensions must be two different ones, received: .*"),
+        (lambda: interpolation.manifold([-1, 1], 1), r"dimensions must be integers from 0 to 0, .*"),
+        (
+            lambda: interpolation.manifold([-1, 1], 3, centre=[1, 2]),
             r"centre must be of shape \(3,\), received: shape \(2,\)",
         ),
-        (lambda: latents.manifold([[0.0]]), r"values must be of shape \(D,\), D at least 1, received: shape \(1, 1\)"),
         (
-            lambda: latents.traversal([0, 0], [np.inf]),
+            lambda: interpolation.manifold([[0.0]]),
+            r"values must be of shape \(D,\), D at least 1, received: shape \(1, 1\)",
+        ),
+        (
+            lambda: interpolation.traversal([0, 0], [np.inf]),
             r"values must be finite, received: 1 of 1 values NaN or infinite",
         ),
-        (lambda: latents.traversal([0, 0], [1], []), r"dimensions must be integers from 0 to 1, at least one, .*"),
-        (lambda: latents.traversal([0, 0], [1], [-1]), r"dimensions must be an integer of at least 0, received: -1"),
+        (
+            lambda: interpolation.traversal([0, 0], [1], []),
+            r"dimensions must be integers from 0 to 1, at least one, .*",
+        ),
+        (
+            lambda: interpolation.traversal([0, 0], [1], [-1]),
+            r"dimensions must be an integer of at least 0, received: -1",
+        ),
     ],
 )
 def test_planes_and_traversals_that_can_not_be_are_refused(call, message):
@@ -110,7 +122,7 @@ def test_planes_and_traversals_that_can_not_be_are_refused(call, message):
 
 
 def test_the_straight_way_has_equal_steps():
-    way = latents.linear_interpolation([0, 10], [4, -10], 5)
+    way = interpolation.linear_interpolation([0, 10], [4, -10], 5)
     assert way.dtype == np.float32
     assert way.tolist() == [[0, 10], [1, 5], [2, 0], [3, -5], [4, -10]]
 
@@ -121,19 +133,19 @@ def test_the_great_circle_is_that_of_rotations():
     start, end = rotations.as_quat()
     end = end if start @ end > 0 else -end  # the shorter way, which Slerp takes
     expected = Slerp([0, 1], Rotation.from_quat([start, end]))(np.linspace(0, 1, 7)).as_quat()
-    way = latents.spherical_interpolation(start, end, 7)
+    way = interpolation.spherical_interpolation(start, end, 7)
     assert way.dtype == np.float32
     np.testing.assert_allclose(np.abs((way * expected).sum(axis=1)), 1, atol=1e-6)
     start, end = generator.normal(size=(2, 64))
     end *= np.linalg.norm(start) / np.linalg.norm(end)
-    way = latents.spherical_interpolation(start, end, 9).astype(float)
+    way = interpolation.spherical_interpolation(start, end, 9).astype(float)
     np.testing.assert_allclose(way[[0, -1]], [start, end], atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(way, axis=1), np.linalg.norm(start), rtol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(np.diff(way, axis=0), axis=1).std(), 0, atol=1e-5)
 
 
 def test_the_closed_form_holds_for_latents_of_different_lengths():
-    way = latents.spherical_interpolation([3, 0], [0, 5], 3)
+    way = interpolation.spherical_interpolation([3, 0], [0, 5], 3)
     np.testing.assert_allclose(way[1], [3 * np.sqrt(0.5), 5 * np.sqrt(0.5)], rtol=1e-6)
 
 
@@ -142,13 +154,13 @@ def test_the_closed_form_holds_for_latents_of_different_lengths():
     [([1, 2], [3, 6]), ([1, 2], [1, 2]), ([0, 0], [2, 4]), ([2, 4], [0, 0]), ([0, 0], [0, 0]), ([1, 0], [1, 1e-9])],
 )
 def test_parallel_latents_and_zero_are_joined_by_the_straight_way(start, end):
-    way = latents.spherical_interpolation(start, end, 5)
-    np.testing.assert_allclose(way, latents.linear_interpolation(start, end, 5), atol=1e-7)
+    way = interpolation.spherical_interpolation(start, end, 5)
+    np.testing.assert_allclose(way, interpolation.linear_interpolation(start, end, 5), atol=1e-7)
     assert np.isfinite(way).all()
 
 
 def test_nearly_parallel_latents_need_no_special_case():
-    way = latents.spherical_interpolation([1, 0], [np.cos(1e-5), np.sin(1e-5)], 3)
+    way = interpolation.spherical_interpolation([1, 0], [np.cos(1e-5), np.sin(1e-5)], 3)
     np.testing.assert_allclose(way[1], [1, 0.5e-5], rtol=1e-4)
 
 
@@ -157,10 +169,10 @@ def test_opposite_latents_are_refused(end):
     with pytest.raises(
         UsageError, match="^start and end must not be opposite, which leaves the way between them open$"
     ):
-        latents.spherical_interpolation([1.0, 2.0], end, 5)
+        interpolation.spherical_interpolation([1.0, 2.0], end, 5)
 
 
-@pytest.mark.parametrize("interpolate", [latents.linear_interpolation, latents.spherical_interpolation])
+@pytest.mark.parametrize("interpolate", [interpolation.linear_interpolation, interpolation.spherical_interpolation])
 def test_ways_that_can_not_be_are_refused(interpolate):
     with pytest.raises(UsageError, match="^steps must be at least 2, received: 1$"):
         interpolate([0.0, 1.0], [1.0, 0.0], 1)
@@ -187,7 +199,7 @@ def test_a_manifold_stands_as_in_a_diagram():
 
 
 def test_a_large_manifold_names_some_values_and_both_ends():
-    axes, _ = canvas(report.manifold(made(20, 20), latents.normal_quantiles(20), "x"))
+    axes, _ = canvas(report.manifold(made(20, 20), interpolation.normal_quantiles(20), "x"))
     assert len(columns_of(axes)) == len(rows_of(axes)) == 10
     assert columns_of(axes)[0] == rows_of(axes)[-1] == "−1.64"
     assert columns_of(axes)[-1] == rows_of(axes)[0] == "1.64"

@@ -12,9 +12,11 @@ import report_helpers
 from PIL import Image
 from report_helpers import DRAWN, Page, change, make_run, measure, picture, score, write_history
 
-from keras_gen import UsageError, images
-from keras_gen.report import comparison_page, html, inlining, page, run_files, sections
-from keras_gen.settings import RunSettings
+from keras_gen import UsageError
+from keras_gen.report import run_files
+from keras_gen.report.pages import comparison_page, data_uri, html, run_page, sections
+from keras_gen.runs.settings import RunSettings
+from keras_gen.utils import image_utils
 
 HOSTILE = "<script>alert('x')</script>\"&"
 
@@ -28,7 +30,7 @@ def run(tmp_path):
 
 
 def page_of(path):
-    return Page(page.run_page(run_files.read(path)))
+    return Page(run_page.run_page(run_files.read(path)))
 
 
 def compared(*paths, **options):
@@ -104,20 +106,20 @@ def test_a_page_can_be_read_without_seeing_it(run):
 
 def test_a_grid_is_shown_as_it_is_or_its_first_rows(tmp_path):
     whole = picture(20, columns=10)
-    images.save_png(tmp_path / "grid.png", whole)
-    assert opened(inlining.grid(tmp_path / "grid.png"))[1] == (tmp_path / "grid.png").read_bytes()
-    np.testing.assert_array_equal(pixels(inlining.grid(tmp_path / "grid.png", 8, rows=1)), picture(10, columns=10))
-    np.testing.assert_array_equal(pixels(inlining.grid(tmp_path / "grid.png", 8, rows=9)), whole)
+    image_utils.save_png(tmp_path / "grid.png", whole)
+    assert opened(data_uri.grid(tmp_path / "grid.png"))[1] == (tmp_path / "grid.png").read_bytes()
+    np.testing.assert_array_equal(pixels(data_uri.grid(tmp_path / "grid.png", 8, rows=1)), picture(10, columns=10))
+    np.testing.assert_array_equal(pixels(data_uri.grid(tmp_path / "grid.png", 8, rows=9)), whole)
 
 
 def test_a_very_large_grid_is_cut_after_a_whole_row_and_compressed(tmp_path, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 256, (400, 32, 32, 1), dtype=np.uint8).repeat(3, axis=-1)
-    images.save_png(tmp_path / "grid.png", images.grid(noise, columns=20))
-    monkeypatch.setattr(inlining, "MOST_PIXELS", 661 * 33 * 10 + 5)
-    monkeypatch.setattr(inlining, "MOST_BYTES", 300_000)
-    uri = inlining.grid(tmp_path / "grid.png", 32)
+    image_utils.save_png(tmp_path / "grid.png", image_utils.grid(noise, columns=20))
+    monkeypatch.setattr(data_uri, "MOST_PIXELS", 661 * 33 * 10 + 5)
+    monkeypatch.setattr(data_uri, "MOST_BYTES", 300_000)
+    uri = data_uri.grid(tmp_path / "grid.png", 32)
     assert opened(uri)[0] == "jpeg"
-    shown, expected = pixels(uri).astype(float), images.grid(noise[:200], columns=20)
+    shown, expected = pixels(uri).astype(float), image_utils.grid(noise[:200], columns=20)
     assert shown.shape == expected.shape == (331, 661, 3)
     assert np.abs(shown - expected).mean() < 15  # noise is the worst that a JPEG can meet; of other noise it is 85
 
@@ -130,7 +132,7 @@ def test_a_picture_that_is_none_is_said_in_its_place(run):
 
 
 def test_curves_are_whole_svgs_one_for_narrow_screens_and_the_page_is_small(run, monkeypatch):
-    monkeypatch.setattr(inlining, "svg", DRAWN)
+    monkeypatch.setattr(data_uri, "svg", DRAWN)
     read = page_of(run)
     sizes = []
     for source in (read.all("source")[0]["srcset"], read.all("img")[0]["src"]):
@@ -283,15 +285,15 @@ def test_a_record_of_nothing_or_of_the_wrong_kinds(run):
 
 def test_no_run_directory_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"run must be a run directory, a folder with recipe.json, received: "):
-        page.write(tmp_path)
+        run_page.write(tmp_path)
 
 
 # Writing
 
 
 def test_the_page_is_written_into_the_run_or_where_it_is_wanted(run, tmp_path):
-    assert page.write(run) == run / "report.html"
-    assert page.write(run, out=tmp_path / "mine.html") == tmp_path / "mine.html"
+    assert run_page.write(run) == run / "report.html"
+    assert run_page.write(run, out=tmp_path / "mine.html") == tmp_path / "mine.html"
     assert (run / "report.html").read_bytes() == (tmp_path / "mine.html").read_bytes()
 
 
@@ -299,15 +301,15 @@ def test_a_page_that_fails_is_one_line_and_no_error(run, monkeypatch, capsys):
     def fail(*arguments):
         raise OSError(28, "No space\nleft on device")
 
-    page.write_or_note(run)
+    run_page.write_or_note(run)
     assert capsys.readouterr().out == f"report: {run / 'report.html'}\n"
-    monkeypatch.setattr(page, "write", fail)
-    page.write_or_note(run)
+    monkeypatch.setattr(run_page, "write", fail)
+    run_page.write_or_note(run)
     out = capsys.readouterr().out
     assert out == f"NOTE: {run / 'report.html'} was not written: [Errno 28] No space left on device\n"
-    monkeypatch.setattr(page, "write", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(run_page, "write", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        page.write_or_note(run)
+        run_page.write_or_note(run)
 
 
 @pytest.mark.parametrize(

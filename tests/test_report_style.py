@@ -10,7 +10,7 @@ from matplotlib import colors
 from PIL import Image
 
 from keras_gen import UsageError, report
-from keras_gen.report import style
+from keras_gen.report.figures import style
 
 
 def names(folder):

@@ -10,10 +10,16 @@ from command_helpers import SCRIPTS, call, names
 from PIL import Image
 from report_helpers import Page, make_run, measure, score
 
-from keras_gen import UsageError, export, images, opening, report, reporting, sweeping, zoo
-from keras_gen.checkpoints import Position
-from keras_gen.report import latents, page, run_files
-from keras_gen.settings import RunSettings
+from keras_gen import UsageError, report, zoo
+from keras_gen.models import export
+from keras_gen.report import run_files
+from keras_gen.report.figures import interpolation
+from keras_gen.report.pages import model_figures, run_page
+from keras_gen.runs import loading
+from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.settings import RunSettings
+from keras_gen.training import sweeps
+from keras_gen.utils import image_utils
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 finished, copied = command_helpers.finished, command_helpers.copied
@@ -22,12 +28,12 @@ finished, copied = command_helpers.finished, command_helpers.copied
 def opened(model, data, **overrides):
     """An untrained model as a run would open it."""
     settings = RunSettings(model, overrides, dataset=str(data), image_size=28)
-    loaded, _ = opening.load_data(settings)
-    return opening.OpenRun({}, settings, loaded, opening.build(settings, loaded), position=Position(3))
+    loaded, _ = loading.load_data(settings)
+    return loading.OpenRun({}, settings, loaded, loading.build(settings, loaded), position=Position(3))
 
 
 def illustrated(run):
-    return {illustration.heading: illustration for illustration in reporting.illustrate(run)}
+    return {illustration.heading: illustration for illustration in model_figures.illustrate(run)}
 
 
 def canvas(illustration):
@@ -69,7 +75,7 @@ def test_two_latent_dimensions_are_shown_as_they_are(tiny_data):
     drawn = np.concatenate([points.get_offsets() for points in figures["Codes"].figure.axes[0].collections])
     mean, _ = run.model.encode(run.data.test.images)
     np.testing.assert_allclose(np.sort(drawn, axis=0), np.sort(mean, axis=0), rtol=1e-6)
-    values = latents.normal_quantiles(15)
+    values = interpolation.normal_quantiles(15)
     top_left = as_images(run.model, run.model.decode(np.float32([[values[0], values[-1]]])))
     np.testing.assert_array_equal(canvas(figures["Manifold"])[1:29, 1:29], top_left[0, :, :, 0])
 
@@ -110,7 +116,7 @@ def test_a_gan_has_no_codes(tiny_data):
 def test_reconstructions_are_the_models(vae):
     run, figures = vae
     made = as_images(run.model, run.model.reconstruct(run.data.test.images[:10]))
-    expected = images.grid(np.concatenate([run.data.test.images[:10], made]), columns=10)
+    expected = image_utils.grid(np.concatenate([run.data.test.images[:10], made]), columns=10)
     np.testing.assert_array_equal(canvas(figures["Reconstructions"])[: len(expected)], expected)
 
 
@@ -142,7 +148,7 @@ def test_nearest_images_are_those_of_an_independent_search():
     generator = np.random.default_rng(0)
     train = generator.integers(0, 256, (1203, 5, 4, 3), dtype=np.uint8)
     queries = np.concatenate([generator.integers(0, 256, (6, 5, 4, 3), dtype=np.uint8), train[1100:1101]])
-    indices, distances = reporting.nearest_images(queries, train, 4)
+    indices, distances = model_figures.nearest_images(queries, train, 4)
     search = NearestNeighbors(n_neighbors=4, algorithm="brute").fit(train.reshape(1203, -1) / 255)
     expected, which = search.kneighbors(queries.reshape(7, -1) / 255)
     np.testing.assert_array_equal(indices, which)
@@ -152,7 +158,7 @@ def test_nearest_images_are_those_of_an_independent_search():
 
 def test_of_equally_near_images_the_earlier_comes_first():
     train = np.array([9, 5, 7, 5], "uint8").reshape(4, 1, 1, 1)
-    indices, distances = reporting.nearest_images(train[2:3], train, 4)
+    indices, distances = model_figures.nearest_images(train[2:3], train, 4)
     assert indices.tolist() == [[2, 0, 1, 3]]
     assert distances[0].tolist() == [0, *[pytest.approx(2 / 255)] * 3]
 
@@ -167,7 +173,7 @@ def test_a_diverged_model_has_reasons_in_the_place_of_figures(tiny_data, tmp_pat
     figures = illustrated(run)
     assert [illustration.figure for illustration in figures.values()] == [None] * 6
     assert "values that are not finite" in figures["Nearest training images"].words
-    text = page.run_page(run_files.read(make_run(tmp_path / "run")), list(figures.values()))
+    text = run_page.run_page(run_files.read(make_run(tmp_path / "run")), list(figures.values()))
     assert "Not shown: the model gives images with values that are not finite" in Page(text).words
 
 
@@ -212,7 +218,7 @@ def test_a_run_whose_model_is_gone_has_the_rest_of_the_page(copied):
 
 
 def test_a_quick_page_opens_no_model(copied, monkeypatch):
-    monkeypatch.setattr(reporting, "write", None)
+    monkeypatch.setattr(model_figures, "write", None)
     shutil.rmtree(copied / "checkpoints")
     (copied / "report.html").unlink()
     outcome = call("report", copied, "--quick")
@@ -228,7 +234,7 @@ def test_several_runs_make_one_page(tmp_path):
 
 
 def test_a_sweep_stands_for_its_runs(tmp_path):
-    sweep = sweeping.Sweep.of(sweeping.Plan.parse("vae-mlp", [], [], 3), tmp_path / "sweep")
+    sweep = sweeps.Sweep.of(sweeps.Plan.parse("vae-mlp", [], [], 3), tmp_path / "sweep")
     for member in sweep.members[:2]:
         member.run = f"0000{member.number}-vae-mlp"
         make_run(sweep.path / "runs" / member.run, seed=member.settings.seed)
@@ -291,11 +297,11 @@ def test_several_models_interpolate_one_above_the_other(tmp_path):
     }
     for name, model in models.items():
         export.save(model, tmp_path / name)
-    figure = reporting.interpolations_of([tmp_path / name for name in models], seed=4)
+    figure = model_figures.interpolations_of([tmp_path / name for name in models], seed=4)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(models)
     expected = []
     for model, way in zip(
-        models.values(), (latents.linear_interpolation, latents.spherical_interpolation), strict=True
+        models.values(), (interpolation.linear_interpolation, interpolation.spherical_interpolation), strict=True
     ):
         start, end = np.random.default_rng(4).normal(size=(2, model.latent_dim))
         expected.append((model.decoder_network.name, as_images(model, model.decode(np.float32(way(start, end, 9))))))
@@ -306,6 +312,6 @@ def test_several_models_interpolate_one_above_the_other(tmp_path):
 def test_only_finished_runs_that_generate_images_can_be_put_one_above_the_other(tmp_path):
     export.save(zoo.build("ae-conv", (8, 8, 1)), tmp_path / "autoencoder")
     with pytest.raises(UsageError, match="paths must be of models that generate images"):
-        reporting.interpolations_of([tmp_path / "autoencoder"])
+        model_figures.interpolations_of([tmp_path / "autoencoder"])
     run = make_run(tmp_path / "00001-vae-mlp")
     assert "is not finished and has no SavedModel yet" in call("report", run, "--quick", "--interpolate", "a.png").error

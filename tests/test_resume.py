@@ -25,8 +25,10 @@ from command_helpers import (
 )
 from PIL import Image
 
-from keras_gen import checkpoints, runs, training
 from keras_gen.callbacks import history
+from keras_gen.runs import checkpoints
+from keras_gen.training import trainer
+from keras_gen.utils import files
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 finished, copied = command_helpers.finished, command_helpers.copied
@@ -68,7 +70,7 @@ def damaged_record(content):
 def changed_settings(**changes):
     def damage(run):
         record = record_of(run)
-        runs.write_json(run / "recipe.json", record | {"settings": record["settings"] | changes})
+        files.write_json(run / "recipe.json", record | {"settings": record["settings"] | changes})
 
     return damage
 
@@ -81,7 +83,7 @@ def damaged_checkpoint(run):
 def without(*keys):
     def damage(run):
         record = record_of(run)
-        runs.write_json(run / "recipe.json", {key: value for key, value in record.items() if key not in keys})
+        files.write_json(run / "recipe.json", {key: value for key, value in record.items() if key not in keys})
 
     return damage
 
@@ -277,7 +279,7 @@ def test_memory_that_runs_out_is_one_line(copied, monkeypatch):
     def exhausted(*arguments, **keywords):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nand a page of detail")
 
-    monkeypatch.setattr(training.keras.Model, "fit", exhausted)
+    monkeypatch.setattr(trainer.keras.Model, "fit", exhausted)
     error = call("run", "--resume", copied, "--epochs", 3).error
     assert "out of memory (OOM when allocating tensor); go on with: " in error
 

@@ -12,7 +12,8 @@ import tensorflow as tf
 from command_helpers import call, record_of
 
 import keras_gen
-from keras_gen import histories, runs, sweeping
+from keras_gen.runs import history
+from keras_gen.training import sweeps
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
@@ -45,7 +46,7 @@ def test_an_older_run_resumes_to_the_epoch_that_its_own_version_computed(golden,
     run = copied_run(golden, name, tmp_path)
     outcome = call("run", "--resume", run, "--epochs", 3)
     assert outcome.code == 0, outcome.err
-    last = histories.read(run / "history.csv")[-1]
+    last = history.read(run / "history.csv")[-1]
     expected = expected_of(golden)[name]["third_epoch"]
     assert expected.keys() <= last.keys()
     for column in expected.keys() - {"seconds"}:
@@ -85,7 +86,7 @@ def test_an_older_saved_model_samples(golden, tmp_path):
 
 
 def test_an_older_sweep_is_read(golden):
-    sweep = sweeping.read(golden / "sweeps" / "00001-vae-mlp")
+    sweep = sweeps.read(golden / "sweeps" / "00001-vae-mlp")
     assert [member.status for member in sweep.members] == ["finished", "waiting"]
     assert sweep.is_done(sweep.members[0])
     assert not sweep.is_done(sweep.members[1])
@@ -100,7 +101,7 @@ def test_an_older_sweep_goes_on(golden, tmp_path):
     (path / "sweep.json").write_text(json.dumps(content), encoding="utf-8")
     outcome = call("sweep", "--resume", path)
     assert outcome.code == 0, outcome.err
-    assert [member.status for member in sweeping.read(path).members] == ["finished", "finished"]
+    assert [member.status for member in sweeps.read(path).members] == ["finished", "finished"]
     assert record_of(path / "runs" / "00002-vae-mlp")["settings"]["overrides"]["latent_dim"] == 2
 
 

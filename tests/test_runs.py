@@ -7,7 +7,9 @@ import threading
 
 import pytest
 
-from keras_gen import UsageError, checks, runs
+from keras_gen import UsageError
+from keras_gen.runs import run_directory
+from keras_gen.utils import checks, files
 
 
 class Failure(Exception):
@@ -45,7 +47,7 @@ def umask(request):
 def test_the_next_number_is_one_above_the_highest(tmp_path, present, made):
     for name in present:
         (tmp_path / name).mkdir()
-    path = runs.create(tmp_path, "vae")
+    path = run_directory.create(tmp_path, "vae")
     assert path == tmp_path / made
     assert path.is_dir()
     assert names(path) == []
@@ -54,12 +56,12 @@ def test_the_next_number_is_one_above_the_highest(tmp_path, present, made):
 
 def test_a_file_takes_its_number_too(tmp_path):
     (tmp_path / "00001-vae").write_text("a file")
-    assert runs.create(tmp_path, "vae").name == "00002-vae"
+    assert run_directory.create(tmp_path, "vae").name == "00002-vae"
 
 
 def test_the_root_is_made_with_its_parents(tmp_path):
-    assert runs.create(tmp_path / "a" / "b", "vae") == tmp_path / "a" / "b" / "00001-vae"
-    assert runs.create(str(tmp_path / "a" / "b"), "gan").name == "00002-gan"
+    assert run_directory.create(tmp_path / "a" / "b", "vae") == tmp_path / "a" / "b" / "00001-vae"
+    assert run_directory.create(str(tmp_path / "a" / "b"), "gan").name == "00002-gan"
 
 
 def test_two_at_the_same_time_never_share_a_directory(tmp_path):
@@ -67,7 +69,7 @@ def test_two_at_the_same_time_never_share_a_directory(tmp_path):
 
     def make():
         start.wait()
-        made.extend(runs.create(tmp_path, "vae") for _ in range(20))
+        made.extend(run_directory.create(tmp_path, "vae") for _ in range(20))
 
     threads = [threading.Thread(target=make) for _ in range(8)]
     for thread in threads:
@@ -82,7 +84,7 @@ def test_two_at_the_same_time_never_share_a_directory(tmp_path):
 def test_a_root_that_can_not_be_made_is_refused(tmp_path, inside):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UsageError, match="^out can't be written: .*file"):
-        runs.create(tmp_path / "file" / inside, "vae")
+        run_directory.create(tmp_path / "file" / inside, "vae")
     assert (tmp_path / "file").read_text() == "in the way"
 
 
@@ -92,7 +94,7 @@ def test_a_root_that_can_not_be_made_is_refused(tmp_path, inside):
 def test_a_file_appears_whole_and_replaces_the_old_one(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("old")
-    with runs.atomic_path(path) as temporary:
+    with files.atomic_path(path) as temporary:
         assert temporary.parent == tmp_path
         assert temporary.suffix == ".txt"
         assert temporary.name.startswith(".notes.txt.")
@@ -108,7 +110,7 @@ def test_an_exception_in_the_block_leaves_the_old_file_and_no_litter(tmp_path, k
     path = tmp_path / "notes.txt"
     if old:
         path.write_text(old)
-    with pytest.raises(kind), runs.atomic_path(path) as temporary:
+    with pytest.raises(kind), files.atomic_path(path) as temporary:
         temporary.write_text("half")
         raise kind
     assert names(tmp_path) == (["notes.txt"] if old else [])
@@ -125,7 +127,7 @@ def test_a_disk_that_fails_at_the_end_leaves_the_old_file_and_no_litter(tmp_path
 
     monkeypatch.setattr(os, step, fail)
     with pytest.raises(OSError, match="No space left"):
-        runs.write_text(path, "new")
+        files.write_text(path, "new")
     assert path.read_text() == "old"
     assert names(tmp_path) == ["notes.txt"]
 
@@ -144,21 +146,21 @@ def test_the_content_is_on_disk_before_the_name_appears(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", log_fsync)
     monkeypatch.setattr(os, "replace", log_replace)
-    runs.write_text(tmp_path / "notes.txt", "12345")
+    files.write_text(tmp_path / "notes.txt", "12345")
     assert order == ["file of 5", "replace", "directory"]
 
 
 def test_a_temporary_file_that_the_block_removed_is_an_error_not_an_empty_file(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("old")
-    with pytest.raises(FileNotFoundError), runs.atomic_path(path) as temporary:
+    with pytest.raises(FileNotFoundError), files.atomic_path(path) as temporary:
         temporary.unlink()
     assert path.read_text() == "old"
 
 
 def test_permissions_are_those_of_an_ordinary_file(tmp_path, umask):
     (tmp_path / "ordinary").write_text("")
-    runs.write_text(tmp_path / "atomic", "")
+    files.write_text(tmp_path / "atomic", "")
     mode = stat.S_IMODE((tmp_path / "atomic").stat().st_mode)
     assert mode == stat.S_IMODE((tmp_path / "ordinary").stat().st_mode) == 0o666 & ~umask
     assert os.umask(umask) == umask  # the process' own is as it was
@@ -166,7 +168,7 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path, umask):
 
 def test_json_is_written_for_people_and_comes_back(tmp_path):
     content = {"β": [1, 2.5, None], "name": "vae"}
-    runs.write_json(tmp_path / "a.json", content)
+    files.write_json(tmp_path / "a.json", content)
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
     assert json.loads(text) == content
     assert "β" in text
@@ -175,9 +177,9 @@ def test_json_is_written_for_people_and_comes_back(tmp_path):
 
 
 def test_what_json_can_not_hold_leaves_the_old_file(tmp_path):
-    runs.write_json(tmp_path / "a.json", 1)
+    files.write_json(tmp_path / "a.json", 1)
     with pytest.raises(TypeError):
-        runs.write_json(tmp_path / "a.json", {"x": object()})
+        files.write_json(tmp_path / "a.json", {"x": object()})
     assert json.loads((tmp_path / "a.json").read_text()) == 1
     assert names(tmp_path) == ["a.json"]
 
@@ -194,7 +196,7 @@ def fill(text):
 
 
 def test_a_folder_is_made_with_its_parents(tmp_path):
-    path = runs.write_directory(tmp_path / "a" / "b", fill("new"), overwrite=False)
+    path = files.write_directory(tmp_path / "a" / "b", fill("new"), overwrite=False)
     assert path == tmp_path / "a" / "b"
     assert (path / "content").read_text() == "new"
     assert names(tmp_path / "a") == ["b"]
@@ -202,22 +204,22 @@ def test_a_folder_is_made_with_its_parents(tmp_path):
 
 def test_a_relative_folder_is_made_in_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert runs.write_directory("made", fill("new"), overwrite=False) == tmp_path / "made"
+    assert files.write_directory("made", fill("new"), overwrite=False) == tmp_path / "made"
     assert names(tmp_path) == ["made"]
 
 
 def test_a_folder_that_is_there_is_refused_before_anything_is_written(tmp_path):
-    runs.write_directory(tmp_path / "a", fill("old"), overwrite=False)
+    files.write_directory(tmp_path / "a", fill("old"), overwrite=False)
     with pytest.raises(UsageError, match="^export exists already: .*--overwrite"):
-        runs.write_directory(tmp_path / "a", pytest.fail, overwrite=False, argument="export")
+        files.write_directory(tmp_path / "a", pytest.fail, overwrite=False, argument="export")
     assert (tmp_path / "a" / "content").read_text() == "old"
     assert names(tmp_path) == ["a"]
 
 
 def test_a_folder_that_is_there_is_replaced_whole_if_asked_for(tmp_path):
-    runs.write_directory(tmp_path / "a", fill("old"), overwrite=False)
+    files.write_directory(tmp_path / "a", fill("old"), overwrite=False)
     (tmp_path / "a" / "more").write_text("old")
-    runs.write_directory(tmp_path / "a", fill("new"), overwrite=True)
+    files.write_directory(tmp_path / "a", fill("new"), overwrite=True)
     assert names(tmp_path / "a") == ["content"]
     assert (tmp_path / "a" / "content").read_text() == "new"
     assert names(tmp_path) == ["a"]
@@ -227,30 +229,30 @@ def test_a_folder_that_is_there_is_replaced_whole_if_asked_for(tmp_path):
 @pytest.mark.parametrize("old", [True, False])
 def test_a_writer_that_fails_keeps_the_old_folder_and_leaves_no_litter(tmp_path, kind, old):
     if old:
-        runs.write_directory(tmp_path / "a", fill("old"), overwrite=False)
+        files.write_directory(tmp_path / "a", fill("old"), overwrite=False)
 
     def write(folder):
         fill("half")(folder)
         raise kind
 
     with pytest.raises(kind):
-        runs.write_directory(tmp_path / "a", write, overwrite=True)
+        files.write_directory(tmp_path / "a", write, overwrite=True)
     assert names(tmp_path) == (["a"] if old else [])
     assert not old or (tmp_path / "a" / "content").read_text() == "old"
 
 
 def test_a_name_that_can_not_be_given_keeps_the_old_folder(tmp_path, monkeypatch):
-    runs.write_directory(tmp_path / "a", fill("old"), overwrite=False)
-    rename = runs.Path.rename
+    files.write_directory(tmp_path / "a", fill("old"), overwrite=False)
+    rename = run_directory.Path.rename
 
     def fail_for_the_new_one(self, target):
         if self.name == "new":
             raise OSError(28, "No space left on device")
         return rename(self, target)
 
-    monkeypatch.setattr(runs.Path, "rename", fail_for_the_new_one)
+    monkeypatch.setattr(run_directory.Path, "rename", fail_for_the_new_one)
     with pytest.raises(OSError, match="No space left"):
-        runs.write_directory(tmp_path / "a", fill("new"), overwrite=True)
+        files.write_directory(tmp_path / "a", fill("new"), overwrite=True)
     assert names(tmp_path) == ["a"]
     assert (tmp_path / "a" / "content").read_text() == "old"
 
@@ -265,27 +267,27 @@ def test_what_is_no_folder_is_never_replaced(tmp_path, kind, overwrite):
     else:
         path.symlink_to(tmp_path / ("real" if kind == "link to a folder" else "missing"))
     with pytest.raises(UsageError, match="^path must be a folder or a new name, received: "):
-        runs.write_directory(path, pytest.fail, overwrite=overwrite)
+        files.write_directory(path, pytest.fail, overwrite=overwrite)
     with pytest.raises(UsageError, match="^export must be a folder or a new name"):
-        runs.check_can_write_directory(path, overwrite=overwrite, argument="export")
+        files.check_can_write_directory(path, overwrite=overwrite, argument="export")
     assert names(tmp_path) == ["a", "real"]
     assert names(tmp_path / "real") == []
 
 
 def test_the_check_says_beforehand_what_writing_would_say(tmp_path):
-    runs.check_can_write_directory(tmp_path / "a" / "b", overwrite=False)
+    files.check_can_write_directory(tmp_path / "a" / "b", overwrite=False)
     assert names(tmp_path) == []
     (tmp_path / "a").mkdir()
-    runs.check_can_write_directory(tmp_path / "a", overwrite=True)
+    files.check_can_write_directory(tmp_path / "a", overwrite=True)
     with pytest.raises(UsageError, match="^path exists already"):
-        runs.check_can_write_directory(tmp_path / "a", overwrite=False)
+        files.check_can_write_directory(tmp_path / "a", overwrite=False)
 
 
 @pytest.mark.parametrize("inside", ["b", "b/c"])
 def test_the_check_refuses_a_folder_below_a_file(tmp_path, inside):
     (tmp_path / "a").write_text("in the way")
     with pytest.raises(UsageError, match="^path "):
-        runs.check_can_write_directory(tmp_path / "a" / inside, overwrite=False)
+        files.check_can_write_directory(tmp_path / "a" / inside, overwrite=False)
 
 
 def test_only_a_folder_with_the_marker_or_an_empty_one_is_replaced(tmp_path):
@@ -294,10 +296,10 @@ def test_only_a_folder_with_the_marker_or_an_empty_one_is_replaced(tmp_path):
     (tmp_path / "marked" / "content").write_text("old")
     (tmp_path / "other" / "thesis").write_text("three years")
     for name in ("marked", "empty", "new"):
-        runs.write_directory(tmp_path / name, fill("new"), overwrite=True, marker="content")
+        files.write_directory(tmp_path / name, fill("new"), overwrite=True, marker="content")
         assert (tmp_path / name / "content").read_text() == "new"
     with pytest.raises(UsageError, match="^export must be .*content"):
-        runs.write_directory(tmp_path / "other", pytest.fail, overwrite=True, marker="content", argument="export")
+        files.write_directory(tmp_path / "other", pytest.fail, overwrite=True, marker="content", argument="export")
     assert (tmp_path / "other" / "thesis").read_text() == "three years"
     assert names(tmp_path) == ["empty", "marked", "new", "other"]
 
@@ -306,8 +308,12 @@ def test_only_a_folder_with_the_marker_or_an_empty_one_is_replaced(tmp_path):
 
 
 def test_a_recipe_file_is_read(tmp_path):
-    runs.write_json(tmp_path / "recipe.json", {"settings": {"model": "vae"}})
-    assert runs.read_recipe(tmp_path) == runs.read_recipe(str(tmp_path)) == {"settings": {"model": "vae"}}
+    files.write_json(tmp_path / "recipe.json", {"settings": {"model": "vae"}})
+    assert (
+        run_directory.read_recipe(tmp_path)
+        == run_directory.read_recipe(str(tmp_path))
+        == {"settings": {"model": "vae"}}
+    )
 
 
 @pytest.mark.parametrize("kind", ["missing", "a file", "an empty folder", "a folder named recipe.json"])
@@ -320,7 +326,7 @@ def test_what_is_no_run_directory_is_refused(tmp_path, kind):
     if kind == "a folder named recipe.json":
         (path / "recipe.json").mkdir()
     with pytest.raises(UsageError, match="^run must be a run directory, a folder with recipe.json, received: "):
-        runs.read_recipe(path)
+        run_directory.read_recipe(path)
 
 
 @pytest.mark.parametrize(
@@ -344,7 +350,7 @@ def test_what_is_no_run_directory_is_refused(tmp_path, kind):
 def test_a_damaged_recipe_file_is_refused_by_name(tmp_path, content):
     (tmp_path / "recipe.json").write_bytes(content)
     with pytest.raises(UsageError, match="recipe.json is damaged: ") as error:
-        runs.read_recipe(tmp_path)
+        run_directory.read_recipe(tmp_path)
     assert "\n" not in str(error.value)
 
 

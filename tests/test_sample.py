@@ -165,7 +165,7 @@ def test_more_samples_than_memory_holds_are_one_line(finished, monkeypatch):
     class Loaded:
         generate = staticmethod(exhausted)
 
-    monkeypatch.setattr("keras_gen.export.load", lambda path: Loaded)
+    monkeypatch.setattr("keras_gen.models.export.load", lambda path: Loaded)
     try:
         outcome = call("sample", finished.path)
     except tf.errors.ResourceExhaustedError as error:

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from command_helpers import NO_NETWORK, call, only_run, record_of, train
 
-from keras_gen import extractors, opening, runs
 from keras_gen.callbacks import history
-from keras_gen.errors import DataUnavailableError
-from keras_gen.scoring import Reference, Scorer
+from keras_gen.evaluation import Reference, Scorer
+from keras_gen.metrics import extractors
+from keras_gen.runs import loading
+from keras_gen.utils import files
+from keras_gen.utils.errors import DataUnavailableError
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
@@ -48,7 +50,7 @@ def test_the_record_names_the_extractor_that_was_picked(scored):
 
 
 def test_the_score_of_the_last_epoch_is_that_of_the_finished_model(scored):
-    opened = opening.open_run(scored[0])
+    opened = loading.open_run(scored[0])
     reference = Reference(opened.data.train.images, "lenet", data="digits")
     [expected] = Scorer(reference, ("fid",), num_images=50).score(opened.model)
     assert history.read(scored[0] / "history.csv")[-1]["fd_lenet"] == pytest.approx(expected.value, rel=1e-6)
@@ -74,7 +76,7 @@ def copied(scored, tmp_path):
 
 def change_extractor(run, **entries):
     record = record_of(run)
-    runs.write_json(run / "recipe.json", record | {"extractor": record["extractor"] | entries})
+    files.write_json(run / "recipe.json", record | {"extractor": record["extractor"] | entries})
 
 
 def test_a_run_that_goes_on_is_scored_as_before(copied, scored):
@@ -130,7 +132,9 @@ def test_a_named_extractor_that_can_not_be_downloaded_stops_a_new_run_and_not_on
     assert NO_NETWORK in error
     assert not Path("runs").exists()
     record = record_of(copied)
-    runs.write_json(copied / "recipe.json", record | {"settings": record["settings"] | {"extractor": "inception-2015"}})
+    files.write_json(
+        copied / "recipe.json", record | {"settings": record["settings"] | {"extractor": "inception-2015"}}
+    )
     outcome = call("run", "--resume", copied, "--epochs", 5)
     assert outcome.code == 0, outcome.err
     assert "NOTE: generated images are not scored any more: the weights of inception-2015" in outcome.out

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scoring_helpers import NoiseModel, QuadrantExtractor, squares
 
-from keras_gen.errors import UsageError
-from keras_gen.metrics.fid import fid
-from keras_gen.scoring import MEASURES, Reference, Score, Scorer, protocol, score_name
-from keras_gen.scoring.sample import Sample, generate_chunks
-from keras_gen.scoring.score import over_seeds
-from keras_gen.scoring.scorer import with_floors
+from keras_gen.evaluation import MEASURES, Reference, Score, Scorer, protocol, score_name
+from keras_gen.evaluation.samples import Sample, generate_chunks
+from keras_gen.evaluation.score import over_seeds
+from keras_gen.evaluation.scorer import with_floors
+from keras_gen.metrics.frechet import fid
+from keras_gen.utils.errors import UsageError
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from keras_gen import UsageError, zoo
-from keras_gen.settings import RunSettings
+from keras_gen.runs.settings import RunSettings
 
 EVERYTHING = {
     "model": "wgan",

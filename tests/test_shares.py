@@ -20,7 +20,7 @@ SCRIPT = textwrap.dedent(
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
 
-    from keras_gen import shares
+    from keras_gen.distribution import sharding
 
     sizes, divisions = json.loads(sys.argv[1])
 
@@ -31,15 +31,15 @@ SCRIPT = textwrap.dedent(
         strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(replicas)])
         # The n-th batch has n examples.
         batches = tf.data.Dataset.from_tensor_slices(sizes).map(lambda size: (tf.range(size), 10 * tf.range(size)))
-        shared = shares.share(strategy, batches, multiple_of=multiple_of)
+        shared = sharding.share(strategy, batches, multiple_of=multiple_of)
         assert shared.num_batches == len(sizes)
         assert isinstance(iter(shared), tf.data.Iterator)  # one for all devices
-        endless = shares.share(strategy, batches.repeat(), multiple_of=multiple_of)
+        endless = sharding.share(strategy, batches.repeat(), multiple_of=multiple_of)
         assert endless.num_batches is None
-        unknown = shares.share(strategy, batches.filter(lambda *batch: True), multiple_of=multiple_of)
+        unknown = sharding.share(strategy, batches.filter(lambda *batch: True), multiple_of=multiple_of)
         assert unknown.num_batches is None and len(list(unknown)) == len(sizes)
         # What a replica's step is handed, and takes for its own.
-        own = tf.function(lambda batch: strategy.run(shares.of_replica, (batch,)))
+        own = tf.function(lambda batch: strategy.run(sharding.of_replica, (batch,)))
         passes = []
         for _ in range(2):
             steps = []

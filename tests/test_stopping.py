@@ -15,11 +15,13 @@ import types
 import numpy as np
 import pytest
 
-from keras_gen import UsageError, checkpoints, distribution, runs
-from keras_gen.checkpoints import Position
-from keras_gen.interruptions import Requests
-from keras_gen.intervals import Interval
-from keras_gen.locking import locked
+from keras_gen import UsageError, distribution
+from keras_gen.runs import checkpoints, run_directory
+from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.intervals import Interval
+from keras_gen.runs.locking import locked
+from keras_gen.utils import files
+from keras_gen.utils.signals import Requests
 
 # Intervals
 
@@ -141,18 +143,18 @@ def killed_at_random(work, seconds, seed):
 @pytest.mark.parametrize("seed", range(20))
 def test_a_json_file_is_always_the_old_or_the_new_one(tmp_path, seed):
     path = tmp_path / "recipe.json"
-    runs.write_json(path, {"number": 0, "filling": []})
+    files.write_json(path, {"number": 0, "filling": []})
 
     def write():
         number = 0
         while True:
             number += 1
-            runs.write_json(path, {"number": number, "filling": [number] * 50_000})
+            files.write_json(path, {"number": number, "filling": [number] * 50_000})
 
     killed_at_random(write, (0.05, 0.2), seed)
     content = json.loads(path.read_text())
     assert content["filling"] == [content["number"]] * (50_000 if content["number"] else 0)
-    runs.remove_leftovers(tmp_path)
+    run_directory.remove_leftovers(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["recipe.json"]
 
 
@@ -167,16 +169,16 @@ def test_a_folder_that_is_replaced_is_whole_under_its_name_or_beside_it(tmp_path
 
         return write
 
-    runs.write_directory(path, fill(0), overwrite=False)
+    files.write_directory(path, fill(0), overwrite=False)
 
     def work():
         number = 0
         while True:
             number += 1
-            runs.write_directory(path, fill(number), overwrite=True)
+            files.write_directory(path, fill(number), overwrite=True)
 
     killed_at_random(work, (0.02, 0.1), seed)
-    runs.remove_leftovers(tmp_path)
+    run_directory.remove_leftovers(tmp_path)
     parts = [(path / f"part-{index}").read_bytes() for index in range(5)]
     assert len(set(parts)) == 1
     assert len(parts[0]) == 10_000

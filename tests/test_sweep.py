@@ -14,10 +14,11 @@ import pytest
 from command_helpers import EXPERIMENTS, SCRIPTS, call, names, only_run, record_of, train, write_npz
 from run_helpers import assert_same_run
 
-from keras_gen import checkpoints, sweeping
 from keras_gen.callbacks import history
-from keras_gen.checkpoints import Position
-from keras_gen.settings import RunSettings
+from keras_gen.runs import checkpoints
+from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.settings import RunSettings
+from keras_gen.training import sweeps
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 FIXED = ("hidden=8", "sample_count=4", "batch_size=8", "samples_every=0", "fid_every=0")
@@ -139,8 +140,8 @@ def test_the_command_of_a_member_asks_for_its_settings(settings):
     ],
 )
 def test_the_table_has_the_losses_that_are_there_and_every_score(present, scores, printed):
-    empty = sweeping.Row({}, 1, 0, {}, ())
-    row = sweeping.Row({}, 1, 1, dict.fromkeys(present, sweeping.Quantity(1.0, None)), scores)
+    empty = sweeps.Row({}, 1, 0, {}, ())
+    row = sweeps.Row({}, 1, 1, dict.fromkeys(present, sweeps.Quantity(1.0, None)), scores)
     assert SCRIPTS["sweep"].columns([empty, row]) == printed
 
 
@@ -213,7 +214,7 @@ def member_of(path):
 
 
 def status_of(path):
-    (member,) = sweeping.read(path).members
+    (member,) = sweeps.read(path).members
     return member.status, member.error, member.run
 
 

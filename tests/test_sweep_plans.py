@@ -3,8 +3,8 @@
 import pytest
 
 from keras_gen import UsageError, zoo
-from keras_gen.settings import RunSettings
-from keras_gen.sweeping import Plan, plan
+from keras_gen.runs.settings import RunSettings
+from keras_gen.training.sweeps import Plan, plan
 
 
 def test_members_are_the_product_of_the_grid_with_every_seed():

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from keras_gen import UsageError, runs, sweeping
-from keras_gen.locking import locked
-from keras_gen.sweeping import Plan, state
+from keras_gen import UsageError
+from keras_gen.runs.locking import locked
+from keras_gen.training import sweeps
+from keras_gen.training.sweeps import Plan, state
+from keras_gen.utils import files
 
 # Instead of run.py: `start OUT SETTINGS` and `resume RUN`. What it does is decided by latent_dim.
 MEMBER = """
@@ -68,7 +70,8 @@ def own_working_directory(tmp_path, monkeypatch):
 
 COMMANDS = """
 import json, os, sys
-from keras_gen import command, sweeping
+from keras_gen.commands import cli
+from keras_gen.training import sweeps
 
 PROGRAM = [sys.executable, os.path.abspath("member.py")]
 
@@ -78,13 +81,13 @@ def start(settings, out):
 def resume(run):
     return [*PROGRAM, "resume", str(run), json.dumps(json.loads((run / "recipe.json").read_text())["settings"])]
 
-COMMANDS = sweeping.Commands(start, resume)
+COMMANDS = sweeps.Commands(start, resume)
 """
 IN_A_PROCESS = """
 try:
-    sweeping.carry_out(sweeping.Plan("vae-mlp", {"epochs": 2, "latent_dim": 5}, seeds=2), COMMANDS, out="sweeps")
-except sweeping.SweepInterrupted as interruption:
-    command.fail(str(interruption), command.INTERRUPTED)
+    sweeps.carry_out(sweeps.Plan("vae-mlp", {"epochs": 2, "latent_dim": 5}, seeds=2), COMMANDS, out="sweeps")
+except sweeps.SweepInterrupted as interruption:
+    cli.fail(str(interruption), cli.INTERRUPTED)
 """
 
 
@@ -102,12 +105,12 @@ def statuses(sweep):
 
 def test_members_that_fail_do_not_end_the_others(commands, capsys):
     grid = {"latent_dim": [2, 3, 4, 6, 1]}
-    sweep = sweeping.carry_out(Plan("vae-mlp", QUICK, grid), commands, out="sweeps")
+    sweep = sweeps.carry_out(Plan("vae-mlp", QUICK, grid), commands, out="sweeps")
     assert statuses(sweep) == ["failed"] * 4 + ["finished"]
     errors = ["no such thing", "in " + os.getcwd(), "it left no run directory", "killed by SIGKILL", None]
     assert [member.error for member in sweep.members] == errors
     assert [member.run for member in sweep.members] == [None, None, None, "00001-vae-mlp", "00002-vae-mlp"]
-    assert sweeping.read(sweep.path) == sweep
+    assert sweeps.read(sweep.path) == sweep
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"5 members, sweep directory {sweep.path}"
     assert lines[1] == f"[1/5] latent_dim=2 seed=0: started, log {sweep.path / 'logs' / '001.log'}"
@@ -119,7 +122,7 @@ def test_members_that_fail_do_not_end_the_others(commands, capsys):
 
 def test_going_on_leaves_what_is_finished_resumes_what_has_a_run_and_starts_the_rest(commands, capsys, monkeypatch):
     grid = {"latent_dim": [1, 2, 6]}
-    sweep = sweeping.carry_out(Plan("vae-mlp", QUICK, grid), commands, out="sweeps")
+    sweep = sweeps.carry_out(Plan("vae-mlp", QUICK, grid), commands, out="sweeps")
     assert statuses(sweep) == ["finished", "failed", "failed"]
     Path("mended").touch()
     history = (sweep.run_of(sweep.members[0]) / "history.csv").absolute()
@@ -128,7 +131,7 @@ def test_going_on_leaves_what_is_finished_resumes_what_has_a_run_and_starts_the_
     path = sweep.path.absolute()
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
-    again = sweeping.go_on(path, commands)
+    again = sweeps.go_on(path, commands)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{path}: 1 of 3 members done"
     assert [line.split(": ")[1].split(",")[0] for line in lines if ", log " in line] == ["started", "resumed"]
@@ -141,12 +144,12 @@ def test_going_on_leaves_what_is_finished_resumes_what_has_a_run_and_starts_the_
 
 
 def test_a_finished_member_whose_run_was_removed_is_trained_again(commands):
-    sweep = sweeping.carry_out(Plan("vae-mlp", QUICK, seeds=2), commands)
+    sweep = sweeps.carry_out(Plan("vae-mlp", QUICK, seeds=2), commands)
     run = sweep.run_of(sweep.members[0])
     for file in run.iterdir():
         file.unlink()
     run.rmdir()
-    again = sweeping.go_on(sweep.path, commands)
+    again = sweeps.go_on(sweep.path, commands)
     assert statuses(again) == ["finished", "finished"]
     assert again.run_of(again.members[0]).is_dir()
     assert again.members[0].run != again.members[1].run
@@ -165,7 +168,7 @@ def in_a_process(before=None):
     )
     path = Path("sweeps", "00001-vae-mlp")
     deadline = time.monotonic() + 60
-    while not ((path / "sweep.json").exists() and sweeping.read(path).members[0].run):
+    while not ((path / "sweep.json").exists() and sweeps.read(path).members[0].run):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -201,9 +204,9 @@ def test_a_request_to_stop_stops_the_member_and_says_how_to_go_on(commands, name
     how = f"go on with: python experiments/sweep.py --resume {path}"
     assert (process.returncode, err) == (130, f"interrupted after 0 of 2 members; {how}\n")
     assert ended(member)
-    assert statuses(sweeping.read(path)) == ["interrupted", "waiting"]
+    assert statuses(sweeps.read(path)) == ["interrupted", "waiting"]
     Path("go").touch()
-    again = sweeping.go_on(path, commands)
+    again = sweeps.go_on(path, commands)
     assert statuses(again) == ["finished", "finished"]
     assert [member.run for member in again.members] == ["00001-vae-mlp", "00002-vae-mlp"]
 
@@ -236,7 +239,7 @@ def test_a_second_request_kills_a_member_that_does_not_stop(commands):
     assert process.returncode == 130
     assert "stopping member 1; once more to kill it\n" in out
     assert ended(member)
-    assert statuses(sweeping.read(path)) == ["interrupted", "waiting"]
+    assert statuses(sweeps.read(path)) == ["interrupted", "waiting"]
 
 
 def test_nobody_goes_on_with_a_sweep_before_its_last_process_has_ended(commands):
@@ -245,31 +248,31 @@ def test_nobody_goes_on_with_a_sweep_before_its_last_process_has_ended(commands)
     assert sweep == process.pid
     who = f"is being worked on by process {sweep}, whose member is process {member}: wait for it, or end it first"
     with pytest.raises(UsageError, match=who):
-        sweeping.go_on(path, commands)
+        sweeps.go_on(path, commands)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
     with pytest.raises(UsageError, match=who):  # the member is at work still
-        sweeping.go_on(path, commands)
-    assert statuses(sweeping.read(path)) == ["running", "waiting"]
+        sweeps.go_on(path, commands)
+    assert statuses(sweeps.read(path)) == ["running", "waiting"]
     Path("go").touch()
     assert ended(member)
-    again = sweeping.go_on(path, commands)
+    again = sweeps.go_on(path, commands)
     assert statuses(again) == ["finished", "finished"]
     assert [member.run for member in again.members] == ["00001-vae-mlp", "00002-vae-mlp"]
 
 
 def test_a_run_that_a_killed_sweep_did_not_see_is_found_again(commands):
-    sweep = sweeping.carry_out(Plan("vae-mlp", QUICK, seeds=2), commands)
+    sweep = sweeps.carry_out(Plan("vae-mlp", QUICK, seeds=2), commands)
     first, second = sweep.members
     first.status, first.run = state.RUNNING, None
     sweep.write()
-    again = sweeping.go_on(sweep.path, commands)
+    again = sweeps.go_on(sweep.path, commands)
     assert [member.run for member in again.members] == ["00001-vae-mlp", second.run]
     assert again.log_of(again.members[0]).read_text().count(" resume ") == 1
 
 
 def test_a_full_disk_leaves_no_member_training(commands, monkeypatch):
-    real = runs.write_json
+    real = files.write_json
 
     def full(path, content):
         if content["members"][0]["run"]:
@@ -277,12 +280,12 @@ def test_a_full_disk_leaves_no_member_training(commands, monkeypatch):
         real(path, content)
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(runs, "write_json", full)
-        sweeping.carry_out(Plan("vae-mlp", QUICK, {"latent_dim": [5]}), commands)
+        patch.setattr(files, "write_json", full)
+        sweeps.carry_out(Plan("vae-mlp", QUICK, {"latent_dim": [5]}), commands)
     path = Path("sweeps", "00001-vae-mlp")
     assert (path / "logs" / "001.log").read_text().endswith("KeyboardInterrupt\n")
     Path("go").touch()
-    assert statuses(sweeping.go_on(path, commands)) == ["finished"]
+    assert statuses(sweeps.go_on(path, commands)) == ["finished"]
 
 
 def test_a_system_without_locks_is_refused(tmp_path, monkeypatch):
@@ -306,17 +309,17 @@ def test_what_is_no_sweep_is_refused(commands, content, message):
     if content is not None:
         Path("folder", "sweep.json").write_text(content)
     with pytest.raises(UsageError) as caught:
-        sweeping.go_on("folder", commands)
+        sweeps.go_on("folder", commands)
     assert message in str(caught.value)
     assert not Path("folder", "lock").exists()
 
 
 def test_a_sweep_does_not_go_on_where_its_data_can_not_be_found(commands):
-    sweep = sweeping.carry_out(Plan("vae-mlp", QUICK), commands)
+    sweep = sweeps.carry_out(Plan("vae-mlp", QUICK), commands)
     sweep.directory = os.path.abspath("gone")
     sweep.write()
     with pytest.raises(UsageError, match="was started in .*gone, which is gone"):
-        sweeping.go_on(sweep.path, commands)
+        sweeps.go_on(sweep.path, commands)
 
 
 # The table
@@ -324,17 +327,17 @@ def test_a_sweep_does_not_go_on_where_its_data_can_not_be_found(commands):
 
 def test_rows_are_means_and_deviations_over_seeds_of_the_last_epoch(commands):
     plan = Plan("vae-mlp", QUICK, {"latent_dim": [1, 2]}, seeds=3)
-    sweep = sweeping.carry_out(plan, commands)
-    first, second = sweeping.rows(sweep)
+    sweep = sweeps.carry_out(plan, commands)
+    first, second = sweeps.rows(sweep)
     assert (first.values, first.members, first.finished) == ({"latent_dim": 1}, 3, 3)
     assert list(first.quantities) == ["loss", "val_loss", "fd_lenet"]
     assert first.scores == ("fd_lenet",)
-    assert first.quantities["loss"] == sweeping.Quantity(2.0, 0.0)  # of epoch 2, though there is a third
+    assert first.quantities["loss"] == sweeps.Quantity(2.0, 0.0)  # of epoch 2, though there is a third
     assert first.quantities["val_loss"].mean == pytest.approx(10 + 5 / 3)  # of 10 + 0, 1, 4
     assert first.quantities["val_loss"].deviation == pytest.approx((13 / 3) ** 0.5)
-    assert first.quantities["fd_lenet"] == sweeping.Quantity(2.5, 1.0)
+    assert first.quantities["fd_lenet"] == sweeps.Quantity(2.5, 1.0)
     assert (second.finished, second.quantities, second.scores) == (0, {}, ())
-    sweeping.write_csv(sweep, [first, second])
+    sweeps.write_csv(sweep, [first, second])
     with open(sweep.path / "sweep.csv", newline="") as file:
         written = list(csv.DictReader(file))
     assert [row["latent_dim"] for row in written] == ["1", "2"]
@@ -343,29 +346,29 @@ def test_rows_are_means_and_deviations_over_seeds_of_the_last_epoch(commands):
 
 
 def test_a_single_seed_has_no_deviation_and_infinity_stays(commands):
-    sweep = sweeping.carry_out(Plan("vae-mlp", QUICK, seeds=2), commands)
+    sweep = sweeps.carry_out(Plan("vae-mlp", QUICK, seeds=2), commands)
     history = sweep.run_of(sweep.members[1]) / "history.csv"
     history.write_text("epoch,loss\n2,inf\n")
-    [row] = sweeping.rows(sweep)
+    [row] = sweeps.rows(sweep)
     assert list(row.quantities) == ["loss"]
     assert row.quantities["loss"].mean == float("inf")
     sweep.members[1].status = state.FAILED
-    [row] = sweeping.rows(sweep)
-    assert row.quantities["fd_lenet"] == sweeping.Quantity(1.5, None)
+    [row] = sweeps.rows(sweep)
+    assert row.quantities["fd_lenet"] == sweeps.Quantity(1.5, None)
     history = sweep.run_of(sweep.members[0]) / "history.csv"
     history.write_text("epoch,loss\n1,3\n")
     with pytest.raises(UsageError, match="history .* can't be read, or has no epoch 2"):
-        sweeping.rows(sweep)
+        sweeps.rows(sweep)
 
 
 def test_members_on_other_data_are_pointed_out(commands):
-    sweep = sweeping.carry_out(Plan("vae-mlp", QUICK, seeds=3), commands)
-    assert sweeping.notes(sweep) == []
+    sweep = sweeps.carry_out(Plan("vae-mlp", QUICK, seeds=3), commands)
+    assert sweeps.notes(sweep) == []
     path = sweep.run_of(sweep.members[1]) / "recipe.json"
     record = json.loads(path.read_text())
     record["data"] = {"name": "mnist", "fingerprint": "g", "substituted_because": "no network"}
     path.write_text(json.dumps(record))
-    assert sweeping.notes(sweep) == [
+    assert sweeps.notes(sweep) == [
         "member 2 was trained on mnist instead of its own data: no network",
         "members were trained on different data, do not compare them (digits: 1, 3; mnist: 2)",
     ]

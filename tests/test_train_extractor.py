@@ -10,8 +10,8 @@ import pytest
 from command_helpers import NO_NETWORK, call, names, write_npz
 
 from keras_gen import data
-from keras_gen.extractors import ShippedClassifier
-from keras_gen.extractors.classifiers import shipped_folder
+from keras_gen.metrics.extractors import ShippedClassifier
+from keras_gen.metrics.extractors.classifiers import shipped_folder
 
 # None of `nothing_at_hand` for the whole module: the last tests look for the real data.
 own_working_directory = command_helpers.own_working_directory
@@ -22,7 +22,7 @@ def no_data(monkeypatch, tmp_path):
     for variable in ("TFDS_DATA_DIR", "KERAS_HOME", "HOME"):
         monkeypatch.setenv(variable, str(tmp_path / "empty"))
     monkeypatch.delenv("KERAS_GEN_DATA", raising=False)
-    monkeypatch.setattr("keras_gen.probing.why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
+    monkeypatch.setattr("keras_gen.utils.net.why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
 
 
 def trained(out, dataset, *arguments, name="lenet"):

@@ -25,12 +25,15 @@ from test_fuzz_archives import archive_of, array_file
 from test_fuzz_images import PICTURES, png
 
 import keras_gen
-from keras_gen import archives, checkpoints, data, export, histories, runs, untrusted
-from keras_gen.errors import UsageError
-from keras_gen.extractors import Inception2015
-from keras_gen.report import inlining
-from keras_gen.scoring.reference import Reference
-from keras_gen.sweeping import state
+from keras_gen import data
+from keras_gen.evaluation.reference import Reference
+from keras_gen.metrics.extractors import Inception2015
+from keras_gen.models import export
+from keras_gen.report.pages import data_uri
+from keras_gen.runs import checkpoints, history, run_directory
+from keras_gen.training.sweeps import state
+from keras_gen.utils import archives, files, safe_files
+from keras_gen.utils.errors import UsageError
 
 SOURCES = sorted(
     path
@@ -139,10 +142,10 @@ def test_pickles_are_not_run(tmp_path):
     pickled = pickle.dumps(Bomb(ran))
     for name, read in {
         "a.npz": data.load,
-        "history.csv": histories.read,
-        "recipe.json": runs.read_json,
+        "history.csv": history.read,
+        "recipe.json": run_directory.read_json,
         "epoch-00001.npz": lambda file: checkpoints.restore(file, make_vae()),
-        "epoch-00001.png": inlining.grid,
+        "epoch-00001.png": data_uri.grid,
     }.items():
         (tmp_path / name).write_bytes(pickled)
         with refused(name):
@@ -177,7 +180,7 @@ def test_postscript_called_a_picture_reaches_no_other_program(tmp_path, monkeypa
     with refused(r"a\.png can't be read as an image"):
         data.load(tmp_path)
     with refused(r"a\.png can't be read as an image"):
-        inlining.grid(tmp_path / "a.png")
+        data_uri.grid(tmp_path / "a.png")
 
 
 def test_a_checkpoint_with_the_right_checksum_is_still_not_trusted(tmp_path):
@@ -244,7 +247,7 @@ def test_a_small_file_of_very_many_zeros(tmp_path, monkeypatch):
 
 def test_pictures_that_would_fill_the_memory(tmp_path):
     (tmp_path / "a.png").write_bytes(png(60_000, 60_000))
-    for read in (data.load, lambda folder: inlining.grid(folder / "a.png", 28, 1)):
+    for read in (data.load, lambda folder: data_uri.grid(folder / "a.png", 28, 1)):
         with little_memory(), refused(r"a\.png is too large an image: .*3600000000 pixels"):
             read(tmp_path)
 
@@ -263,8 +266,8 @@ def test_more_pictures_than_the_memory_holds(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "read"),
     [
-        ("recipe.json", runs.read_json),
-        ("history.csv", histories.read),
+        ("recipe.json", run_directory.read_json),
+        ("history.csv", history.read),
         ("sweep.json", lambda path: state.read(path.parent)),
         ("description.json", lambda path: export.description(path.parent)),
     ],
@@ -277,20 +280,20 @@ def test_very_large_records(tmp_path, name, read):
         read(tmp_path / name)
 
 
-@pytest.mark.parametrize("depth", [untrusted.MOST_DEPTH, 900, 1_000_000])
+@pytest.mark.parametrize("depth", [safe_files.MOST_DEPTH, 900, 1_000_000])
 def test_json_in_json_in_json(tmp_path, depth):
     (tmp_path / "recipe.json").write_text('{"a": ' + nested(depth) + "}")
     with refused(r"recipe\.json is damaged"):
-        runs.read_json(tmp_path / "recipe.json")
+        run_directory.read_json(tmp_path / "recipe.json")
 
 
 def test_json_as_deep_as_allowed_can_be_written(tmp_path):
-    (tmp_path / "a.json").write_text('{"a": ' + nested(untrusted.MOST_DEPTH - 1) + "}")
-    runs.write_json(tmp_path / "b.json", runs.read_json(tmp_path / "a.json"))
+    (tmp_path / "a.json").write_text('{"a": ' + nested(safe_files.MOST_DEPTH - 1) + "}")
+    files.write_json(tmp_path / "b.json", run_directory.read_json(tmp_path / "a.json"))
 
 
 def test_archives_of_weights_that_unpack_to_very_much(tmp_path, monkeypatch):
-    monkeypatch.setattr("keras_gen.extractors.inception_2015._MOST_BYTES", 10**6)
+    monkeypatch.setattr("keras_gen.metrics.extractors.inception_2015._MOST_BYTES", 10**6)
     (tmp_path / "zeros.tgz").write_bytes(gzip.compress(bytes(10**7)))
     header = tarfile.TarInfo("x")
     header.type, header.size = tarfile.XHDTYPE, 2**33  # read as a whole where it is believed
@@ -304,7 +307,7 @@ def test_archives_of_weights_that_unpack_to_very_much(tmp_path, monkeypatch):
 
 
 def test_a_sweep_does_not_leave_its_folder(tmp_path):
-    from keras_gen.sweeping.plan import Plan
+    from keras_gen.training.sweeps.plan import Plan
 
     state.Sweep.of(Plan("vae-mlp", {"epochs": 1}, grid={"latent_dim": [2]}), tmp_path).write()
     content = json.loads((tmp_path / "sweep.json").read_text())
@@ -347,10 +350,10 @@ def test_pipes_are_not_waited_for(tmp_path):
     for name in ("recipe.json", "a.npz", "a.png", "history.csv", "a.tgz"):
         os.mkfifo(tmp_path / name)
     calls = {
-        "recipe.json": (runs.read_recipe, tmp_path),
+        "recipe.json": (run_directory.read_recipe, tmp_path),
         "a.npz": (archives.read, tmp_path / "a.npz"),
         "a.png": (data.load, tmp_path),
-        "history.csv": (histories.read, tmp_path / "history.csv"),
+        "history.csv": (history.read, tmp_path / "history.csv"),
         "a.tgz": (Inception2015, tmp_path / "a.tgz"),
     }
     for name, (function, *arguments) in calls.items():

@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
-from keras_gen.errors import DataUnavailableError
-from keras_gen.extractors import weights
+from keras_gen.metrics.extractors import weight_files
+from keras_gen.utils.errors import DataUnavailableError
 
 
 def test_every_download_is_encrypted():
-    sources = [value for value in vars(weights).values() if isinstance(value, weights.Source)]
+    sources = [value for value in vars(weight_files).values() if isinstance(value, weight_files.Source)]
     assert len(sources) == 2
     assert all(source.url.startswith("https://") for source in sources)
 
@@ -39,9 +39,9 @@ def test_a_download_without_an_end_is_ended(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
         threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
-        source = weights.Source("x", f"http://127.0.0.1:{running.server_port}/x", ("x",), 3)
+        source = weight_files.Source("x", f"http://127.0.0.1:{running.server_port}/x", ("x",), 3)
         with pytest.raises(DataUnavailableError, match="failed .it is much larger than 3 MB"):
-            weights.obtain(source, download=True)
+            weight_files.obtain(source, download=True)
         running.shutdown()
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -51,8 +51,8 @@ def test_a_download_that_is_sent_on_without_encryption_is_refused(tmp_path, monk
         url, headers = "http://elsewhere.example/x", {}
 
     monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(weights, "why_unreachable", lambda *_: None)
+    monkeypatch.setattr(weight_files, "why_unreachable", lambda *_: None)
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Answer(b"weights"))
     with pytest.raises(DataUnavailableError, match="leads to http://elsewhere.example/x, which is not encrypted"):
-        weights.obtain(weights.Source("x", "https://here.example/x", ("x",), 3), download=True)
+        weight_files.obtain(weight_files.Source("x", "https://here.example/x", ("x",), 3), download=True)
     assert list((tmp_path / "cache").iterdir()) == []

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import time
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 
-from keras_gen import checkpoints, distribution
-from keras_gen.callbacks.agreement import Agreement
-from keras_gen.checkpoints import Position
-from keras_gen.interruptions import Requests
-from keras_gen.intervals import Interval
+from keras_gen import distribution
+from keras_gen.distribution.consensus import Agreement
+from keras_gen.runs import checkpoints
+from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.intervals import Interval
+from keras_gen.utils.signals import Requests
 
 
 class Checkpoint(keras.callbacks.Callback):

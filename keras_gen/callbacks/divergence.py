@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 
-from keras_gen.errors import TrainingDiverged
+from keras_gen.utils.errors import TrainingDiverged
 
 
 class StopOnDivergence(keras.callbacks.Callback):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 import numpy as np
 
-from keras_gen import checks
 from keras_gen.models import GAN, VAE, GenerativeModel
+from keras_gen.utils import checks
 
 SAMPLE = 64
 """Generated images that are looked at."""

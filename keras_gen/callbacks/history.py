@@ -8,11 +8,11 @@ import os
 import time
 from pathlib import Path
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 
-from keras_gen import runs
-from keras_gen.histories import read
+from keras_gen.runs.history import read
+from keras_gen.utils import files
 
 
 class HistoryCSV(keras.callbacks.Callback):
@@ -53,4 +53,4 @@ class HistoryCSV(keras.callbacks.Callback):
         writer.writeheader()
         writer.writerows(self._rows)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        runs.write_text(self.path, text.getvalue())
+        files.write_text(self.path, text.getvalue())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 import numpy as np
 
-from keras_gen import checks
-from keras_gen.errors import UsageError
-from keras_gen.extractors import Extractor
-from keras_gen.scoring import Reference, Score, Scorer
+from keras_gen.evaluation import Reference, Score, Scorer
+from keras_gen.metrics.extractors import Extractor
+from keras_gen.utils import checks
+from keras_gen.utils.errors import UsageError
 
 
 class Scores(keras.callbacks.Callback):
@@ -24,8 +24,8 @@ class Scores(keras.callbacks.Callback):
     random state is read or changed.
 
     Args:
-        reference: what is compared with: a `keras_gen.scoring.Reference`, or uint8 images `(N, H, W, 1 or 3)`.
-        measures: names of `keras_gen.scoring.MEASURES`.
+        reference: what is compared with: a `keras_gen.evaluation.Reference`, or uint8 images `(N, H, W, 1 or 3)`.
+        measures: names of `keras_gen.evaluation.MEASURES`.
         every: epochs from one score to the next.
         num_images: images to generate, at least 2. Scores of different counts do not compare: FID falls as it grows.
         extractor: with images as `reference`, the extractor that looks at them, or its name (`lenet` for digits).

@@ -1,23 +1,16 @@
-"""Image data sets, whatever they come from, and the order in which training sees them.
+"""Image data sets from any source, and the order in which training reads them.
 
-Importing this package costs nothing: names are imported when they are used, the libraries that read a source when it
-is read.
+Names are imported when they are first used, and the library that reads a source when the source is read.
 """
 
-from keras_gen import lazy
+import lazy_loader
 
-_MODULE_OF = {
-    "DATA_DIR_VARIABLE": "loading",
-    "Batches": "pipeline",
-    "Entry": "catalog",
-    "ImageData": "image_data",
-    "Split": "image_data",
-    "batches": "pipeline",
-    "evaluation_batches": "pipeline",
-    "image_shape": "catalog",
-    "load": "loading",
-    "names": "catalog",
-}
-
-__all__ = list(_MODULE_OF)
-__getattr__, __dir__ = lazy.attributes(__name__, _MODULE_OF)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "catalog": ["Entry", "image_shape", "names"],
+        "image_data": ["ImageData", "Split"],
+        "loading": ["DATA_DIR_VARIABLE", "load"],
+        "pipeline": ["Batches", "batches", "evaluation_batches"],
+    },
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from keras_gen.errors import must_be
+from keras_gen.utils.errors import must_be
 
 
 @dataclass(frozen=True)

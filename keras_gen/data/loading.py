@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_gen import checks
-from keras_gen.data import catalog, digits, folder, npz, preparing, splitting, stacks, tensorflow_datasets_source
+from keras_gen.data import catalog, preprocessing, splitting, storage
 from keras_gen.data.image_data import ImageData, RawData, Split, fingerprint
-from keras_gen.errors import must_be
+from keras_gen.data.sources import digits, folder, npz, tfds
+from keras_gen.utils import checks
+from keras_gen.utils.errors import must_be
 
 DATA_DIR_VARIABLE = "KERAS_GEN_DATA"
 
@@ -133,7 +134,7 @@ def _read(name: str | os.PathLike, data_dir: Path | None, image_size: int | None
             return npz.read(file)
     entry = catalog.find(name)
     if entry is not None:
-        return tensorflow_datasets_source.read(entry, data_dir, image_size) if entry.tfds_name else digits.read()
+        return tfds.read(entry, data_dir, image_size) if entry.tfds_name else digits.read()
     if os.path.isdir(path):
         return folder.read(path, image_size, channels)
     known = ", ".join(catalog.names())
@@ -182,9 +183,9 @@ def _three_splits(raw: RawData, validation: float | int) -> tuple[list[Split], l
 def _prepare(
     split: Split, image_size: int | None, channels: int | None, rule: str | None, generator: np.random.Generator
 ) -> Split:
-    images = preparing.binarize(preparing.fit_stack(split.images, image_size, channels), rule, generator)
+    images = preprocessing.binarize(preprocessing.fit_stack(split.images, image_size, channels), rule, generator)
     if not images.flags.c_contiguous:
-        images = stacks.taken(images, np.arange(len(images)))
+        images = storage.taken(images, np.arange(len(images)))
     for array in (images, split.labels):
         if array is not None:
             array.flags.writeable = False
@@ -193,5 +194,5 @@ def _prepare(
 
 def _on_disk(splits: Sequence[Split]) -> list[str]:
     """A note on the images that are not held in memory, if there are any."""
-    size = sum(split.images.nbytes for split in splits if stacks.is_mapped(split.images))
+    size = sum(split.images.nbytes for split in splits if storage.is_mapped(split.images))
     return [f"{size / 1e9:,.1f} GB of images were put on the disk, since they are large for the memory"] if size else []

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_gen import checks
-from keras_gen.data import stacks
-from keras_gen.errors import must_be
+from keras_gen.data import storage
+from keras_gen.utils import checks
+from keras_gen.utils.errors import must_be
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from keras_gen import shares
+    from keras_gen.distribution import sharding
+
+EVALUATION_BATCH_SIZE = 256
+"""Images in a batch of validation and evaluation."""
 
 MOST_COPIED = 2**28
 """Bytes of images, at most, that a dataset has a copy of."""
@@ -106,23 +109,26 @@ def batches(
     steps = count // batch_size if drop_remainder else -(-count // batch_size)
     always_full = drop_remainder or count % batch_size == 0
     if shuffle:
-        stacks.read_in_any_order(images)
+        storage.read_in_any_order(images)
     if strategy is None or strategy.num_replicas_in_sync == 1:
         return Batches(_gatherer(images, labels, batch_size if always_full else None)(indices), steps)
-    from keras_gen import shares
+    from keras_gen.distribution import sharding
 
     gather = _gatherer(images, labels, None)
     indices = indices.map(lambda index: (index,))
-    return Batches(shares.share(strategy, indices, multiple_of=multiple_of, then=gather), steps)
+    return Batches(sharding.share(strategy, indices, multiple_of=multiple_of, then=gather), steps)
 
 
-def evaluation_batches(images: np.ndarray, labels: np.ndarray | None = None, *, batch_size: int) -> tf.data.Dataset:
+def evaluation_batches(
+    images: np.ndarray, labels: np.ndarray | None = None, *, batch_size: int = EVALUATION_BATCH_SIZE
+) -> tf.data.Dataset:
     """Every image once, in order; the last batch may be smaller.
 
     Args:
         images: uint8, shape `(N, H, W, C)`, N at least 1.
         labels: integers, shape `(N,)`, or `None`.
-        batch_size: images in a batch, over all replicas together.
+        batch_size: images in a batch, over all replicas together; 256 by default. It is part of what is computed, since
+            each batch has noise of its own.
 
     Returns:
         A finite `tf.data.Dataset` of `images`, or `(images, labels)`, as in `Batches`.
@@ -147,7 +153,7 @@ def _gatherer(
     """What makes images of batches of indices or shares of them; `static_batch` is their size if it never varies."""
     import tensorflow as tf
 
-    from keras_gen.iterators import without_tuner
+    from keras_gen.distribution.iterators import without_tuner
 
     # In main memory, where tf.data works.
     with tf.device("CPU:0"):
@@ -159,7 +165,7 @@ def _gatherer(
         batch = tf.gather(all_images(), index)
         return batch if label_tensor is None else (batch, tf.gather(label_tensor, index))
 
-    def take_shares(*shared: shares.SharedBatch):
+    def take_shares(*shared: sharding.SharedBatch):
         taken = [take(*each.parts) for each in shared]
         parts = [each if isinstance(each, tuple) else (each,) for each in taken]
         return tuple(each._replace(parts=part) for each, part in zip(shared, parts, strict=True))
@@ -171,7 +177,7 @@ def _gatherer(
     # every worker train on the same ones.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     readers = None
-    if stacks.is_mapped(images):
+    if storage.is_mapped(images):
         readers = options.threading.private_threadpool_size = READERS
 
     def gather(indices: tf.data.Dataset) -> tf.data.Dataset:
@@ -199,7 +205,7 @@ def _held(tensor: tf.Tensor) -> Callable[[], tf.Tensor]:
 def _tensor(images: np.ndarray) -> tf.Tensor:
     import tensorflow as tf
 
-    if images.nbytes <= MOST_COPIED and not stacks.is_mapped(images):
+    if images.nbytes <= MOST_COPIED and not storage.is_mapped(images):
         return tf.constant(images)
     tf.config.list_logical_devices()  # what is TensorFlow's first operation in a process does copy
     # tf.constant copies, so that nobody changes a tensor by changing the array. What an operation is given it takes as

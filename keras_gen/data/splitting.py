@@ -7,7 +7,7 @@ import numbers
 
 import numpy as np
 
-from keras_gen.errors import UsageError, must_be
+from keras_gen.utils.errors import UsageError, must_be
 
 _SEED = 0
 _VALIDATION = "a fraction from 0 to below 1 or a count of images"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_gen.errors import UsageError, must_be
+from keras_gen.utils.errors import UsageError, must_be
 
 
 class Shape:
@@ -81,7 +81,7 @@ def same_dimensions(argument: str, value: np.ndarray, other_argument: str, other
         >>> same_dimensions("generated", np.ones((5, 2)), "real", np.ones((4, 3)))
         Traceback (most recent call last):
         ...
-        keras_gen.errors.UsageError: generated must be of shape (n, 3), as real, received: shape (5, 2)
+        keras_gen.utils.errors.UsageError: generated must be of shape (n, 3), as real, received: shape (5, 2)
     """
     if value.shape[1] != other.shape[1]:
         raise must_be(argument, f"of shape (n, {other.shape[1]}), as {other_argument}", Shape(value))
@@ -115,7 +115,7 @@ def covariance(argument: str, value: object, dimensions: int) -> np.ndarray:
         >>> covariance("covariance", [[1, 2], [0, 1]], 2)
         Traceback (most recent call last):
         ...
-        keras_gen.errors.UsageError: covariance must be symmetric, received: shape (2, 2)
+        keras_gen.utils.errors.UsageError: covariance must be symmetric, received: shape (2, 2)
     """
     shape = (dimensions, dimensions)
     array = finite(argument, value, f"of shape {shape}", lambda received: received == shape)

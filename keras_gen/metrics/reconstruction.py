@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_gen.errors import UsageError, must_be
 from keras_gen.metrics import arrays
+from keras_gen.utils.errors import UsageError, must_be
 
 WINDOW = 11
 """Side of the window of structural similarity, in pixels: smaller images have none."""

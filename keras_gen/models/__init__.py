@@ -1,5 +1,6 @@
 """The models: subclasses of `keras.Model` that train with `fit`. `ImageModel` and `GenerativeModel` are their bases."""
 
+from keras_gen.models import export
 from keras_gen.models.autoencoder import Autoencoder
 from keras_gen.models.base import ImageModel
 from keras_gen.models.gan import GAN
@@ -7,4 +8,4 @@ from keras_gen.models.generative import GenerativeModel
 from keras_gen.models.vae import VAE
 from keras_gen.models.wgan import WGAN
 
-__all__ = ["GAN", "VAE", "WGAN", "Autoencoder", "GenerativeModel", "ImageModel"]
+__all__ = ["GAN", "VAE", "WGAN", "Autoencoder", "GenerativeModel", "ImageModel", "export"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 import tensorflow as tf
 
-from keras_gen import checks, distribution, shares
-from keras_gen.errors import UsageError, must_be
-from keras_gen.models import pairing
+from keras_gen import distribution
+from keras_gen.distribution import sharding
+from keras_gen.models import network_checks
 from keras_gen.models.generative import GenerativeModel
+from keras_gen.utils import checks
+from keras_gen.utils.errors import UsageError, must_be
 
 
 class AdversarialModel(GenerativeModel):
@@ -53,8 +55,8 @@ class AdversarialModel(GenerativeModel):
         super().__init__(value_range=value_range, from_logits=from_logits, seed=seed, tracked=self.tracked, **kwargs)
         self.generator_batch_ratio = checks.positive_int("generator_batch_ratio", generator_batch_ratio)
         self.moving_average = checks.fraction("moving_average", moving_average)
-        self.generator = pairing.check_network("generator", generator)
-        self.discriminator = pairing.check_network(self.discriminator_argument, discriminator)
+        self.generator = network_checks.check_network("generator", generator)
+        self.discriminator = network_checks.check_network(self.discriminator_argument, discriminator)
         _check_pair(generator, self.discriminator_argument, discriminator)
         self.generator_average = _frozen_copy(generator) if self.moving_average else None
         self.built = True
@@ -172,8 +174,8 @@ class AdversarialModel(GenerativeModel):
 
     def _share_of_step(self, index, ratio=1):
         """The share in use becomes that of `_batch_of_step`, with `ratio` examples for each."""
-        share = shares.current()
-        return shares.in_use(share and share.strided(index, self.batches_per_step).times(ratio))
+        share = sharding.current()
+        return sharding.in_use(share and share.strided(index, self.batches_per_step).times(ratio))
 
     def _generated(self, count, labels, key, *, training):
         return self(distribution.normal((count, self.latent_dim), key), labels, training=training)
@@ -219,15 +221,15 @@ class AdversarialModel(GenerativeModel):
 
 
 def _check_pair(generator, discriminator_argument, discriminator):
-    pairing.check_makes_images("generator", generator)
-    shapes = pairing.main_input_shape(discriminator), discriminator.output_shape
+    network_checks.check_makes_images("generator", generator)
+    shapes = network_checks.main_input_shape(discriminator), discriminator.output_shape
     if shapes != (generator.output_shape, (None, 1)):
         raise must_be(
             discriminator_argument,
             f"a model of images {generator.output_shape} that ends in (None, 1)",
             f"{shapes[0]} to {shapes[1]}",
         )
-    pairing.check_same_classes(discriminator_argument, discriminator, "generator", generator)
+    network_checks.check_same_classes(discriminator_argument, discriminator, "generator", generator)
 
 
 def _frozen_copy(network):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gen import checks, distribution, losses
-from keras_gen.errors import UsageError, must_be
-from keras_gen.models import inputs, pairing
+from keras_gen import distribution, losses
+from keras_gen.models import inputs, network_checks
 from keras_gen.models.encoder_decoder import EncoderDecoder
+from keras_gen.utils import checks
+from keras_gen.utils.errors import UsageError, must_be
 
 CORRUPTIONS = ("none", "gaussian", "masking")
 RECONSTRUCTION_LOSSES = ("cross_entropy", "squared_error")
@@ -71,11 +72,11 @@ class Autoencoder(EncoderDecoder):
         super().__init__(value_range=value_range, from_logits=from_logits, seed=seed, tracked=tracked, **kwargs)
         if loss == "cross_entropy" and self.value_range != (0, 1):
             raise UsageError("value_range must be (0, 1) with loss cross_entropy, received: (-1, 1)")
-        self.encoder = pairing.check_network("encoder", encoder)
-        self.decoder = pairing.check_network("decoder", decoder)
+        self.encoder = network_checks.check_network("encoder", encoder)
+        self.decoder = network_checks.check_network("decoder", decoder)
         if not isinstance(encoder.output_shape, tuple):
             raise must_be("encoder", "a model with one output", encoder.output_shape)
-        pairing.check_encoder_and_decoder(encoder, decoder, encoder.output_shape, "codes")
+        network_checks.check_encoder_and_decoder(encoder, decoder, encoder.output_shape, "codes")
         self.built = True
 
     def objective(self, images, labels, noise_key, *, training):

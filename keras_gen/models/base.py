@@ -6,14 +6,17 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
+import numpy as np
 import tensorflow as tf
 
-from keras_gen import checks, distribution, shares
-from keras_gen.errors import UsageError, must_be
-from keras_gen.images import check_value_range
-from keras_gen.models import inputs, pairing, sampling
+from keras_gen import distribution
+from keras_gen.distribution import sharding
+from keras_gen.models import inputs, network_checks, sampling
+from keras_gen.utils import checks
+from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.image_utils import check_value_range
 
 TRAINING, EVALUATION = 0, 1
 """First words of the noise keys: no draw of one is ever a draw of the other."""
@@ -99,7 +102,11 @@ class ImageModel(keras.Model):
     @property
     def num_classes(self) -> int:
         """Classes that the networks take labels of; 0 for a model without labels."""
-        return pairing.num_classes(self.decoder_network)
+        return network_checks.num_classes(self.decoder_network)
+
+    def labels_of(self, split) -> np.ndarray | None:
+        """Return the labels of a `keras_gen.data.Split` if the model is conditional, else None."""
+        return split.labels if self.num_classes else None
 
     # Images in and out
 
@@ -306,7 +313,7 @@ class ImageModel(keras.Model):
 
     def track(self, values: dict[str, tf.Tensor]) -> None:
         """Add values, one an example, to the averages of the same names."""
-        share = shares.current()
+        share = sharding.current()
         for tracker in self._trackers:
             if tracker.name in values:
                 value = values[tracker.name]
@@ -330,10 +337,10 @@ class ImageModel(keras.Model):
 
         Within the block, noise and means are those of a global batch of which these are this replica's share.
         """
-        data, share = shares.of_replica(data) or (data, None)
+        data, share = sharding.of_replica(data) or (data, None)
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         # The call after the last batch, if how many there are is not known, finds no images, and is to count no update.
-        with shares.in_use(share), tf.control_dependencies([images]):
+        with sharding.in_use(share), tf.control_dependencies([images]):
             yield self.to_value_range(images), labels if self.num_classes else None
 
     def training_key(self, iteration) -> tf.Tensor:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gen import distribution, progress
+from keras_gen import distribution
 from keras_gen.models import sampling
 from keras_gen.models.base import Endpoint, ImageModel
+from keras_gen.utils import progress
 
 
 class EncoderDecoder(ImageModel):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 
-from keras_gen import checks, losses
+from keras_gen import losses
 from keras_gen.models.adversarial import AdversarialModel
+from keras_gen.utils import checks
 
 
 @keras.saving.register_keras_serializable("keras_gen")

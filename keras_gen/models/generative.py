@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import tensorflow as tf
 
-from keras_gen import checks
-from keras_gen.models import inputs, pairing, sampling
+from keras_gen.models import inputs, network_checks, sampling
 from keras_gen.models.base import Endpoint, ImageModel
+from keras_gen.utils import checks
 
 
 class GenerativeModel(ImageModel):
@@ -18,7 +18,7 @@ class GenerativeModel(ImageModel):
     @property
     def latent_dim(self) -> int:
         """Size of a latent."""
-        return pairing.main_input_shape(self.decoder_network)[-1]
+        return network_checks.main_input_shape(self.decoder_network)[-1]
 
     def generate(self, n: int, seed: int = 0, labels=None) -> dict[str, tf.Tensor]:
         """Generate n images from standard normal latents.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import numpy as np
 import tensorflow as tf
 
-from keras_gen import progress
-from keras_gen.errors import must_be
 from keras_gen.models import sampling
+from keras_gen.utils import progress
+from keras_gen.utils.errors import must_be
 
 if TYPE_CHECKING:
     from keras_gen.models.vae import VAE

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import numpy as np
 import tensorflow as tf
 
-from keras_gen import checks, distribution, shares
-from keras_gen.errors import UsageError, must_be
-from keras_gen.iterators import without_tuner
+from keras_gen import distribution
+from keras_gen.distribution import sharding
+from keras_gen.distribution.iterators import without_tuner
+from keras_gen.utils import checks
+from keras_gen.utils.errors import UsageError, must_be
 
 RANGE_TOLERANCE = 1e-4
 """How far float images may lie outside the declared range: what resizing and rounding leave."""
@@ -186,12 +188,12 @@ def shared(argument: str, data, labels, batch_size: int, seed: int | None, strat
         if not distribution.is_same_on_all_workers(strategy, first + str(int(data.cardinality())).encode()):
             requirement = "the same on all workers, in the same order (what shuffles needs a seed)"
             raise must_be(argument, requirement, "other images here than elsewhere")
-    return shares.share(strategy, data, **options)
+    return sharding.share(strategy, data, **options)
 
 
 def check_shared(argument: str, dataset: tf.distribute.DistributedDataset, strategy: tf.distribute.Strategy):
     """`dataset` if it is one that `data.batches` has this strategy's replicas share; else `UsageError`."""
-    if strategy.num_replicas_in_sync == 1 or not isinstance(dataset, shares.SharedBatches):
+    if strategy.num_replicas_in_sync == 1 or not isinstance(dataset, sharding.SharedBatches):
         raise must_be(argument, "a tf.data.Dataset, which fit shares among devices itself", type(dataset).__name__)
     here, parts = len(strategy.extended.worker_devices), len(dataset.element_spec)
     if parts != here:

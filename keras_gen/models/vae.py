@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import math
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gen import checks, distribution, losses
-from keras_gen.errors import UsageError, must_be
-from keras_gen.models import importance, pairing
+from keras_gen import distribution, losses
+from keras_gen.models import importance, network_checks
 from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.models.generative import GenerativeModel
+from keras_gen.utils import checks
+from keras_gen.utils.errors import UsageError, must_be
 
 LIKELIHOODS = ("bernoulli", "gaussian")
 
@@ -193,10 +194,10 @@ class VAE(EncoderDecoder, GenerativeModel):
 
 
 def _check_pair(encoder, decoder):
-    pairing.check_network("encoder", encoder)
-    pairing.check_network("decoder", decoder)
+    network_checks.check_network("encoder", encoder)
+    network_checks.check_network("decoder", decoder)
     outputs = encoder.output_shape
     if not isinstance(outputs, list | tuple) or len(outputs) != 2 or outputs[0] != outputs[1] or len(outputs[0]) != 2:
         raise must_be("encoder", "a model with two outputs (mean, log_variance) of shape (n, latent_dim)", outputs)
-    pairing.check_encoder_and_decoder(encoder, decoder, outputs[0], "latents")
+    network_checks.check_encoder_and_decoder(encoder, decoder, outputs[0], "latents")
     return encoder, decoder

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 import tensorflow as tf
 
-from keras_gen import checks, distribution, losses
-from keras_gen.errors import must_be
+from keras_gen import distribution, losses
 from keras_gen.models.adversarial import AdversarialModel
+from keras_gen.utils import checks
+from keras_gen.utils.errors import must_be
 
 
 @keras.saving.register_keras_serializable("keras_gen")

@@ -6,12 +6,12 @@ discriminators (critics) map images to one logit (score). None has an output act
 autoencoder maps images to a code, its decoder a code to the logits of images.
 """
 
-from keras_gen.networks.autoencoders import pooling_encoder, resizing_decoder
 from keras_gen.networks.decoders import conv_decoder, lstm_vae_decoder, mlp_decoder
 from keras_gen.networks.discriminators import conv_discriminator, deep_conv_discriminator, mlp_discriminator
 from keras_gen.networks.dropout import Dropout
 from keras_gen.networks.encoders import conv_encoder, lstm_encoder, mlp_encoder
 from keras_gen.networks.generators import dcgan_generator, deep_conv_generator, transposed_conv_generator
+from keras_gen.networks.pooling import pooling_encoder, resizing_decoder
 
 __all__ = [
     "Dropout",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 from keras import KerasTensor, layers
 
-from keras_gen import checks
-from keras_gen.errors import UsageError, must_be
+from keras_gen.utils import checks
+from keras_gen.utils.errors import UsageError, must_be
 
 MAX_WEIGHTS = 1_000_000_000
 """Largest dense layer that is built: 10⁹ float32 weights are 4 GB, and training needs four times that."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 from keras import layers
 
-from keras_gen import checks
 from keras_gen.networks import blocks
 from keras_gen.networks.dropout import Dropout
+from keras_gen.utils import checks
 
 
 def mlp_decoder(

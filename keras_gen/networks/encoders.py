@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 from keras import layers
 
-from keras_gen import checks
 from keras_gen.networks import blocks
+from keras_gen.utils import checks
 
 
 def mlp_encoder(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import keras_gen.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
 from keras import layers, ops
 
-from keras_gen.errors import UsageError, must_be
+from keras_gen.utils.errors import UsageError, must_be
 
 _MOVEMENT = {"strides": 1, "padding": "same", "dilation_rate": 1, "groups": 1, "data_format": "channels_last"}
 

@@ -1,18 +1,18 @@
 """Figures of a run, drawn from arrays and history rows, and the latents to decode for them."""
 
-from keras_gen.report.animation import animate, animate_samples
-from keras_gen.report.curves import loss_curves, metric_curves
-from keras_gen.report.embedding import Embedding, pca, tsne
-from keras_gen.report.image_figures import (
+from keras_gen.report.figures.animation import animate, animate_samples
+from keras_gen.report.figures.curves import loss_curves, metric_curves
+from keras_gen.report.figures.embedding import Embedding, pca, tsne
+from keras_gen.report.figures.image_figures import (
     denoising,
     nearest_neighbours,
     reconstructions,
     sample_grid,
     samples_through_training,
 )
-from keras_gen.report.latent_figures import interpolations, manifold, traversals
-from keras_gen.report.scatter import embedding_figure, scatter
-from keras_gen.report.style import save, save_figure
+from keras_gen.report.figures.latent_figures import interpolations, manifold, traversals
+from keras_gen.report.figures.scatter import embedding_figure, scatter
+from keras_gen.report.figures.style import save, save_figure
 
 __all__ = [
     "Embedding",

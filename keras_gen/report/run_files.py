@@ -8,12 +8,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_gen import histories, runs, untrusted
-from keras_gen.errors import UsageError
-from keras_gen.report import quantities
-from keras_gen.scoring import record as scores
-from keras_gen.scoring.record import Evaluation
-from keras_gen.settings import RunSettings
+from keras_gen.evaluation import results
+from keras_gen.evaluation.results import Evaluation
+from keras_gen.report import history_columns
+from keras_gen.runs import history, run_directory
+from keras_gen.runs.settings import RunSettings
+from keras_gen.utils import safe_files
+from keras_gen.utils.errors import UsageError
 
 _PICTURE = re.compile(r"epoch-(\d{5,})\.png")
 
@@ -98,10 +99,10 @@ def read(run: str | os.PathLike) -> RunFiles:
         (0, 50)
     """
     path, problems = Path(run), {}
-    record = runs.read_recipe(path)
+    record = run_directory.read_recipe(path)
     settings = _or_problem(problems, "settings", lambda: _settings(path, record))
-    rows = _or_problem(problems, "history", lambda: _history(path / runs.HISTORY_FILE)) or []
-    evaluation = _or_problem(problems, "evaluation", lambda: scores.read(path))
+    rows = _or_problem(problems, "history", lambda: _history(path / run_directory.HISTORY_FILE)) or []
+    evaluation = _or_problem(problems, "evaluation", lambda: results.read(path))
     return RunFiles(
         path=path,
         record=record,
@@ -109,9 +110,9 @@ def read(run: str | os.PathLike) -> RunFiles:
         history=rows,
         evaluation=evaluation,
         evaluated_epoch=None if evaluation is None else _evaluated_epoch(path),
-        samples=_pictures(path / runs.SAMPLES_FOLDER),
-        reconstructions=_pictures(path / runs.RECONSTRUCTIONS_FOLDER),
-        summary=_or_problem(problems, "summary", lambda: _summary(path / runs.SUMMARY_FILE)),
+        samples=_pictures(path / run_directory.SAMPLES_FOLDER),
+        reconstructions=_pictures(path / run_directory.RECONSTRUCTIONS_FOLDER),
+        summary=_or_problem(problems, "summary", lambda: _summary(path / run_directory.SUMMARY_FILE)),
         problems=problems,
     )
 
@@ -120,21 +121,21 @@ def _history(path: Path) -> list[dict[str, int | float]]:
     """The rows of a history file in the order of their epochs."""
     if not path.exists():
         raise UsageError("no epoch is finished yet: there is no history")
-    return list(quantities.check_history(histories.read(path)))
+    return list(history_columns.check_history(history.read(path)))
 
 
 def _settings(path: Path, record: dict) -> RunSettings:
-    return RunSettings.from_json(record.get("settings"), os.fspath(path / runs.RECIPE_FILE))
+    return RunSettings.from_json(record.get("settings"), os.fspath(path / run_directory.RECIPE_FILE))
 
 
 def _evaluated_epoch(path: Path) -> int | None:
-    epoch = runs.read_json(path / scores.EVALUATION_FILE).get("epoch")
+    epoch = run_directory.read_json(path / results.EVALUATION_FILE).get("epoch")
     return epoch if type(epoch) is int else None  # not True
 
 
 def _summary(path: Path) -> str:
     try:
-        return untrusted.read_bytes(path).decode("utf-8")
+        return safe_files.read_bytes(path).decode("utf-8")
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} can't be read: {error}") from error
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keras_gen import checks
-from keras_gen.zoo import building
+from keras_gen.utils import checks
+from keras_gen.zoo import common
 from keras_gen.zoo.registry import recipe
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def ae_conv(image_shape, *, width: int = 8, learning_rate: float = 1e-3) -> Auto
     encoder = networks.pooling_encoder(image_shape, filters=(2 * width, width, width))
     decoder = networks.resizing_decoder(image_shape, filters=(width, width, 2 * width))
     model = Autoencoder(encoder, decoder)
-    model.compile(building.adam(learning_rate))
+    model.compile(common.adam(learning_rate))
     return model
 
 
@@ -60,5 +60,5 @@ def dae_conv(
     encoder = networks.pooling_encoder(image_shape, filters=(32, 32, 16))
     decoder = networks.resizing_decoder(image_shape, filters=(16, 32, 32))
     model = Autoencoder(encoder, decoder, corruption=corruption, corruption_level=corruption_level)
-    model.compile(building.adam(learning_rate))
+    model.compile(common.adam(learning_rate))
     return model

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keras_gen import checks
-from keras_gen.zoo import building
+from keras_gen.utils import checks
+from keras_gen.zoo import common
 from keras_gen.zoo.registry import recipe
 
 if TYPE_CHECKING:
@@ -50,13 +50,11 @@ def gan_conv(
     from keras_gen.models import GAN
 
     model = GAN(
-        *building.r1_networks(
-            image_shape, latent_dim=latent_dim, dropout=dropout, slope=slope, num_classes=num_classes
-        ),
+        *common.r1_networks(image_shape, latent_dim=latent_dim, dropout=dropout, slope=slope, num_classes=num_classes),
         generator_batch_ratio=2,
         moving_average=moving_average,
     )
-    model.compile(*building.adams(learning_rate, beta_1))
+    model.compile(*common.adams(learning_rate, beta_1))
     return model
 
 
@@ -94,7 +92,7 @@ def gan_mlp(
         from_logits=False,
         moving_average=moving_average,
     )
-    model.compile(*building.adams(learning_rate, beta_1), steps_per_execution=building.SHORT_STEPS)
+    model.compile(*common.adams(learning_rate, beta_1), steps_per_execution=common.SHORT_STEPS)
     return model
 
 
@@ -133,12 +131,12 @@ def lsgan_conv(
     from keras_gen.models import GAN
 
     model = GAN(
-        *building.r3_networks(image_shape, depth=depth, latent_dim=latent_dim, width=width, num_classes=num_classes),
+        *common.r3_networks(image_shape, depth=depth, latent_dim=latent_dim, width=width, num_classes=num_classes),
         objective=objective,
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(*building.adams(learning_rate, beta_1))
+    model.compile(*common.adams(learning_rate, beta_1))
     return model
 
 
@@ -189,7 +187,7 @@ def dcgan(
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(*building.adams(learning_rate, beta_1))
+    model.compile(*common.adams(learning_rate, beta_1))
     return model
 
 
@@ -235,12 +233,12 @@ def gan_jsd(
     from keras_gen.models import GAN
 
     model = GAN(
-        *building.r5_networks(image_shape, latent_dim=latent_dim, width=width, num_classes=num_classes),
+        *common.r5_networks(image_shape, latent_dim=latent_dim, width=width, num_classes=num_classes),
         objective=objective,
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(*building.adams(learning_rate, beta_1))
+    model.compile(*common.adams(learning_rate, beta_1))
     return model
 
 
@@ -267,7 +265,7 @@ def gan_imagenette(
     from keras_gen import networks
     from keras_gen.models import GAN
 
-    filters = building.widths(4, first=checks.positive_int("width", width), largest=8 * width)
+    filters = common.widths(4, first=checks.positive_int("width", width), largest=8 * width)
     model = GAN(
         networks.deep_conv_generator(
             image_shape, latent_dim=latent_dim, filters=filters[::-1], num_classes=num_classes
@@ -276,5 +274,5 @@ def gan_imagenette(
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(*building.adams(learning_rate, beta_1))
+    model.compile(*common.adams(learning_rate, beta_1))
     return model

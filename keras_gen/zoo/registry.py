@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keras_gen import checks
 from keras_gen.data import catalog
-from keras_gen.errors import UsageError, must_be
+from keras_gen.utils import checks
+from keras_gen.utils.errors import UsageError, must_be
 
 if TYPE_CHECKING:
     from keras_gen.models import ImageModel
@@ -222,7 +222,7 @@ def build(
     checks.one_of("precision", precision, checks.PRECISIONS)
     if seed is not None:
         checks.seed("seed", seed)
-    import keras_gen.backend  # noqa: F401
+    import keras_gen.utils.backend  # noqa: F401
     import keras
 
     if seed is not None:

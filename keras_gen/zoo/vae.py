@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from keras_gen import checks
-from keras_gen.zoo import building
+from keras_gen.utils import checks
+from keras_gen.zoo import common
 from keras_gen.zoo.registry import recipe
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def vae_lstm(
     encoder = networks.lstm_encoder(image_shape, latent_dim=latent_dim, units=units, num_classes=num_classes)
     decoder = networks.lstm_vae_decoder(image_shape, latent_dim=latent_dim, dropout=dropout, num_classes=num_classes)
     model = VAE(encoder, decoder, likelihood="bernoulli", beta=beta, free_bits=free_bits)
-    model.compile(building.adam(learning_rate))
+    model.compile(common.adam(learning_rate))
     return model
 
 
@@ -96,7 +96,7 @@ def vae_mlp(
         beta=beta,
         free_bits=free_bits,
     )
-    model.compile(building.adam(learning_rate), steps_per_execution=building.SHORT_STEPS)
+    model.compile(common.adam(learning_rate), steps_per_execution=common.SHORT_STEPS)
     return model
 
 
@@ -132,9 +132,9 @@ def vae_conv(
     """
     from keras_gen.models import VAE
 
-    filters = building.widths(depth, first=checks.positive_int("width", width), largest=4 * width)
+    filters = common.widths(depth, first=checks.positive_int("width", width), largest=4 * width)
     model = VAE(
-        *building.conv_vae_networks(
+        *common.conv_vae_networks(
             image_shape, latent_dim=latent_dim, filters=filters, hidden=hidden, num_classes=num_classes
         ),
         likelihood="gaussian",
@@ -144,7 +144,7 @@ def vae_conv(
         free_bits=free_bits,
         value_range=(-1, 1),
     )
-    model.compile(building.adam(learning_rate))
+    model.compile(common.adam(learning_rate))
     return model
 
 
@@ -170,9 +170,9 @@ def vae_imagenette(
     """
     from keras_gen.models import VAE
 
-    filters = building.widths(4, first=checks.positive_int("width", width), largest=8 * width)
+    filters = common.widths(4, first=checks.positive_int("width", width), largest=8 * width)
     model = VAE(
-        *building.conv_vae_networks(
+        *common.conv_vae_networks(
             image_shape, latent_dim=latent_dim, filters=filters, hidden=hidden, num_classes=num_classes
         ),
         likelihood="gaussian",
@@ -181,7 +181,7 @@ def vae_imagenette(
         beta=beta,
         free_bits=free_bits,
     )
-    model.compile(building.adam(learning_rate))
+    model.compile(common.adam(learning_rate))
     return model
 
 
@@ -209,7 +209,7 @@ def vae_2d(
     143.96, val_loss 144.08 (reconstruction 142.1, kl 9.8 nats, which counts a fifth). The pictures: soft digits,
     all ten, those of the middle of the latent plane (8, 4, 2) most often.
     """
-    import keras_gen.backend  # noqa: F401
+    import keras_gen.utils.backend  # noqa: F401
     import keras
 
     from keras_gen import networks
@@ -284,5 +284,5 @@ def vae_dense(
         beta=beta,
         free_bits=free_bits,
     )
-    model.compile(building.adam(learning_rate), steps_per_execution=building.SHORT_STEPS)
+    model.compile(common.adam(learning_rate), steps_per_execution=common.SHORT_STEPS)
     return model

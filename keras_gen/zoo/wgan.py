@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keras_gen.zoo import building
+from keras_gen.zoo import common
 from keras_gen.zoo.registry import recipe
 
 if TYPE_CHECKING:
@@ -55,14 +55,12 @@ def wgan_conv(
 
     if learning_rate is None:
         learning_rate = 5e-5 if constraint == "weight_clipping" else 5e-4
-    optimizers = building.critic_optimizers(constraint, learning_rate)
+    optimizers = common.critic_optimizers(constraint, learning_rate)
     model = WGAN(
-        *building.r1_networks(
-            image_shape, latent_dim=latent_dim, dropout=dropout, slope=slope, num_classes=num_classes
-        ),
+        *common.r1_networks(image_shape, latent_dim=latent_dim, dropout=dropout, slope=slope, num_classes=num_classes),
         critic_steps=critic_steps,
         moving_average=moving_average,
-        **building.critic_constraint(constraint),
+        **common.critic_constraint(constraint),
     )
     model.compile(*optimizers)
     return model
@@ -102,9 +100,9 @@ def wgan_deep(
     """
     from keras_gen.models import WGAN
 
-    optimizers = building.critic_optimizers(constraint, learning_rate)
+    optimizers = common.critic_optimizers(constraint, learning_rate)
     model = WGAN(
-        *building.r3_networks(
+        *common.r3_networks(
             image_shape,
             depth=depth,
             latent_dim=latent_dim,
@@ -115,7 +113,7 @@ def wgan_deep(
         critic_steps=critic_steps,
         value_range=(-1, 1),
         moving_average=moving_average,
-        **building.critic_constraint(constraint),
+        **common.critic_constraint(constraint),
     )
     model.compile(*optimizers)
     return model
@@ -162,7 +160,7 @@ def wgan_gp(
     from keras_gen.models import WGAN
 
     model = WGAN(
-        *building.r5_networks(
+        *common.r5_networks(
             image_shape, latent_dim=latent_dim, width=width, normalization="layer", num_classes=num_classes
         ),
         critic_steps=critic_steps,
@@ -170,5 +168,5 @@ def wgan_gp(
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(*building.adams(learning_rate, 0.5, 0.9))
+    model.compile(*common.adams(learning_rate, 0.5, 0.9))
     return model

@@ -32,7 +32,16 @@ MODELS = {
     "gan": ("gan-mlp", {"hidden": 2, "latent_dim": 2, "num_classes": 10}),
     "wgan": ("wgan-gp", {"latent_dim": 2, "width": 1}),
 }
-NOT_READ_AGAIN = ("report.html", "losses.png", "model.txt", "lock", "comparison.html", "sweep.csv", "tensorboard", "logs")
+NOT_READ_AGAIN = (
+    "report.html",
+    "losses.png",
+    "model.txt",
+    "lock",
+    "comparison.html",
+    "sweep.csv",
+    "tensorboard",
+    "logs",
+)
 
 
 def command(name: str, *arguments: str) -> None:

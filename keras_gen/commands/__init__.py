@@ -1,0 +1,1 @@
+"""The commands: parse arguments, call the package, print. `experiments/*.py` call these modules."""

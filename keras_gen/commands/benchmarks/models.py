@@ -1,0 +1,191 @@
+"""The parts of benchmark.py about models: sampling and evaluation as Keras does them, and how a train step grows."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_gen import zoo
+from keras_gen.commands import cli
+from keras_gen.utils.errors import must_be
+
+KERAS = "Keras"
+"""The way that the others are compared with, in the lines of benchmark_training.py too."""
+
+SEED = 0
+
+
+def sampling(repeats: int, count: int, recipes: list) -> dict:
+    """`generate` of models and of their SavedModels against `keras.Model.predict` of the same network.
+
+    Predict gets latents and gives logits, in float32 unless it says otherwise; the others draw the latents themselves
+    and give images, as floats and as uint8.
+    """
+    cli.load_tensorflow()
+    print(f"images a second in sampling {count:,}, and the ratios to Keras' predict: medians (lowest to highest)")
+    measured = {}
+    for recipe in recipes:
+        with tempfile.TemporaryDirectory() as folder:
+            measured[recipe.name] = rates_of(recipe.name, ways_to_sample(recipe, count, Path(folder)), repeats, count)
+    return {"images": count, "images_a_second": measured}
+
+
+def ways_to_sample(recipe, count: int, folder: Path) -> dict[str, Callable[[], float]]:
+    """Functions that make as many images and return the seconds; prints how far the images are from Keras'."""
+    import numpy as np
+    from keras_gen.commands.benchmarks.timing import timed
+    from keras_gen.commands.benchmark_training import PRECISIONS, stock
+
+    from keras_gen.models import GenerativeModel, export
+    from keras_gen.models.sampling import latents
+
+    predicting, generating = {}, {}
+    for precision in PRECISIONS:
+        model = zoo.build(recipe.name, seed=0, precision=precision)
+        if not isinstance(model, GenerativeModel):
+            raise must_be("--models", "recipes that generate images", recipe.name)
+        network, noise = stock(model).decoder_network, latents(count, model.latent_dim, SEED).numpy()
+        predicting[precision] = functools.partial(until_result, network.predict, noise)
+        expected = model.to_unit_range(model.images_of(network.predict(noise, verbose=0)))
+        saved = export.load(export.save(model, folder / precision, functions=["generate"]))
+        for way, source in ((precision, model), (f"SavedModel {precision}", saved)):
+            generate = functools.partial(arrays_of, source.generate, count)
+            largest = np.abs(generate()["images_float"] - expected).max()
+            print(f"{recipe.name}, {way}: largest difference of pixels in [0, 1] from Keras' {largest:.2g}")
+            generating[way] = functools.partial(timed, generate)
+    first, *others = PRECISIONS
+    names = {first: KERAS} | {precision: f"{KERAS} {precision}" for precision in others}
+    return {names[precision]: predict for precision, predict in predicting.items()} | generating
+
+
+def arrays_of(generate: Callable, count: int) -> dict:
+    """What `generate` gives, where NumPy can read it: as `predict` does."""
+    return {name: tensor.numpy() for name, tensor in generate(n=count, seed=SEED).items()}
+
+
+def evaluation(repeats: int, count: int, recipes: list) -> dict:
+    """`evaluate` of models against `keras.Model.evaluate` of the same models of Keras' own layers, on arrays."""
+    cli.load_tensorflow()
+    print(f"images a second in evaluating {count:,}, and the ratios to Keras': medians (lowest to highest)")
+    measured = {
+        recipe.name: rates_of(recipe.name, ways_to_evaluate(recipe, count), repeats, count) for recipe in recipes
+    }
+    return {"images": count, "images_a_second": measured}
+
+
+def ways_to_evaluate(recipe, count: int) -> dict[str, Callable[[], float]]:
+    """Functions that evaluate on the same images and return the seconds; prints how far the losses are from Keras'."""
+    import keras
+    from keras_gen.commands.benchmark_training import PRECISIONS, stock
+
+    models = {precision: zoo.build(recipe.name, seed=0, precision=precision) for precision in PRECISIONS}
+    own = models[PRECISIONS[0]]
+    ways = {KERAS: functools.partial(keras.Model.evaluate, stock(own))}
+    ways |= {precision: model.evaluate for precision, model in models.items()}
+    options = {"x": random_images(count, own.image_shape), "batch_size": recipe.batch_size}
+    results = {way: evaluate(**options, verbose=0, return_dict=True) for way, evaluate in ways.items()}
+    for precision in PRECISIONS:
+        largest = max(abs(results[precision][name] - value) for name, value in results[KERAS].items())
+        print(f"{recipe.name}, {precision}: largest difference of what is measured from Keras' {largest:.2g}")
+    return {way: functools.partial(until_result, evaluate, **options) for way, evaluate in ways.items()}
+
+
+def rates_of(name: str, ways: dict[str, Callable[[], float]], repeats: int, count: int) -> dict[str, list[float]]:
+    """Images a second of each way, one a round; prints them in one line."""
+    from keras_gen.commands.benchmarks.timing import in_turn
+    from keras_gen.commands.benchmark_training import describe
+
+    rates = {way: [count / each for each in seconds] for way, seconds in in_turn(ways, repeats).items()}
+    print(f"{name}: {describe(rates)}", flush=True)
+    return rates
+
+
+def until_result(function: Callable, *data, **options) -> float:
+    """The seconds from the call of `evaluate` or `predict` of Keras to its result.
+
+    Without its letting go of its iterator, as in `benchmark_training.timed_fit`.
+    """
+    import keras
+
+    ended = []
+    clock = keras.callbacks.LambdaCallback(
+        on_test_end=lambda logs=None: ended.append(time.perf_counter()),
+        on_predict_end=lambda logs=None: ended.append(time.perf_counter()),
+    )
+    started = time.perf_counter()
+    function(*data, callbacks=[clock], verbose=0, **options)
+    return ended[0] - started
+
+
+def random_images(count: int, image_shape: tuple[int, int, int]):
+    """Noise, uint8."""
+    import numpy as np
+
+    return np.random.default_rng(0).integers(0, 256, (count, *image_shape), np.uint8)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How many times as large as a recipe's the batch and the side of an image are, and as asked for the images."""
+
+    batch_size: int = 1
+    side: int = 1
+    images: int = 1
+
+
+GROWTHS = (Growth(), Growth(batch_size=2), Growth(batch_size=4), Growth(side=2), Growth(images=2), Growth(images=4))
+
+
+def scaling(repeats: int, count: int, recipes: list) -> dict:
+    """Seconds of a train step as the batch, the image or the number of images grows, one at a time."""
+    cli.load_tensorflow()
+    return {recipe.name: measured_growth(recipe, repeats, count) for recipe in recipes}
+
+
+def measured_growth(recipe, repeats: int, count: int) -> list[dict]:
+    """What a train step of a recipe takes for each of `GROWTHS`; prints a table."""
+    from keras_gen.commands.benchmarks.timing import in_turn
+
+    cases, trainers = zip(*(case_of(recipe, growth, count) for growth in GROWTHS), strict=True)
+    ways = dict(enumerate(trainers))
+    in_turn(ways, 1)  # traces
+    for case, seconds in zip(cases, in_turn(ways, repeats).values(), strict=True):
+        case["seconds_a_step"] = [each / case["steps"] for each in seconds]
+    print(f"{recipe.name}: a train step, and the ratio to the first row's: medians (lowest to highest)")
+    for case in cases:
+        print(described_case(case, cases[0]), flush=True)
+    return list(cases)
+
+
+def case_of(recipe, growth: Growth, count: int) -> tuple[dict, Callable[[], float]]:
+    """What is trained on, in numbers, and a function that trains on it once and returns the seconds."""
+    from keras_gen.commands.benchmark_training import own_trainer
+
+    height, width, channels = recipe.image_shape
+    image_shape = (height * growth.side, width * growth.side, channels)
+    model = zoo.build(recipe.name, image_shape, seed=0)
+    batch_size = recipe.batch_size * growth.batch_size
+    # All sizes of batches divide the number of images: no step is smaller than the others.
+    largest = recipe.batch_size * max(each.batch_size for each in GROWTHS) * model.batches_per_step
+    images = -(-count // largest) * largest * growth.images
+    train = own_trainer(model, dataclasses.replace(recipe, batch_size=batch_size))
+    steps = images // (batch_size * model.batches_per_step)
+    case = {"batch_size": batch_size, "image_shape": image_shape, "images": images, "steps": steps}
+    return case, functools.partial(train, random_images(images, image_shape))
+
+
+def described_case(case: dict, first: dict) -> str:
+    """One row of the table."""
+    from keras_gen.commands.benchmark_training import spread
+
+    seconds = case["seconds_a_step"]
+    ratios = [own / other for own, other in zip(seconds, first["seconds_a_step"], strict=True)]
+    return (
+        f"batch {case['batch_size']}, image {'x'.join(map(str, case['image_shape']))}, {case['images']:,} images: "
+        f"{spread([1000 * each for each in seconds], '.2f')} ms; {spread(ratios, '.2f')} ×"
+    )

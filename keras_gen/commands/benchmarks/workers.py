@@ -1,0 +1,148 @@
+"""The part of benchmark.py about several workers: what is measured of a step's two parts, and a model of an epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from keras_gen import zoo
+from keras_gen.commands import cli
+from keras_gen.distribution.cluster import Cluster
+from keras_gen.utils.errors import UsageError
+
+WORKERS = (1, 2, 4, 8)
+NETWORKS = {"1 Gbit/s": 125e6, "10 Gbit/s": 1.25e9}
+"""Bytes a second, in place of the ones between two processes here."""
+
+_PATIENCE = 300  # seconds for two processes to start, and measure
+
+
+def workers(repeats: int, count: int, recipes: list) -> dict:
+    """Seconds of train steps on a worker's share of a batch, and of adding up the gradients of two processes.
+
+    Prints them, and what follows for the time of an epoch: a model, not a measurement. A step of N workers takes as
+    long as one on an N-th of the batch under a strategy of one device (a step a call, Keras' own Adam), and then adds
+    up gradients, for which each worker sends 2 (N − 1) / N times their bytes (a ring; with two workers once). One
+    worker, of which the others are given as multiples, trains as `run.py` does without a strategy. Left out: the
+    network's latency, the all-reduces of batch normalisation and of metrics, workers that wait for the slowest, and
+    that TensorFlow adds up some gradients while it computes others.
+    """
+    cli.load_tensorflow()
+    return {recipe.name: measured_recipe(recipe, repeats, count) for recipe in recipes}
+
+
+def measured_recipe(recipe, repeats: int, count: int) -> dict:
+    """The measurements and the model of one recipe; prints them."""
+    from keras_gen.commands.benchmarks.timing import in_turn
+
+    sizes = [recipe.batch_size // number for number in WORKERS]
+    ways = {size: trainer_of(recipe, size, count, alone=size == recipe.batch_size) for size in sizes}
+    in_turn(ways, 1)  # traces
+    steps = {size: statistics.median(seconds) for size, seconds in in_turn(ways, repeats).items()}
+    shapes = gradient_shapes(zoo.build(recipe.name, seed=0))
+    size = sum(4 * math.prod(shape) for shape in shapes)
+    adding = statistics.median(between_two_processes(recipe.name, repeats))
+    what = f"{len(shapes)} gradients of {size / 1e6:,.1f} MB"
+    print(f"{recipe.name}: {what} added up between two processes in {1000 * adding:,.1f} ms")
+    networks = {"measured here": adding} | {name: size / speed for name, speed in NETWORKS.items()}
+    model = {}
+    for number, share in zip(WORKERS, sizes, strict=True):
+        sent = 2 * (number - 1) / number
+        seconds = {name: steps[share] + sent * each for name, each in networks.items()}
+        model[number] = {name: steps[recipe.batch_size] / each for name, each in seconds.items()}
+        told = ", ".join(f"{name} {speed:.2f} ×" for name, speed in model[number].items())
+        print(
+            f"{number} workers, batch {share} each: step {1000 * steps[share]:,.1f} ms; as a model, {told}", flush=True
+        )
+    return {"seconds_a_step": steps, "gradient_bytes": size, "seconds_of_adding": adding, "speed_up": model}
+
+
+def trainer_of(recipe, batch_size: int, count: int, *, alone: bool) -> Callable[[], float]:
+    """A function that trains on about `count` images, alone or as one of several, and returns the seconds of a step."""
+    import tensorflow as tf
+    from keras_gen.commands.benchmarks.models import random_images
+    from keras_gen.commands.benchmark_training import own_trainer
+
+    strategy = tf.distribute.get_strategy() if alone else tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        model = zoo.build(recipe.name, seed=0)
+    if not alone:
+        model.execute_together(0, most=1)
+    size = batch_size * model.batches_per_step
+    steps = max(count // size, model.steps_per_execution)
+    train = own_trainer(model, dataclasses.replace(recipe, batch_size=batch_size))
+    images = random_images(steps * size, model.image_shape)
+    return lambda: train(images) / steps
+
+
+def gradient_shapes(model) -> list[tuple[int, ...]]:
+    """Of all gradients of a train step; of a discriminator's once for each of its updates."""
+    networks = [model.generator, *[model.discriminator] * model.batches_per_step] if is_adversarial(model) else [model]
+    return [tuple(variable.shape) for network in networks for variable in network.trainable_variables]
+
+
+def is_adversarial(model) -> bool:
+    """Whether two networks are updated in turn."""
+    from keras_gen.models.adversarial import AdversarialModel
+
+    return isinstance(model, AdversarialModel)
+
+
+def between_two_processes(name: str, repeats: int) -> list[float]:
+    """The seconds that two processes of this machine take to add up the gradients of a train step of a recipe."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        addresses = ",".join(f"127.0.0.1:{each.getsockname()[1]}" for each in (one, other))
+    arguments = [sys.executable, "-m", "keras_gen.commands.benchmarks.workers", name, str(repeats), addresses]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    processes = [subprocess.Popen([*arguments, str(index)], env=environment, **options) for index in range(2)]
+    try:
+        results = [process.communicate(timeout=_PATIENCE) for process in processes]
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(f"two processes did not add up gradients within {_PATIENCE} seconds") from error
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    for process, (_, err) in zip(processes, results, strict=True):
+        if process.returncode:
+            raise UsageError(f"a process could not add up gradients: {' '.join(err.split())[-300:]}")
+    return json.loads(results[0][0].splitlines()[-1])
+
+
+def add_up(name: str, repeats: int, addresses: str, index: int) -> list[float]:
+    """In one of the two processes: the seconds, one a repetition."""
+    cli.load_tensorflow(devices=False)
+    import tensorflow as tf
+
+    from keras_gen import distribution
+
+    strategy = distribution.strategy("multiworker", Cluster(tuple(addresses.split(",")), index))
+    with strategy.scope():
+        shapes = gradient_shapes(zoo.build(name, seed=0))
+
+    def add():
+        gradients = [tf.ones(shape) for shape in shapes]
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+
+    step = tf.function(lambda: strategy.run(add))
+    step()
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+if __name__ == "__main__":
+    recipe_name, rounds, workers_addresses, worker_index = sys.argv[1:]
+    print(json.dumps(add_up(recipe_name, int(rounds), workers_addresses, int(worker_index))))

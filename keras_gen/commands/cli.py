@@ -1,0 +1,120 @@
+"""What all commands share: exit codes, and errors as one line."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+
+from keras_gen.utils.errors import UsageError
+
+USAGE_ERROR, INTERRUPTED = 2, 130
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Names the defaults that say something."""
+
+    def _get_help_string(self, action):
+        if action.default is None or action.default is False or action.default == []:
+            return action.help
+        return super()._get_help_string(action)
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """An `argparse.ArgumentParser` whose errors are one line."""
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=HelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str):
+        """Print the message and exit."""
+        self.exit(USAGE_ERROR, f"{self.prog}: error: {_printable(message)}\n")
+
+
+def main(command: Callable[[], None]) -> None:
+    """Run a command and exit: 0 when it went well, 2 for a mistake in what was asked for, 130 after Ctrl-C."""
+    try:
+        command()
+        sys.stdout.flush()
+    except UsageError as error:
+        fail(str(error), USAGE_ERROR)
+    except KeyboardInterrupt:
+        fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output left (`| head`): no error of ours, and nothing more to write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if line := _shown(error):
+            fail(line, USAGE_ERROR)
+        raise
+
+
+def fail(message: str, code: int, *details: str) -> None:
+    """Print one line on stderr, and one for each of the details, and exit."""
+    sys.stdout.flush()
+    lines = [f"error: {message}" if code == USAGE_ERROR else message, *details]
+    print("\n".join(map(_printable, lines)), file=sys.stderr)
+    sys.exit(code)
+
+
+def _printable(message: str) -> str:
+    """`message` as one line that only says something: a name in it, of a file say, may hold what steers a terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in message)
+
+
+def _shown(error: Exception) -> str | None:
+    """One line for what the machine, not keras_gen, is to blame for: a full disk, memory that ran out. Else None."""
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'} can't be read or written ({error.strerror or error})"
+    tensorflow = sys.modules.get("tensorflow")
+    if isinstance(error, MemoryError) or (tensorflow and isinstance(error, tensorflow.errors.ResourceExhaustedError)):
+        lines = str(error).splitlines()
+        return "out of memory" + (f" ({lines[0]})" if lines else "")
+    return None
+
+
+def load_tensorflow(devices: bool = True) -> None:
+    """Import TensorFlow without the lines it logs while it starts, unless `TF_CPP_MIN_LOG_LEVEL` asks for them.
+
+    They come from C++, before any level is obeyed: the file descriptor itself has to look away. What was written there
+    is shown after all if the import fails.
+
+    Args:
+        devices: whether to start them, too. Several workers start theirs together, later.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            import keras_gen.utils.backend  # noqa: F401
+            import keras  # noqa: F401
+            import tensorflow as tf
+
+            from keras_gen import distribution
+
+            distribution.let_memory_grow()
+            if devices:
+                tf.config.list_logical_devices()  # that logs as well
+        except BaseException:
+            log.seek(0)
+            os.write(stderr, log.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+@contextlib.contextmanager
+def writing(argument: str, path: os.PathLike) -> Iterator[None]:
+    """Turns an error of the file system in the block into a `UsageError` that names the argument and the path."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{argument} can't be written: {path} ({error.strerror or error})") from error

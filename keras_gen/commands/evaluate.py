@@ -1,0 +1,94 @@
+"""The command `experiments/evaluate.py`: measure a trained run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keras_gen.commands import cli
+from keras_gen.metrics import extractors
+from keras_gen.runs import run_directory
+from keras_gen.utils.errors import UsageError
+
+
+def parser() -> cli.ArgumentParser:
+    """The command line."""
+    parser = cli.ArgumentParser(description="Measure a trained run; the result is kept in the run.")
+    parser.add_argument("run", type=Path, help="run directory")
+    parser.add_argument(
+        "--measures", nargs="+", metavar="NAME", help="what of generated images, or none; all if not given"
+    )
+    parser.add_argument("--extractor", default="auto", metavar="NAME", help="auto, " + ", ".join(extractors.NAMES))
+    parser.add_argument(
+        "--extractor-weights",
+        metavar="PATH",
+        help="file of the extractor's weights; inception-2015's is a program: give only one you trust",
+    )
+    parser.add_argument("--extractor-precision", default="float32", metavar="NAME", help="float32, or bfloat16: faster")
+    parser.add_argument(
+        "--images", type=int, metavar="N", help="to generate; 10000, or as many as there are real ones for a floor"
+    )
+    parser.add_argument("--reference", default="train", metavar="SPLIT", help="real images: train or test")
+    parser.add_argument("--seed", type=int, default=0, help="of the generated images and all samples")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="measure with N seeds, and give the spread")
+    parser.add_argument(
+        "--likelihood-images",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="test images for a VAE's likelihood, 0 for none",
+    )
+    parser.add_argument(
+        "--likelihood-samples", type=int, default=100, metavar="N", help="samples of the posterior for each of them"
+    )
+    return parser
+
+
+def main() -> None:
+    """Parse, evaluate, print."""
+    arguments = parser().parse_args()
+    run_directory.read_recipe(arguments.run)
+    measures = arguments.measures
+    if measures is not None and "none" in measures:
+        if len(measures) > 1:
+            raise UsageError("--measures none stands alone")
+        measures = []
+    cli.load_tensorflow()
+    from keras_gen import evaluation
+
+    settings = evaluation.EvaluationSettings(
+        measures=measures,
+        extractor=arguments.extractor,
+        extractor_weights=arguments.extractor_weights,
+        extractor_precision=arguments.extractor_precision,
+        num_images=arguments.images,
+        reference=arguments.reference,
+        seed=arguments.seed,
+        seeds=arguments.seeds,
+        likelihood_images=arguments.likelihood_images,
+        likelihood_samples=arguments.likelihood_samples,
+    )
+    show(evaluation.evaluate(arguments.run, settings))
+
+
+def show(result) -> None:
+    """Print losses, scores with their floors and biases, and what they were measured on."""
+    for name, value in result.losses.items():
+        print(f"{name:>28}  {value:.6g}")
+    if result.scores:
+        print(f"\n{'':>28}  {'value':>10}  {'± spread':>10}  {'real images':>11}  {'bias about':>10}  protocol")
+    for score in result.scores:
+        numbers = (score.spread, score.floor, score.bias)
+        spread, floor, bias = ("" if number is None else f"{number:.3g}" for number in numbers)
+        print(f"{score.name:>28}  {score.value:>10.5g}  {spread:>10}  {floor:>11}  {bias:>10}  {score.fingerprint}")
+    for entry, values in shared(result.scores).items():
+        print(f"{entry:>28}: {values}")
+    for note in result.notes:
+        print(f"NOTE: {note}")
+
+
+def shared(scores) -> dict[str, object]:
+    """The entries that all scores of generated images have in common."""
+    protocols = [score.protocol for score in scores if "extractor" in score.protocol]
+    if not protocols:
+        return {}
+    return {name: value for name, value in protocols[0].items() if all(other.get(name) == value for other in protocols)}

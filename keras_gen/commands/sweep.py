@@ -1,0 +1,155 @@
+"""The command `experiments/sweep.py`: train a recipe with every combination of some settings, each with several seeds, each in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from keras_gen.commands import cli
+from keras_gen.report.pages import comparison_page
+from keras_gen.training import sweeps
+from keras_gen.utils.errors import UsageError
+
+RUN = (sys.executable, "-m", "keras_gen.commands.run")
+OPTIONS = {"sample_count": "--samples"}
+"""Of run.py, where they are not called as the setting is."""
+
+
+def parser() -> cli.ArgumentParser:
+    """The command line."""
+    parser = cli.ArgumentParser(description="Train a recipe on a grid of settings and seeds, or go on with a sweep.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", metavar="NAME", help="recipe to train, by name or alias")
+    what.add_argument("--resume", metavar="SWEEP", type=Path, help="sweep directory to go on with")
+    parser.add_argument(
+        "--grid",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=V1,V2",
+        help="settings (epochs, batch_size, dataset, …) or parameters of the recipe: every combination is trained",
+    )
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="the same for all members"
+    )
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="train each combination with seeds 0 to N-1")
+    parser.add_argument("--out", type=Path, default=Path("sweeps"), metavar="DIR", help="folder of sweep directories")
+    parser.add_argument("--dry-run", action="store_true", help="only print the members and their epochs")
+    return parser
+
+
+def main() -> None:
+    """Parse, and hand over to keras_gen."""
+    command_line = parser()
+    arguments = command_line.parse_args()
+    check_combination(command_line, arguments)
+    if arguments.resume:
+        sweep = sweeps.read(arguments.resume)
+    else:
+        plan = sweeps.Plan.parse(arguments.model, arguments.set, arguments.grid, arguments.seeds)
+        sweep = sweeps.Sweep.of(plan, arguments.out)
+        note_unscored(plan)
+    if arguments.dry_run:
+        print_members(sweep)
+        return
+    commands = sweeps.Commands(start_command, resume_command)
+    try:
+        if arguments.resume:
+            sweep = sweeps.go_on(arguments.resume, commands)
+        else:
+            sweep = sweeps.carry_out(plan, commands, out=arguments.out)
+    except sweeps.SweepInterrupted as interruption:
+        cli.fail(str(interruption), cli.INTERRUPTED)
+    report(sweep)
+
+
+def check_combination(parser: cli.ArgumentParser, arguments) -> None:
+    """Refuse options that would do nothing."""
+    for name, value in vars(arguments).items():
+        if arguments.resume and name not in ("resume", "dry_run") and value != parser.get_default(name):
+            raise UsageError(f"--{name.replace('_', '-')} can't be used here: a resumed sweep keeps its own settings")
+
+
+def note_unscored(plan) -> None:
+    """Say whose last epoch, the one in the table, will have no score."""
+    epochs = {
+        settings.epochs for settings in plan.settings if settings.fid_every and settings.epochs % settings.fid_every
+    }
+    for count in sorted(epochs):
+        print(f"NOTE: of {count} epochs the last will not be scored: fid_every does not divide their number")
+
+
+def start_command(settings, out: Path) -> list[str]:
+    """run.py with these settings."""
+    words = [*RUN, f"--out={out}"]
+    for name, value in settings.to_json().items():
+        if name == "overrides":
+            words += ["--set", *(f"{key}={entry}" for key, entry in value.items())] if value else []
+        elif isinstance(value, bool):
+            words += [f"--{name.replace('_', '-')}"] if value else []
+        elif value is not None:
+            words.append(f"{OPTIONS.get(name, '--' + name.replace('_', '-'))}={value}")
+    return words
+
+
+def resume_command(run: Path) -> list[str]:
+    """run.py going on with a run."""
+    return [*RUN, f"--resume={run}"]
+
+
+def print_members(sweep) -> None:
+    """Every member that is not done, and their epochs in all."""
+    members = [member for member in sweep.members if not sweep.is_done(member)]
+    for member in members:
+        settings = member.settings
+        what = f"{settings.epochs} epochs, batch size {settings.batch_size}"
+        print(f"[{member.number}/{len(sweep.members)}] {member.label}: {what}, {member.status}")
+    print(f"{len(members)} members, {sum(member.settings.epochs for member in members):,} epochs in all")
+
+
+def report(sweep) -> None:
+    """Print and write the table, and the page that compares the runs; fail if a member did."""
+    table = sweeps.rows(sweep)
+    sweeps.write_csv(sweep, table)
+    print_table(sweep, table)
+    if paths := sweep.run_directories():
+        print(f"page: {comparison_page.write(paths, sweep.path / 'comparison.html')}")
+    for note in sweeps.notes(sweep):
+        print(f"NOTE: {note}")
+    failed = [member for member in sweep.members if not sweep.is_done(member)]
+    if failed:
+        lines = [f"{member.number} {member.label}: {member.error}" for member in failed]
+        head = f"{len(failed)} of {len(sweep.members)} members failed; {sweeps.how_to_go_on(sweep)}"
+        cli.fail(head, 1, *lines)
+
+
+def print_table(sweep, table) -> None:
+    """Means and standard deviations over seeds, of losses and scores of the last epoch."""
+    shown = columns(table)
+    lines = [[*sweep.grid, "finished", *shown]]
+    for row in table:
+        quantities = [cell(row.quantities.get(name)) for name in shown]
+        lines.append([*map(str, row.values.values()), f"{row.finished}/{row.members}", *quantities])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    print(f"last epoch, mean ± standard deviation over seeds; all columns in {sweep.path / 'sweep.csv'}")
+
+
+def columns(table) -> list[str]:
+    """What is printed: the loss on validation images, or on training images where there are none, and scores.
+
+    Of adversaries, which have no one loss, that of each network; of a WGAN the estimated earth mover's distance.
+    """
+    names = list(dict.fromkeys(name for row in table for name in row.quantities))
+    losses = [["val_loss"], ["loss"], ["val_d_loss", "val_g_loss"], ["d_loss", "g_loss"], ["val_emd"], ["emd"]]
+    found = next((choice for choice in losses if set(choice) <= set(names)), [])
+    scores = dict.fromkeys(name for row in table for name in row.scores)
+    return found + list(scores)
+
+
+def cell(quantity) -> str:
+    """A quantity as text."""
+    if quantity is None:
+        return "-"
+    return f"{quantity.mean:.5g}" + ("" if quantity.deviation is None else f" ± {quantity.deviation:.2g}")

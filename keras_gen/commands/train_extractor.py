@@ -1,0 +1,193 @@
+"""The command `experiments/train_extractor.py`: train one of the classifiers whose features ship with keras_gen, and write its weights and where they come from."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_gen.commands import cli
+from keras_gen.utils import checks, files
+from keras_gen.utils.errors import UsageError, must_be
+
+
+@dataclass(frozen=True)
+class Training:
+    """How one of the classifiers is trained: the data, the schedule, and what images are changed by while it learns.
+
+    Args:
+        dataset: named data set; the network learns from its train split only.
+        network: function of `keras_gen.metrics.extractors.classifier_networks` that builds it.
+        epochs, batch_size: of the training.
+        learning_rate: the highest; it rises over the first fifth of the updates, and falls to 0 by a cosine.
+        weight_decay: AdamW's.
+        shift: most pixels by which an image is moved, as a fraction of its side.
+        rotation: largest angle, as a fraction of a full turn.
+        zoom: largest change of size.
+        flip: whether half of the images are mirrored.
+        required_accuracy: on the test images, below which nothing is written.
+    """
+
+    dataset: str
+    network: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    shift: float
+    rotation: float
+    zoom: float
+    flip: bool
+    required_accuracy: float
+
+
+TRAININGS = {
+    "lenet": Training("mnist", "lenet", 12, 128, 3e-3, 1e-2, 0.08, 0.03, 0.1, flip=False, required_accuracy=0.993),
+    "cifar": Training(
+        "cifar10", "cifar_resnet", 14, 128, 4e-3, 5e-2, 0.125, 0.0, 0.0, flip=True, required_accuracy=0.85
+    ),
+}
+
+
+CLASSES = 10
+"""Logits of both networks."""
+
+
+def parser() -> cli.ArgumentParser:
+    """The command line."""
+    parser = cli.ArgumentParser(description="Train a feature extractor that ships with keras_gen.")
+    parser.add_argument("name", choices=sorted(TRAININGS), help="which one")
+    parser.add_argument("--data-dir", metavar="DIR", help="where NAME.npz lies; otherwise $KERAS_GEN_DATA")
+    parser.add_argument("--dataset", metavar="NAME", help="other data, as run.py takes them")
+    parser.add_argument("--epochs", type=int, help="passes over the training images")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and changes of the images")
+    parser.add_argument(
+        "--out", type=Path, default=Path("keras_gen/extractors/shipped"), metavar="DIR", help="folder of the two files"
+    )
+    parser.add_argument("--required-accuracy", type=float, help="on the test images; below it nothing is written")
+    return parser
+
+
+def main() -> None:
+    """Parse, train, measure what will be shipped, write it."""
+    arguments = parser().parse_args()
+    training = TRAININGS[arguments.name]
+    epochs = checks.positive_int("--epochs", training.epochs if arguments.epochs is None else arguments.epochs)
+    seed = checks.seed("--seed", arguments.seed)
+    required = training.required_accuracy if arguments.required_accuracy is None else arguments.required_accuracy
+    checks.non_negative("--required-accuracy", required)
+    files.check_can_write_directory(arguments.out, overwrite=True, argument="--out")
+
+    from keras_gen import data
+
+    images = data.load(arguments.dataset or training.dataset, data_dir=arguments.data_dir)
+    check(arguments.name, images)
+    cli.load_tensorflow()
+    started = time.monotonic()
+    network = train(training, images, epochs, seed)
+    weights = [array.astype("float16") for array in network.get_weights()]
+    network.set_weights([array.astype("float32") for array in weights])  # what is measured is what is shipped
+    accuracies = {
+        role: accuracy(network, getattr(images, role)) for role in ("validation", "test") if len(getattr(images, role))
+    }
+    print(", ".join(f"{role} accuracy {value:.4f}" for role, value in accuracies.items()), flush=True)
+    if accuracies.get("test", 0.0) < required:
+        raise UsageError(f"nothing was written: the test accuracy is below {required}")
+    description = {
+        "made_by": f"experiments/train_extractor.py {arguments.name}",
+        "made": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "network": training.network,
+        "weights": network.count_params(),
+        "trained_on": {name: images.description()[name] for name in ("name", "counts", "image_shape", "fingerprint")},
+        "schedule": {name: value for name, value in vars(training).items() if name not in ("dataset", "network")}
+        | {"epochs": epochs, "seed": seed},
+        "seconds": round(time.monotonic() - started),
+        "accuracy": accuracies,
+    }
+    write(arguments.out, arguments.name, weights, description)
+
+
+def check(name: str, images) -> None:
+    """Refuse data that the network does not take."""
+    from keras_gen.metrics.extractors.classifiers import KINDS
+
+    size, channels = KINDS[name].size, KINDS[name].channels
+    height, width, depth = images.image_shape
+    if (height, width, depth) != (size, size, channels) or not 1 <= images.num_classes <= CLASSES:
+        labels = f"{images.num_classes} classes" if images.num_classes else "no labels"
+        raise must_be(
+            "dataset",
+            f"{size}x{size}x{channels} images with labels of at most {CLASSES} classes",
+            f"{height}x{width}x{depth}, {labels}",
+        )
+
+
+def train(training: Training, images, epochs: int, seed: int):
+    """The trained network."""
+    import keras
+
+    from keras_gen.metrics.extractors import classifier_networks
+
+    keras.utils.set_random_seed(seed)
+    network = getattr(classifier_networks, training.network)()
+    steps = -(-len(images.train) // training.batch_size) * epochs
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - steps // 5, warmup_target=training.learning_rate, warmup_steps=steps // 5
+    )
+    _, logits = network.outputs
+    classifier = keras.Model(network.inputs, logits)
+    classifier.compile(
+        keras.optimizers.AdamW(schedule, weight_decay=training.weight_decay),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    classifier.fit(batches(training, images.train, seed), epochs=epochs, shuffle=False, verbose=2)
+    return network
+
+
+def batches(training: Training, split, seed: int):
+    """Batches of changed images in [0, 1] with their labels, in another order every epoch."""
+    import keras
+    import tensorflow as tf
+
+    changes = [keras.layers.RandomTranslation(training.shift, training.shift, fill_mode="constant", seed=seed)]
+    if training.rotation:
+        changes.append(keras.layers.RandomRotation(training.rotation, fill_mode="constant", seed=seed + 1))
+    if training.zoom:
+        changes.append(keras.layers.RandomZoom(training.zoom, fill_mode="constant", seed=seed + 2))
+    if training.flip:
+        changes.append(keras.layers.RandomFlip("horizontal", seed=seed + 3))
+
+    def changed(images, labels):
+        images = tf.cast(images, tf.float32) / 255.0
+        for change in changes:
+            images = change(images, training=True)
+        return images, labels
+
+    dataset = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
+    dataset = dataset.shuffle(len(split), seed=seed).batch(training.batch_size)
+    return dataset.map(changed, num_parallel_calls=1).prefetch(2)
+
+
+def accuracy(network, split) -> float:
+    """The fraction of a split's images whose class the network names."""
+    import numpy as np
+
+    _, logits = network.predict(split.images.astype("float32") / 255.0, batch_size=500, verbose=0)
+    return float(np.mean(np.argmax(logits, axis=-1) == split.labels))
+
+
+def write(folder: Path, name: str, weights: list, description: dict) -> None:
+    """`NAME.npz`, the weights in the network's order, and `NAME.json`, which holds the other's SHA-256."""
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with files.atomic_path(folder / f"{name}.npz") as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **{str(index): array for index, array in enumerate(weights)})
+    file = folder / f"{name}.npz"
+    description = {"name": name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), **description}
+    files.write_text(folder / f"{name}.json", json.dumps(description, indent=2) + "\n")
+    print(f"{file}: {file.stat().st_size:,} bytes", flush=True)

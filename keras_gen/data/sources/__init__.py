@@ -1,0 +1,1 @@
+"""Where images come from: embedded digits, `.npz` files, folders and tensorflow-datasets."""

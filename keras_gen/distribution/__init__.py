@@ -1,0 +1,20 @@
+"""Training on several devices and machines: strategies, and what N replicas do to equal one device."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "global_batch": ["dropout", "mean_of_global_batch", "mean_over_global_batch", "normal", "uniform"],
+        "strategies": [
+            "cluster_of",
+            "is_chief",
+            "is_multi_worker",
+            "is_same_on_all_workers",
+            "let_memory_grow",
+            "strategy",
+            "sum_over_workers",
+            "value",
+        ],
+    },
+)

@@ -1,0 +1,68 @@
+"""Measured runs side by side, ranked only where their numbers are of one kind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from keras_gen.evaluation import Score, protocol, results
+from keras_gen.utils.errors import UsageError, must_be
+
+
+@dataclass(frozen=True)
+class Row:
+    """One score of several runs.
+
+    Args:
+        name: of the score.
+        scores: of each run; None where it was not measured.
+        ranks: of each run, 1 for the best, the same for equal values; None where it was not measured. Empty if the runs
+            are not ranked.
+        differences: entries of the protocols that differ, with each run's value, None where it has none; they are why
+            nothing is ranked.
+    """
+
+    name: str
+    scores: list[Score | None]
+    ranks: list[int | None]
+    differences: dict[str, list]
+
+
+def compare(paths: Sequence[str | os.PathLike], ignore: Sequence[str] = ()) -> list[Row]:
+    """The scores of measured runs, in the order of the first run that has them.
+
+    Runs are ranked by a score if it has a better side, at least two of them have it, and all of these measured it by
+    the same protocol.
+
+    Args:
+        paths: at least two run directories.
+        ignore: entries of the protocol that may differ, such as `moving_average`; this is then the reader's judgement.
+
+    Raises:
+        UsageError: fewer than two runs, a run that was not measured, or a name in `ignore` that no protocol has.
+    """
+    if len(paths) < 2:
+        raise must_be("runs", "at least two run directories", [str(path) for path in paths])
+    measured = [{score.name: score for score in results.read(path).scores} for path in paths]
+    known = {name for scores in measured for score in scores.values() for name in score.protocol}
+    for name in ignore:
+        if name not in known:
+            raise UsageError(f"ignore must name entries of a protocol ({', '.join(sorted(known))}), received: {name!r}")
+    names = dict.fromkeys(name for scores in measured for name in scores)
+    return [_row(name, [scores.get(name) for scores in measured], ignore) for name in names]
+
+
+def _row(name: str, scores: list[Score | None], ignore: Sequence[str]) -> Row:
+    present = [score for score in scores if score is not None]
+    differences = {
+        entry: [None if score is None else score.protocol.get(entry) for score in scores]
+        for entry in protocol.differences([score.protocol for score in present], ignore)
+    }
+    better = present[0].better
+    if differences or better is None or len(present) < 2:
+        return Row(name, scores, [], differences)
+    sign = 1 if better == "low" else -1
+    values = [sign * score.value for score in present]
+    ranks = [None if score is None else 1 + sum(value < sign * score.value for value in values) for score in scores]
+    return Row(name, scores, ranks, differences)

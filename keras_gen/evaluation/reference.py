@@ -1,0 +1,196 @@
+"""The real images that generated ones are compared with: their features and statistics, computed once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from keras_gen.metrics import extractors
+from keras_gen.metrics.extractors import Extractor, as_images, cache_folder
+from keras_gen.metrics.frechet import GaussianStatistics
+from keras_gen.utils import archives, checks, files, progress
+from keras_gen.utils.errors import UsageError, must_be
+
+CHUNK = 1000
+"""Images whose features are extracted, and generated, at a time."""
+
+FEATURES_KEPT = 50_000
+"""Real images whose features are held, and cached, where a metric compares images one by one."""
+
+_LAYOUT = 1  # of the cached files: another number makes older ones unread
+
+
+class Reference:
+    """Real images as an extractor sees them.
+
+    Statistics and features are computed when they are first asked for and kept in the folder `references` of
+    `$KERAS_GEN_CACHE` (by default `~/.cache/keras_gen`), under a name made of the images' own bytes and the extractor's
+    description: other images, other weights or another resize are another file, so nothing there can be stale, and
+    processes that share the folder only ever see whole files. A damaged file, or a folder that can't be written, costs
+    the time to compute again.
+
+    Args:
+        images: uint8, shape `(N, H, W, 1)` or `(N, H, W, 3)`, N at least 2.
+        extractor: an `Extractor`, or the name of one (`keras_gen.metrics.extractors.NAMES`).
+        data: name of the data set, for the protocol.
+        split: of the data set, for the protocol.
+        count: how many images to use: the first ones of a permutation drawn from `seed`; None is all.
+        seed: of that permutation.
+        cache: whether the folder is read and written.
+
+    Raises:
+        UsageError: an argument is not as above, all images are the same, or the extractor doesn't take such images.
+
+    Example:
+        >>> digits = keras_gen.data.load("digits")
+        >>> reference = Reference(digits.train.images, "lenet", data="digits")
+        >>> reference.count, reference.statistics.mean.shape
+        (1375, (128,))
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        extractor: Extractor | str,
+        *,
+        data: str = "images",
+        split: str = "train",
+        count: int | None = None,
+        seed: int = 0,
+        cache: bool = True,
+    ) -> None:
+        images = as_images("reference", images)
+        if len(images) < 2:
+            raise must_be("reference", "at least 2 images", f"{len(images)}")
+        if count is not None and not 2 <= checks.positive_int("count", count) <= len(images):
+            raise must_be("count", f"from 2 to the {len(images)} reference images", count)
+        self.extractor = extractors.build(extractor) if isinstance(extractor, str) else extractor
+        if not isinstance(self.extractor, Extractor):
+            raise must_be("extractor", "an Extractor, or one of " + ", ".join(extractors.NAMES), extractor)
+        if all((image == images[0]).all() for image in images):  # at the first that differs it is clear
+            raise must_be("reference", "images that are not all the same", f"{len(images)} times one image")
+        self.data, self.split, self.cache = data, split, cache
+        # A permutation even of all images: a source may be ordered, and some metrics use the first ones only.
+        order = np.random.default_rng(checks.seed("seed", seed)).permutation(len(images))
+        self.images = images[order[:count]]
+        self.fingerprint = fingerprint_of(self.images)
+        self._statistics: GaussianStatistics | None = None
+        self._features: np.ndarray | None = None
+
+    @property
+    def count(self) -> int:
+        """How many images."""
+        return len(self.images)
+
+    @property
+    def protocol(self) -> dict:
+        """The entries of a protocol that the real images and the extractor decide."""
+        return {
+            **{f"extractor_{name}" if name != "name" else "extractor": value for name, value in self._described()},
+            "reference": self.data,
+            "reference_split": self.split,
+            "reference_count": self.count,
+            "reference_fingerprint": self.fingerprint[:16],
+        }
+
+    @property
+    def statistics(self) -> GaussianStatistics:
+        """Count, mean and covariance of the features of all images."""
+        if self._statistics is None:
+            self._statistics = self._cached("statistics", self._compute_statistics, _pack, self._unpack_statistics)
+        return self._statistics
+
+    @property
+    def features(self) -> np.ndarray:
+        """float32 `(n, D)`: the features of the first `FEATURES_KEPT` images."""
+        if self._features is None:
+            self._features = self._cached(
+                "features", self._compute_features, lambda array: {"features": array}, self._unpack_features
+            )
+        return self._features
+
+    def extract_once(self) -> None:
+        """Have the features before the statistics, which can then be had from them: for who needs both."""
+        if self._features is None:
+            self._features = self.features
+
+    def _described(self) -> Iterable[tuple[str, object]]:
+        return self.extractor.description().items()
+
+    def _compute_statistics(self) -> GaussianStatistics:
+        statistics = GaussianStatistics()
+        if self._features is not None and len(self._features) == self.count:
+            for features in chunks_of(self._features):
+                statistics.update(features)
+            return statistics
+        with self._extraction(self.count) as step:
+            for chunk in chunks_of(self.images):
+                statistics.update(self.extractor(chunk, step=step).features)
+        return statistics
+
+    def _compute_features(self) -> np.ndarray:
+        images = self.images[:FEATURES_KEPT]
+        with self._extraction(len(images)) as step:
+            return np.concatenate([self.extractor(chunk, step=step).features for chunk in chunks_of(images)])
+
+    def _extraction(self, count: int) -> contextlib.AbstractContextManager[progress.Step]:
+        return progress.step(f"features of {self.split} images", count)
+
+    def _cached(self, kind: str, compute, pack, unpack):
+        path = self._cache_path(kind)
+        if not self.cache:
+            return compute()
+        with contextlib.suppress(UsageError, KeyError):
+            return unpack(archives.read(path, compressed=False))
+        value = compute()
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
+                np.savez(file, **pack(value))
+        return value
+
+    def _unpack_statistics(self, arrays: dict[str, np.ndarray]) -> GaussianStatistics:
+        count, mean, covariance = (arrays[name] for name in ("count", "mean", "covariance"))
+        if (count.shape, count.dtype.kind, mean.shape) != ((), "i", (self.extractor.dimensions,)):
+            raise UsageError("the cached statistics are of other features")
+        return GaussianStatistics.from_moments(int(count), mean, covariance)
+
+    def _unpack_features(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
+        features = arrays["features"]
+        expected = (min(self.count, FEATURES_KEPT), self.extractor.dimensions)
+        if features.shape != expected or features.dtype != np.float32 or not np.isfinite(features).all():
+            raise UsageError("the cached features are of other images")
+        return features
+
+    def _cache_path(self, kind: str) -> Path:
+        import tensorflow as tf
+
+        made_of = [_LAYOUT, kind, self.fingerprint, sorted(self._described()), tf.__version__]
+        key = hashlib.sha256(json.dumps(made_of, default=str).encode()).hexdigest()[:32]
+        return cache_folder() / "references" / f"{kind}-{key}.npz"
+
+
+def chunks_of(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows of an array, at most `CHUNK` at a time."""
+    for start in range(0, len(array), CHUNK):
+        yield array[start : start + CHUNK]
+
+
+def fingerprint_of(images: np.ndarray) -> str:
+    """SHA-256, in hexadecimal, of uint8 images: of their shape and bytes, in order."""
+    digest = hashlib.sha256(f"{images.shape}".encode())
+    digest.update(np.ascontiguousarray(images))
+    return digest.hexdigest()
+
+
+def _pack(statistics: GaussianStatistics) -> dict[str, np.ndarray]:
+    return {
+        "count": np.int64(statistics.count),
+        "mean": statistics.mean,
+        "covariance": statistics.covariance,
+    }

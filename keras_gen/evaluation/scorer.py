@@ -1,0 +1,144 @@
+"""Measuring a model's images against real ones, with a protocol, a floor and a bias beside every number."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_gen.evaluation.measures import MEASURES, Measured
+from keras_gen.evaluation.reference import Reference, chunks_of
+from keras_gen.evaluation.samples import Sample, generate_chunks
+from keras_gen.evaluation.score import Score, score_name
+from keras_gen.utils import checks, progress
+from keras_gen.utils.errors import must_be
+
+if TYPE_CHECKING:
+    from keras_gen.models import GenerativeModel
+
+
+class Scorer:
+    """Scores of generated images, always measured in the same way.
+
+    Args:
+        reference: the real images, and the extractor that looks at them.
+        measures: names of `keras_gen.evaluation.MEASURES`, each at most once.
+        num_images: how many images are generated for them, at least 2.
+        held_out: real images that are not in the reference, seen by the same extractor; for floors and memorisation.
+
+    Raises:
+        UsageError: an argument is not as above, or the extractor or `held_out` can't serve a measure.
+
+    Example:
+        >>> digits = keras_gen.data.load("digits")
+        >>> scorer = Scorer(Reference(digits.train.images, "lenet"), ("fid",), num_images=500)
+        >>> [score] = scorer.score(keras_gen.zoo.build("vae-mlp"))
+        >>> score.name
+        'fd_lenet'
+    """
+
+    def __init__(
+        self,
+        reference: Reference,
+        measures: Sequence[str] = ("fid",),
+        *,
+        num_images: int = 10_000,
+        held_out: Reference | None = None,
+    ) -> None:
+        if not isinstance(reference, Reference):
+            raise must_be("reference", "a keras_gen.evaluation.Reference", reference)
+        if held_out is not None and (
+            not isinstance(held_out, Reference) or held_out.extractor is not reference.extractor
+        ):
+            raise must_be("held_out", "a Reference with the extractor of reference, or None", held_out)
+        if checks.count("num_images", num_images) < 2:
+            raise must_be("num_images", "an integer of at least 2", num_images)
+        for name in measures:
+            checks.one_of("measures", name, MEASURES)
+        if not measures or len(set(measures)) < len(measures):
+            raise must_be("measures", "one or more different names", tuple(measures))
+        self.reference, self.held_out, self.num_images = reference, held_out, num_images
+        self.measures = tuple(measures)
+        if impossible := [name for name in measures if self._lacking(name)]:
+            why = f"without {impossible[0]}, since {self._lacking(impossible[0])}"
+            raise must_be("measures", why, tuple(measures))
+
+    def _lacking(self, measure: str) -> str | None:
+        return lacking(measure, self.num_images, self.reference, self.held_out)
+
+    def score(self, model: GenerativeModel, seed: int = 0) -> list[Score]:
+        """The scores of images that a model generates.
+
+        Args:
+            model: what generates.
+            seed: of the images, and of the random subsets that some measures take.
+        """
+        generated = {
+            "generated": self.num_images,
+            "generated_labels": "uniform" if model.num_classes else None,
+            "quantisation": "uint8, rounded",
+            "batch_norm": "moving averages",
+            "moving_average": getattr(model, "moving_average", None) or None,
+            "seed": checks.seed("seed", seed),
+        }
+        return self._scores(generate_chunks(model, self.num_images, seed), generated, seed)
+
+    def floors(self, seed: int = 0) -> dict[str, float]:
+        """What `num_images` held-out real images score, by name; empty if there are fewer."""
+        if self.held_out is None or self.held_out.count < self.num_images:
+            return {}
+        measures = tuple(name for name in self.measures if name != "memorisation")  # ½ by its definition
+        scorer = Scorer(self.reference, measures, num_images=self.num_images) if measures else None
+        images = chunks_of(self.held_out.images[: self.num_images])
+        return {score.name: score.value for score in scorer._scores(images, {}, seed)} if scorer else {}
+
+    def _scores(self, chunks: Iterable[np.ndarray], generated: dict, seed: int) -> list[Score]:
+        extractor = self.reference.extractor
+        keep = any("features" in MEASURES[name].needs for name in self.measures)
+        if keep:
+            self.reference.extract_once()
+        what = "generated images" if generated else "held-out images"
+        sample = Sample(chunks, extractor, keep=keep, what=what, total=self.num_images)
+        return [
+            Score(
+                score_name(measured.metric, extractor.name),
+                float(measured.value),
+                {"metric": measured.metric, **self.reference.protocol, **generated, **measured.settings},
+                better=measured.better,
+                spread=measured.spread,
+                spread_over=measured.spread_over,
+                bias=measured.bias,
+            )
+            for measured in self._measured(sample, what, seed)
+        ]
+
+    def _measured(self, sample: Sample, what: str, seed: int) -> list[Measured]:
+        found = []
+        with progress.step(f"scores of {what}", len(self.measures), "measures", alike=False, ticking=True) as step:
+            for name in self.measures:
+                step.note(name)
+                found += MEASURES[name].function(sample, self.reference, self.held_out, seed)
+                step.advance()
+        return found
+
+
+def lacking(measure: str, num_images: int, reference: Reference, held_out: Reference | None) -> str | None:
+    """Why a measure can't be had, in words; None if it can."""
+    extractor, least = reference.extractor, MEASURES[measure].least
+    if min(num_images, reference.count) < least:
+        return f"it needs {least} generated and {least} reference images"
+    its_classes = reference.data in extractor.classes_of
+    absent = {
+        "logits": None if extractor.num_classes else f"{extractor.name} has no classifier",
+        "classes": None if its_classes else f"{extractor.name} does not know the classes of {reference.data}",
+        "training_images": None if reference.split == "train" else "the reference is not of training images",
+        "held_out": None if held_out is not None else "there are no held-out real images",
+    }
+    return next((absent[need] for need in MEASURES[measure].needs if absent.get(need)), None)
+
+
+def with_floors(scores: list[Score], floors: dict[str, float]) -> list[Score]:
+    """The scores with what real images score beside them."""
+    return [dataclasses.replace(score, floor=floors.get(score.name)) for score in scores]

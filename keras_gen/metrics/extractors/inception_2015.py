@@ -1,0 +1,184 @@
+"""The network of 2015 that published FIDs and Inception Scores were measured with."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import tarfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from keras_gen.metrics.extractors import weight_files
+from keras_gen.metrics.extractors.base import Extractor
+from keras_gen.metrics.extractors.bfloat16 import check_precision, in_bfloat16
+from keras_gen.utils.errors import UsageError, must_be
+
+GRAPH_FILE = "classify_image_graph_def.pb"
+
+_MOST_BYTES = 1 << 28  # the graph has less than 100 MB
+_READING_FILES = ("ReadFile", "MatchingFiles")
+"""Operations that reach beyond the graph, which TensorFlow does not count among the stateful ones."""
+
+_INPUT, _POOLED, _LOGITS = "ExpandDims", "pool_3", "softmax/logits/MatMul"
+
+
+class Inception2015(Extractor):
+    """Inception v3 as published in December 2015: 2048 pooled features, and logits of 1008 outputs.
+
+    The graph's own preprocessing is used: bilinear resizing to 299 x 299 as TensorFlow did it then (corners not
+    aligned, pixel centres not at halves, no antialiasing), then (x − 128) / 128. `features` is its `pool_3`, as in the
+    code of Heusel et al. 2017 (arXiv:1706.08500). `logits` is `pool_3` times the weights of its last layer, without the
+    bias, as in the code of Salimans et al. 2016 (arXiv:1606.03498). Grey images are repeated to 3 channels.
+
+    The graph normalises with an operation that TensorFlow's functions refuse since; it is replaced by today's, which
+    computes the same, (x − mean) / √(variance + ε) + β.
+
+    Args:
+        weights: path of `inception-2015-12-05.tgz`, or of the `classify_image_graph_def.pb` in it; None for the one in
+            `keras_gen.metrics.extractors.cache_folder()`.
+        download: whether to download the file if it is not there.
+        precision: `float32`, or `bfloat16` (see `in_bfloat16`): other, rougher features, in less time.
+
+    Raises:
+        UsageError: `weights` is no such file, or not the one that was used on this machine before, or an unknown
+            precision.
+        DataUnavailableError: there is no file, and it was not to be downloaded or can't be.
+
+    Example:
+        >>> extractor = Inception2015(download=True)  # doctest: +SKIP
+        >>> extractor(np.zeros((2, 32, 32, 3), "uint8")).features.shape  # doctest: +SKIP
+        (2, 2048)
+    """
+
+    name = "inception-2015"
+    dimensions = 2048
+    num_classes = 1008
+    resize = "bilinear to 299 x 299 by the graph itself (TensorFlow 1: legacy corners, no antialiasing)"
+
+    def __init__(
+        self, weights: str | os.PathLike | None = None, *, download: bool = False, precision: str = "float32"
+    ) -> None:
+        self.precision = check_precision(precision)
+        path = weight_files.obtain(weight_files.INCEPTION_2015, weights, download=download)
+        content = _read_graph(path)
+        # Of the graph, so that the archive and the file in it are the same weights.
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        network = _load(path, content)
+        self._network = _on_arrays(network) if self.precision == "float32" else in_bfloat16(network)
+        weight_files.check_unchanged(weight_files.INCEPTION_2015, path, self.sha256)
+
+    def _extract(self, batch: np.ndarray):
+        return self._network(batch)
+
+
+def _on_arrays(function):
+    import tensorflow as tf
+
+    return lambda batch: function(tf.constant(batch))
+
+
+def _read_graph(path: Path) -> bytes:
+    """The bytes of the graph in an archive or in a file of its own."""
+    try:
+        with open(path, "rb") as file:
+            if file.read(2) != b"\x1f\x8b":
+                if os.fstat(file.fileno()).st_size > _MOST_BYTES:
+                    raise _no_weights_file(path, "too large")
+                file.seek(0)
+                return file.read()
+        # Unpacked here, because tarfile takes headers of any size.
+        with gzip.open(path) as packed:
+            unpacked = packed.read(_MOST_BYTES + 1)
+        if len(unpacked) > _MOST_BYTES:
+            raise _no_weights_file(path, "too large when it is unpacked")
+        with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
+            for member in archive:
+                if os.path.basename(member.name) == GRAPH_FILE and member.isfile():
+                    return archive.extractfile(member).read(_MOST_BYTES)  # a sparse one claims any size
+    except UsageError:
+        raise
+    except (OSError, ValueError, tarfile.TarError, EOFError, zlib.error) as error:
+        raise _no_weights_file(path, " ".join(str(error).split()) or type(error).__name__) from error
+    raise _no_weights_file(path, f"no {GRAPH_FILE} in it")
+
+
+def _load(path: Path, content: bytes):
+    """A function from uint8 images `(n, H, W, 3)` to features and logits, of the graph in `content`."""
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
+    graph_def = tf.compat.v1.GraphDef()
+    try:
+        graph_def.ParseFromString(content)
+    except DecodeError as error:
+        raise _no_weights_file(path, "no TensorFlow graph") from error
+    if missing := [name for name in (_INPUT, _POOLED, _LOGITS) if name not in {node.name for node in graph_def.node}]:
+        raise _no_weights_file(path, "its graph has no " + ", ".join(missing))
+    if graph_def.library.function:
+        raise _no_weights_file(path, "its graph has functions")
+    graph_def = _modernised(graph_def)
+
+    def extract(images):
+        pooled, logits = tf.compat.v1.import_graph_def(
+            graph_def,
+            input_map={f"{_INPUT}:0": tf.cast(images, tf.float32)},
+            return_elements=[f"{_POOLED}:0", _LOGITS],
+            name="",
+        )
+        matrix = logits.inputs[1]
+        expected = [1, 1, Inception2015.dimensions], [Inception2015.dimensions, Inception2015.num_classes]
+        if (pooled.shape[1:], matrix.shape) != tuple(map(tf.TensorShape, expected)):
+            raise ValueError(f"pool_3 is of shape {pooled.shape} and the weights after it of {matrix.shape}")
+        # The graph's own reshape is made for one image, so it is left out.
+        features = tf.squeeze(pooled, [1, 2])
+        return features, tf.matmul(features, matrix)
+
+    try:
+        wrapped = tf.compat.v1.wrap_function(extract, [tf.TensorSpec((None, None, None, 3), tf.uint8)])
+        for operation in wrapped.graph.get_operations():
+            # A graph is a program: the published one computes only.
+            if operation.op_def.is_stateful or operation.type in _READING_FILES:
+                raise ValueError(f"its graph has an operation {operation.type}")
+        return wrapped.prune(wrapped.inputs, wrapped.structured_outputs)
+    except (ValueError, TypeError, KeyError, IndexError, tf.errors.OpError) as error:
+        raise _no_weights_file(path, " ".join(str(error).split())[:200]) from error
+
+
+def _modernised(graph_def):
+    """The graph without operations that functions of today's TensorFlow refuse, or can't optimise across."""
+    import tensorflow as tf
+
+    modern = tf.compat.v1.GraphDef()
+    modern.versions.producer = tf.version.GRAPH_DEF_VERSION
+    for node in graph_def.node:
+        new = modern.node.add()
+        new.CopyFrom(node)
+        if node.op == "BatchNormWithGlobalNormalization":  # refused since version 9 of graphs
+            _normalise(modern, new)
+        elif node.op == "CheckNumerics":  # the features are checked in the end
+            new.op = "Identity"
+            del new.attr["message"]
+    return modern
+
+
+def _normalise(graph_def, node) -> None:
+    images, mean, variance, beta, gamma, *controls = node.input
+    if not node.attr["scale_after_normalization"].b:
+        gamma = f"{node.name}/ones"
+        ones = graph_def.node.add(name=gamma, op="OnesLike", input=[beta])
+        ones.attr["T"].CopyFrom(node.attr["T"])
+    node.op = "FusedBatchNormV3"
+    node.input[:] = [images, gamma, beta, mean, variance, *controls]
+    node.attr["U"].CopyFrom(node.attr["T"])
+    node.attr["epsilon"].f = node.attr["variance_epsilon"].f
+    node.attr["is_training"].b = False
+    del node.attr["variance_epsilon"], node.attr["scale_after_normalization"]
+
+
+def _no_weights_file(path: Path, reason: str) -> UsageError:
+    requirement = f"{weight_files.INCEPTION_2015.files[0]} or the {GRAPH_FILE} in it"
+    return must_be("weights", requirement, f"{path} ({reason})")

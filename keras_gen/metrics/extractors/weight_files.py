@@ -1,0 +1,229 @@
+"""Weights files: where they are looked for, how they are downloaded, and whether they are still what they were."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_gen.utils import progress, safe_files
+from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
+from keras_gen.utils.files import atomic_path, write_json
+from keras_gen.utils.net import why_unreachable
+
+RECORD_FILE = "weights.json"
+
+_PROBE_SECONDS = 10.0
+_STALL_SECONDS = 30.0
+_PIECE = 1 << 20  # 1 MiB
+_MOST_TIMES_THE_SIZE = 2
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the weights of an extractor come from.
+
+    Args:
+        name: of the extractor.
+        url: of the published file.
+        files: names under which it is looked for; the first one is that of the published file.
+        megabytes: size of the download, about.
+        md5: the published file's, as its publisher states it; None if no publisher does.
+        kept_by_keras: whether the file is looked for, and downloaded to, where keras.applications keeps it.
+    """
+
+    name: str
+    url: str
+    files: tuple[str, ...]
+    megabytes: int
+    md5: str | None = None
+    kept_by_keras: bool = False
+
+    def folders(self) -> list[Path]:
+        """Where the file is looked for, in this order; a download goes to the first."""
+        if not self.kept_by_keras:
+            return [cache_folder()]
+        # Keras turns to the folder for temporary files if it can't write to its own.
+        return [_keras_home() / "models", Path(tempfile.gettempdir(), ".keras", "models"), cache_folder()]
+
+    def how_to_get_it(self) -> str:
+        """What a user without the file can do."""
+        return (
+            f"--extractor {self.name} downloads its weights ({self.megabytes} MB); without a network, get {self.url} "
+            f"on a machine that can, and give their path with --extractor {self.name} --extractor-weights PATH"
+        )
+
+
+INCEPTION_2015 = Source(
+    name="inception-2015",
+    # What http://download.tensorflow.org/models/… is kept in, over TLS.
+    url="https://storage.googleapis.com/download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz",
+    files=("inception-2015-12-05.tgz", "classify_image_graph_def.pb"),
+    megabytes=89,
+)
+# As keras.applications has them (keras/src/applications/inception_v3.py), which does not export them.
+INCEPTION_V3 = Source(
+    name="inception-v3",
+    url="https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
+    "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    files=("inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",),
+    megabytes=88,
+    md5="bcbd6486424b2319ff4ef7d526e38f63",
+    kept_by_keras=True,
+)
+
+
+def cache_folder() -> Path:
+    """Where keras_gen keeps what it downloads or computes once: `$KERAS_GEN_CACHE`, else the user's cache folder.
+
+    That is `keras_gen` in `$XDG_CACHE_HOME`, by default in `~/.cache`. It need not exist.
+    """
+    if named := os.environ.get("KERAS_GEN_CACHE"):
+        return Path(os.path.expanduser(named))
+    return Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), "keras_gen")
+
+
+def find(source: Source) -> Path | None:
+    """The file where it is kept on this machine, or None. Its content is not looked at."""
+    candidates = (folder / file for folder in source.folders() for file in source.files)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def obtain(source: Source, path: str | os.PathLike | None = None, *, download: bool = False) -> Path:
+    """The path of the weights file of an extractor.
+
+    Args:
+        source: which one.
+        path: a file to take, whatever it is; its reader checks it. None for the one that is kept on this machine.
+        download: whether to download the file if it is not there, or not what its publisher says it is.
+
+    Raises:
+        UsageError: `path` is no file that can be read, or the file kept here hasn't the published checksum.
+        DataUnavailableError: there is no file, and it was not to be downloaded or can't be.
+    """
+    if path is not None:
+        return _readable(source, Path(path))
+    found = find(source)
+    if found is not None and (source.md5 is None or found.name != source.files[0] or _md5(found) == source.md5):
+        return found
+    if download:
+        return _download(source)
+    if found is not None:
+        raise UsageError(
+            f"{found} is damaged: its MD5 is not {source.md5}; delete it, or --extractor {source.name} replaces it"
+        )
+    folders = " or ".join(map(str, source.folders()))
+    raise DataUnavailableError(f"the weights of {source.name} are not in {folders}: {source.how_to_get_it()}")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    return _digest(path, hashlib.sha256)
+
+
+def check_unchanged(source: Source, path: Path, sha256: str) -> None:
+    """Record the SHA-256 of an extractor's weights at their first use, and from then on hold them to it.
+
+    It guards the comparability of scores, where no publisher states a checksum: what was seen first is what counts.
+    Nothing is recorded if the cache folder can't be written.
+
+    Raises:
+        UsageError: other weights were recorded, or the record is damaged; the message says how to accept these.
+    """
+    record = cache_folder() / RECORD_FILE
+    try:
+        known = safe_files.read_json(record)
+    except OSError:
+        known = {}
+    except UsageError as error:
+        raise UsageError(f"{error}; delete it to record the weights anew") from error
+    expected = known.get(source.name)
+    if expected is None:
+        with contextlib.suppress(OSError):
+            record.parent.mkdir(parents=True, exist_ok=True)
+            write_json(record, known | {source.name: sha256})
+    elif expected != sha256:
+        raise UsageError(
+            f"the weights of {source.name} in {path} are not those of its first use on this machine: SHA-256 {sha256}, "
+            f"expected {expected}; if these are the right ones, delete the entry {source.name} in {record}"
+        )
+
+
+def _readable(source: Source, path: Path) -> Path:
+    try:
+        safe_files.require_ordinary(path)
+        with open(path, "rb"):
+            return path
+    except OSError as error:
+        reason = f"{path} ({error.strerror})"
+        raise must_be("weights", f"a file with the weights of {source.name} that can be read", reason) from error
+
+
+def _download(source: Source) -> Path:
+    if reason := why_unreachable(source.url, _PROBE_SECONDS):
+        raise DataUnavailableError(
+            f"the weights of {source.name} can't be downloaded ({reason}): {source.how_to_get_it()}"
+        )
+    path = source.folders()[0] / source.files[0]
+    with _as_usage_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            try:
+                _fetch(source, temporary)
+                if source.md5 is not None and _md5(temporary) != source.md5:
+                    raise ValueError(f"its MD5 is not {source.md5}")
+            except Exception as error:  # OSError, http.client's own exceptions, and the ValueErrors from here
+                raise DataUnavailableError(
+                    f"the download of the weights of {source.name} failed ({_one_line(error)}): "
+                    f"{source.how_to_get_it()}"
+                ) from error
+    return path
+
+
+@contextlib.contextmanager
+def _as_usage_error(path: Path):
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"the cache folder {path.parent} can't be written ({error.strerror})") from error
+
+
+def _fetch(source: Source, path: Path) -> None:
+    import urllib.request  # here: what only lists or misspells should not wait for it
+
+    # The time-out holds for each read, so that a download that stalls ends and a slow one does not.
+    with urllib.request.urlopen(source.url, timeout=_STALL_SECONDS) as answer, open(path, "wb") as file:
+        if source.url.startswith("https:") and not answer.url.startswith("https:"):
+            raise ValueError(f"{source.url} leads to {answer.url}, which is not encrypted")
+        expected, received = answer.headers.get("Content-Length"), 0
+        pieces = None if expected is None else -(-int(expected) // _PIECE)
+        with progress.step(f"downloading the weights of {source.name}", pieces, "MiB") as step:
+            while piece := answer.read(_PIECE):
+                file.write(piece)
+                received += len(piece)
+                if received > _MOST_TIMES_THE_SIZE * source.megabytes * 10**6:
+                    raise ValueError(f"it is much larger than {source.megabytes} MB")
+                step.advance()
+    if expected is not None and received != int(expected):
+        raise ValueError(f"{received} of {expected} bytes came")
+
+
+def _keras_home() -> Path:
+    return Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"))
+
+
+def _md5(path: Path) -> str:
+    return _digest(path, lambda: hashlib.md5(usedforsecurity=False))
+
+
+def _digest(path: Path, algorithm: Callable) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,109 @@
+"""Kernel Inception Distance: the squared maximum mean discrepancy of two sets of features. NumPy, in float64."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_gen.metrics import arrays
+from keras_gen.utils import checks
+from keras_gen.utils.errors import UsageError
+
+_SUBSET_SIZE = 1000
+
+
+class KID(NamedTuple):
+    """What `kid` returns.
+
+    Args:
+        mean: the mean over the subsets. Unbiased, so that it may be below 0.
+        spread: their standard deviation (divided by the number of subsets).
+        subsets: how many subsets there were.
+        subset_size: how many samples of each set were in one.
+    """
+
+    mean: float
+    spread: float
+    subsets: int
+    subset_size: int
+
+
+def kid(
+    features_a: np.ndarray,
+    features_b: np.ndarray,
+    *,
+    subsets: int = 100,
+    subset_size: int | None = None,
+    seed: int = 0,
+) -> KID:
+    """The Kernel Inception Distance (Bińkowski et al. 2018, "Demystifying MMD GANs", arXiv:1801.01401).
+
+    The unbiased estimate of the squared maximum mean discrepancy, with k(x, y) = (xᵀy / D + 1)³, of s samples of each
+    set,
+
+        MMD² = Σ_{i≠j} k(aᵢ, aⱼ) / (s (s−1)) + Σ_{i≠j} k(bᵢ, bⱼ) / (s (s−1)) − 2 Σᵢⱼ k(aᵢ, bⱼ) / s²
+
+    is taken on random subsets, drawn without replacement, and averaged. Its expectation does not depend on the number
+    of samples (FID's does). `spread` says how much subsets differ: it depends on `subset_size`, and is not the
+    standard error of `mean`, since subsets share samples.
+
+    At D = 2048 a subset of 1,000 costs about 12 billion floating-point operations.
+
+    Args:
+        features_a: real numbers, shape `(n, D)`, n at least 2.
+        features_b: real numbers, shape `(m, D)`, m at least 2.
+        subsets: how many subsets. Where both sets have `subset_size` samples, all subsets would be the same: one is
+            taken.
+        subset_size: s, from 2 to the smaller of n and m. None: 1000, or the smaller of n and m if that is less; which
+            it was is in the result.
+        seed: of the subsets.
+
+    Returns:
+        Mean and spread over the subsets, in units of the kernel; values below 0 are left as they are.
+
+    Raises:
+        UsageError: other shapes, fewer than 2 samples, a `subset_size` above n or m, or a value that is not finite.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> a, b = rng.normal(size=(500, 8)), rng.normal(size=(400, 8)) + 0.5
+        >>> found = kid(a, b, subset_size=200)
+        >>> round(found.mean, 3), round(found.spread, 3), found.subset_size
+        (1.3, 0.122, 200)
+    """
+    features_a = arrays.features("features_a", features_a, minimum=2)
+    features_b = arrays.features("features_b", features_b, minimum=2)
+    arrays.same_dimensions("features_b", features_b, "features_a", features_a)
+    subsets = checks.positive_int("subsets", subsets)
+    smaller = min(len(features_a), len(features_b))
+    if subset_size is None:
+        subset_size = min(_SUBSET_SIZE, smaller)
+    elif not 2 <= checks.positive_int("subset_size", subset_size) <= smaller:
+        raise UsageError(
+            f"subset_size must be from 2 to {smaller}, the samples of the smaller set, received: {subset_size}"
+        )
+    if subset_size == len(features_a) == len(features_b):
+        subsets = 1
+    rng = np.random.default_rng(checks.seed("seed", seed))
+    discrepancies = []
+    for _ in range(subsets):
+        chosen_a = features_a[rng.permutation(len(features_a))[:subset_size]]
+        chosen_b = features_b[rng.permutation(len(features_b))[:subset_size]]
+        discrepancies.append(_squared_discrepancy(chosen_a, chosen_b))
+    return KID(float(np.mean(discrepancies)), float(np.std(discrepancies)), subsets, int(subset_size))
+
+
+def _squared_discrepancy(a: np.ndarray, b: np.ndarray) -> float:
+    """The unbiased estimate of MMD² from as many rows of `a` as of `b`."""
+    count = len(a)
+    within = 0.0
+    for samples in (a, b):
+        kernel = _kernel(samples, samples)
+        within += kernel.sum() - kernel.trace()
+    return within / (count * (count - 1)) - 2.0 * _kernel(a, b).mean()
+
+
+def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    inner = a @ b.T / a.shape[1] + 1.0
+    return inner * inner * inner  # ten times as fast as inner**3

@@ -1,0 +1,74 @@
+"""What a model asks of the networks it is given: built, of known shapes, fitting each other."""
+
+from __future__ import annotations
+
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras
+
+from keras_gen.utils.errors import must_be
+
+Shape = tuple[int | None, ...]
+
+
+def check_network(argument: str, network: object) -> keras.Model:
+    """`network`, if it is a built model of known shapes with one input, or with one-hot labels as a second one.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not isinstance(network, keras.Model) or not network.built or not hasattr(network, "input_shape"):
+        shown = network if not isinstance(network, keras.Model) else f"{type(network).__name__} of unknown shapes"
+        raise must_be(argument, "a built keras.Sequential or functional keras.Model", shown)
+    shapes = [tuple(tensor.shape) for tensor in network.inputs]
+    if len(shapes) > 2 or (len(shapes) == 2 and (len(shapes[1]) != 2 or not shapes[1][1])):
+        raise must_be(argument, "a model with one input, or with one-hot labels (n, num_classes) as a second", shapes)
+    return network
+
+
+def main_input_shape(network: keras.Model) -> Shape:
+    """Shape of the network's images or latents, batch first."""
+    return tuple(network.inputs[0].shape)
+
+
+def num_classes(network: keras.Model) -> int:
+    """Width of the network's one-hot labels; 0 for a network without them."""
+    return network.inputs[1].shape[-1] if len(network.inputs) == 2 else 0
+
+
+def check_same_classes(argument: str, network: keras.Model, other_argument: str, other: keras.Model) -> None:
+    """Raise `UsageError` unless both networks take labels of as many classes, or none."""
+    if num_classes(network) != num_classes(other):
+        raise must_be(
+            argument,
+            f"a model with labels of {num_classes(other)} classes, as the {other_argument} takes (0: none)",
+            num_classes(network),
+        )
+
+
+def check_makes_images(argument: str, network: keras.Model) -> None:
+    """Raise `UsageError` unless the network turns latents `(n, latent_dim)` into images."""
+    shapes = main_input_shape(network), network.output_shape
+    if len(shapes[0]) != 2 or len(shapes[1]) != 4:
+        raise must_be(
+            argument,
+            "a model of latents (n, latent_dim) that ends in images (n, height, width, channels)",
+            f"{shapes[0]} to {shapes[1]}",
+        )
+
+
+def check_encoder_and_decoder(encoder: keras.Model, decoder: keras.Model, code: Shape, called: str) -> None:
+    """Raise `UsageError` unless the encoder takes images and the decoder turns its output back into such images.
+
+    Args:
+        encoder, decoder: as from `check_network`.
+        code: shape of what the encoder gives the decoder, batch first.
+        called: what that is in the error message.
+    """
+    image, latents = main_input_shape(encoder), main_input_shape(decoder)
+    if len(image) != 4:
+        raise must_be("encoder", "a model of images (n, height, width, channels)", image)
+    if latents != code:
+        raise must_be("decoder", f"a model of {called} {code}, as the encoder gives them", latents)
+    if decoder.output_shape != image:
+        raise must_be("decoder", f"a model that ends in images {image}, as the encoder takes", decoder.output_shape)
+    check_same_classes("decoder", decoder, "encoder", encoder)

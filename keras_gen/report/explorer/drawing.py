@@ -1,0 +1,156 @@
+"""Drawn and uploaded pictures as images that a model takes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keras_gen.utils import checks
+from keras_gen.utils.errors import must_be
+
+INK = 26
+"""Least brightness, a tenth of white, that counts as drawn."""
+
+BOX = 20 / 28
+"""What the longer side of a centred drawing takes of the image, as in MNIST."""
+
+
+def to_image(
+    picture: np.ndarray, image_shape: tuple[int, int, int], *, invert: bool | None = None, centre: bool = False
+) -> np.ndarray:
+    """A picture of any size as an image of a model's shape.
+
+    Transparent parts count as white paper. A grey model gets the picture's luma (ITU-R 601), a colour model a grey
+    picture in three equal channels. Without `centre`, the picture's central part of the image's proportions is
+    resized. With it, what is drawn is fitted and centred as MNIST's digits were (LeCun et al. 1998, "Gradient-based
+    learning applied to document recognition"): its longer side is made 20/28 of the image's shorter one and its centre
+    of mass put into the middle of the image, as far as it then still lies inside.
+
+    Args:
+        picture: uint8, `(H, W)`, or `(H, W, C)` with C = 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA).
+        image_shape: `(height, width, channels)` of the model, 1 or 3 channels.
+        invert: whether dark becomes bright, for a drawing in black on white and a model of white on black. By default
+            where the picture's border is bright (at the median, at least 128) and the model grey.
+        centre: whether to fit and centre what is drawn, the part that is at least 26 of 255 bright after `invert`.
+
+    Returns:
+        uint8 of shape `image_shape`.
+
+    Raises:
+        UsageError: another type or shape of picture; or nothing is drawn and `centre` asks for its place.
+
+    Example:
+        >>> paper = np.full((280, 280), 255, np.uint8)
+        >>> paper[20:120, 30:60] = 0  # a one, to the top left
+        >>> image = to_image(paper, (28, 28, 1), centre=True)
+        >>> [f"{axis.min()} to {axis.max()}" for axis in np.nonzero(image[..., 0])]
+        ['4 to 23', '11 to 16']
+    """
+    height, width, channels = image_shape
+    picture = _opaque(_check_picture(picture))
+    if channels == 1:
+        picture = _luma(picture)
+    if channels == 1 and _has_bright_border(picture) if invert is None else invert:
+        picture = 255 - picture
+    if centre:
+        image = _centred(picture, height, width)
+    else:
+        image = _resized(_cropped(picture, height, width), height, width)
+    return np.broadcast_to(image.reshape(height, width, -1), image_shape).copy()
+
+
+def with_noise(image: np.ndarray, level: float, seed: int) -> np.ndarray:
+    """An image with Gaussian noise, clipped: what a denoiser is trained on.
+
+    Args:
+        image: uint8, of any shape.
+        level: standard deviation in units of the brightness from 0 (black) to 1 (white).
+        seed: of the noise.
+
+    Returns:
+        uint8 of the same shape; with level 0 the image itself.
+
+    Raises:
+        UsageError: a level below 0, or a seed that is none.
+
+    Example:
+        >>> with_noise(np.full((2, 2), 128, np.uint8), 0.1, seed=0).tolist()
+        [[131, 125], [144, 131]]
+    """
+    level, seed = checks.non_negative("level", level), checks.seed("seed", seed)
+    if level == 0:
+        return image
+    noise = np.random.default_rng(seed).normal(0, level * 255, image.shape)
+    return np.clip(np.round(image + noise), 0, 255).astype(np.uint8)
+
+
+def _check_picture(picture: object) -> np.ndarray:
+    requirement = "a uint8 array of shape (H, W) or (H, W, C), C from 1 to 4"
+    if not isinstance(picture, np.ndarray):
+        raise must_be("picture", requirement, picture)
+    shape = picture.shape
+    fits = len(shape) == 2 or (len(shape) == 3 and 1 <= shape[2] <= 4)
+    if picture.dtype != np.uint8 or not fits or 0 in shape:
+        raise must_be("picture", requirement, f"{picture.dtype} of shape {shape}")
+    return picture[..., np.newaxis] if len(shape) == 2 else picture
+
+
+def _opaque(picture: np.ndarray) -> np.ndarray:
+    """`(H, W, 1)` or `(H, W, 3)`: what is seen of a picture that lies on white paper."""
+    channels = picture.shape[2]
+    if channels in (1, 3):
+        return picture
+    alpha = picture[..., -1:] / 255
+    return np.round(alpha * picture[..., :-1] + (1 - alpha) * 255).astype(np.uint8)
+
+
+def _luma(picture: np.ndarray) -> np.ndarray:
+    from PIL import Image
+
+    return picture if picture.shape[2] == 1 else np.asarray(Image.fromarray(picture).convert("L"))[..., np.newaxis]
+
+
+def _has_bright_border(picture: np.ndarray) -> bool:
+    edges = picture[0], picture[-1], picture[:, 0], picture[:, -1]
+    return np.median(np.concatenate(edges)) >= 128
+
+
+def _resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    from PIL import Image
+
+    picture = picture[..., 0] if picture.shape[2] == 1 else picture
+    # The bicubic filter widened for shrinking, as Pillow does: thin strokes grow pale instead of vanishing.
+    resized = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+    return resized.reshape(height, width, -1)
+
+
+def _cropped(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The largest central part whose sides are as `height` to `width`."""
+    rows, columns = picture.shape[:2]
+    scale = min(rows / height, columns / width)
+    kept_rows, kept_columns = max(1, round(height * scale)), max(1, round(width * scale))
+    top, left = (rows - kept_rows) // 2, (columns - kept_columns) // 2
+    return picture[top : top + kept_rows, left : left + kept_columns]
+
+
+def _centred(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """What is bright in the picture, fitted into black of this size."""
+    rows, columns = np.nonzero(picture.max(axis=2) >= INK)
+    if len(rows) == 0:
+        raise must_be(
+            "picture", "one with something drawn in it", f"brightness from {picture.min()} to {picture.max()}"
+        )
+    ink = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    scale = BOX * min(height, width) / max(ink.shape[:2])
+    ink = _resized(ink, max(1, round(ink.shape[0] * scale)), max(1, round(ink.shape[1] * scale)))
+    mass = ink.max(axis=2).astype(float) + 1e-9  # so that strokes too thin to be left have a centre, too
+    image = np.zeros((height, width, picture.shape[2]), np.uint8)
+    top = _start(mass.sum(axis=1), height)
+    left = _start(mass.sum(axis=0), width)
+    image[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
+    return image
+
+
+def _start(masses: np.ndarray, size: int) -> int:
+    """Where in `size` pixels the first of `masses` goes, so that their centre is in the middle and all are inside."""
+    centre = np.average(np.arange(len(masses)) + 0.5, weights=masses)
+    return int(np.clip(round(size / 2 - centre), 0, size - len(masses)))

@@ -1,0 +1,215 @@
+"""Images laid out on one canvas with names beside its rows and under its columns: what figures of images share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_gen.metrics.arrays import Shape
+from keras_gen.report.figures import style
+from keras_gen.utils import image_utils
+from keras_gen.utils.errors import UsageError, must_be
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_PADDING = 1
+_LETTER = 0.065  # inches that a letter of a small label is wide
+_LARGEST_CELL, _SMALLEST_CANVAS = 0.9, 2.0  # inches
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """Names along one side of a canvas.
+
+    Args:
+        labels: one a row, or a column.
+        title: of all of them, such as the name of the axis.
+        most: how many can be written, at least 2; if there are more, the first, the last and some between are.
+    """
+
+    labels: Sequence[str] = ()
+    title: str = ""
+    most: int = 1000
+
+
+def check_images(argument: str, value: object, dimensions: str = "n") -> np.ndarray:
+    """`value` as uint8 images, one or more.
+
+    Args:
+        argument: the name of the argument, for the error.
+        value: uint8 of shape `(n, height, width, channels)` with 1 or 3 channels, no size 0.
+        dimensions: the names of the sizes before the height, such as `rows, columns`.
+
+    Raises:
+        UsageError: it is nothing like it.
+
+    Example:
+        >>> check_images("images", np.zeros((5, 28, 28)))
+        Traceback (most recent call last):
+        ...
+        keras_gen.utils.errors.UsageError: images must be uint8 of shape (n, height, width, 1 or 3), ...
+    """
+    array = _as_array(argument, value)
+    leading = dimensions.count(",") + 1
+    fits = array.ndim == leading + 3 and array.shape[-1] in (1, 3) and array.size > 0
+    if array.dtype != np.uint8 or not fits:
+        shape = f"({dimensions}, height, width, 1 or 3)"
+        received = f"{array.dtype} of shape {array.shape}"
+        raise UsageError(f"{argument} must be uint8 of shape {shape}, none of them 0, received: {received}")
+    return array
+
+
+def check_same_shape(argument: str, value: np.ndarray, other_argument: str, other: np.ndarray) -> None:
+    """Refuse images that are not of the number, size and channels of others.
+
+    Raises:
+        UsageError: a shape differs.
+    """
+    if value.shape != other.shape:
+        raise UsageError(f"{argument} must be of shape {other.shape}, as {other_argument}, received: {value.shape}")
+
+
+def check_named_images(argument: str, pairs: object, shape_like: np.ndarray | None = None) -> list:
+    """`pairs` as a list of (name, images), at least one, all images of one shape.
+
+    Args:
+        argument: the name of the argument, for the error.
+        pairs: of a name, or an epoch, and images as in `check_images`.
+        shape_like: images whose shape all must have; by default the first pair's.
+
+    Raises:
+        UsageError: it is no such list.
+    """
+    if isinstance(pairs, np.ndarray | str) or not isinstance(pairs, Sequence) or not pairs:
+        raise must_be(argument, "pairs of a name and images, at least one", _short(pairs))
+    checked = []
+    for pair in pairs:
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+            raise must_be(argument, "pairs of a name and images, at least one", _short(pair))
+        name = f"{argument} ({pair[0]})"
+        array = check_images(name, pair[1])
+        reference, like = (checked[0][1], "the first") if checked else (array, "")
+        if shape_like is not None:
+            reference, like = shape_like, "the originals"
+        check_same_shape(name, array, like, reference)
+        checked.append((pair[0], array))
+    return checked
+
+
+def rows_figure(
+    title: str, rows: Sequence[tuple[str, np.ndarray]], columns: int, bottom: Ticks | None = None
+) -> Figure:
+    """Rows of images below one another, each with its name at its left.
+
+    Rows that are longer than `columns` are continued below, all of them together, after a white line.
+
+    Args:
+        title: of the figure.
+        rows: names and images, all of one shape.
+        columns: images side by side, at most.
+        bottom: names of the columns.
+    """
+    names = [name for name, _ in rows]
+    count = len(rows[0][1])
+    columns = min(columns, count)
+    blocks = [
+        _padded(images[start : start + columns], columns) for start in range(0, count, columns) for _, images in rows
+    ]
+    labels = names * (len(blocks) // len(rows))
+    figure, axes = canvas_figure(title, np.concatenate(blocks), columns, Ticks(labels), bottom)
+    step = (rows[0][1].shape[1] + _PADDING) * len(rows)
+    picture = axes.images[0].get_array()
+    for block in range(1, len(blocks) // len(rows)):
+        whiten(axes, 0, block * step, picture.shape[1], _PADDING)
+    if unused := -count % columns:
+        _leave_white(axes, picture, unused, len(rows), rows[0][1].shape[1:3])
+    return figure
+
+
+def canvas_figure(
+    title: str, images: np.ndarray, columns: int, left: Ticks | None = None, bottom: Ticks | None = None
+) -> tuple[Figure, Axes]:
+    """Images row by row in a figure as large as they need, never so small that pixels are left out.
+
+    Args:
+        title: of the figure.
+        images: as in `check_images`.
+        columns: images in a row.
+        left, bottom: names of the rows and of the columns.
+
+    Returns:
+        The figure, and the axes that hold the canvas as their only image.
+    """
+    left, bottom = left or Ticks(), bottom or Ticks()
+    picture = image_utils.grid(images, columns=columns, padding=_PADDING)
+    beside = _LETTER * max(map(len, left.labels), default=0) + 0.2 * bool(left.title) + 0.2
+    below = 0.18 * bool(bottom.labels) + 0.2 * bool(bottom.title) + 0.15
+    width = max(min(columns * _LARGEST_CELL, style.PAGE_WIDTH - beside), _SMALLEST_CANVAS)
+    width = max(width, picture.shape[1] / style.DOTS_PER_INCH)
+    around = max(width, _LETTER * 1.2 * len(bottom.title))  # its letters are larger than those of a label
+    height = width * picture.shape[0] / picture.shape[1]
+    figure = style.new_figure(around + beside, height + below + 0.25 * bool(title), title)
+    axes = figure.add_subplot()
+    show(axes, picture)
+    if unused := -len(images) % columns:
+        _leave_white(axes, picture, unused, 1, images.shape[1:3])
+    style.describe(axes, "", bottom.title, left.title)
+    _label(axes.yaxis, left, images.shape[1])
+    _label(axes.xaxis, bottom, images.shape[2])
+    return figure, axes
+
+
+def show(axes: Axes, picture: np.ndarray) -> None:
+    """A uint8 picture, `(H, W)` or `(H, W, 3)`, with its pixels as they are: black is 0 and white 255."""
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="none")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def whiten(axes: Axes, left: int, top: int, width: int, height: int) -> None:
+    """Cover a part of a canvas, in its pixels; images are not covered by lines, which are as wide on every canvas."""
+    from matplotlib.patches import Rectangle
+
+    axes.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, facecolor="white", linewidth=0))
+
+
+def centre(index: int, size: int) -> float:
+    """Where the middle of the image at `index` lies on a canvas, in its pixels; `size` is an image's."""
+    return _PADDING + index * (size + _PADDING) + (size - 1) / 2
+
+
+def _leave_white(axes: Axes, picture: np.ndarray, columns: int, rows: int, size: tuple[int, int]) -> None:
+    """Cover the places without an image, which are the last `columns` of the last `rows`."""
+    height, width = rows * (size[0] + _PADDING), columns * (size[1] + _PADDING)
+    whiten(axes, picture.shape[1] - width, picture.shape[0] - height, width, height)
+
+
+def _label(axis, ticks: Ticks, size: int) -> None:
+    count = len(ticks.labels)
+    chosen = np.linspace(0, count - 1, min(count, ticks.most)).round().astype(int)  # both ends among them
+    axis.set_ticks([centre(index, size) for index in chosen], [ticks.labels[index] for index in chosen])
+    axis.set_tick_params(length=0, labelsize=style.SMALL_SIZE)
+
+
+def _padded(images: np.ndarray, count: int) -> np.ndarray:
+    missing = np.full((count - len(images), *images.shape[1:]), 128, np.uint8)
+    return np.concatenate([images, missing])
+
+
+def _as_array(argument: str, value: object) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError:  # rows of different lengths
+        raise must_be(argument, "an array of images", value) from None
+
+
+def _short(value: object) -> object:
+    if isinstance(value, np.ndarray):
+        return Shape(value)
+    return value if isinstance(value, str | int | float) or not value else type(value)

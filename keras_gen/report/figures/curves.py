@@ -1,0 +1,226 @@
+"""Curves over epochs: the losses of a run, and the scores of its images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_gen.report import history_columns
+from keras_gen.report.figures import style
+from keras_gen.report.history_columns import Panel, Rows
+from keras_gen.utils import checks
+from keras_gen.utils.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS, PANEL_WIDTH, PANEL_HEIGHT = 4, 3.2, 2.6
+"""Panels in a row of a figure, at most, and the size of each in inches."""
+
+
+def loss_curves(
+    history: Rows, title: str, smoothing: float = 0.0, *, scores: bool = True, columns: int = COLUMNS
+) -> Figure:
+    """Losses against epochs, one panel a quantity: training solid, validation dashed, axes with units.
+
+    Quantities that are read against each other share a panel, such as D's loss on real and on generated images and G's
+    loss (`quantities.GROUPS`). A Jensen-Shannon estimate has its bound log 2 beside it. An epoch whose value is NaN or
+    infinite is a gap, and its panel says how many there are.
+
+    With α = `smoothing` above 0 the line is the exponential moving average
+
+        s_t = Σ_{i≤t} α^{t−i} x_i / Σ_{i≤t} α^{t−i}
+
+    of the values that there are: from the first one on, an average with weights that sum to 1. The figure then states
+    α, and the values themselves stay behind it, faint.
+
+    Args:
+        history: rows as `keras_gen.runs.history.read` returns them, at least one.
+        title: of the figure.
+        smoothing: α, from 0 (no smoothing) to below 1.
+        scores: whether panels of the scores follow, as `metric_curves` draws them, never smoothed.
+        columns: panels side by side, at most; 2 fill the width of a page.
+
+    Returns:
+        A matplotlib figure that belongs to no window; save it with `style.save` or `save_figure`.
+
+    Raises:
+        UsageError: another history, nothing in it to draw, or a number out of range.
+
+    Example:
+        >>> figure = loss_curves([{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}], "mine")
+        >>> [axes.get_title() for axes in figure.axes]
+        ['loss']
+    """
+    smoothing = checks.fraction("smoothing", smoothing)
+    history = history_columns.check_history(history)
+    losses = history_columns.loss_panels(history)
+    measured = history_columns.score_panels(history) if checks.boolean("scores", scores) else []
+    if not losses and not measured:
+        raise UsageError(f"history must have a quantity to draw, received: columns {', '.join(history[0])}")
+    figure, places = _panels(title, len(losses) + len(measured), columns, history)
+    for index, panel in enumerate(losses):
+        _draw_losses(places[index], panel, history, smoothing, index)
+    for index, panel in enumerate(measured, start=len(losses)):
+        _draw_score(places[index], panel, history, style.COLOURS[index % len(style.COLOURS)])
+    if smoothing:
+        note = f"Lines: exponential moving average, strength {smoothing:g}. Faint: as measured."
+        figure.supxlabel(note, fontsize=style.SMALL_SIZE)
+    return figure
+
+
+def metric_curves(history: Rows, title: str, *, columns: int = COLUMNS) -> Figure:
+    """Scores of generated images against epochs, one panel a score, with the number of images it was measured on.
+
+    A score is a column NAME that has a column NAME_images beside it. Scores of different numbers of images do not
+    compare, so each number has a line of its own.
+
+    Args:
+        history: rows as `keras_gen.runs.history.read` returns them, at least one with a score.
+        title: of the figure.
+        columns: panels side by side, at most; 2 fill the width of a page.
+
+    Returns:
+        A matplotlib figure that belongs to no window.
+
+    Raises:
+        UsageError: another history, one without scores, or columns below 1.
+
+    Example:
+        >>> figure = metric_curves([{"epoch": 10, "fd_lenet": 80.0, "fd_lenet_images": 1000}], "mine")
+        >>> figure.axes[0].get_title(), figure.axes[0].get_lines()[0].get_label()
+        ('fd_lenet', '1,000 images')
+    """
+    history = history_columns.check_history(history)
+    panels = history_columns.score_panels(history)
+    if not panels:
+        raise UsageError("history must have scores, columns NAME and NAME_images, received: none")
+    figure, places = _panels(title, len(panels), columns, history)
+    for index, (axes, panel) in enumerate(zip(places, panels, strict=True)):
+        _draw_score(axes, panel, history, style.COLOURS[index % len(style.COLOURS)])
+    return figure
+
+
+def smoothed(values: Sequence[float], strength: float) -> np.ndarray:
+    """The exponential moving average of `loss_curves`, float64 of shape `(n,)`; values that are not finite stay out.
+
+    Example:
+        >>> smoothed([1.0, 0.0], 0.5)  # (0.5 · 1 + 1 · 0) / (0.5 + 1)
+        array([1.        , 0.33333333])
+    """
+    total = weight = 0.0
+    averages = np.full(len(values), np.nan)
+    for index, value in enumerate(values):
+        total, weight = total * strength, weight * strength
+        if math.isfinite(value):
+            total, weight = total + value, weight + 1.0
+            averages[index] = total / weight
+    return averages
+
+
+def _panels(title: str, count: int, columns: int, history: Rows) -> tuple[Figure, list[Axes]]:
+    columns = min(count, checks.positive_int("columns", columns))
+    rows = math.ceil(count / columns)
+    figure = style.new_figure(PANEL_WIDTH * columns, PANEL_HEIGHT * rows, title)
+    places = [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
+    first, last = float(history[0]["epoch"]), float(history[-1]["epoch"])
+    margin = max(0.5, 0.04 * (last - first))
+    for axes in places:  # all over the same epochs, also where a quantity was measured in few of them
+        axes.set_xlim(first - margin, last + margin)
+    return figure, places
+
+
+def _draw_losses(axes: Axes, panel: Panel, history: Rows, smoothing: float, index: int) -> None:
+    grouped = len(panel.quantities) > 1
+    shown, not_finite = set(), 0
+    for place, quantity in enumerate(panel.quantities):
+        colour = style.COLOURS[(place if grouped else index) % len(style.COLOURS)]
+        for column, kind, dashes in ((quantity, "training", "-"), (f"val_{quantity}", "validation", "--")):
+            epochs, values = _points(history, column)
+            if not len(epochs):
+                continue
+            shown.add(kind)
+            not_finite += np.isnan(values).sum()
+            label = kind if not grouped else quantity if kind == "training" else f"_{column}"
+            drawn = values
+            if smoothing:
+                axes.plot(epochs, values, dashes, color=colour, alpha=0.25, label=f"_{column} as measured")
+                drawn = smoothed(values, smoothing)
+            dot = {"marker": _marker(drawn), "markersize": 4.5}
+            if kind == "validation":  # a dot has no dashes to tell it by
+                dot["markerfacecolor"] = "white"
+            axes.plot(epochs, drawn, dashes, color=colour, label=label, **dot)
+    style.describe(axes, panel.title, "epoch", panel.unit)
+    _prepare(axes, not_finite)
+    if panel.bound is not None:
+        _draw_bound(axes, *panel.bound)
+    if grouped or index == 0:
+        _legend(axes, grouped, shown)
+
+
+def _draw_score(axes: Axes, panel: Panel, history: Rows, colour: str) -> None:
+    (name,) = panel.quantities
+    measured = [row for row in history if row.get(name) is not None]
+    counts = list(dict.fromkeys(row.get(name + history_columns.COUNT_ENDING) for row in measured))
+    not_finite = 0
+    for count, dashes in zip(counts, _cycle(("-", "--", ":", "-."), len(counts)), strict=True):
+        rows = [row for row in measured if row.get(name + history_columns.COUNT_ENDING) == count]
+        epochs, values = _points(rows, name)
+        not_finite += np.isnan(values).sum()
+        label = "unknown number of images" if count is None else f"{count:,.0f} images"
+        axes.plot(epochs, values, dashes, marker="o", markersize=4, color=colour, label=label)
+    style.describe(axes, panel.title, "epoch", panel.unit)
+    _prepare(axes, not_finite)
+    axes.legend(fontsize=style.SMALL_SIZE)
+
+
+def _points(history: Rows, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs and values where the column has one; what is not finite as NaN, which is a gap in a line."""
+    rows = [row for row in history if row.get(column) is not None]
+    values = np.array([float(row[column]) for row in rows])
+    return np.array([float(row["epoch"]) for row in rows]), np.where(np.isfinite(values), values, np.nan)
+
+
+def _marker(values: np.ndarray) -> str | None:
+    """A dot where some value has no neighbour: a line alone would not show it."""
+    finite = np.pad(np.isfinite(values), 1)
+    alone = finite[1:-1] & ~finite[:-2] & ~finite[2:]
+    return "o" if alone.any() else None
+
+
+def _prepare(axes: Axes, not_finite: int) -> None:
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.ticklabel_format(axis="y", useOffset=False)
+    axes.grid(alpha=0.3)
+    if not_finite:
+        words = f"{not_finite} value{'s' if not_finite > 1 else ''} not finite"
+        axes.text(0.03, 0.03, words, transform=axes.transAxes, fontsize=style.SMALL_SIZE, color=style.COLOURS[1])
+
+
+def _draw_bound(axes: Axes, value: float, words: str) -> None:
+    axes.axhline(value, color="black", linewidth=1, linestyle=":", label=f"_{words}")
+    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "xytext": (0, -3)}
+    axes.annotate(words, (0.03, value), va="top", fontsize=style.SMALL_SIZE, **place)
+
+
+def _legend(axes: Axes, grouped: bool, kinds: set[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
+    if grouped and "validation" in kinds:
+        styles = (("training", "-"), ("validation", "--"))
+        handles += [Line2D([], [], color="0.4", linestyle=dashes, label=kind) for kind, dashes in styles]
+    columns = 2 if len(handles) > 3 else 1
+    if grouped:  # so many lines leave no place for a legend among them
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + (0.2 + 0.14 * math.ceil(len(handles) / columns)) * (high - low))
+    place = "upper center" if grouped else "best"
+    axes.legend(handles=handles, loc=place, fontsize=style.SMALL_SIZE, ncols=columns, columnspacing=1.0)
+
+
+def _cycle(items: Sequence[str], count: int) -> Iterable[str]:
+    return (items[index % len(items)] for index in range(count))

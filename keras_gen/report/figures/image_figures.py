@@ -1,0 +1,185 @@
+"""Figures of images: samples, reconstructions, denoised images, and training images that samples resemble."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_gen.metrics import arrays
+from keras_gen.report.figures import canvas, style
+from keras_gen.report.figures.canvas import Ticks
+from keras_gen.utils import checks
+from keras_gen.utils.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS, MANY_COLUMNS, MANY = 10, 20, 40
+"""Images side by side in figures of rows: 10, and 20 where a row has more than 40."""
+
+
+def sample_grid(images: np.ndarray, title: str, columns: int | None = None) -> Figure:
+    """Generated images, row by row.
+
+    Args:
+        images: uint8, shape `(n, height, width, channels)` with 1 or 3 channels, n at least 1.
+        title: of the figure.
+        columns: images in a row; by default the square root of n, rounded up.
+
+    Returns:
+        A matplotlib figure that belongs to no window; its one image is the canvas of `keras_gen.utils.image_utils.grid`.
+
+    Raises:
+        UsageError: other images, or columns below 1.
+
+    Example:
+        >>> figure = sample_grid(images[:25], "digits")
+        >>> figure.axes[0].images[0].get_array().shape  # 5 x 5 images of 28 pixels, 6 lines between and around them
+        (146, 146)
+    """
+    images = canvas.check_images("images", images)
+    columns = int(np.ceil(np.sqrt(len(images)))) if columns is None else checks.positive_int("columns", columns)
+    return canvas.canvas_figure(title, images, min(columns, len(images)))[0]
+
+
+def samples_through_training(samples: Sequence[tuple[int, np.ndarray]], title: str) -> Figure:
+    """Images generated from the same latents after several epochs: one row an epoch, one column a latent.
+
+    Args:
+        samples: pairs of an epoch and its images, uint8 of shape `(n, height, width, channels)`, the same for all.
+        title: of the figure.
+
+    Returns:
+        A matplotlib figure that belongs to no window. More than 10 latents (20 if there are more than 40) are continued
+        below, with all epochs again.
+
+    Raises:
+        UsageError: no pairs, an epoch that is no integer of at least 0, other images, or different shapes.
+
+    Example:
+        >>> figure = samples_through_training([(1, images[:8]), (10, images[8:16])], "two epochs")
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        ['epoch 1', 'epoch 10']
+    """
+    samples = canvas.check_named_images("samples", samples)
+    return _rows(title, _by_epoch("samples", samples))
+
+
+def reconstructions(originals: np.ndarray, reconstructed: Sequence[tuple[int, np.ndarray]], title: str) -> Figure:
+    """Originals over what the model made of them after several epochs.
+
+    Args:
+        originals: uint8, shape `(n, height, width, channels)`.
+        reconstructed: pairs of an epoch and the reconstructions of all originals, in their shape.
+        title: of the figure.
+
+    Returns:
+        A matplotlib figure that belongs to no window. More than 10 originals (20 if there are more than 40) are
+        continued below.
+
+    Raises:
+        UsageError: other images, no pairs, an epoch that is no integer of at least 0, or different shapes.
+
+    Example:
+        >>> figure = reconstructions(images[:8], [(5, images[8:16])], "after 5 epochs")
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        ['original', 'epoch 5']
+    """
+    originals = canvas.check_images("originals", originals)
+    pairs = canvas.check_named_images("reconstructed", reconstructed, originals)
+    return _rows(title, [("original", originals), *_by_epoch("reconstructed", pairs)])
+
+
+def denoising(noisy: np.ndarray, denoised: np.ndarray, clean: np.ndarray, title: str) -> Figure:
+    """What a denoiser saw, what it made of it, and what it should have made of it, below one another.
+
+    Args:
+        noisy, denoised, clean: uint8, of one shape `(n, height, width, channels)`.
+        title: of the figure.
+
+    Returns:
+        A matplotlib figure that belongs to no window. More than 10 images (20 if there are more than 40) are continued
+        below.
+
+    Raises:
+        UsageError: other images, or different shapes.
+
+    Example:
+        >>> figure = denoising(images[:4], images[:4], images[:4], "nothing to do")
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        ['noisy', 'denoised', 'clean']
+    """
+    clean = canvas.check_images("clean", clean)
+    rows = [("noisy", canvas.check_images("noisy", noisy)), ("denoised", canvas.check_images("denoised", denoised))]
+    for name, shown in rows:
+        canvas.check_same_shape(name, shown, "clean", clean)
+    return _rows(title, [*rows, ("clean", clean)])
+
+
+def nearest_neighbours(
+    generated: np.ndarray, neighbours: np.ndarray, distances: np.ndarray, title: str, measure: str = "distance"
+) -> Figure:
+    """Generated images, each at the left of the training images nearest to it, with their distances below them.
+
+    Args:
+        generated: uint8, shape `(n, height, width, channels)`.
+        neighbours: uint8, shape `(n, k, height, width, channels)`: of every generated image the k nearest training
+            images, the nearest first.
+        distances: to them, shape `(n, k)`, finite, at least 0, in ascending order.
+        title: of the figure.
+        measure: what the distances are, for the figure.
+
+    Returns:
+        A matplotlib figure that belongs to no window.
+
+    Raises:
+        UsageError: other images, shapes that do not fit together, or distances that are negative or not in order.
+
+    Example:
+        >>> figure = nearest_neighbours(images[:2], images[2:8].reshape(2, 3, 28, 28, 1), np.ones((2, 3)), "made up")
+        >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
+        ['generated', 'nearest', '2nd', '3rd']
+    """
+    generated = canvas.check_images("generated", generated)
+    neighbours = canvas.check_images("neighbours", neighbours, "n, k")
+    count, nearest = neighbours.shape[:2]
+    if (count, *neighbours.shape[2:]) != generated.shape:
+        expected = f"({len(generated)}, k, {', '.join(map(str, generated.shape[1:]))})"
+        raise UsageError(f"neighbours must be of shape {expected}, as generated, received: {neighbours.shape}")
+    distances = _check_distances(distances, (count, nearest))
+    height, width = generated.shape[1:3]
+    room = -(-height // 4)  # for the distance below each image
+    shown = np.concatenate([generated[:, None], neighbours], axis=1).reshape(-1, *generated.shape[1:])
+    shown = np.pad(shown, ((0, 0), (0, room), (0, 0), (0, 0)), constant_values=255)
+    names = ["generated", "nearest", *map(_ordinal, range(2, nearest + 1))]
+    bottom = Ticks(names, f"below each training image: {measure}")
+    figure, axes = canvas.canvas_figure(title, shown, nearest + 1, bottom=bottom)
+    axes.tick_params(axis="x", labeltop=True, labelbottom=False)
+    canvas.whiten(axes, width + 1, 0, 1, axes.images[0].get_array().shape[0])
+    for (row, column), distance in np.ndenumerate(distances):
+        x, y = canvas.centre(column + 1, width), canvas.centre(row, height + room) + height / 2
+        axes.text(x, y, f"{distance:.3g}", ha="center", va="center", fontsize=style.SMALL_SIZE)
+    return figure
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def _check_distances(distances: object, shape: tuple[int, int]) -> np.ndarray:
+    distances = arrays.finite("distances", distances, f"of shape {shape}", lambda received: received == shape)
+    if distances.min() < 0 or (np.diff(distances, axis=1) < 0).any():
+        raise UsageError("distances must be at least 0 and ascending in every row, received: others")
+    return distances
+
+
+def _by_epoch(argument: str, pairs: Sequence[tuple[int, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
+    epochs = [checks.non_negative_int(f"the epochs of {argument}", epoch) for epoch, _ in pairs]
+    return [(f"epoch {epoch}", images) for epoch, (_, images) in zip(epochs, pairs, strict=True)]
+
+
+def _rows(title: str, rows: Sequence[tuple[str, np.ndarray]]) -> Figure:
+    return canvas.rows_figure(title, rows, MANY_COLUMNS if len(rows[0][1]) > MANY else COLUMNS)

@@ -1,0 +1,149 @@
+"""Points in the plane by class: two-dimensional latents, and embeddings of those that have more dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_gen.metrics import arrays
+from keras_gen.report.figures import style
+from keras_gen.report.figures.embedding import Embedding
+from keras_gen.report.figures.latent_figures import latent_name
+from keras_gen.utils.errors import UsageError, must_be
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_NAMED = 20
+"""Classes that are named in the plane, too; more would cover it."""
+
+
+def scatter(
+    codes: np.ndarray,
+    labels: np.ndarray | None,
+    title: str,
+    names: Sequence[str] | None = None,
+    axis_names: tuple[str, str] = (latent_name(0), latent_name(1)),
+) -> Figure:
+    """Points of two dimensions, coloured and shaped by class, each class named at its median.
+
+    Args:
+        codes: real numbers of shape `(n, 2)`, such as the means that a VAE with two latent dimensions encodes to.
+        labels: integers of shape `(n,)`, at least 0, of at most 100 classes; None draws all points alike.
+        title: of the figure.
+        names: of the classes from 0 on; by default their numbers.
+        axis_names: of the two axes, which have one scale.
+
+    Returns:
+        A matplotlib figure that belongs to no window, with one collection of points a class.
+
+    Raises:
+        UsageError: another shape, values that are not finite, labels in another number, or too few names.
+
+    Example:
+        >>> figure = scatter([[0, 0], [1, 0], [0, 1]], [3, 3, 8], "three points")
+        >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        ['3 (2)', '8 (1)']
+    """
+    codes = arrays.finite(
+        "codes", codes, "of shape (n, 2), n at least 1", lambda shape: len(shape) == 2 and shape[1] == 2 and shape[0]
+    )
+    labels = _check_labels(labels, len(codes))
+    classes = [] if labels is None else np.unique(labels).tolist()
+    called = _check_names(names, classes)
+    figure = style.new_figure(5.4 + _legend_columns(classes), 5.2, title)
+    axes = figure.add_subplot()
+    size = float(np.clip(20_000 / len(codes), 6, 40))
+    if labels is None:
+        axes.scatter(*codes.T, s=size, color=style.COLOURS[0], alpha=0.6, linewidths=0, rasterized=True)
+    for index in classes:
+        colour, marker = style.class_style(index)
+        points, label = codes[labels == index], f"{called[index]} ({(labels == index).sum():,})"
+        axes.scatter(*points.T, s=size, c=colour, marker=marker, alpha=0.6, linewidths=0, label=label, rasterized=True)
+    style.describe(axes, "", *axis_names)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.grid(alpha=0.3)
+    if classes:
+        _name_classes(axes, codes, labels, called)
+    return figure
+
+
+def embedding_figure(
+    embedding: Embedding, labels: np.ndarray | None, title: str, names: Sequence[str] | None = None
+) -> Figure:
+    """What `pca` or `tsne` returned, as `scatter` draws it, with a line on how it was made.
+
+    Args:
+        embedding: to draw.
+        labels: of all codes that were embedded, also of those left out; or None.
+        title, names: as in `scatter`.
+
+    Raises:
+        UsageError: as in `scatter`.
+
+    Example:
+        >>> from keras_gen.report.figures.embedding import pca
+        >>> figure = embedding_figure(pca(images.reshape(64, -1)), data.train.labels[:64], "pixels")
+        >>> figure.axes[0].get_title()
+        'PCA of 64 codes of 784 dimensions'
+    """
+    labels = _check_labels(labels, embedding.total)
+    chosen = None if labels is None else labels[embedding.indices]
+    figure = scatter(embedding.points, chosen, title, names, embedding.axis_names)
+    axes = figure.axes[0]
+    axes.set_title(embedding.description, fontsize=style.LABEL_SIZE)
+    if not embedding.has_scale:
+        axes.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False)
+        axes.grid(False)
+    return figure
+
+
+def _legend_columns(classes: Collection[int]) -> int:
+    return -(-len(classes) // 24)
+
+
+def _name_classes(axes: Axes, codes: np.ndarray, labels: np.ndarray, called: dict[int, str]) -> None:
+    from matplotlib.patheffects import withStroke
+
+    axes.legend(
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        fontsize=style.SMALL_SIZE,
+        ncols=_legend_columns(called),
+        markerscale=1.5,
+        frameon=False,
+    )
+    for handle in axes.get_legend().legend_handles:
+        handle.set_alpha(1)
+    if len(called) > MOST_NAMED:
+        return
+    for index, name in called.items():
+        middle = np.median(codes[labels == index], axis=0)
+        outline = [withStroke(linewidth=3, foreground="white")]
+        axes.text(
+            *middle, name, ha="center", va="center", weight="bold", fontsize=style.TITLE_SIZE, path_effects=outline
+        )
+
+
+def _check_labels(labels: object, count: int) -> np.ndarray | None:
+    if labels is None:
+        return None
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iu" or array.shape != (count,):
+        raise UsageError(f"labels must be {count} integers, received: {array.dtype} of shape {array.shape}")
+    if array.min() < 0:
+        raise must_be("labels", "at least 0", int(array.min()))
+    if (classes := len(np.unique(array))) > style.MOST_CLASSES:
+        raise UsageError(f"labels must be of at most {style.MOST_CLASSES} classes, or None, received: {classes}")
+    return array
+
+
+def _check_names(names: object, classes: list[int]) -> dict[int, str]:
+    if names is None:
+        return {index: str(index) for index in classes}
+    if isinstance(names, str) or not isinstance(names, Sequence) or len(names) <= max(classes, default=-1):
+        raise must_be("names", f"a name for each class from 0 to {max(classes, default=0)}", names)
+    return {index: str(names[index]) for index in classes}

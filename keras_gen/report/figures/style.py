@@ -1,0 +1,121 @@
+"""The one style of all figures: colours, markers, sizes of text, and how a figure becomes a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_gen.utils import checks
+from keras_gen.utils.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe & Ito 2008, "Color universal design", without the yellow, which is faint on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Told apart with any kind of colour vision."""
+
+# Wine and indigo of Tol's muted scheme, and a grey, on top, so that ten classes have ten colours.
+CLASS_COLOURS = (*COLOURS, "#882255", "#888888", "#332288")
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+"""Filled shapes, as many as colours, so that ten classes have ten shapes, too."""
+
+MOST_CLASSES = len(CLASS_COLOURS) * len(MARKERS)
+"""How many classes `class_style` tells apart."""
+
+TITLE_SIZE, LABEL_SIZE, SMALL_SIZE = 11, 9, 8
+"""Sizes of text, in points."""
+
+PAGE_WIDTH = 7.2
+"""Inches that a figure may be wide on a sheet of A4 or letter paper."""
+
+DOTS_PER_INCH = 120
+
+
+def new_figure(width: float, height: float, title: str = "") -> Figure:
+    """An empty figure that belongs to no window, laid out so that nothing overlaps.
+
+    Args:
+        width, height: in inches, each above 0.
+        title: over the whole figure; a long one is wrapped.
+
+    Raises:
+        UsageError: a size that is not above 0.
+
+    Example:
+        >>> figure = new_figure(4, 3, "vae-mlp on digits")
+        >>> figure.get_suptitle(), figure.get_size_inches().tolist()
+        ('vae-mlp on digits', [4.0, 3.0])
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(checks.positive("width", width), checks.positive("height", height)), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.07, h_pad=0.05)
+    if title:
+        figure.suptitle(title, fontsize=TITLE_SIZE, wrap=True)
+    return figure
+
+
+def describe(axes: Axes, title: str = "", x_label: str = "", y_label: str = "") -> None:
+    """Write a panel's title and the names of its axes, and set the size of its numbers."""
+    axes.set_title(title, fontsize=LABEL_SIZE + 1)
+    axes.set_xlabel(x_label, fontsize=LABEL_SIZE)
+    axes.set_ylabel(y_label, fontsize=LABEL_SIZE)
+    axes.tick_params(labelsize=SMALL_SIZE)
+
+
+def class_style(index: int) -> tuple[str, str]:
+    """Colour and marker of class `index`, a pair that no other of the first `MOST_CLASSES` classes has.
+
+    The first ten differ in colour and in shape, so that they stay apart without colour vision and in grey.
+
+    Raises:
+        UsageError: `index` is no integer of at least 0.
+
+    Example:
+        >>> class_style(0), class_style(1), class_style(10)
+        (('#0072B2', 'o'), ('#D55E00', 's'), ('#0072B2', 's'))
+    """
+    index = checks.non_negative_int("index", index)
+    # After each ten classes the shapes move on by one against the colours: 100 pairs.
+    return CLASS_COLOURS[index % len(CLASS_COLOURS)], MARKERS[(index + index // len(CLASS_COLOURS)) % len(MARKERS)]
+
+
+def save_figure(figure: Figure, path: str | os.PathLike) -> None:
+    """Save a figure as PNG, 120 dots an inch, in one atomic step, whatever the name ends in."""
+    _write(figure, path, "png", {"Software": None})
+
+
+def save(figure: Figure, path: str | os.PathLike) -> tuple[Path, Path]:
+    """Save a figure as PNG, for the screen, and as SVG, for paper, each in one atomic step.
+
+    Equal figures give equal bytes with the same version of Matplotlib: no file says when it was written.
+
+    Args:
+        figure: to save.
+        path: of both files but for the ending; `.png` and `.svg` at its end are taken off. The folder must exist.
+
+    Returns:
+        The two files, `path.png` and `path.svg`.
+
+    Example:
+        >>> [path.name for path in save(new_figure(4, 3, "empty"), "losses")]
+        ['losses.png', 'losses.svg']
+    """
+    path = Path(path)
+    stem = path.with_suffix("") if path.suffix in (".png", ".svg") else path
+    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
+    save_figure(figure, png)
+    _write(figure, svg, "svg", {"Date": None, "Creator": None})
+    return png, svg
+
+
+def _write(figure: Figure, path: str | os.PathLike, file_format: str, metadata: dict) -> None:
+    from matplotlib import rc_context
+
+    # Without a salt of its own an SVG names its parts at random.
+    with rc_context({"svg.hashsalt": "keras_gen"}), atomic_path(path) as temporary:
+        figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH, metadata=metadata)

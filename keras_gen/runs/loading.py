@@ -1,0 +1,169 @@
+"""From settings to data and model, and from a run directory back to them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import tensorflow as tf
+
+from keras_gen import distribution, zoo
+from keras_gen.data import ImageData, load
+from keras_gen.distribution.cluster import Cluster, meet
+from keras_gen.models import ImageModel
+from keras_gen.runs import checkpoints, model_config, provenance, run_directory
+from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.settings import RunSettings
+from keras_gen.utils import files
+from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run directory brought back to life: its model is in the state of the newest checkpoint, at `position`."""
+
+    record: dict
+    settings: RunSettings
+    data: ImageData
+    model: ImageModel
+    position: Position
+
+
+def open_run(
+    path: str | os.PathLike,
+    *,
+    strategy: str | None = None,
+    epochs: int | None = None,
+    cluster: Cluster | None = None,
+) -> OpenRun:
+    """Load a run's data and model, in the state of its last good checkpoint, or untrained if it has none.
+
+    Args:
+        path: the run directory.
+        strategy: to build the model under; by default the run's own.
+        epochs: that its settings are to have; by default the run's own.
+        cluster: as in `build`.
+
+    Raises:
+        UsageError: no run directory, it is damaged, or its data or recipe are not what they were.
+    """
+    path = Path(path)
+    record = run_directory.read_json(path / run_directory.RECIPE_FILE)
+    settings = RunSettings.from_json(record.get("settings"), os.fspath(path / run_directory.RECIPE_FILE))
+    changed = {"strategy": strategy, "epochs": epochs}
+    settings = dataclasses.replace(settings, **{name: value for name, value in changed.items() if value is not None})
+    data, _ = load_data(settings)
+    recorded = record.get("data")
+    if not isinstance(recorded, dict) or recorded.get("fingerprint") != data.fingerprint:
+        raise UsageError(
+            f"data set {settings.dataset} is no longer what {path} was trained on: its fingerprint differs"
+        )
+    latest = checkpoints.latest(path)
+    start = latest[0] if latest else Position()
+    model = build(settings, data, cluster, start=start)
+    _check_recipe(path, settings, model)
+    return OpenRun(record, settings, data, model, position=checkpoints.restore_latest(path, model))
+
+
+def load_data(settings: RunSettings) -> tuple[ImageData, str | None]:
+    """The settings' data set, and why it is not the recipe's own if that could not be had and none was named."""
+    options = {
+        "data_dir": settings.data_dir,
+        "image_size": settings.image_size,
+        "channels": settings.channels,
+        "binarize": settings.binarize,
+    }
+    if settings.dataset is not None:
+        return load(settings.dataset, **options), None
+    try:
+        return load(settings.recipe.dataset, **options), None
+    except DataUnavailableError as error:
+        note = str(error)
+        print(f"NOTE: training on the embedded digits instead of {settings.recipe.dataset}: {note}", flush=True)
+        return load("digits", **options), note
+
+
+def build(
+    settings: RunSettings, data: ImageData, cluster: Cluster | None = None, *, start: Position | None = None
+) -> ImageModel:
+    """The settings' model for the data's image shape, untrained, under the settings' strategy.
+
+    Args:
+        settings: what to build.
+        data: what for.
+        cluster: of several workers, as in `distribution.strategy`. They meet here.
+        start: where training will start.
+
+    Raises:
+        UsageError: the strategy or the model can't be had, or the workers have not come, or are not alike.
+    """
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    cluster = distribution.cluster_of(settings.strategy, cluster)
+    if cluster is not None:
+        meet(cluster, _statement(settings, data, start or Position()))
+    strategy = distribution.strategy(settings.strategy, cluster)
+    replicas = strategy.num_replicas_in_sync
+    if settings.batch_size < replicas:
+        raise must_be("batch_size", f"at least {replicas}, the number of devices", settings.batch_size)
+    if settings.jit_compile and replicas > 1:
+        raise must_be("jit_compile", f"False with {replicas} devices", settings.jit_compile)
+    with strategy.scope():
+        options = {"seed": settings.seed, "precision": settings.precision}
+        model = zoo.build(settings.model, data.image_shape, **options, **settings.overrides)
+    if model.num_classes not in (0, data.num_classes):
+        allowed = f"0 or {data.num_classes}" if data.num_classes else "0, since it has no labels,"
+        raise must_be("num_classes", f"{allowed} for data set {data.name}", model.num_classes)
+    model.jit_compile = settings.jit_compile
+    return model
+
+
+def _statement(settings: RunSettings, data: ImageData, start: Position) -> dict[str, str]:
+    """What workers must have in common to compute the same, by its name in messages."""
+    # Where the data lie may differ from machine to machine; their fingerprint may not.
+    places = ("dataset", "data_dir", "extractor", "extractor_weights")
+    chosen = {name: value for name, value in settings.to_json().items() if name not in places}
+    versions = provenance.versions()
+    return {
+        **{f"version of {name}": versions[name] for name in ("keras_gen", "tensorflow", "keras")},
+        **{f"source in keras_gen/{name}": digest for name, digest in provenance.sources().items()},
+        **{name: json.dumps(value) for name, value in chosen.items()},
+        "data set": data.fingerprint,
+        "last checkpoint": str(start),
+    }
+
+
+def write_recipe(path: Path, model: ImageModel) -> None:
+    """Leave in a run directory what its recipe built, and digests of the source that did it."""
+    content = {"configuration": model_config.of(model), "sources": provenance.sources()}
+    files.write_json(path / run_directory.MODEL_FILE, content)
+
+
+def changes_since(path: Path, record: dict, model: ImageModel) -> list[str]:
+    """What else a run's bits depend on that is not as it was when the run was started, in words."""
+    modules = provenance.changed_sources(_built(path).get("sources"))
+    more = f" and {len(modules) - 3} more modules" if len(modules) > 3 else ""
+    return [
+        *provenance.changes(record.get("versions"), provenance.versions()),
+        *provenance.changes(record.get("machine"), provenance.machine(model.distribute_strategy)),
+        *([f"keras_gen's own source, in {', '.join(modules[:3])}{more}"] if modules else []),
+    ]
+
+
+def _check_recipe(path, settings, model):
+    changed = model_config.changes(_built(path).get("configuration"), model_config.of(model))
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise UsageError(
+            f"recipe {settings.model} no longer builds the model of {path}: {'; '.join(changed[:3])}{more}"
+        )
+
+
+def _built(path):
+    """What `write_recipe` wrote; nothing for a run of an older version."""
+    file = path / run_directory.MODEL_FILE
+    return run_directory.read_json(file) if file.exists() else {}

@@ -1,0 +1,91 @@
+"""What a run's bits depend on beside its settings: versions, processor, threads, precision, keras_gen's own source."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import keras_gen
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras
+import tensorflow as tf
+
+_PACKAGES = ("tensorflow", "keras", "numpy", "scikit-image", "scikit-learn", "pillow")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a run's bits."""
+    return {
+        "keras_gen": keras_gen.__version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in _PACKAGES},
+    }
+
+
+def machine(strategy: tf.distribute.Strategy | None = None) -> dict[str, object]:
+    """The machine and how it is used: another processor, number of threads or precision gives other bits.
+
+    Args:
+        strategy: that the run trains under; by default TensorFlow's own, one device.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    gpus = tf.config.list_physical_devices("GPU")
+    names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "gpus": names,
+        "replicas": strategy.num_replicas_in_sync,
+        # 0 is as many as there are cores.
+        "threads_in_an_operation": tf.config.threading.get_intra_op_parallelism_threads(),
+        "operations_at_once": tf.config.threading.get_inter_op_parallelism_threads(),
+        "precision": keras.config.dtype_policy().name,
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+    }
+
+
+def sources() -> dict[str, str]:
+    """A SHA-256 of every module of the package, by its path in it, shortened to 16 hexadecimal digits."""
+    package = Path(keras_gen.__file__).parent
+    return {file.relative_to(package).as_posix(): _digest(file) for file in sorted(package.rglob("*.py"))}
+
+
+def changed_sources(then: object) -> list[str]:
+    """Paths of modules that differ from the `sources` that a run recorded, appeared or are gone; none without a record."""
+    if not isinstance(then, dict):
+        return []
+    now = sources()
+    return sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+
+
+def changes(then: object, now: dict) -> list[str]:
+    """What differs between a recorded dictionary and one of now: `name: old then, new now`, one an entry.
+
+    Entries that were not recorded are left out: nothing is known of them.
+    """
+    then = then if isinstance(then, dict) else {}
+    both = [name for name in now if name in then and then[name] != now[name]]
+    return [f"{name}: {_shown(then[name])} then, {_shown(now[name])} now" for name in both]
+
+
+def _shown(value) -> str:
+    return str(value) if value not in ([], "") else "none"
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+
+def _processor() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"

@@ -1,0 +1,10 @@
+"""Train a recipe from settings to a SavedModel, and resume a run."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "trainer": ["Publication", "RunInterrupted", "resume", "run"],
+    },
+)

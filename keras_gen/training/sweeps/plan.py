@@ -1,0 +1,163 @@
+"""What a sweep is to do: names and values, resolved into the settings of every member before one is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from keras_gen import zoo
+from keras_gen.runs.settings import RunSettings
+from keras_gen.utils import checks
+from keras_gen.utils.errors import UsageError, must_be
+
+MOST_MEMBERS = 10_000
+_GIVEN_OTHERWISE = ("model", "overrides", "seed")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe, values that all members share, and values of which each combination is trained with each seed.
+
+    Names are those of `RunSettings`' fields (`epochs`, `batch_size`, `dataset`, …) and of the recipe's parameters.
+
+    Args:
+        model: name of a recipe, or an alias (it is resolved).
+        fixed: values by name, for all members.
+        grid: several values by name; the members are their product, the last name varying fastest.
+        seeds: how many seeds each combination is trained with: 0, 1, …, seeds - 1.
+
+    Raises:
+        UsageError: an unknown name, a value that `RunSettings` refuses, a name that is both fixed and in the grid, two
+            members that would be the same run, or more than 10,000 members.
+
+    Example:
+        >>> plan = Plan("vae-mlp", {"epochs": 5}, {"latent_dim": [2, 16], "batch_size": [64]}, seeds=2)
+        >>> [(settings.overrides["latent_dim"], settings.seed) for settings in plan.settings]
+        [(2, 0), (2, 1), (16, 0), (16, 1)]
+        >>> Plan("vae-mlp", {"epoch": 5})
+        Traceback (most recent call last):
+        ...
+        keras_gen.utils.errors.UsageError: vae-mlp has no setting or parameter 'epoch', did you mean 'epochs'?
+    """
+
+    model: str
+    fixed: Mapping[str, object] = field(default_factory=dict)
+    grid: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    seeds: int = 1
+    settings: tuple[RunSettings, ...] = field(init=False, repr=False)
+    """Of every member, in the order of training: seeds vary fastest."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "model", zoo.get(self.model).name)
+        for name in (*self.fixed, *self.grid):
+            _parameter(self.model, name)
+        for name, values in self.grid.items():
+            if name in self.fixed:
+                raise UsageError(f"{name} is given twice: as one value and in the grid")
+            if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+                raise must_be(name, "a list of values in the grid", values)
+        count = math.prod(map(len, self.grid.values())) * checks.positive_int("seeds", self.seeds)
+        if count > MOST_MEMBERS:
+            raise UsageError(f"grid must have at most {MOST_MEMBERS:,} members with its seeds, received: {count:,}")
+        settings = tuple(self._settings(values, seed) for values in self.combinations for seed in range(self.seeds))
+        object.__setattr__(self, "settings", settings)
+        self._check_different()
+
+    @classmethod
+    def parse(cls, model: str, fixed: Sequence[str], grid: Sequence[str], seeds: int = 1) -> Plan:
+        """The plan that a command line's words stand for.
+
+        Args:
+            model: as in `Plan`.
+            fixed: `NAME=VALUE` words.
+            grid: `NAME=VALUE,VALUE` words.
+            seeds: as in `Plan`.
+
+        Raises:
+            UsageError: a word of another form, a name that is given twice, a value of another type, and as in `Plan`.
+
+        Example:
+            >>> Plan.parse("vae-mlp", ["epochs=5"], ["beta=1,4"]).grid
+            {'beta': [1.0, 4.0]}
+        """
+        model = zoo.get(model).name
+        one = {name: _parameter(model, name).parse(text) for name, text in _pairs("--set", "name=value", fixed)}
+        several = {
+            name: [_parameter(model, name).parse(word) for word in text.split(",")]
+            for name, text in _pairs("--grid", "name=value,value", grid)
+        }
+        return cls(model, one, several, seeds)
+
+    @property
+    def combinations(self) -> list[dict[str, object]]:
+        """The values of the grid's names, of every combination."""
+        return [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
+
+    def _settings(self, values: Mapping[str, object], seed: int) -> RunSettings:
+        named = {**self.fixed, **values}
+        known = _settings_parameters()
+        return RunSettings(
+            self.model,
+            overrides={name: value for name, value in named.items() if name not in known},
+            seed=seed,
+            **{name: value for name, value in named.items() if name in known},
+        )
+
+    def _check_different(self) -> None:
+        first = {}
+        for number, settings in enumerate(self.settings):
+            key = json.dumps(settings.to_json(), sort_keys=True)
+            other = first.setdefault(key, number)
+            if other != number:
+                pair = " and ".join(_shown(self.combinations[index // self.seeds]) for index in (other, number))
+                raise UsageError(f"grid must give every member settings of its own, received: {pair}")
+
+
+def _shown(values: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={value}" for name, value in values.items())
+
+
+def _pairs(option: str, form: str, words: Sequence[str]) -> list[tuple[str, str]]:
+    """Names and texts of `name=text` words, each name once."""
+    pairs = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise must_be(option, form, word)
+        if name in pairs:
+            raise UsageError(f"{name} is given twice: {option} {name}={pairs[name]} and {option} {word}")
+        pairs[name] = text
+    return list(pairs.items())
+
+
+def _parameter(model: str, name: str) -> zoo.Parameter:
+    """The setting or the recipe's parameter of that name: the one place where names are resolved."""
+    known = {**zoo.get(model).parameters, **_settings_parameters()}
+    if name in known:
+        return known[name]
+    if name in _GIVEN_OTHERWISE:
+        how = {"model": "--model", "seed": "--seeds", "overrides": "their own names"}[name]
+        raise UsageError(f"{name} can't be among the values of a sweep: it is given by {how}")
+    near = difflib.get_close_matches(name, known, n=3)
+    if near:
+        raise UsageError(f"{model} has no setting or parameter {name!r}, did you mean {' or '.join(map(repr, near))}?")
+    raise UsageError(f"{model} has no setting or parameter {name!r} (known are: {', '.join(known)})")
+
+
+def _settings_parameters() -> dict[str, zoo.Parameter]:
+    """The fields of `RunSettings`, read as a recipe's parameters are."""
+    hints = typing.get_type_hints(RunSettings)
+    parameters = {}
+    for entry in dataclasses.fields(RunSettings):
+        if entry.name not in _GIVEN_OTHERWISE:
+            kinds = typing.get_args(hints[entry.name]) or (hints[entry.name],)
+            kind = next(kind for kind in kinds if kind is not types.NoneType)
+            parameters[entry.name] = zoo.Parameter(entry.name, kind, entry.default, types.NoneType in kinds)
+    return parameters

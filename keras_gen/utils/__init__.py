@@ -1,0 +1,1 @@
+"""What every room uses: errors, checks, files, progress, signals. Nothing here knows of models or data."""

@@ -1,0 +1,113 @@
+"""Images as arrays: value ranges, conversion to uint8, grids, PNG files. NumPy and Pillow only."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from keras_gen.utils import safe_files
+from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.files import atomic_path
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Result = TypeVar("Result")
+
+VALUE_RANGES = ((0.0, 1.0), (-1.0, 1.0))
+
+
+def check_value_range(value: object) -> tuple[float, float]:
+    """`value` as one of the two ranges in use, (0, 1) and (-1, 1)."""
+    try:
+        low, high = (float(bound) for bound in value)
+    except (TypeError, ValueError):
+        raise must_be("value_range", "(0, 1) or (-1, 1)", value) from None
+    if (low, high) not in VALUE_RANGES:
+        raise must_be("value_range", "(0, 1) or (-1, 1)", value)
+    return low, high
+
+
+def grid(images: np.ndarray, *, columns: int | None = None, padding: int = 1) -> np.ndarray:
+    """Lay images out row by row in one picture.
+
+    Args:
+        images: uint8, shape `(n, height, width, channels)` with 1 or 3 channels, n at least 1.
+        columns: images in a row; by default the square root of n, rounded up.
+        padding: pixels between images and around them; they, and places without an image, are mid-grey.
+
+    Returns:
+        uint8 of shape `(rows, columns)` cells: `(H, W)` for grey images, `(H, W, 3)` for colour ones.
+
+    Example:
+        >>> grid(np.zeros((5, 28, 28, 1), "uint8")).shape
+        (59, 88)
+    """
+    count, height, width, channels = images.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    cell_height, cell_width = height + padding, width + padding
+    canvas = np.full((rows * cell_height + padding, columns * cell_width + padding, channels), 128, np.uint8)
+    for index, image in enumerate(images):
+        top, left = index // columns * cell_height + padding, index % columns * cell_width + padding
+        canvas[top : top + height, left : left + width] = image
+    return canvas[..., 0] if channels == 1 else canvas
+
+
+@contextlib.contextmanager
+def bombs_refused() -> Iterator[None]:
+    """Have pictures of more than 89 million pixels be errors in the block, where Pillow only warns. For one thread."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def read_picture(path: str | os.PathLike, formats: Sequence[str], use: Callable[[Image], Result]) -> Result:
+    """What `use` makes of the picture in a file, which may be anybody's.
+
+    Args:
+        path: of the file.
+        formats: Pillow's names of those that are read. Its others are not tried, whatever the file is called: it would
+            hand PostScript to another program.
+        use: gets the opened picture, whose pixels are not read yet.
+
+    Raises:
+        UsageError: the file can't be opened, is of another format, damaged, or too large to be meant well.
+
+    Example:
+        >>> save_png("white.png", np.full((28, 28), 255, np.uint8))
+        >>> read_picture("white.png", ["PNG"], lambda picture: picture.size)
+        (28, 28)
+    """
+    from PIL import Image
+
+    try:
+        safe_files.require_ordinary(path)
+        with Image.open(path, formats=formats) as picture:
+            return use(picture)
+    except UsageError:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise UsageError(f"{path} is too large an image: {_one_line(error)}") from error
+    except Exception as error:  # what a damaged file makes Pillow raise depends on its format
+        raise UsageError(f"{path} can't be read as an image: {_one_line(error)}") from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def save_png(path: str | os.PathLike, picture: np.ndarray) -> None:
+    """Write a uint8 picture, `(H, W)` or `(H, W, 3)`, as a PNG file in one atomic step."""
+    from PIL import Image
+
+    with atomic_path(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="png")

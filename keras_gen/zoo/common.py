@@ -1,0 +1,123 @@
+"""What several recipes are built with. No Keras until it is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keras_gen.utils import checks
+from keras_gen.utils.errors import must_be
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_gen.optimizers import Adam
+
+CONSTRAINTS = ("gradient_penalty", "weight_clipping", "none")
+"""What may bound the slope of a critic."""
+
+MAX_DEPTH = 5
+
+SHORT_STEPS = 32
+"""Train steps in one call of TensorFlow, where a step takes less than a millisecond and the call as long again."""
+
+
+def adam(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> Adam:
+    """Adam with checked arguments."""
+    from keras_gen.optimizers import Adam
+
+    learning_rate = checks.positive("learning_rate", learning_rate)
+    beta_1, beta_2 = checks.fraction("beta_1", beta_1), checks.fraction("beta_2", beta_2)
+    return Adam(learning_rate, beta_1=beta_1, beta_2=beta_2)
+
+
+def adams(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> list[Adam]:
+    """Two of `adam`, a generator's and a discriminator's."""
+    return [adam(learning_rate, beta_1, beta_2) for _ in range(2)]
+
+
+def critic_optimizers(constraint: str, learning_rate: float) -> list[keras.optimizers.Optimizer]:
+    """The generator's and the critic's optimizer for a constraint on the critic, one of `CONSTRAINTS`.
+
+    With weight clipping RMSprop, as in Arjovsky et al. 2017, which advises against momentum; else Adam with β₁ 0.5 and
+    β₂ 0.9.
+    """
+    import keras_gen.utils.backend  # noqa: F401
+    import keras
+
+    if checks.one_of("constraint", constraint, CONSTRAINTS) == "weight_clipping":
+        return [keras.optimizers.RMSprop(checks.positive("learning_rate", learning_rate)) for _ in range(2)]
+    return adams(learning_rate, 0.5, 0.9)
+
+
+def critic_constraint(constraint: str) -> dict[str, float]:
+    """The constraint as arguments of `WGAN`: a penalty of weight 10, or clipping at 0.01, or neither."""
+    return {
+        "gradient_penalty": 10.0 if constraint == "gradient_penalty" else 0.0,
+        "weight_clip": 0.01 if constraint == "weight_clipping" else 0.0,
+    }
+
+
+def widths(depth: int, first: int = 32, largest: int = 128) -> tuple[int, ...]:
+    """Filters of `depth` convolutions, 1 to 5, from the image inwards: doubling from `first` up to `largest`."""
+    if checks.positive_int("depth", depth) > MAX_DEPTH:
+        raise must_be("depth", f"an integer from 1 to {MAX_DEPTH}", depth)
+    return tuple(min(first * 2**level, largest) for level in range(depth))
+
+
+def conv_vae_networks(image_shape, *, latent_dim, filters, hidden, num_classes) -> tuple[keras.Model, keras.Model]:
+    """Encoder and decoder of strided convolutions, `filters` from the image inwards."""
+    from keras_gen import networks
+
+    sizes = {"latent_dim": latent_dim, "num_classes": num_classes}
+    return (
+        networks.conv_encoder(image_shape, filters=filters, hidden=hidden, **sizes),
+        networks.conv_decoder(image_shape, filters=filters[::-1], **sizes),
+    )
+
+
+def r1_networks(image_shape, *, latent_dim, dropout, slope, num_classes) -> tuple[keras.Model, keras.Model]:
+    """Generator and discriminator of report R1: gan-conv's, wgan-conv's."""
+    from keras_gen import networks
+
+    return (
+        networks.transposed_conv_generator(image_shape, latent_dim=latent_dim, slope=slope, num_classes=num_classes),
+        networks.conv_discriminator(image_shape, dropout=dropout, slope=slope, num_classes=num_classes),
+    )
+
+
+def r3_networks(
+    image_shape, *, depth, latent_dim, width, num_classes, normalization="batch"
+) -> tuple[keras.Model, keras.Model]:
+    """Generator and discriminator of report R3, 1 to 5 deep: lsgan-conv's, wgan-deep's."""
+    from keras_gen import networks
+
+    filters = widths(depth, first=checks.positive_int("width", width), largest=4 * width)
+    return (
+        networks.deep_conv_generator(
+            image_shape, latent_dim=latent_dim, filters=filters[::-1], num_classes=num_classes
+        ),
+        networks.deep_conv_discriminator(
+            image_shape,
+            filters=(*filters, filters[-1]),
+            normalized=(False, *[True] * (depth - 1), False),
+            normalization=normalization,
+            num_classes=num_classes,
+        ),
+    )
+
+
+def r5_networks(
+    image_shape, *, latent_dim, width, num_classes, normalization="batch"
+) -> tuple[keras.Model, keras.Model]:
+    """Generator and discriminator of report R5: gan-jsd's, wgan-gp's."""
+    from keras_gen import networks
+
+    width = checks.positive_int("width", width)
+    return (
+        networks.deep_conv_generator(
+            image_shape, latent_dim=latent_dim, filters=(4 * width, 2 * width, width), num_classes=num_classes
+        ),
+        networks.deep_conv_discriminator(
+            image_shape, filters=(width, 2 * width), normalization=normalization, num_classes=num_classes
+        ),
+    )
