@@ -20,7 +20,7 @@ PROBABILITY_EPSILON = 1e-7
 def bernoulli_negative_log_likelihood(images: tf.Tensor, prediction: tf.Tensor, *, from_logits: bool) -> tf.Tensor:
     """−log p(x) of independent Bernoulli pixels, summed over the image: −Σ x log p + (1 − x) log(1 − p).
 
-    A likelihood only for pixels that are 0 or 1. For grey ones it is the usual objective, but not normalised
+    A likelihood only for pixels that are 0 or 1. For gray ones it is the usual objective, but not normalized
     (Loaiza-Ganem & Cunningham 2019, "The continuous Bernoulli").
 
     Args:
@@ -67,7 +67,7 @@ def mean_cross_entropy(images: tf.Tensor, prediction: tf.Tensor, *, from_logits:
     return bernoulli_negative_log_likelihood(images, prediction, from_logits=from_logits) / pixels
 
 
-def kl_terms(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
+def kl_per_dimension(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
     """KL(N(mean, exp(log_variance)) ‖ N(0, 1)) of each latent dimension, `(batch, latent_dim)`."""
     return 0.5 * (tf.square(mean) + tf.exp(log_variance) - 1.0 - log_variance)
 
@@ -77,17 +77,17 @@ def kl_divergence(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
 
     Kingma & Welling 2013, appendix B. Exactly 0 for mean 0 and log-variance 0, positive otherwise.
     """
-    return tf.reduce_sum(kl_terms(mean, log_variance), axis=-1)
+    return tf.reduce_sum(kl_per_dimension(mean, log_variance), axis=-1)
 
 
-def with_free_bits(terms: tf.Tensor, batch_mean: tf.Tensor, free_bits: float) -> tf.Tensor:
+def free_bits_kl(terms: tf.Tensor, batch_mean: tf.Tensor, free_bits: float) -> tf.Tensor:
     """The KL term with a floor, Σ_j max(λ, mean over the batch of KL_j) (Kingma et al. 2016, equation 15).
 
     The mean of the returned `(batch,)` is that sum: a dimension whose batch mean is below the floor counts as the
     floor, and so has no gradient.
 
     Args:
-        terms: `(batch, latent_dim)` as from `kl_terms`.
+        terms: `(batch, latent_dim)` as from `kl_per_dimension`.
         batch_mean: their mean over the whole batch, `(latent_dim,)`.
         free_bits: λ, nats a latent dimension.
     """
@@ -114,7 +114,7 @@ def saturating_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
     return -fake_cross_entropy(fake_logits)
 
 
-def squared_distance(output: tf.Tensor, target: float) -> tf.Tensor:
+def least_squares(output: tf.Tensor, target: float) -> tf.Tensor:
     """(D(x) − target)² (Mao et al. 2017, "Least squares GANs", without their factor ½)."""
     return tf.square(output[:, 0] - target)
 
@@ -128,7 +128,7 @@ def jensen_shannon_estimate(d_loss: tf.Tensor) -> tf.Tensor:
     return math.log(2) - d_loss
 
 
-def earth_movers_estimate(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
+def wasserstein_estimate(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
     """critic(x) − critic(G(z)): its mean estimates W₁ (Arjovsky et al. 2017), in units of pixel distance.
 
     For a critic of slope at most 1 a lower bound; with weight clipping only up to an unknown factor.
@@ -141,7 +141,7 @@ def gradient_penalty(
 ) -> tf.Tensor:
     """(‖∇ critic(x̂)‖₂ − 1)² at x̂ = real + mixing · (fake − real) (Gulrajani et al. 2017, equation 3, without λ).
 
-    The norm is over all pixels of an image. The critic must treat images independently: batch normalisation breaks
+    The norm is over all pixels of an image. The critic must treat images independently: batch normalization breaks
     that.
 
     Args:
@@ -169,7 +169,7 @@ class AdversarialObjective:
     """A pair of losses that a discriminator and a generator play with; all are of the discriminator's raw output.
 
     Args:
-        on_real, on_fake: the discriminator's on real and on generated images; it minimises their mean.
+        on_real, on_fake: the discriminator's on real and on generated images; it minimizes their mean.
         generator: the generator's, on its images.
         activation: turns the raw output into what the discriminator says, D.
         is_cross_entropy: whether the discriminator's losses are −log D and −log(1 − D), so that they give an estimate
@@ -185,9 +185,9 @@ class AdversarialObjective:
 
 def _least_squares(activation):
     return AdversarialObjective(
-        on_real=lambda output: squared_distance(activation(output), 1.0),
-        on_fake=lambda output: squared_distance(activation(output), 0.0),
-        generator=lambda output: squared_distance(activation(output), 1.0),
+        on_real=lambda output: least_squares(activation(output), 1.0),
+        on_fake=lambda output: least_squares(activation(output), 0.0),
+        generator=lambda output: least_squares(activation(output), 1.0),
         activation=activation,
         is_cross_entropy=False,
     )

@@ -14,16 +14,16 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 OPAQUE_COLOURS = """
 () => {
   const painter = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
-  const rgba = colour => {
+  const rgba = color => {
     painter.clearRect(0, 0, 1, 1);
-    painter.fillStyle = colour;
+    painter.fillStyle = color;
     painter.fillRect(0, 0, 1, 1);
     return [...painter.getImageData(0, 0, 1, 1).data];
   };
   const behind = element => {
     for (let above = element; above; above = above.parentElement) {
-      const colour = rgba(getComputedStyle(above).backgroundColor);
-      if (colour[3] === 255) return colour;
+      const color = rgba(getComputedStyle(above).backgroundColor);
+      if (color[3] === 255) return color;
     }
     return [255, 255, 255, 255];
   };
@@ -33,7 +33,7 @@ OPAQUE_COLOURS = """
     .map(element => [element.outerHTML.slice(0, 80), rgba(getComputedStyle(element).color), behind(element)]);
 }
 """
-"""Of each visible element with text of its own: its HTML, its text's colour and the nearest opaque one behind it."""
+"""Of each visible element with text of its own: its HTML, its text's color and the nearest opaque one behind it."""
 
 
 @pytest.fixture(scope="session")
@@ -99,16 +99,16 @@ def contrasts(page):
 
 
 def contrast(text, back):
-    """Of two colours, RGBA from 0 to 255; the text's may let the one behind it through."""
+    """Of two colors, RGBA from 0 to 255; the text's may let the one behind it through."""
     alpha = text[3] / 255
     seen = [alpha * front + (1 - alpha) * behind for front, behind in zip(text[:3], back[:3], strict=True)]
     low, high = sorted((luminance(seen), luminance(back[:3])))
     return (high + 0.05) / (low + 0.05)
 
 
-def luminance(colour):
-    """Relative luminance of an sRGB colour, as WCAG 2.2 has it."""
-    parts = [part / 255 for part in colour]
+def luminance(color):
+    """Relative luminance of an sRGB color, as WCAG 2.2 has it."""
+    parts = [part / 255 for part in color]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 

@@ -108,8 +108,10 @@ def nothing_at_hand(tmp_path_factory):
         # Where Keras keeps weights if it can't write to its own folder.
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
         patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-        patch.setattr(net, "why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
-        patch.setattr("keras_gen.metrics.extractors.weight_files.why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
+        patch.setattr(net, "connection_error", lambda url, seconds=10.0: NO_NETWORK)
+        patch.setattr(
+            "keras_gen.metrics.extractors.weight_files.connection_error", lambda url, seconds=10.0: NO_NETWORK
+        )
         yield
 
 

@@ -56,10 +56,10 @@ def tiny_data(tmp_path_factory):
     """
     generator = np.random.default_rng(0)
     rows, columns = np.mgrid[:28, :28]
-    centres, widths = generator.uniform(8, 20, (56, 2, 1, 1)), generator.uniform(2, 5, (56, 1, 1))
-    distances = (rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2
+    centers, widths = generator.uniform(8, 20, (56, 2, 1, 1)), generator.uniform(2, 5, (56, 1, 1))
+    distances = (rows - centers[:, 0]) ** 2 + (columns - centers[:, 1]) ** 2
     images = np.round(255 * np.exp(-distances / widths**2)).astype(np.uint8)
     path = tmp_path_factory.mktemp("data") / "blobs.npz"
-    labels = (centres[:, 1, 0, 0] // 4 - 2).astype(np.int64)
+    labels = (centers[:, 1, 0, 0] // 4 - 2).astype(np.int64)
     np.savez(path, x_train=images[:44], y_train=labels[:44], x_test=images[44:], y_test=labels[44:])
     return path

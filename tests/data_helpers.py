@@ -42,9 +42,9 @@ def write_image(path, array, **options):
     return path
 
 
-def grey(value, height=8, width=8):
+def gray(value, height=8, width=8):
     return np.full((height, width), value, np.uint8)
 
 
-def colour(red, green, blue, height=8, width=8):
+def color(red, green, blue, height=8, width=8):
     return np.full((height, width, 3), (red, green, blue), np.uint8)

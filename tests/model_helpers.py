@@ -93,8 +93,8 @@ def train(model, x, steps):
 
 def smooth_blobs(count, seed=0):
     rng, (rows, columns) = np.random.default_rng(seed), np.mgrid[:8, :8]
-    centres = rng.uniform(1, 7, (count, 2, 1, 1))
-    squared_distances = (rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2
+    centers = rng.uniform(1, 7, (count, 2, 1, 1))
+    squared_distances = (rows - centers[:, 0]) ** 2 + (columns - centers[:, 1]) ** 2
     return np.exp(-squared_distances / 6)[..., None].astype("float32")
 
 

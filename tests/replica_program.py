@@ -48,7 +48,7 @@ def pair(num_classes=0, dropout=0.0):
     )
 
 
-def normalised_pair():
+def normalized_pair():
     generator = networks.deep_conv_generator(SHAPE, latent_dim=3, filters=(4,), kernel_size=3)
     return generator, networks.conv_discriminator(SHAPE, filters=(3,), dropout=0.0)
 
@@ -67,11 +67,11 @@ MODELS = {
     "dropped-out gan": lambda: GAN(*pair(dropout=0.4), generator_batch_ratio=2),
     "several steps a call vae": vae,
     "bfloat16 gan": lambda: GAN(*pair(dropout=0.4)),
-    "averaged gan": lambda: GAN(*normalised_pair(), moving_average=0.25),
+    "averaged gan": lambda: GAN(*normalized_pair(), moving_average=0.25),
     "conditional gan": lambda: GAN(*pair(4), generator_batch_ratio=2, moving_average=0.9),
     "wgan": lambda: WGAN(*pair(), critic_steps=2),
     "clipped wgan": lambda: WGAN(
-        *normalised_pair(), critic_steps=2, gradient_penalty=0.0, weight_clip=0.05, moving_average=0.25
+        *normalized_pair(), critic_steps=2, gradient_penalty=0.0, weight_clip=0.05, moving_average=0.25
     ),
     "conditional wgan": lambda: WGAN(*pair(4), critic_steps=2),
 }
@@ -118,7 +118,7 @@ def trained(strategy, kind, count, form):
         after = [variable.numpy() for variable in model.trainable_variables]
         average, generator = getattr(model, "generator_average", None), getattr(model, "generator", None)
         everything = [variable.numpy() for variable in model.weights]
-        # A critic's last offset cancels out of its loss, as does one before a batch normalisation.
+        # A critic's last offset cancels out of its loss, as does one before a batch normalization.
         must_move = [array.ndim > 1 or kind in ("vae", "gan") for array in start]
         return {
             "replicas": model.distribute_strategy.num_replicas_in_sync,
@@ -155,7 +155,7 @@ def joined_means():
         values = first + tf.constant([[1.0, 5.0], [3.0, 9.0]])
         with tf.GradientTape() as tape:
             tape.watch(values)
-            result = distribution.mean_of_global_batch(values)
+            result = distribution.global_mean(values)
         return result, tape.gradient(result, values, unconnected_gradients="zero")
 
     means, gradients = strategy.run(tf.function(mean))

@@ -63,7 +63,7 @@ class Page(html.parser.HTMLParser):
 
 
 def picture(count=20, columns=10, value=0):
-    """A grid of images of one grey each, as a run saves it."""
+    """A grid of images of one gray each, as a run saves it."""
     shades = (np.arange(count) * 7 + value) % 256
     return image_utils.grid(np.full((count, *SHAPE), shades[:, None, None, None], np.uint8), columns=columns)
 

@@ -10,9 +10,9 @@ import command_helpers
 import pytest
 from command_helpers import call
 
+from keras_gen import zoo
 from keras_gen.commands import benchmark_training
 from keras_gen.commands.benchmarks import models, start
-from keras_gen import zoo
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
@@ -210,7 +210,7 @@ def test_both_sides_of_the_comparison_are_one_model():
     import keras
     import numpy as np
 
-    from keras_gen.networks.narrow_convolution import NarrowConv2D
+    from keras_gen.networks.layers import NarrowConv2D
 
     model = zoo.build("gan-conv", (12, 12, 1), seed=0)
     stock = benchmark_training.stock(model)
@@ -245,7 +245,7 @@ def test_a_mistake_is_one_line(arguments, message):
 
 
 @pytest.mark.slow
-def test_an_epoch_of_several_workers_is_modelled_from_what_was_measured(measured):
+def test_an_epoch_of_several_workers_is_modeled_from_what_was_measured(measured):
     out, found = measured("workers", "--models", "vae-mlp", "--size", 64, "--repeats", 1)
     recipe, measured_recipe = zoo.get("vae-mlp"), found["vae-mlp"]
     assert measured_recipe["gradient_bytes"] == 4 * recipe.weights

@@ -89,7 +89,7 @@ class View:
         part.get_by_label("Remove Image").wait_for()
 
     def pictures(self):
-        """The pictures that are shown, in grey as an array each."""
+        """The pictures that are shown, in gray as an array each."""
         sources = self.page.locator(".pixels img").locator("visible=true").evaluate_all("all => all.map(i => i.src)")
         return [self._read(source) for source in sources]
 
@@ -181,7 +181,7 @@ def test_between_two_pictures_there_is_a_strip(view, explorers, tmp_path):
     view.open_tab("Interpolate")
     view.choose("two pictures")
     view.choose_from("Invert", "never")
-    view.field("Fit and centre as MNIST does").uncheck()
+    view.field("Fit and center as MNIST does").uncheck()
     for index, image in enumerate(images):
         Image.fromarray(image[..., 0]).save(tmp_path / f"{index}.png")
         view.upload(("First picture", "Second picture")[index], tmp_path / f"{index}.png")
@@ -223,7 +223,7 @@ def test_an_upload_is_denoised_by_the_model_that_is_switched_to(view, explorers,
     view.open_tab("Reconstruct")
     view.choose("uploaded")
     view.upload("Picture", tmp_path / "upload.png")
-    image = drawing.to_image(picture, SHAPE, centre=True)
+    image = drawing.to_image(picture, SHAPE, center=True)
     view.shows(*map(tabs.enlarged, (image[np.newaxis], denoiser.reconstruct(image[np.newaxis]))))
     view.slide("Gaussian noise, standard deviation", "End")
     noisy = drawing.with_noise(image, 1, seed=0)[np.newaxis]

@@ -9,7 +9,7 @@ from report_helpers import SHAPE, change, make_run, measure, score
 
 from keras_gen import report
 from keras_gen.report.pages import comparison_page, run_page
-from keras_gen.report.pages.run_page import Illustration
+from keras_gen.report.pages.run_page import PageFigure
 
 HOSTILE = "<script>document.title = 'taken'</script><img src=\"data:,\" onerror=\"document.title = 'taken'\">"
 PAGES = ("run", "hostile", "comparison")
@@ -28,8 +28,8 @@ def pages(tmp_path_factory):
     codes = np.random.default_rng(0).normal(size=(60, 2))
     figure = report.scatter(codes, np.arange(60) % 10, "")
     illustrations = [
-        Illustration("Codes", figure, "Sixty of them."),
-        Illustration("Manifold", None, "too many latents"),
+        PageFigure("Codes", figure, "Sixty of them."),
+        PageFigure("Manifold", None, "too many latents"),
     ]
     hostile = make_run(folder / "00002-vae-mlp")
     record = json.loads((hostile / "recipe.json").read_text(encoding="utf-8"))
@@ -67,9 +67,9 @@ def unfolded(shown):
 
 
 def test_contrast_is_that_of_the_standard():
-    white, black, grey = (255, 255, 255, 255), (0, 0, 0, 255), (0x76, 0x76, 0x76, 255)
+    white, black, gray = (255, 255, 255, 255), (0, 0, 0, 255), (0x76, 0x76, 0x76, 255)
     assert contrast(black, white) == contrast(white, black) == pytest.approx(21)
-    assert contrast(grey, white) == pytest.approx(4.54, abs=0.005)
+    assert contrast(gray, white) == pytest.approx(4.54, abs=0.005)
     assert contrast((0, 0, 0, 0), white) == 1
 
 

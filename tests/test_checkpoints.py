@@ -12,7 +12,7 @@ from callback_helpers import fit, names, state_of, tiny, tiny_gan
 
 from keras_gen import UsageError, callbacks
 from keras_gen.runs import checkpoints
-from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.checkpoints import TrainingPosition
 
 
 @pytest.mark.parametrize(
@@ -27,19 +27,19 @@ def test_checkpoints_are_saved_every_so_often_and_after_the_last_epoch(tmp_path,
     callback.on_train_begin()
     for epoch in range(epochs):
         callback.on_epoch_end(epoch)
-    assert done == [(tmp_path, Position(epoch)) for epoch in saved]
+    assert done == [(tmp_path, TrainingPosition(epoch)) for epoch in saved]
 
 
 @pytest.mark.parametrize(
     ("every", "executed", "start", "saved"),
     [
-        ("3steps", 1, Position(), [(0, 3), (1, 1), (1, 4), (2, 2), (3, 0)]),
-        ("5steps", 1, Position(), [(1, 0), (2, 0), (3, 0)]),  # after the epoch, with its validation
-        ("4steps", 2, Position(), [(0, 4), (1, 4), (2, 2), (3, 0)]),  # executions end after steps 2, 4 and 5
-        ("7steps", 1, Position(), [(1, 2), (2, 4), (3, 0)]),
-        ("3steps", 1, Position(1, 3), [(1, 4), (2, 2), (3, 0)]),
-        ("2epochs", 1, Position(), [(2, 0), (3, 0)]),
-        ("90minutes", 1, Position(), [(3, 0)]),
+        ("3steps", 1, TrainingPosition(), [(0, 3), (1, 1), (1, 4), (2, 2), (3, 0)]),
+        ("5steps", 1, TrainingPosition(), [(1, 0), (2, 0), (3, 0)]),  # after the epoch, with its validation
+        ("4steps", 2, TrainingPosition(), [(0, 4), (1, 4), (2, 2), (3, 0)]),  # executions end after steps 2, 4 and 5
+        ("7steps", 1, TrainingPosition(), [(1, 2), (2, 4), (3, 0)]),
+        ("3steps", 1, TrainingPosition(1, 3), [(1, 4), (2, 2), (3, 0)]),
+        ("2epochs", 1, TrainingPosition(), [(2, 0), (3, 0)]),
+        ("90minutes", 1, TrainingPosition(), [(3, 0)]),
     ],
     ids=str,
 )
@@ -83,13 +83,13 @@ def trained():
 
 @pytest.fixture(scope="module")
 def saved(trained, tmp_path_factory):
-    return checkpoints.save(tmp_path_factory.mktemp("run"), trained, Position(2))
+    return checkpoints.save(tmp_path_factory.mktemp("run"), trained, TrainingPosition(2))
 
 
 def test_the_two_newest_checkpoints_are_kept(tmp_path):
     model = tiny()
     assert checkpoints.latest(tmp_path) is None
-    for position in (Position(1), Position(1, 7), Position(9), Position(9, 123456789)):
+    for position in (TrainingPosition(1), TrainingPosition(1, 7), TrainingPosition(9), TrainingPosition(9, 123456789)):
         path = checkpoints.save(tmp_path, model, position)
         assert checkpoints.latest(tmp_path) == (position, path)
         assert checkpoints.restore(path, model) == position
@@ -101,7 +101,7 @@ def test_the_newest_checkpoint_is_the_one_of_the_highest_epoch(tmp_path):
     folder.mkdir()
     for name in ("epoch-00002.npz", "epoch-100000.npz", "epoch-99999.npz", ".epoch-200000.npz.x.npz", "notes.txt"):
         (folder / name).write_bytes(b"")
-    assert checkpoints.latest(tmp_path) == (Position(100000), folder / "epoch-100000.npz")
+    assert checkpoints.latest(tmp_path) == (TrainingPosition(100000), folder / "epoch-100000.npz")
 
 
 def test_a_checkpoint_gives_back_every_variable(trained, saved):
@@ -166,7 +166,7 @@ def test_a_pickle_in_a_checkpoint_is_not_run(tmp_path):
 def test_a_flipped_bit_is_found_or_does_no_harm(tmp_path):
     model, other = tiny(), tiny(seed=1)
     fit(model)
-    path = checkpoints.save(tmp_path, model, Position(1))
+    path = checkpoints.save(tmp_path, model, TrainingPosition(1))
     content, expected = path.read_bytes(), state_of(model)
     generator = np.random.default_rng(0)
     end = content.index(b"PK\x01\x02")  # where the archive's directory starts
@@ -192,7 +192,7 @@ def test_a_flipped_bit_is_found_or_does_no_harm(tmp_path):
 @pytest.mark.parametrize("difference", ["a wider layer", "another model", "a missing variable", "one more"])
 def test_a_checkpoint_of_another_model_is_refused_and_changes_nothing(tmp_path, difference):
     model = tiny()
-    path = checkpoints.save(tmp_path, model, Position(1))
+    path = checkpoints.save(tmp_path, model, TrainingPosition(1))
     target = model
     if difference == "a wider layer":
         target = tiny(hidden=9)
@@ -217,7 +217,7 @@ def test_a_checkpoint_of_another_model_is_refused_and_changes_nothing(tmp_path, 
 def test_a_checkpoint_that_can_not_be_written_leaves_the_older_ones(tmp_path, monkeypatch):
     model = tiny()
     for epoch in (1, 2):
-        checkpoints.save(tmp_path, model, Position(epoch))
+        checkpoints.save(tmp_path, model, TrainingPosition(epoch))
     before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
 
     def full(file, **arrays):
@@ -226,7 +226,7 @@ def test_a_checkpoint_that_can_not_be_written_leaves_the_older_ones(tmp_path, mo
 
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(OSError, match="No space left"):
-        checkpoints.save(tmp_path, model, Position(3))
+        checkpoints.save(tmp_path, model, TrainingPosition(3))
     assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == before
 
 
@@ -240,13 +240,13 @@ def test_a_checkpoint_is_an_archive_anybody_can_read(saved, trained):
 
 def test_the_checkpoint_before_a_damaged_one_is_taken_and_said(tmp_path, capsys):
     model = tiny()
-    checkpoints.save(tmp_path, model, Position(1))
+    checkpoints.save(tmp_path, model, TrainingPosition(1))
     expected = state_of(model)
     fit(model)
-    newest = checkpoints.save(tmp_path, model, Position(2))
+    newest = checkpoints.save(tmp_path, model, TrainingPosition(2))
     newest.write_bytes(newest.read_bytes()[:1000])
     other = tiny(seed=1)
-    assert checkpoints.restore_latest(tmp_path, other) == Position(1)
+    assert checkpoints.restore_latest(tmp_path, other) == TrainingPosition(1)
     for one, another in zip(state_of(other), expected, strict=True):
         np.testing.assert_array_equal(one, another)
     assert re.match(
@@ -255,8 +255,8 @@ def test_the_checkpoint_before_a_damaged_one_is_taken_and_said(tmp_path, capsys)
 
 
 def test_a_run_whose_every_checkpoint_is_damaged_is_refused(tmp_path):
-    path = checkpoints.save(tmp_path, tiny(), Position(1))
+    path = checkpoints.save(tmp_path, tiny(), TrainingPosition(1))
     path.write_bytes(b"damaged")
     with pytest.raises(UsageError, match=r"epoch-00001\.npz is damaged"):
         checkpoints.restore_latest(tmp_path, tiny())
-    assert checkpoints.restore_latest(tmp_path / "empty", tiny()) == Position()
+    assert checkpoints.restore_latest(tmp_path / "empty", tiny()) == TrainingPosition()

@@ -21,7 +21,7 @@ from PIL import Image
 import keras_gen
 from keras_gen.callbacks import history
 from keras_gen.runs import loading
-from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.training import trainer
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
@@ -127,8 +127,8 @@ def test_a_run_prints_what_it_does_and_where(finished):
 
 
 def test_what_a_run_generates_is_what_its_saved_model_generates(finished):
-    opened = loading.open_run(finished.path)
-    assert opened.position == Position(2)
+    opened = loading.load(finished.path)
+    assert opened.position == TrainingPosition(2)
     loaded = tf.saved_model.load(str(finished.path / "saved_model")).generate(n=4, seed=5)["images"].numpy()
     np.testing.assert_array_equal(loaded, opened.model.generate(4, 5)["images"])
 
@@ -242,7 +242,7 @@ MISTAKES = {
     "fid images": ([*DIGITS, "--fid-images", 1], "fid_images must be an integer of at least 2"),
     "fid every": ([*DIGITS, "--fid-every", -1], "fid_every must be an integer of at least 0"),
     "unknown extractor": ([*DIGITS, "--extractor", "letnet"], "extractor must be one of auto, inception-2015"),
-    "colour for grey": ([*DIGITS, "--extractor", "cifar"], "extractor cifar takes colour images"),
+    "colour for gray": ([*DIGITS, "--extractor", "cifar"], "extractor cifar takes color images"),
     "extractor and no network": ([*DIGITS, "--extractor", "inception-2015"], NO_NETWORK),
     "weights of no extractor": (
         [*DIGITS, "--extractor-weights", "w.h5"],

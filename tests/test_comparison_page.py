@@ -97,7 +97,7 @@ def test_runs_of_different_data_and_unfinished_ones_are_told(tmp_path):
     assert "two is not finished: 3 of 8 epochs are done." in shown
 
 
-def test_a_run_has_one_colour_in_all_panels():
+def test_a_run_has_one_color_in_all_panels():
     histories = [("a", history_of(3)), ("b", history_of(4, level=1.0))]
     figure = comparison_page.loss_figure(histories)
     panels = {axes.get_title(): axes for axes in figure.axes}
@@ -105,9 +105,9 @@ def test_a_run_has_one_colour_in_all_panels():
     lines = panels["loss"].get_lines()
     assert [line.get_linestyle() for line in lines] == ["-", "--", "-", "--"]
     assert [line.get_ydata()[-1] for line in lines] == [8.5, 9.5, 9.0, 10.0]
-    colours = [line.get_color() for line in lines]
-    assert colours[0] == colours[1] != colours[2] == colours[3]
-    assert [line.get_color() for line in panels["fd_lenet"].get_lines()] == [colours[0], colours[2]]
+    colors = [line.get_color() for line in lines]
+    assert colors[0] == colors[1] != colors[2] == colors[3]
+    assert [line.get_color() for line in panels["fd_lenet"].get_lines()] == [colors[0], colors[2]]
     [legend] = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["a", "b", "training, or score", "validation"]
     assert panels["loss"].get_ylabel() == "nats"

@@ -254,7 +254,7 @@ def test_binarize_stochastic(tmp_path):
     assert not np.array_equal(first.train.images, first.test.images)
 
 
-def test_resizing_crops_the_centre(tmp_path):
+def test_resizing_crops_the_center(tmp_path):
     images = np.zeros((4, 8, 40, 3), np.uint8)
     images[:, :, 10:30] = (200, 100, 50)  # the central square and, around it, what Lanczos reaches at half the size
     write_npz(tmp_path / "wide.npz", x_train=images)
@@ -263,9 +263,9 @@ def test_resizing_crops_the_centre(tmp_path):
     assert small.image_shape == (4, 4, 3)
     assert np.all(small.train.images == (200, 100, 50))
     assert data.load("wide", data_dir=tmp_path, image_size=8).image_shape == (8, 8, 3)  # as high, but not as wide
-    grey_images = data.load("wide", data_dir=tmp_path, image_size=4, channels=1).train.images
-    assert grey_images.shape[1:] == (4, 4, 1)
-    assert np.all(grey_images == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50))
+    gray_images = data.load("wide", data_dir=tmp_path, image_size=4, channels=1).train.images
+    assert gray_images.shape[1:] == (4, 4, 1)
+    assert np.all(gray_images == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -281,7 +281,7 @@ def test_resizing_crops_the_centre(tmp_path):
         (6, 3, 1, 2, 1),
     ],
 )
-def test_a_crop_is_the_centre_to_the_pixel(mode, height, width, crop, top, left):
+def test_a_crop_is_the_center_to_the_pixel(mode, height, width, crop, top, left):
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     pixels = pixels[..., :1] if mode == "L" else pixels
     picture = Image.fromarray(pixels[..., 0] if mode == "L" else pixels)
@@ -309,7 +309,7 @@ def test_a_crop_beyond_the_picture_is_refused(size):
         fit_picture(Image.new("RGB", size), 28, 3, crop=108)
 
 
-def test_grey_to_colour_repeats_the_channel(tmp_path):
+def test_gray_to_color_repeats_the_channel(tmp_path):
     write_npz(tmp_path / "coded.npz", x_train=coded(20))
     plain, wide = (data.load("coded", data_dir=tmp_path, channels=channels) for channels in (None, 3))
     assert np.array_equal(wide.train.images, plain.train.images.repeat(3, axis=-1))

@@ -6,7 +6,7 @@ import zlib
 import data_helpers
 import numpy as np
 import pytest
-from data_helpers import colour, grey, write_image
+from data_helpers import color, gray, write_image
 from PIL import Image
 
 from keras_gen import data
@@ -18,7 +18,7 @@ nothing_at_hand = data_helpers.nothing_at_hand
 def test_folder_of_squares_of_one_size(tmp_path):
     folder = tmp_path / "squares"
     for value in range(20):
-        write_image(folder / f"{value:02d}.png", grey(value))
+        write_image(folder / f"{value:02d}.png", gray(value))
     squares = data.load(folder, validation=2)
     assert (squares.name, squares.source, squares.image_shape) == ("squares", "folder", (8, 8, 1))
     splits = (squares.train, squares.validation, squares.test)
@@ -34,7 +34,7 @@ def test_folder_of_squares_of_one_size(tmp_path):
 def test_folder_of_mixed_sizes_and_kinds_becomes_64(tmp_path):
     folder = tmp_path / "mixed"
     for index, suffix in enumerate(("png", "jpg", "JPEG", "bmp", "gif", "webp", "tif", "tiff")):
-        write_image(folder / f"{index}.{suffix}", colour(200, 100, 50, 40 + index, 50))
+        write_image(folder / f"{index}.{suffix}", color(200, 100, 50, 40 + index, 50))
     (folder / "readme.txt").write_text("no image")
     (folder / ".hidden.png").write_text("no image")
     (folder / ".cache").mkdir()
@@ -50,7 +50,7 @@ def test_folder_of_mixed_sizes_and_kinds_becomes_64(tmp_path):
 
 def test_folder_of_equal_oblongs_becomes_64(tmp_path):
     for index in range(3):
-        write_image(tmp_path / "wide" / f"{index}.png", grey(0, 10, 20))
+        write_image(tmp_path / "wide" / f"{index}.png", gray(0, 10, 20))
     wide = data.load(tmp_path / "wide")
     assert wide.image_shape == (64, 64, 1) and "20x10" in wide.notes[0]
 
@@ -59,11 +59,11 @@ def test_folder_labels_are_sorted_sub_folders(tmp_path):
     folder = tmp_path / "pets"
     for label, name in enumerate(("ant", "bee", "cat")):
         for index in range(5):
-            write_image(folder / name / "deeper" / f"{index}.png", grey(10 * label + index))
+            write_image(folder / name / "deeper" / f"{index}.png", gray(10 * label + index))
     pets = data.load(folder, validation=3)
     for split in (pets.train, pets.validation, pets.test):
         assert split.labels.tolist() == (split.images[:, 0, 0, 0] // 10).tolist()
-    write_image(folder / "stray.png", grey(0))
+    write_image(folder / "stray.png", gray(0))
     assert data.load(folder, validation=3).train.labels is None
 
 
@@ -73,7 +73,7 @@ def test_folder_with_splits(tmp_path, validation_folder):
     roles = {"train": 12, "test": 4} | ({validation_folder: 3} if validation_folder else {})
     for number, (role, count) in enumerate(roles.items()):
         for index in range(count):
-            write_image(folder / role / ("cat" if index % 2 else "ant") / f"{index}.png", grey(100 * number + index))
+            write_image(folder / role / ("cat" if index % 2 else "ant") / f"{index}.png", gray(100 * number + index))
     pets = data.load(folder, validation=2)
     expected = [12, 3, 4] if validation_folder else [10, 2, 4]
     assert [len(split) for split in (pets.train, pets.validation, pets.test)] == expected
@@ -84,7 +84,7 @@ def test_folder_with_splits(tmp_path, validation_folder):
 
 def test_folder_without_test_sub_folder_splits_train(tmp_path):
     for index in range(10):
-        write_image(tmp_path / "half" / "train" / f"{index}.png", grey(index))
+        write_image(tmp_path / "half" / "train" / f"{index}.png", gray(index))
     half = data.load(tmp_path / "half", validation=0)
     assert (len(half.train), len(half.test)) == (9, 1) and half.train.labels is None
 
@@ -93,7 +93,7 @@ def _framed(value, height, width):
     """Grey `value` in the largest central square, black around it. The lengths differ by an even number."""
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    picture = colour(0, 0, 0, height, width)
+    picture = color(0, 0, 0, height, width)
     picture[top : top + side, left : left + side] = value
     return picture
 
@@ -122,14 +122,14 @@ def test_a_folder_laid_out_like_imagenette(tmp_path):
     seen = []
     for split, first in ((small.train, 20), (small.validation, 120), (small.test, 20)):
         values = split.images[:, 16, 16, 0].astype(int)
-        # The centre is of one grey to its last but one pixel; at the edge Lanczos sees some of the black beyond.
+        # The center is of one gray to its last but one pixel; at the edge Lanczos sees some of the black beyond.
         assert np.abs(split.images[:, 2:-2, 2:-2, 0] - values[:, None, None]).max() <= 3
         assert np.array_equal(split.labels, (values - first + 3) // 30)
         seen.append(np.round(values / 2).astype(int) * 2)
     assert np.abs(np.sort(np.concatenate(seen)) - np.sort(list(sides))).max() <= 2
     assert np.all(np.diff(seen[1]) > 0)  # in the order of paths, classes one after the other
 
-    # To the pixel: a side that is a picture's own isn't resampled, and the square is at the very centre.
+    # To the pixel: a side that is a picture's own isn't resampled, and the square is at the very center.
     for value, side in list(sides.items())[30::7]:
         images = data.load(folder, image_size=side).validation.images
         mine = images[np.argmin(np.abs(images[:, side // 2, side // 2, 0].astype(int) - value))]
@@ -159,8 +159,8 @@ def test_a_folder_of_faces_without_classes(tmp_path):
 
 def test_folder_channels_transparency_and_depth(tmp_path):
     folder = tmp_path / "kinds"
-    write_image(folder / "a.png", np.dstack([colour(10, 20, 30), grey(0)]))  # RGBA, fully transparent
-    write_image(folder / "b.png", np.dstack([colour(100, 0, 0), grey(51)]))  # a fifth opaque
+    write_image(folder / "a.png", np.dstack([color(10, 20, 30), gray(0)]))  # RGBA, fully transparent
+    write_image(folder / "b.png", np.dstack([color(100, 0, 0), gray(51)]))  # a fifth opaque
     Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(folder / "c.png")
     Image.new("1", (8, 8), 1).save(folder / "d.png")
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(folder / "e.tif")
@@ -169,26 +169,26 @@ def test_folder_channels_transparency_and_depth(tmp_path):
     palette.save(folder / "f.png")
     Image.new("LA", (8, 8), (7, 0)).save(folder / "g.png")
     for split in ("test", "val"):
-        write_image(tmp_path / "all" / split / "x.png", colour(1, 2, 3))
+        write_image(tmp_path / "all" / split / "x.png", color(1, 2, 3))
     folder.rename(tmp_path / "all" / "train")
     pixels = data.load(tmp_path / "all").train.images[:, 3, 3].tolist()
     assert pixels == [[255] * 3, [224, 204, 204], [156] * 3, [255] * 3, [255, 0, 0], [9, 8, 7], [255] * 3]
 
 
-def test_folder_is_grey_only_if_every_file_is(tmp_path):
+def test_folder_is_gray_only_if_every_file_is(tmp_path):
     folder = tmp_path / "grey"
     for index in range(4):
-        write_image(folder / f"{index}.png", grey(60))
+        write_image(folder / f"{index}.png", gray(60))
     Image.fromarray(np.full((8, 8), 256 * 60, np.uint16)).save(folder / "deep.png")
     assert data.load(folder).image_shape == (8, 8, 1)
     assert set(data.load(folder).train.images.ravel()) == {60}
     assert data.load(folder, channels=3).image_shape == (8, 8, 3)
-    write_image(folder / "colour.png", colour(60, 60, 60))
+    write_image(folder / "colour.png", color(60, 60, 60))
     assert data.load(folder).image_shape == (8, 8, 3)
 
 
 def test_folder_turns_pictures_upright(tmp_path):
-    sideways = Image.fromarray(np.concatenate([grey(0, 8, 4), grey(250, 8, 4)], axis=1))
+    sideways = Image.fromarray(np.concatenate([gray(0, 8, 4), gray(250, 8, 4)], axis=1))
     exif = Image.Exif()
     exif[0x0112] = 6  # turn a quarter clockwise to view
     for role in ("train", "test", "val"):
@@ -217,7 +217,7 @@ def _bomb():
 )
 def test_a_bad_file_in_a_folder_is_named(tmp_path, content, message):
     for index in range(4):
-        write_image(tmp_path / "bad" / f"{index}.png", grey(index))
+        write_image(tmp_path / "bad" / f"{index}.png", gray(index))
     (tmp_path / "bad" / "2.png").write_bytes(content)
     with pytest.raises(UsageError, match=rf"bad.2\.png {message}") as raised:
         data.load(tmp_path / "bad")
@@ -241,18 +241,18 @@ def test_folders_that_hold_too_little(tmp_path):
     with pytest.raises(UsageError, match="empty holds no images"):
         data.load(empty)
     for index in range(2):
-        write_image(empty / f"{index}.png", grey(0))
+        write_image(empty / f"{index}.png", gray(0))
     with pytest.raises(UsageError, match="must hold at least 3 images to be split, received: 2"):
         data.load(empty)
-    write_image(empty / "2.png", grey(0))
+    write_image(empty / "2.png", gray(0))
     loaded = data.load(empty)
     assert [len(split) for split in (loaded.train, loaded.validation, loaded.test)] == [1, 1, 1]
-    write_image(tmp_path / "halves" / "train" / "0.png", grey(0))
+    write_image(tmp_path / "halves" / "train" / "0.png", gray(0))
     (tmp_path / "halves" / "test").mkdir()
     with pytest.raises(UsageError, match="test holds no images"):
         data.load(tmp_path / "halves")
     for name in ("val", "validation"):
-        write_image(tmp_path / "halves" / name / "0.png", grey(0))
+        write_image(tmp_path / "halves" / name / "0.png", gray(0))
     with pytest.raises(UsageError, match="must hold val or validation, not both"):
         data.load(tmp_path / "halves")
 
@@ -260,7 +260,7 @@ def test_folders_that_hold_too_little(tmp_path):
 def test_known_names_win_over_folders_unless_written_as_paths(tmp_path):
     for folder in ("digits", "mine"):
         for index in range(3):
-            write_image(tmp_path / "work" / folder / f"{index}.png", grey(0))
+            write_image(tmp_path / "work" / folder / f"{index}.png", gray(0))
     assert data.load("digits").source == "embedded"
     assert data.load("./digits").source == "folder"
     assert data.load("mine").source == "folder"

@@ -118,10 +118,10 @@ def test_all_images_of_a_folder_are_on_the_disk(tmp_path, no_memory, source):
 
 def test_a_quarter_of_the_memory_is_the_limit(monkeypatch, scratch):
     monkeypatch.setattr(storage, "_memory", lambda: 4000)
-    assert not storage.is_mapped(storage.empty("x", (10, 10, 10, 1)))
-    assert storage.is_mapped(storage.empty("x", (10, 10, 10, 1 + 1)))
+    assert not storage.is_mapped(storage.allocate_images("x", (10, 10, 10, 1)))
+    assert storage.is_mapped(storage.allocate_images("x", (10, 10, 10, 1 + 1)))
     monkeypatch.setattr(storage, "_memory", lambda: float("inf"))
-    assert not storage.is_mapped(storage.empty("x", (10, 10, 10, 3)))
+    assert not storage.is_mapped(storage.allocate_images("x", (10, 10, 10, 3)))
 
 
 def test_memory_is_no_more_than_a_container_may_use(monkeypatch, tmp_path):
@@ -150,7 +150,7 @@ def test_what_is_mapped():
 def test_pieces_are_all_of_it_once(monkeypatch, shape):
     for size in (1, 10, 64, 10**6):
         monkeypatch.setattr(storage, "PIECE", size)
-        rows = [list(range(shape[0]))[piece] for piece in storage.pieces(shape)]
+        rows = [list(range(shape[0]))[piece] for piece in storage.slices(shape)]
         assert sum(rows, []) == list(range(shape[0]))
         image = int(np.prod(shape[1:]))
         assert all(len(part) == 1 or len(part) * image <= size for part in rows)
@@ -253,7 +253,7 @@ def test_files_in_memory_are_no_room(two_folders):
     usual, large, in_memory = two_folders
 
     def used():
-        stack = storage.empty("x", (10, 10, 10, 1))
+        stack = storage.allocate_images("x", (10, 10, 10, 1))
         places = [place for place in (usual, large) if mapped_files(place)]
         del stack
         return places
@@ -263,12 +263,12 @@ def test_files_in_memory_are_no_room(two_folders):
     assert used() == [large]
     in_memory.append(large)
     with pytest.raises(UsageError, match=f"TMPDIR can name .* on a disk: {re.escape(str(usual))} is in memory itself$"):
-        storage.empty("x", (10, 10, 10, 1))
+        storage.allocate_images("x", (10, 10, 10, 1))
     in_memory.clear()
     in_memory.append(usual)
     large.rmdir()
     with pytest.raises(UsageError, match="is in memory itself$"):
-        storage.empty("x", (10, 10, 10, 1))
+        storage.allocate_images("x", (10, 10, 10, 1))
 
 
 @linux
@@ -345,9 +345,9 @@ def test_files_of_limited_size_are_refused_in_one_line(tmp_path):
 
         storage._memory = lambda: 0
         storage._is_in_memory = lambda folder: False
-        assert storage.is_mapped(storage.empty("small", (1, 1000, 1000, 1)))
+        assert storage.is_mapped(storage.allocate_images("small", (1, 1000, 1000, 1)))
         try:
-            storage.empty("large", (3, 1000, 1000, 1))
+            storage.allocate_images("large", (3, 1000, 1000, 1))
         except UsageError as error:
             print(error)
         """
@@ -390,7 +390,7 @@ _COUNTED = textwrap.dedent(
                 return int(line.split()[1]) / 1000
 
     def stack(seed):
-        images = storage.empty("x", (COUNT, SIZE, SIZE, 1))
+        images = storage.allocate_images("x", (COUNT, SIZE, SIZE, 1))
         for index in range(COUNT):
             images[index] = index % 256
         return images

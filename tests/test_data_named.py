@@ -10,7 +10,7 @@ import zipfile
 import data_helpers
 import numpy as np
 import pytest
-from data_helpers import colour, write_image, write_npz
+from data_helpers import color, write_image, write_npz
 from PIL import Image
 
 from keras_gen import data
@@ -51,7 +51,7 @@ def no_probe(monkeypatch):
     def probe(url):
         raise AssertionError(f"{url} was asked for, though the data are on the disk")
 
-    monkeypatch.setattr(net, "why_unreachable", probe)
+    monkeypatch.setattr(net, "connection_error", probe)
 
 
 def test_tfds_reads_what_is_prepared(tmp_path, monkeypatch, no_probe):
@@ -82,7 +82,7 @@ def test_tfds_damage_on_the_disk_is_reported(tmp_path, no_probe):
 
 def test_offline_failure_says_what_to_do(monkeypatch):
     asked = []
-    monkeypatch.setattr(net, "why_unreachable", lambda url: asked.append(url) or "no route")
+    monkeypatch.setattr(net, "connection_error", lambda url: asked.append(url) or "no route")
     with pytest.raises(DataUnavailableError) as raised:
         data.load("mnist")
     assert asked == ["https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz"]
@@ -107,7 +107,7 @@ def test_a_failing_download_is_reported_by_its_first_line(monkeypatch, tmp_path)
         asked.append((name, str(data_dir)))
         return Builder()
 
-    monkeypatch.setattr(net, "why_unreachable", lambda url: None)
+    monkeypatch.setattr(net, "connection_error", lambda url: None)
     monkeypatch.setattr(tfds, "builder", builder)
     for data_dir in (tmp_path, None):
         with pytest.raises(
@@ -126,7 +126,7 @@ def test_every_name_to_download_has_a_host_to_ask():
 
 
 def test_what_can_not_be_had_is_described(monkeypatch):
-    monkeypatch.setattr(net, "why_unreachable", lambda url: "no route")
+    monkeypatch.setattr(net, "connection_error", lambda url: "no route")
     for name in data.names()[1:]:
         with pytest.raises(DataUnavailableError) as raised:
             data.load(name)
@@ -134,7 +134,7 @@ def test_what_can_not_be_had_is_described(monkeypatch):
         assert "\n" not in str(raised.value)
 
 
-def test_the_catalogue_says_what_is_cut_out():
+def test_the_catalog_says_what_is_cut_out():
     entries = [catalog.find(name) for name in data.names()]
     assert {entry.name: entry.crop for entry in entries if entry.crop is not None} == {"celeb_a": 108}
     assert "of each 178x218 picture the central 108x108" in catalog.find("celeb_a").about
@@ -144,7 +144,7 @@ def test_the_catalogue_says_what_is_cut_out():
 # CelebA and Imagenette: tensorflow-datasets' own builders over files laid out like the originals
 
 FACES = {"train": 12, "validation": 5, "test": 4}
-TOP, LEFT, SIDE = 55, 35, 108  # of the centre of CelebA's pictures, 218 high and 178 wide
+TOP, LEFT, SIDE = 55, 35, 108  # of the center of CelebA's pictures, 218 high and 178 wide
 SYNSETS = [
     *("n01440764", "n02102040", "n02979186", "n03000684", "n03028079"),
     *("n03394916", "n03417042", "n03425413", "n03445777", "n03888257"),
@@ -153,10 +153,10 @@ SYNSETS = [
 
 def _face(index):
     """Black but for the central 108x108: there red tells the index, green the row and blue the column."""
-    picture = colour(0, 0, 0, 218, 178)
+    picture = color(0, 0, 0, 218, 178)
     ramp = 100 + np.arange(SIDE) // 2
-    centre = np.stack([np.full((SIDE, SIDE), 100 + 5 * index), *np.meshgrid(ramp, ramp, indexing="ij")], axis=-1)
-    picture[TOP : TOP + SIDE, LEFT : LEFT + SIDE] = centre
+    center = np.stack([np.full((SIDE, SIDE), 100 + 5 * index), *np.meshgrid(ramp, ramp, indexing="ij")], axis=-1)
+    picture[TOP : TOP + SIDE, LEFT : LEFT + SIDE] = center
     return picture
 
 
@@ -194,17 +194,17 @@ def _write_celeb_a(folder):
 def _write_imagenette(folder):
     """Three files of each class to train and one to validate, of other sizes each time; returns the archive's root.
 
-    The central square is grey, brighter the higher the class and the file's number; what is cut off is black.
+    The central square is gray, brighter the higher the class and the file's number; what is cut off is black.
     """
     for role, first, count in (("train", 0, 3), ("val", 3, 1)):
         for label, synset in enumerate(SYNSETS):
             for number in range(first, first + count):
                 height, width = [(160, 212), (240, 160), (160, 160), (160, 178)][number]
-                picture = colour(0, 0, 0, height, width)
+                picture = color(0, 0, 0, height, width)
                 top, left = (height - 160) // 2, (width - 160) // 2
                 picture[top : top + 160, left : left + 160] = 40 + 20 * label + 4 * number
                 if number == 2:
-                    picture = picture[..., 0]  # a grey file, as some of the originals are
+                    picture = picture[..., 0]  # a gray file, as some of the originals are
                 path = folder / "imagenette2-160" / role / synset / f"{synset}_{number}.JPEG"
                 write_image(path, picture, quality=100, **({"subsampling": 0} if picture.ndim == 3 else {}))
     return folder
@@ -269,7 +269,7 @@ def test_celeb_a_shows_the_same_square_at_every_size(prepared, no_probe, image_s
     expected = [np.asarray(face.convert(mode).resize((side, side), Image.Resampling.LANCZOS), int) for face in cut]
     for role, first in (("train", 0), ("validation", FACES["train"])):
         images = getattr(faces, role).images
-        # By their brightness, which every index has its own of; found again without _face_indices, for grey ones.
+        # By their brightness, which every index has its own of; found again without _face_indices, for gray ones.
         nearest = [np.argmin([abs(face.mean() - image.mean()) for face in expected]) for image in images]
         assert sorted(nearest) == list(range(first, first + FACES[role]))
         errors = np.abs(images.reshape(-1, *expected[0].shape) - np.stack(expected)[nearest])
@@ -329,7 +329,7 @@ def test_imagenette_is_the_largest_square_with_its_label(prepared, no_probe):
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    """A celeb_a of 128 pictures, each of one grey, in files of more than the 16 which interleaving takes at once."""
+    """A celeb_a of 128 pictures, each of one gray, in files of more than the 16 which interleaving takes at once."""
     root = tmp_path_factory.mktemp("many")
     counts = {"train": 120, "validation": 4, "test": 4}
     _prepare_tfds(root, "celeb_a", "2.1.0", (108, 108, 3), counts, num_shards=3)
@@ -359,7 +359,7 @@ def test_what_is_downloaded_is_prepared_and_loaded(monkeypatch, tmp_path, prepar
     """All of it but the download: the first time through the builder that the name leads to, then from the disk."""
     asked = _prepare(monkeypatch, tmp_path, name)
     probed = []
-    monkeypatch.setattr(net, "why_unreachable", probed.append)
+    monkeypatch.setattr(net, "connection_error", probed.append)
     (tmp_path / "tfds").mkdir()
     first, second = (data.load(name, data_dir=tmp_path / "tfds") for _ in range(2))
     assert probed == [catalog.find(name).probe_url] and len(asked) == 1

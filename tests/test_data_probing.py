@@ -15,7 +15,7 @@ nothing_at_hand = data_helpers.nothing_at_hand
 
 def test_probe_of_a_closed_port():
     start = time.perf_counter()
-    reason = net.why_unreachable("http://127.0.0.1:9/")
+    reason = net.connection_error("http://127.0.0.1:9/")
     assert "refused" in reason.lower()
     assert time.perf_counter() - start < 5
 
@@ -23,7 +23,7 @@ def test_probe_of_a_closed_port():
 def test_probe_is_bounded_when_nobody_answers():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         start = time.perf_counter()
-        reason = net.why_unreachable(f"http://127.0.0.1:{silent.getsockname()[1]}/", seconds=0.5)
+        reason = net.connection_error(f"http://127.0.0.1:{silent.getsockname()[1]}/", seconds=0.5)
         assert time.perf_counter() - start < 3
     assert "timed out" in reason or "no answer within 0.5 s" in reason
 
@@ -43,7 +43,7 @@ def test_probe_takes_any_answer_of_the_host_itself(status, reachable):
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        reason = net.why_unreachable(f"http://127.0.0.1:{server.server_port}/x")
+        reason = net.connection_error(f"http://127.0.0.1:{server.server_port}/x")
         server.shutdown()
     assert methods == ["HEAD"]
     assert (reason is None) == reachable

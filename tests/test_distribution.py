@@ -36,7 +36,7 @@ def test_in_bfloat16_they_differ_by_its_rounding(comparison):
         assert several[part] == pytest.approx(one[part], rel=0.01)
 
 
-def test_batch_normalisation_looks_twice_at_images_of_a_batch_with_fewer_than_replicas(comparison):
+def test_batch_normalization_looks_twice_at_images_of_a_batch_with_fewer_than_replicas(comparison):
     one, several = comparison["trained"][SEEN_TWICE]
     assert one["updates"] == several["updates"]
     farthest = np.abs(np.subtract(several["weights"], one["weights"])).max()
@@ -133,14 +133,14 @@ def test_workers_use_the_gpus_they_see(monkeypatch):
 
 
 def test_the_mean_over_the_global_batch_on_one_device_is_the_mean():
-    assert float(distribution.mean_over_global_batch(tf.constant([1.0, 2.0, 6.0]))) == 3.0
+    assert float(distribution.scaled_loss(tf.constant([1.0, 2.0, 6.0]))) == 3.0
 
 
 def test_the_mean_of_the_global_batch_on_one_device_is_the_mean_over_examples_and_a_constant():
     values = tf.constant([[1.0, 5.0], [3.0, 9.0]])
     with tf.GradientTape() as tape:
         tape.watch(values)
-        mean = distribution.mean_of_global_batch(values)
+        mean = distribution.global_mean(values)
     np.testing.assert_array_equal(mean, [2, 7])
     assert tape.gradient(mean, values) is None
 

@@ -92,7 +92,7 @@ def test_the_file_says_what_was_measured(whole, vae):
 
 def test_losses_are_those_of_the_test_images(finished, copied):
     _, result, out = measured(copied)
-    opened = loading.open_run(finished.path)
+    opened = loading.load(finished.path)
     expected = opened.model.evaluate(opened.data.test.images, batch_size=256, verbose=0, return_dict=True)
     assert result.losses == {name: pytest.approx(float(value), rel=1e-6) for name, value in expected.items()}
     printed = dict(line.split() for line in out.splitlines()[: len(expected)])
@@ -100,7 +100,7 @@ def test_losses_are_those_of_the_test_images(finished, copied):
 
 
 def test_scores_are_those_of_the_model_against_all_training_images(whole, vae):
-    opened = loading.open_run(vae)
+    opened = loading.load(vae)
     reference = Reference(opened.data.train.images, "lenet", data="digits")
     [expected] = Scorer(reference, ("fid",), num_images=422).score(opened.model)
     assert whole[0]["fd_lenet"].value == pytest.approx(expected.value, rel=1e-6)
@@ -197,7 +197,7 @@ def test_more_images_than_real_ones_have_no_floor(gan):
 # Likelihoods
 
 
-def test_a_bernoulli_likelihood_is_of_binarised_images(bernoulli):
+def test_a_bernoulli_likelihood_is_of_binarized_images(bernoulli):
     scores, _, _ = measured(bernoulli, "--measures", "none", "--likelihood-samples", 5)
     protocol = scores["nll"].protocol
     assert (protocol["likelihood"], protocol["binarized"]) == ("bernoulli", "stochastic, seed 0")
@@ -282,7 +282,7 @@ def test_data_with_hardly_any_images_lose_no_other_score(tmp_path, count, missin
         ),
         (["--measures", "fid"], "measures can't be had: there is no extractor for noise"),
         (["--extractor", "letnet"], "extractor must be one of auto, inception-2015"),
-        (["--extractor", "cifar"], "extractor cifar takes colour images (n, H, W, 3), noise has images (8, 8, 1)"),
+        (["--extractor", "cifar"], "extractor cifar takes color images (n, H, W, 3), noise has images (8, 8, 1)"),
         (["--extractor", "inception-v3"], NO_NETWORK),
         (["--extractor-weights", "missing.h5"], "weights must be left out with extractor auto"),
         (["--extractor", "lenet", "--extractor-weights", "w"], "weights must be left out with extractor lenet"),

@@ -13,7 +13,7 @@ from run_helpers import assert_same_run
 from keras_gen import UsageError, training
 from keras_gen.callbacks import StopOnDivergence, history
 from keras_gen.runs import checkpoints, loading, provenance, run_directory
-from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import trainer
 from keras_gen.utils import files
@@ -23,7 +23,7 @@ own_working_directory, nothing_at_hand = command_helpers.own_working_directory, 
 
 FAMILIES = {
     "vae-mlp": {"hidden": 8, "latent_dim": 2},
-    "vae-conv": {"width": 4, "latent_dim": 3, "depth": 2},  # batch normalisation
+    "vae-conv": {"width": 4, "latent_dim": 3, "depth": 2},  # batch normalization
     "vae-lstm": {"units": 4, "latent_dim": 3},  # dropout
     "dae-conv": {},  # noise on the images
     "gan-conv": {"latent_dim": 3, "moving_average": 0.9},  # two optimizers, dropout
@@ -88,7 +88,7 @@ def test_a_run_that_was_stopped_in_an_epoch_ends_in_the_same_bits(
     assert "stopping after this step; Ctrl-C once more to stop at once" in capfd.readouterr().err
     assert str(stop.value).startswith("interrupted after epoch 1 and 2 steps of the next; go on with: ")
     assert stop.value.exit_code == 128 + signal.SIGTERM
-    assert checkpoints.latest(run)[0] == Position(1, 2)
+    assert checkpoints.latest(run)[0] == TrainingPosition(1, 2)
     training.resume(run)
     assert f"{run}: 1 of 2 epochs and 2 steps done" in capfd.readouterr().out
     assert_same_run(run, uninterrupted(name))
@@ -102,7 +102,7 @@ def test_every_step_can_be_the_last(step, settings_of, uninterrupted, signal_aft
         training.run(settings_of("vae-mlp"), out=tmp_path)
     (run,) = tmp_path.glob("0*")
     # What falls on an epoch's end has its validation, too.
-    assert checkpoints.latest(run)[0] == Position(step // STEPS, step % STEPS)
+    assert checkpoints.latest(run)[0] == TrainingPosition(step // STEPS, step % STEPS)
     before = history.read(run / "history.csv") if step >= STEPS else []
     training.resume(run)
     assert_same_run(run, uninterrupted("vae-mlp"))
@@ -153,12 +153,12 @@ def test_steps_executed_together_have_the_bits_of_steps_one_by_one(together, set
 @pytest.mark.parametrize(
     ("every", "begin", "undivided"),
     [
-        (1, Position(), 860),
-        ("500steps", Position(), 20),
-        ("7steps", Position(), 1),
-        ("10steps", Position(3, 120), 10),
-        ("5minutes", Position(3, 120), 740),
-        (1, Position(3, 121), 739),
+        (1, TrainingPosition(), 860),
+        ("500steps", TrainingPosition(), 20),
+        ("7steps", TrainingPosition(), 1),
+        ("10steps", TrainingPosition(3, 120), 10),
+        ("5minutes", TrainingPosition(3, 120), 740),
+        (1, TrainingPosition(3, 121), 739),
     ],
     ids=str,
 )
@@ -199,12 +199,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(t
 
 def test_a_weight_that_is_not_finite_is_never_saved(tmp_path):
     model = loading.zoo.build("vae-mlp", (8, 8, 1), hidden=4, latent_dim=2)
-    first = checkpoints.save(tmp_path, model, Position(1))
+    first = checkpoints.save(tmp_path, model, TrainingPosition(1))
     content = first.read_bytes()
     bias = model.encoder.trainable_variables[1]
     bias.assign(np.full(bias.shape, np.inf, np.float32))
     with pytest.raises(TrainingDiverged, match=r"^training diverged: .*bias is not finite after epoch 1 and 3 steps"):
-        checkpoints.save(tmp_path, model, Position(1, 3))
+        checkpoints.save(tmp_path, model, TrainingPosition(1, 3))
     assert names(tmp_path / "checkpoints") == [first.name]
     assert first.read_bytes() == content
 

@@ -51,7 +51,7 @@ def free_port():
 
 
 def test_a_tab_is_there_only_for_what_the_saved_model_can_do(explorers, tmp_path):
-    titles = {kind: list(tabs.tabs_of(explorer)) for kind, explorer in explorers.items()}
+    titles = {kind: list(tabs.available_tabs(explorer)) for kind, explorer in explorers.items()}
     everything = ["Sample", "Latent dimensions", "Interpolate", "Reconstruct"]
     assert titles == {
         "vae": everything,
@@ -60,7 +60,7 @@ def test_a_tab_is_there_only_for_what_the_saved_model_can_do(explorers, tmp_path
         "sampler": everything[:1],
     }
     without = Explorer(export.save(make_denoiser(), tmp_path / "decoder", functions=["decode", "reconstruct"]))
-    assert list(tabs.tabs_of(without)) == ["Reconstruct"]
+    assert list(tabs.available_tabs(without)) == ["Reconstruct"]
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_a_drawing_and_a_noisy_upload_are_reconstructed(browse, explorers):
     browser.send("Draw", "change", {"background": None, "layers": [file], "composite": file})
     noise = "Gaussian noise, standard deviation"
     sent = browser.send(noise, "change", tabs.DRAWING, None, "if the border is bright", True, 0, None)
-    image = drawing.to_image(strokes, SHAPE, centre=True)
+    image = drawing.to_image(strokes, SHAPE, center=True)
     assert image.max() == 255 and image[0, 0, 0] == 0
     for one, images in zip(sent, (image, denoiser.reconstruct(image[None])[0]), strict=True):
         np.testing.assert_array_equal(browser.pixels(one), tabs.enlarged(images[None]))

@@ -30,14 +30,14 @@ def saved(tmp_path_factory):
     return models, {kind: Explorer(folder / kind) for kind in models}
 
 
-def images_of(outputs):
+def to_images(outputs):
     """Rounded to uint8, by NumPy."""
     return np.round(np.asarray(outputs, float) * 255).astype(np.uint8)
 
 
 def decoded(model, latents):
     """uint8 images by the decoder's Keras layers."""
-    return images_of(tf.sigmoid(model.decoder(tf.constant(latents, tf.float32), training=False)))
+    return to_images(tf.sigmoid(model.decoder(tf.constant(latents, tf.float32), training=False)))
 
 
 # What a SavedModel can do
@@ -112,7 +112,7 @@ def test_images_are_encoded_and_reconstructed_as_by_keras(saved):
     codes = models["denoiser"].encoder(tf.constant(x / 255.0, tf.float32), training=False).numpy()
     np.testing.assert_allclose(explorers["denoiser"].encode(x), codes, rtol=1e-4, atol=1e-5)
     for kind in ("vae", "denoiser"):
-        expected = images_of(models[kind].reconstruct(x))
+        expected = to_images(models[kind].reconstruct(x))
         assert np.abs(explorers[kind].reconstruct(x).astype(int) - expected).max() <= 1
         by_parts = explorers[kind].decode(explorers[kind].encode(x))
         assert np.abs(by_parts.astype(int) - expected).max() <= 1
@@ -244,21 +244,21 @@ def paper(height=280, width=280):
     return np.full((height, width), 255, np.uint8)
 
 
-def centre_of_mass(image):
+def center_of_mass(image):
     rows, columns = np.mgrid[: image.shape[0], : image.shape[1]] + 0.5
     return [np.average(axis, weights=image[..., 0]) for axis in (rows, columns)]
 
 
 @pytest.mark.parametrize(("height", "width"), [(280, 280), (100, 400), (31, 29)])
-def test_a_drawing_is_fitted_and_centred_as_mnist_is(height, width):
+def test_a_drawing_is_fitted_and_centered_as_mnist_is(height, width):
     drawn = paper(height, width)
     drawn[2:22, 3:8] = 0
     drawn[17:22, 3:13] = 0  # an L
-    image = drawing.to_image(drawn, (28, 28, 1), centre=True)
+    image = drawing.to_image(drawn, (28, 28, 1), center=True)
     assert (image.shape, image.dtype) == ((28, 28, 1), np.uint8)
     rows, columns = (np.nonzero(image[..., 0].max(axis=axis))[0] for axis in (1, 0))
     assert (rows.max() - rows.min() + 1, columns.max() - columns.min() + 1) == (20, 10)
-    np.testing.assert_allclose(centre_of_mass(image), [14, 14], atol=0.5)  # as near as whole pixels go
+    np.testing.assert_allclose(center_of_mass(image), [14, 14], atol=0.5)  # as near as whole pixels go
     np.testing.assert_array_equal(image[rows.min() :][:20, columns.min() :][:, :10, 0], 255 - drawn[2:22, 3:13])
 
 
@@ -266,7 +266,7 @@ def test_a_drawing_whose_mass_is_at_one_end_stays_inside():
     drawn = paper()
     drawn[30:40, 20:120] = 0  # a broad head
     drawn[40:270, 20:24] = 0  # on a thin stem
-    image = drawing.to_image(drawn, (28, 28, 1), centre=True)
+    image = drawing.to_image(drawn, (28, 28, 1), center=True)
     rows = np.nonzero(image[..., 0].max(axis=1) > 20)[0]
     assert (rows.min(), rows.max()) == (8, 27)
 
@@ -285,19 +285,19 @@ def test_a_transparent_sketch_is_one_on_paper():
     sketch[20:30, 20:30, 3] = 255
     on_paper = paper(56, 56)
     on_paper[20:30, 20:30] = 0
-    for centre in (False, True):
-        actual = drawing.to_image(sketch, (28, 28, 1), centre=centre)
-        np.testing.assert_array_equal(actual, drawing.to_image(on_paper, (28, 28, 1), centre=centre))
-    half = np.dstack([np.full((28, 28), 100, np.uint8), np.full((28, 28), 51, np.uint8)])  # grey, one fifth opaque
+    for center in (False, True):
+        actual = drawing.to_image(sketch, (28, 28, 1), center=center)
+        np.testing.assert_array_equal(actual, drawing.to_image(on_paper, (28, 28, 1), center=center))
+    half = np.dstack([np.full((28, 28), 100, np.uint8), np.full((28, 28), 51, np.uint8)])  # gray, one fifth opaque
     assert (drawing.to_image(half, (28, 28, 1), invert=False) == 0.2 * 100 + 0.8 * 255).all()
 
 
-def test_colours_become_luma_for_a_grey_model_and_stay_for_a_colour_model():
+def test_colors_become_luma_for_a_gray_model_and_stay_for_a_color_model():
     picture = np.broadcast_to(np.array([200, 100, 50], np.uint8), (32, 32, 3))
     luma = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
     assert np.abs(drawing.to_image(picture, (8, 8, 1), invert=False) - luma).max() <= 1
     assert (drawing.to_image(picture, (8, 8, 3)) == picture[0, 0]).all()
-    assert (drawing.to_image(paper(), (8, 8, 3)) == 255).all()  # by default only grey models' pictures are inverted
+    assert (drawing.to_image(paper(), (8, 8, 3)) == 255).all()  # by default only gray models' pictures are inverted
 
 
 def test_an_image_of_the_models_size_stays_as_it_is():
@@ -314,14 +314,14 @@ def test_without_centring_the_middle_of_a_broad_picture_is_taken():
 
 
 def test_noise_has_its_level_and_its_seed():
-    grey = np.full((200, 200, 1), 128, np.uint8)
-    noisy = drawing.with_noise(grey, 0.1, seed=1)
+    gray = np.full((200, 200, 1), 128, np.uint8)
+    noisy = drawing.with_noise(gray, 0.1, seed=1)
     assert noisy.std() == pytest.approx(25.5, rel=0.02)
     assert noisy.mean() == pytest.approx(128, abs=0.5)
-    np.testing.assert_array_equal(noisy, drawing.with_noise(grey, 0.1, seed=1))
-    assert (noisy != drawing.with_noise(grey, 0.1, seed=2)).any()
-    assert {0, 255} <= set(drawing.with_noise(grey, 1, seed=1).ravel().tolist())  # clipped, not wrapped
-    np.testing.assert_array_equal(drawing.with_noise(grey, 0, seed=1), grey)
+    np.testing.assert_array_equal(noisy, drawing.with_noise(gray, 0.1, seed=1))
+    assert (noisy != drawing.with_noise(gray, 0.1, seed=2)).any()
+    assert {0, 255} <= set(drawing.with_noise(gray, 1, seed=1).ravel().tolist())  # clipped, not wrapped
+    np.testing.assert_array_equal(drawing.with_noise(gray, 0, seed=1), gray)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_noise_has_its_level_and_its_seed():
 )
 def test_what_is_no_drawing_is_refused(picture, message):
     with pytest.raises(UsageError, match=message):
-        drawing.to_image(picture, (28, 28, 1), centre=True)
+        drawing.to_image(picture, (28, 28, 1), center=True)
 
 
 def test_noise_below_nothing_is_refused():

@@ -130,7 +130,7 @@ def test_features_and_logits_are_the_networks_of_the_stored_weights(tmp_path, na
 def test_images_of_another_size_are_resized_with_antialiasing(tmp_path):
     extractor = from_folder(write(tmp_path, "lenet", arrays_of("lenet")), "lenet")
     generator = np.random.default_rng(5)
-    # Four equal pixels for one: halved by a triangle of twice the width, 1/8 3/8 3/8 1/8 of neighbours in each axis.
+    # Four equal pixels for one: halved by a triangle of twice the width, 1/8 3/8 3/8 1/8 of neighbors in each axis.
     large = generator.integers(0, 256, (2, 56, 56, 1), dtype=np.uint8)
     padded = np.pad(large.astype(float), ((0, 0), (1, 1), (1, 1), (0, 0)))
     inside = np.pad(np.ones((1, 56, 56, 1)), ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -261,7 +261,7 @@ def test_pick_builds_the_choice_and_says_why(tmp_path):
     assert extractors.pick("lenet", "folder", (64, 64, 1))[0].name == "lenet"
     extractor, reason = extractors.pick("auto", "folder", (64, 64, 3))
     assert extractor is None and "inception-2015" in reason
-    with pytest.raises(UsageError, match=r"extractor lenet takes grey images .*, folder has images \(64, 64, 3\)"):
+    with pytest.raises(UsageError, match=r"extractor lenet takes gray images .*, folder has images \(64, 64, 3\)"):
         extractors.pick("lenet", "folder", (64, 64, 3))
     with pytest.raises(UsageError, match="weights must be a file with the weights of inception-v3 that can be read"):
         extractors.pick("inception-v3", "folder", (64, 64, 3), weights=tmp_path / "missing.h5")

@@ -16,7 +16,7 @@ ARCHIVE, GRAPH = "inception-2015-12-05.tgz", "classify_image_graph_def.pb"
 
 
 class Weights:
-    """Those of the small network: convolution, normalisation (with γ, without), the last layer."""
+    """Those of the small network: convolution, normalization (with γ, without), the last layer."""
 
     def __init__(self):
         generator = np.random.default_rng(0)
@@ -312,7 +312,7 @@ def test_folders_and_missing_files_are_named(tmp_path):
 
 
 def test_an_archive_that_claims_too_much_is_refused_unread(tmp_path, monkeypatch, graph):
-    monkeypatch.setattr("keras_gen.metrics.extractors.inception_2015._MOST_BYTES", 1000)
+    monkeypatch.setattr("keras_gen.metrics.extractors.inception_2015._MAX_BYTES", 1000)
     for name, content in (("a.tgz", archive_of(graph)), ("a.pb", graph)):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UsageError, match="too large"):

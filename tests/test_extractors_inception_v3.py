@@ -78,9 +78,9 @@ def test_features_tell_images_apart_whatever_the_batch(extractor, photos):
     assert np.abs(whole[0] - whole[1]).max() > 100 * np.abs(whole - single).max()
 
 
-def test_a_grey_image_is_its_three_equal_channels(extractor, photos):
-    grey = photos[:2, ..., :1]
-    np.testing.assert_array_equal(extractor(grey).features, extractor(np.repeat(grey, 3, axis=-1)).features)
+def test_a_gray_image_is_its_three_equal_channels(extractor, photos):
+    gray = photos[:2, ..., :1]
+    np.testing.assert_array_equal(extractor(gray).features, extractor(np.repeat(gray, 3, axis=-1)).features)
 
 
 def test_it_says_which_weights_it_has(extractor, weights):

@@ -145,7 +145,7 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch):
 
 def test_a_download_that_stalls_ends(monkeypatch, cache):
     monkeypatch.setattr(weight_files, "_STALL_SECONDS", 0.3)
-    monkeypatch.setattr(weight_files, "why_unreachable", lambda url, seconds: None)
+    monkeypatch.setattr(weight_files, "connection_error", lambda url, seconds: None)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

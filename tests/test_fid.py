@@ -57,12 +57,12 @@ def test_identical_sets_are_at_zero_and_the_order_does_not_matter(count):
 
 
 def test_fewer_samples_than_dimensions_equal_the_nuclear_norm():
-    """tr (C₁C₂)^½ is the nuclear norm of A Bᵀ / √((n−1)(m−1)) of the centred features, which needs no covariance."""
+    """tr (C₁C₂)^½ is the nuclear norm of A Bᵀ / √((n−1)(m−1)) of the centered features, which needs no covariance."""
     rng = np.random.default_rng(3)
     a, b = rng.normal(size=(30, 200)), 1.5 * rng.normal(size=(40, 200)) + 0.1
-    centred_a, centred_b = a - a.mean(0), b - b.mean(0)
-    nuclear = np.linalg.norm(centred_a @ centred_b.T, "nuc") / np.sqrt(29 * 39)
-    traces = np.sum(centred_a**2) / 29 + np.sum(centred_b**2) / 39
+    centered_a, centered_b = a - a.mean(0), b - b.mean(0)
+    nuclear = np.linalg.norm(centered_a @ centered_b.T, "nuc") / np.sqrt(29 * 39)
+    traces = np.sum(centered_a**2) / 29 + np.sum(centered_b**2) / 39
     expected = np.sum((a.mean(0) - b.mean(0)) ** 2) + traces - 2 * nuclear
     assert fid(a, b) == pytest.approx(expected, rel=1e-9)
 

@@ -119,7 +119,7 @@ def test_odd_archives(tmp_path, times):
 def test_damaged_checkpoints(tmp_path, times):
     """Whatever is restored is what was saved; whatever is refused leaves the model as it was."""
     model, other = make_vae(), make_vae(seed=1)
-    content = checkpoints.save(tmp_path, model, checkpoints.Position(3, 2, 0.5)).read_bytes()
+    content = checkpoints.save(tmp_path, model, checkpoints.TrainingPosition(3, 2, 0.5)).read_bytes()
     path = tmp_path / "epoch-00009.npz"
     saved, before = ([np.asarray(v.value) for v in checkpoints._variables(m)] for m in (model, other))
 
@@ -127,7 +127,7 @@ def test_damaged_checkpoints(tmp_path, times):
         path.write_bytes(content)
         expected = before
         with done_or_refused():
-            assert checkpoints.restore(path, other) == checkpoints.Position(3, 2)
+            assert checkpoints.restore(path, other) == checkpoints.TrainingPosition(3, 2)
             expected = saved
         variables = checkpoints._variables(other)
         for variable, value in zip(variables, expected, strict=True):

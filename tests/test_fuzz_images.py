@@ -42,9 +42,9 @@ def chunk(kind, content):
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
 
 
-def png(width, height, *chunks, depth=8, colour=2):
+def png(width, height, *chunks, depth=8, color=2):
     """A PNG whose header says what one wants."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks) + chunk(b"IEND", b"")
 
 
@@ -105,7 +105,7 @@ def test_png_files_of_odd_parts(folder, times):
     contents = st.binary(max_size=30) | st.binary(max_size=300).map(zlib.compress) | st.just(b"k\0\0" + bytes(50))
     chunks = st.lists(st.builds(chunk, kinds, contents), max_size=4)
     made = st.builds(
-        lambda width, height, chunks, depth, colour: png(width, height, *chunks, depth=depth, colour=colour),
+        lambda width, height, chunks, depth, color: png(width, height, *chunks, depth=depth, color=color),
         sides,
         sides,
         chunks,

@@ -70,7 +70,7 @@ def test_intervals(times):
 @AMOUNTS
 def test_names_of_data(times, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(net, "why_unreachable", lambda *_: "there is no network in these tests")
+    monkeypatch.setattr(net, "connection_error", lambda *_: "there is no network in these tests")
 
     def check(name, data_dir):
         assume(name not in ("/", "..", "~", "//"))  # folders that are read for hours

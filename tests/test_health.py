@@ -75,7 +75,7 @@ def test_a_generator_of_one_picture_is_said_to_have_collapsed_and_to_recover(gan
     lines = look(Health(pixels(500)), generating(gan, monkeypatch, same, same, varied), {}, {}, {})
     # Uniform on 0 to 255: a standard deviation of 255 / √12 = 73.6.
     assert lines[2].startswith(
-        "WARNING: after epoch 2 the generator has collapsed: its images are nearly one picture: pixels vary by 0 grey "
+        "WARNING: after epoch 2 the generator has collapsed: its images are nearly one picture: pixels vary by 0 gray "
         "levels from image to image, those of real ones by 7"
     )
     assert lines[3] == "NOTE: after epoch 3 the generator has recovered\n"

@@ -44,7 +44,7 @@ def test_grid_takes_columns_and_padding():
     assert grid(_numbered(4), columns=1, padding=2).shape == (4 * (2 + 2) + 2, 3 + 2 + 2)
 
 
-def test_grid_keeps_pixels_and_colours_in_place():
+def test_grid_keeps_pixels_and_colors_in_place():
     images = np.random.default_rng(0).integers(0, 256, size=(2, 4, 5, 3), dtype=np.uint8)
     picture = grid(images, columns=2, padding=1)
     assert picture.shape == (6, 13, 3)

@@ -61,7 +61,7 @@ def test_floats_of_the_other_range_are_refused_by_its_name():
         check_images("x", _floats() * 255, SHAPE, (-1.0, 1.0))
 
 
-def test_a_colour_model_refuses_images_without_channels():
+def test_a_color_model_refuses_images_without_channels():
     with pytest.raises(UsageError, match=r"^x must be images of shape \(n, 8, 8, 3\), received: \(4, 8, 8\)"):
         check_images("x", _floats(4, 8, 8), (8, 8, 3), (0.0, 1.0))
 
@@ -92,7 +92,7 @@ def test_tensors_and_variables_are_taken(make):
     np.testing.assert_array_equal(check_images("x", make(_floats()), SHAPE, (0.0, 1.0)), _floats())
 
 
-def test_grey_images_without_a_channel_axis_get_one():
+def test_gray_images_without_a_channel_axis_get_one():
     checked = check_images("x", _floats(4, 8, 8), SHAPE, (0.0, 1.0))
     np.testing.assert_array_equal(checked, _floats(4, 8, 8)[..., None])
 

@@ -36,7 +36,7 @@ def test_bernoulli_equals_scipy_on_binary_pixels(from_logits):
 
 
 @pytest.mark.parametrize("from_logits", [True, False])
-def test_bernoulli_on_grey_pixels_is_the_cross_entropy(from_logits):
+def test_bernoulli_on_gray_pixels_is_the_cross_entropy(from_logits):
     images = _images(5, 4, 3, 2)
     logits = _rng().normal(size=images.shape)
     probabilities = 1 / (1 + np.exp(-logits))
@@ -152,7 +152,7 @@ def test_the_mean_cross_entropy_is_a_mean_over_pixels_and_channels(from_logits):
     np.testing.assert_allclose(actual, pixels.reshape(3, 40).mean(axis=1), rtol=1e-5)
 
 
-def test_the_mean_cross_entropy_of_a_grey_prediction_is_log_2_whatever_the_image_and_its_size():
+def test_the_mean_cross_entropy_of_a_gray_prediction_is_log_2_whatever_the_image_and_its_size():
     for shape in ((2, 4, 4, 1), (2, 9, 7, 3)):
         values = losses.mean_cross_entropy(tf.constant(_images(*shape)), tf.zeros(shape), from_logits=True)
         np.testing.assert_allclose(values, [math.log(2)] * 2, rtol=1e-5)
@@ -197,7 +197,7 @@ def test_kl_is_positive_away_from_the_prior():
 def test_the_kl_terms_are_those_that_the_divergence_sums():
     rng = _rng()
     mean, log_variance = (tf.constant(rng.normal(size=(6, 5)), tf.float32) for _ in range(2))
-    terms = losses.kl_terms(mean, log_variance)
+    terms = losses.kl_per_dimension(mean, log_variance)
     assert terms.shape == (6, 5)
     for index in range(5):
         alone = losses.kl_divergence(mean[:, index : index + 1], log_variance[:, index : index + 1])
@@ -212,7 +212,7 @@ def _floored(terms, free_bits):
     """The KL term with a floor of some terms `(batch, latent_dim)`, and its gradient in them."""
     variable = tf.Variable(np.asarray(terms, "float32"))
     with tf.GradientTape() as tape:
-        values = losses.with_free_bits(variable, tf.reduce_mean(tf.stop_gradient(variable), axis=0), free_bits)
+        values = losses.free_bits_kl(variable, tf.reduce_mean(tf.stop_gradient(variable), axis=0), free_bits)
         mean = tf.reduce_mean(values)
     assert values.shape == (len(terms),)
     return float(mean), tape.gradient(mean, variable).numpy()
@@ -280,8 +280,8 @@ def test_the_saturating_loss_is_what_the_discriminator_does_not_pay_and_loses_it
 
 def test_squared_distance_is_of_the_output_to_its_target():
     outputs = tf.constant([[-1.0], [0.0], [0.5], [3.0]])
-    np.testing.assert_allclose(losses.squared_distance(outputs, 1.0), [4, 1, 0.25, 4])
-    np.testing.assert_allclose(losses.squared_distance(outputs, 0.0), [1, 0, 0.25, 9])
+    np.testing.assert_allclose(losses.least_squares(outputs, 1.0), [4, 1, 0.25, 4])
+    np.testing.assert_allclose(losses.least_squares(outputs, 0.0), [1, 0, 0.25, 9])
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_the_estimate_of_any_discriminator_is_a_lower_bound_and_of_a_bad_one_neg
 
 def _earth_movers_estimate(real_scores, fake_scores):
     real, fake = (tf.constant(np.asarray(scores)[:, None], tf.float32) for scores in (real_scores, fake_scores))
-    return float(tf.reduce_mean(losses.earth_movers_estimate(real, fake)))
+    return float(tf.reduce_mean(losses.wasserstein_estimate(real, fake)))
 
 
 @pytest.mark.parametrize("real, fake", [(2.0, -1.5), (-4.0, 3.0)])
@@ -464,11 +464,11 @@ def test_every_loss_gives_one_value_an_example():
         "mean cross-entropy": losses.mean_cross_entropy(images, images, from_logits=True),
         "mean squared error": losses.mean_squared_error(images, images),
         "kl": losses.kl_divergence(latents, latents),
-        "free bits": losses.with_free_bits(latents, tf.zeros(7), 0.5),
+        "free bits": losses.free_bits_kl(latents, tf.zeros(7), 0.5),
         "saturating": losses.saturating_generator_loss(scores),
-        "least squares": losses.squared_distance(scores, 1.0),
+        "least squares": losses.least_squares(scores, 1.0),
         "jensen-shannon": losses.jensen_shannon_estimate(losses.real_cross_entropy(scores)),
-        "earth mover": losses.earth_movers_estimate(scores, scores),
+        "earth mover": losses.wasserstein_estimate(scores, scores),
         "real": losses.real_cross_entropy(scores),
         "fake": losses.fake_cross_entropy(scores),
         "generator": losses.non_saturating_generator_loss(scores),

@@ -78,7 +78,7 @@ def test_far_noise_scores_zero():
 
 
 def test_shrunk_samples_score_above_one_half_without_copying():
-    """The pitfall in the docstring: samples drawn towards the mean, as blurred images are."""
+    """The pitfall in the docstring: samples drawn toward the mean, as blurred images are."""
     rng = np.random.default_rng(5)
     train, test = rng.normal(size=(500, 20)), rng.normal(size=(200, 20))
     result = memorisation(0.6 * rng.normal(size=(200, 20)), test, train)

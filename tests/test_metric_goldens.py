@@ -14,8 +14,8 @@ import pytest
 
 from keras_gen.metrics.frechet import fid
 from keras_gen.metrics.inception import inception_score
-from keras_gen.metrics.polynomial_mmd import kid
 from keras_gen.metrics.manifold_overlap import precision_recall
+from keras_gen.metrics.polynomial_mmd import kid
 
 SCRIPT = Path(__file__).parent / "goldens" / "make_metric_goldens.py"
 
@@ -70,5 +70,5 @@ def test_inception_score():
 
 @pytest.mark.parametrize("name", ["graded", "few"])
 def test_precision_recall_density_coverage(name):
-    found = precision_recall(*_pair(name), k=script.NEIGHBOURS)
+    found = precision_recall(*_pair(name), k=script.NEIGHBORS)
     assert found._asdict() == pytest.approx(GOLDENS["precision_recall"][name]["prdc"], rel=1e-12)

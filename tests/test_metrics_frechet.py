@@ -74,10 +74,10 @@ def test_few_samples_equal_the_singular_values_of_the_samples(count, other_count
     a = rng.normal(size=(count, DIMENSIONS)) * np.sqrt(DECADES[::2].repeat(2))
     b = rng.normal(size=(other_count, DIMENSIONS)) * np.logspace(0, -2, DIMENSIONS) + 0.1
     b[other_count // 2 + 1 :] = b[1 : other_count - other_count // 2]
-    centred_a, centred_b = a - a.mean(0), b - b.mean(0)
-    nuclear = np.linalg.svd(centred_a @ centred_b.T, compute_uv=False).sum()
+    centered_a, centered_b = a - a.mean(0), b - b.mean(0)
+    nuclear = np.linalg.svd(centered_a @ centered_b.T, compute_uv=False).sum()
     nuclear /= np.sqrt((count - 1) * (other_count - 1))
-    traces = np.sum(centred_a**2) / (count - 1) + np.sum(centred_b**2) / (other_count - 1)
+    traces = np.sum(centered_a**2) / (count - 1) + np.sum(centered_b**2) / (other_count - 1)
     expected = np.sum((a.mean(0) - b.mean(0)) ** 2) + traces - 2 * nuclear
     assert fid(a, b) == pytest.approx(expected, rel=1e-9)
     assert fid(b, a) == pytest.approx(expected, rel=1e-9)

@@ -27,7 +27,7 @@ def classifier(mnist):
 
 
 def judged(classifier, images):
-    """Digit and the share of the 3 neighbours that agree on it, for each image."""
+    """Digit and the share of the 3 neighbors that agree on it, for each image."""
     probabilities = classifier.predict_proba(np.asarray(images).reshape(len(images), -1) / 255.0)
     return probabilities.argmax(axis=1), probabilities.max(axis=1)
 

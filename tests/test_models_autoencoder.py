@@ -144,7 +144,7 @@ CASES = {
 
 @pytest.mark.parametrize("eager, num_classes", [(True, 0), (False, 0), (True, CLASSES)])
 @pytest.mark.parametrize("case", CASES)
-def test_a_step_is_gradient_descent_towards_the_clean_image(case, eager, num_classes):
+def test_a_step_is_gradient_descent_toward_the_clean_image(case, eager, num_classes):
     arguments = CASES[case]
     low, high = arguments.get("value_range", (0, 1))
     model = flat_autoencoder(num_classes=num_classes, **arguments)

@@ -1,4 +1,4 @@
-"""Models of labelled images: labels stay with their images, reach both networks, and are drawn where not given."""
+"""Models of labeled images: labels stay with their images, reach both networks, and are drawn where not given."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def make(kind, **arguments):
 KINDS = ["vae", "gan", "wgan"]
 
 
-def labelled(count, seed=0):
+def labeled(count, seed=0):
     """Images that tell their label: its tenths at pixel (0, 0), and noise elsewhere. All images are different."""
     labels = np.random.default_rng(seed).integers(0, CLASSES, count).astype("uint8")
     x = images(count, seed)
@@ -41,20 +41,20 @@ def labelled(count, seed=0):
 
 
 def told(x):
-    """What `labelled` hid in each image."""
+    """What `labeled` hid in each image."""
     return np.rint(np.asarray(x)[:, 0, 0, 0] * 10).astype(int).tolist()
 
 
 class Recording:
     """Keeps what the objectives get, in every training step and evaluation."""
 
-    def discriminator_values(self, real, fake, labels, noise_key, *, training):
+    def discriminator_loss(self, real, fake, labels, noise_key, *, training):
         self.seen.append((np.array(real), np.array(labels), len(fake), training))
-        return super().discriminator_values(real, fake, labels, noise_key, training=training)
+        return super().discriminator_loss(real, fake, labels, noise_key, training=training)
 
-    def generator_values(self, fake, labels, *, training):
+    def generator_loss(self, fake, labels, *, training):
         self.of_generator.append((len(fake), np.array(labels).tolist()))
-        return super().generator_values(fake, labels, training=training)
+        return super().generator_loss(fake, labels, training=training)
 
     def call(self, latents, labels=None, training=False):
         self.generated.append((np.array(latents), np.array(labels).tolist()))
@@ -114,7 +114,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_update_sees_images_with_their_own_labels(recording, kind, form):
-    x, labels = labelled(19)
+    x, labels = labeled(19)
     model = recording(kind, **({"critic_steps": 3} if kind == "wgan" else {}))
     arguments, options = FORMS[form](x, labels)
     fit(model, *arguments, **options)
@@ -128,7 +128,7 @@ def test_every_update_sees_images_with_their_own_labels(recording, kind, form):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_validation_data_keep_their_labels_in_every_form(recording, kind):
-    model, (x, labels), (other, other_labels) = recording(kind), labelled(8), labelled(6, seed=1)
+    model, (x, labels), (other, other_labels) = recording(kind), labeled(8), labeled(6, seed=1)
     datasets = tf.data.Dataset.from_tensor_slices((other, other_labels)).batch(4)
     values = []
     for validation_data in ((other, other_labels), (other, other_labels[:, None]), datasets):
@@ -146,7 +146,7 @@ def test_validation_data_keep_their_labels_in_every_form(recording, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_validation_split_takes_the_last_images_with_their_labels(recording, kind):
-    model, (x, labels) = recording(kind), labelled(20)
+    model, (x, labels) = recording(kind), labeled(20)
     fit(model, x, labels, validation_split=0.3, shuffle=True)
     for trained in (True, False):
         parts = [(real, seen) for real, seen, _, training in model.seen if training == trained]
@@ -158,7 +158,7 @@ def test_a_validation_split_takes_the_last_images_with_their_labels(recording, k
 @pytest.mark.parametrize("ratio", [1, 3])
 @pytest.mark.parametrize("kind", ["gan", "wgan"])
 def test_a_generator_update_repeats_the_labels_as_often_as_it_has_latents_an_image(recording, kind, ratio):
-    model, (x, labels) = recording(kind, generator_batch_ratio=ratio), labelled(20)
+    model, (x, labels) = recording(kind, generator_batch_ratio=ratio), labeled(20)
     fit(model, x, labels, batch_size=4)
     steps = model.updates["g_updates"]
     last = {"gan": lambda step: labels[4 * step : 4 * step + 4], "wgan": lambda step: labels[4::5]}[kind]
@@ -177,7 +177,7 @@ def test_a_generator_update_repeats_the_labels_as_often_as_it_has_latents_an_ima
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_evaluation_depends_on_the_labels(kind):
-    model, (x, labels) = make(kind), labelled(12)
+    model, (x, labels) = make(kind), labeled(12)
     right, wrong = (
         model.evaluate(x, y, verbose=0, return_dict=True) for y in (labels, (labels.astype(int) + 1) % CLASSES)
     )
@@ -205,7 +205,7 @@ def test_the_discriminator_sees_the_label_as_one_hot_rows():
 
 
 def test_a_vae_encodes_decodes_and_reconstructs_by_label():
-    model, (x, labels) = make("vae"), labelled(300)
+    model, (x, labels) = make("vae"), labeled(300)
     mean, log_variance = model.encode(x, labels)
     for actual, expected in zip((mean, log_variance), model.encoder(given(x, labels, CLASSES)), strict=True):
         np.testing.assert_allclose(actual, expected, atol=1e-5)
@@ -266,7 +266,7 @@ def test_labels_that_are_not_given_are_drawn_each_as_likely_and_the_same_for_a_s
 @pytest.mark.parametrize("kind", ["vae", "gan"])
 def test_a_saved_model_generates_by_label_what_the_model_does_to_the_bit(kind, tmp_path):
     model = make(kind, **({"moving_average": 0.9} if kind == "gan" else {}))
-    fit(model, *labelled(8))
+    fit(model, *labeled(8))
     path = export.save(model, tmp_path / "saved")
     loaded = export.load(path)
     labels = np.random.default_rng(0).integers(0, CLASSES, 300).astype("int32")
@@ -312,7 +312,7 @@ def test_a_saved_model_refuses_labels_that_do_not_fit(tmp_path):
 
 
 def test_the_other_functions_of_a_saved_model_take_labels_last(tmp_path):
-    model, (x, labels) = make("vae"), labelled(7)
+    model, (x, labels) = make("vae"), labeled(7)
     loaded = export.load(export.save(model, tmp_path / "saved"))
     pixels = tf.constant(np.rint(x * 255).astype("uint8"))
     given_labels = tf.constant(labels, tf.int32)

@@ -298,5 +298,5 @@ def test_an_epoch_has_as_many_steps_as_it_says_however_many_are_executed_togethe
 )
 def test_steps_in_a_call_divide_the_whole(whole, most, chosen):
     model = make_vae()
-    model.execute_together(whole, most)
+    model.limit_steps_per_execution(whole, most)
     assert model.steps_per_execution == chosen

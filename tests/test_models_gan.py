@@ -189,7 +189,7 @@ def test_an_unknown_objective_is_refused_with_the_known_ones():
 class Brightening(GAN):
     """A generator that makes its images brighter, whatever the discriminator says."""
 
-    def generator_values(self, fake, labels, *, training):
+    def generator_loss(self, fake, labels, *, training):
         brightness = tf.reduce_mean(fake, axis=[1, 2, 3])
         return -brightness, {"g_loss": -brightness}
 

@@ -12,7 +12,7 @@ from keras_gen import GAN, UsageError
 
 @pytest.fixture(scope="module")
 def generators():
-    # Larger weights, so that images are not all grey.
+    # Larger weights, so that images are not all gray.
     models = {"vae": make_vae(), "gan": make_gan(), "tanh": make_gan(value_range=(-1, 1))}
     models["linear"] = make_gan(from_logits=False)
     for model in models.values():

@@ -9,8 +9,8 @@ from keras_gen import GAN, WGAN, networks
 from keras_gen.models import export
 
 
-def make_normalised(kind=GAN, *, eager=True, **arguments):
-    """A generator with batch normalisation, whose statistics are weights that no optimizer trains."""
+def make_normalized(kind=GAN, *, eager=True, **arguments):
+    """A generator with batch normalization, whose statistics are weights that no optimizer trains."""
     keras.utils.set_random_seed(0)
     generator = networks.deep_conv_generator(SHAPE, latent_dim=LATENT, filters=(4,), kernel_size=3)
     model = kind(generator, networks.conv_discriminator(SHAPE, filters=(3,), dropout=0.0), **arguments)
@@ -32,7 +32,7 @@ class Recorder(keras.callbacks.Callback):
 CASES = {
     "gan": (make_gan, {}),
     "gan in the graph": (make_gan, {"eager": False}),
-    "batch normalisation": (make_normalised, {"eager": False}),
+    "batch normalization": (make_normalized, {"eager": False}),
     "wgan": (make_gan, {"kind": WGAN, "critic_steps": 2}),
     "conditional": (make_gan, {"num_classes": CLASSES}),
 }
@@ -57,8 +57,8 @@ def test_the_average_is_its_recursion_over_the_updates_of_the_generator(case, de
     assert any(differ(average, model.generator.get_weights()))
 
 
-def test_the_statistics_of_batch_normalisation_are_averaged_too():
-    model = make_normalised(moving_average=0.5)
+def test_the_statistics_of_batch_normalization_are_averaged_too():
+    model = make_normalized(moving_average=0.5)
     fit(model, images(12))
     names = [variable.path.split("/")[-1] for variable in model.generator.non_trainable_variables]
     assert names == ["moving_mean", "moving_variance"]
@@ -69,7 +69,7 @@ def test_the_statistics_of_batch_normalisation_are_averaged_too():
         assert np.all((averages[name] - start) * (variable.numpy() - averages[name]) > 0)
 
 
-@pytest.mark.parametrize("make", [make_gan, make_normalised])
+@pytest.mark.parametrize("make", [make_gan, make_normalized])
 def test_sampling_uses_the_average_and_nothing_else_does(make, tmp_path):
     model, plain = make(moving_average=0.9), make()
     x = images(12)
@@ -109,7 +109,7 @@ def test_without_a_moving_average_there_is_no_second_generator():
     assert len(model.weights) == 1 + len(model.generator.weights) + len(model.discriminator.weights)
 
 
-@pytest.mark.parametrize("make", [make_gan, make_normalised])
+@pytest.mark.parametrize("make", [make_gan, make_normalized])
 def test_a_keras_file_keeps_the_average_and_its_recursion(make, tmp_path):
     model = make(moving_average=0.9)
     fit(model, images(12))

@@ -94,12 +94,12 @@ def test_wgan_quantities_hold_together(penalty):
 class RecordingWGAN(WGAN):
     """Keeps the real images of every critic update."""
 
-    def discriminator_values(self, real, fake, labels, noise_key, *, training):
+    def discriminator_loss(self, real, fake, labels, noise_key, *, training):
         if training:
             self.seen.append(np.array(real))
         assert real.shape == fake.shape
         assert labels is None
-        return super().discriminator_values(real, fake, labels, noise_key, training=training)
+        return super().discriminator_loss(real, fake, labels, noise_key, training=training)
 
 
 def recording_wgan(critic_steps, monkeypatch):
@@ -177,9 +177,9 @@ def test_a_critic_that_can_not_work_is_refused():
 
     generator = networks.mlp_decoder(SHAPE, latent_dim=2)
     flatten, dense = keras.layers.Flatten, keras.layers.Dense
-    normalised = critic(keras.layers.BatchNormalization(), flatten(), dense(1))
-    with pytest.raises(UsageError, match="^critic must be without batch normalisation"):
-        WGAN(generator, normalised)
-    assert WGAN(generator, normalised, gradient_penalty=0.0, weight_clip=0.01).critic is normalised
+    normalized = critic(keras.layers.BatchNormalization(), flatten(), dense(1))
+    with pytest.raises(UsageError, match="^critic must be without batch normalization"):
+        WGAN(generator, normalized)
+    assert WGAN(generator, normalized, gradient_penalty=0.0, weight_clip=0.01).critic is normalized
     with pytest.raises(UsageError, match="^critic must be linear at its end, received: 'sigmoid'"):
         WGAN(generator, critic(flatten(), dense(1, activation="sigmoid")))

@@ -25,7 +25,7 @@ from keras_gen.runs import checkpoints
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 EPOCHS = 3
-# Adam makes steps of what rounding leaves of the gradients of offsets that a batch normalisation takes away again; its
+# Adam makes steps of what rounding leaves of the gradients of offsets that a batch normalization takes away again; its
 # moving averages, which validation uses, come after.
 TOLERANCES = {"vae-mlp": 2e-4, "gan-mlp": 2e-4, "wgan-gp": 1e-2}
 RECIPES = {
@@ -171,7 +171,7 @@ def test_all_workers_stop_together_and_save_when_one_is_asked_to(number):
         how = f"with all workers, go on with: python experiments/run.py --resume {where}"
         assert errors[index] == f"{what}{when}; {how}"
     finish(*start_two("--resume", run, "--epochs", position.epoch + 1))
-    assert checkpoints.latest(run)[0] == checkpoints.Position(position.epoch + 1)
+    assert checkpoints.latest(run)[0] == checkpoints.TrainingPosition(position.epoch + 1)
 
 
 def test_workers_that_are_to_train_for_different_epochs_are_named():

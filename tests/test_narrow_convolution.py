@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_gen import UsageError, zoo
-from keras_gen.networks.narrow_convolution import NarrowConv2D
+from keras_gen.networks.layers import NarrowConv2D
 
 
 def pair(filters, kernel_size, channels, **options):

@@ -208,7 +208,7 @@ def test_the_dcgan_generator_has_these_layers():
     ]
     assert {layer.rate for layer in model.layers if type(layer).__name__ == "Dropout"} == {0.1}
     assert {layer.negative_slope for layer in model.layers if type(layer).__name__ == "LeakyReLU"} == {0.2}
-    # Batch normalisation: scale, shift, moving mean and variance of each channel.
+    # Batch normalization: scale, shift, moving mean and variance of each channel.
     expected = (100 * 8192 + 8192) + (25 * 512 * 256 + 256) + (25 * 256 * 128 + 128) + (25 * 128 + 1)
     assert model.count_params() == expected + 4 * (512 + 256 + 128)
 

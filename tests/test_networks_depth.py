@@ -78,7 +78,7 @@ def test_height_and_width_go_their_own_ways():
 
 def test_the_default_depths_and_parameter_counts():
     encoder, decoder = networks.conv_encoder((28, 28, 1)), networks.conv_decoder((28, 28, 1))
-    # Kernels of 3x3 and biases, then four numbers a channel of batch normalisation.
+    # Kernels of 3x3 and biases, then four numbers a channel of batch normalization.
     convolutions = (9 * 32 + 32) + (9 * 32 * 64 + 64) + (9 * 64 * 128 + 128) + 2 * (9 * 128 * 128 + 128)
     normalisations = 4 * (32 + 64 + 128 + 128 + 128)
     assert math.prod((4, 4, 128)) == 2048
@@ -91,7 +91,7 @@ def test_the_default_depths_and_parameter_counts():
     assert generator.count_params() == expected + 4 * (256 + 128 + 64)
 
 
-def test_without_batch_normalisation_there_is_none():
+def test_without_batch_normalization_there_is_none():
     encoder = networks.conv_encoder((8, 8, 1), filters=(3, 4), hidden=5, batch_norm=False)
     decoder = networks.conv_decoder((8, 8, 1), filters=(3, 4), batch_norm=False)
     assert "BatchNormalization" not in _kinds(encoder) + _kinds(decoder)
@@ -107,7 +107,7 @@ def test_the_layers_that_are_normalized_are_those_chosen():
 
 @pytest.mark.parametrize("depth", range(1, 6))
 def test_a_discriminator_whose_first_and_last_convolutions_are_bare(depth):
-    # Report R3: conv; (depth - 1) x (conv, batch normalisation); conv; dense.
+    # Report R3: conv; (depth - 1) x (conv, batch normalization); conv; dense.
     normalized = [False] + [True] * (depth - 1) + [False]
     model = networks.deep_conv_discriminator((28, 28, 1), filters=(*FILTERS[:depth], 8), normalized=normalized)
     middle = ["Conv2D", "BatchNormalization", "LeakyReLU"] * (depth - 1)
@@ -116,7 +116,7 @@ def test_a_discriminator_whose_first_and_last_convolutions_are_bare(depth):
 
 
 @pytest.mark.parametrize("normalization, independent", [("batch", False), ("layer", True), ("none", True)])
-def test_only_batch_normalisation_makes_a_score_depend_on_the_other_images(normalization, independent):
+def test_only_batch_normalization_makes_a_score_depend_on_the_other_images(normalization, independent):
     critic = networks.deep_conv_discriminator((8, 8, 1), filters=(4, 6), normalization=normalization)
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype("float32")
     alone = np.concatenate([critic(images[index : index + 1], training=True) for index in range(4)])
@@ -124,16 +124,16 @@ def test_only_batch_normalisation_makes_a_score_depend_on_the_other_images(norma
     assert np.allclose(alone, together, atol=1e-5) == independent
 
 
-def test_layer_normalisation_is_over_height_width_and_channels_of_an_image():
+def test_layer_normalization_is_over_height_width_and_channels_of_an_image():
     critic = networks.deep_conv_discriminator((8, 8, 1), filters=(4,), normalized=(True,), normalization="layer")
     layer = next(layer for layer in critic.layers if type(layer).__name__ == "GroupNormalization")
     values = np.random.default_rng(0).normal(3.0, 2.0, size=(5, 4, 4, 4)).astype("float32")
-    normalised = np.asarray(layer(values))
-    np.testing.assert_allclose(normalised.mean((1, 2, 3)), 0, atol=1e-5)
-    np.testing.assert_allclose(normalised.std((1, 2, 3)), 1, atol=1e-3)
+    normalized = np.asarray(layer(values))
+    np.testing.assert_allclose(normalized.mean((1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(normalized.std((1, 2, 3)), 1, atol=1e-3)
 
 
-def test_batch_normalisation_is_of_the_global_batch_and_works_without_a_strategy():
+def test_batch_normalization_is_of_the_global_batch_and_works_without_a_strategy():
     built = [
         networks.conv_encoder((8, 8, 1), filters=(3,), hidden=5),
         networks.conv_decoder((8, 8, 1), filters=(3, 4)),

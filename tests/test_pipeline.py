@@ -89,8 +89,8 @@ def test_drop_remainder():
 def test_elements_types_and_shapes():
     import tensorflow as tf
 
-    unlabelled = batches(coded(10), batch_size=5, seed=0).dataset.element_spec
-    assert unlabelled == tf.TensorSpec((5, 4, 4, 1), tf.uint8)
+    unlabeled = batches(coded(10), batch_size=5, seed=0).dataset.element_spec
+    assert unlabeled == tf.TensorSpec((5, 4, 4, 1), tf.uint8)
     labels = np.arange(10, dtype=np.int16) * 7
     stream = batches(coded(10), labels, batch_size=4, seed=0)
     assert stream.dataset.element_spec == (tf.TensorSpec((None, 4, 4, 1), tf.uint8), tf.TensorSpec((None,), tf.int64))
@@ -121,7 +121,7 @@ def copied(images, monkeypatch):
 
 def in_memory(images, monkeypatch):
     """Where TensorFlow can use them, as load puts them."""
-    monkeypatch.setattr(pipeline, "MOST_COPIED", 0)
+    monkeypatch.setattr(pipeline, "MAX_COPIED", 0)
     room = np.empty(images.nbytes + 64, np.uint8)
     start = -room.ctypes.data % 64
     aligned = room[start : start + images.nbytes].reshape(images.shape)
@@ -132,7 +132,7 @@ def in_memory(images, monkeypatch):
 
 def in_memory_askew(images, monkeypatch):
     """Where TensorFlow can't use them."""
-    monkeypatch.setattr(pipeline, "MOST_COPIED", 0)
+    monkeypatch.setattr(pipeline, "MAX_COPIED", 0)
     room = np.empty(images.nbytes + 65, np.uint8)
     start = -room.ctypes.data % 64 + 1
     askew = room[start : start + images.nbytes].reshape(images.shape)
@@ -141,7 +141,7 @@ def in_memory_askew(images, monkeypatch):
 
 
 def in_columns(images, monkeypatch):
-    monkeypatch.setattr(pipeline, "MOST_COPIED", 0)
+    monkeypatch.setattr(pipeline, "MAX_COPIED", 0)
     return np.asfortranarray(images)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from keras_gen import UsageError, zoo
 from keras_gen.models import export
-from keras_gen.networks.narrow_convolution import NarrowConv2D
+from keras_gen.networks.layers import NarrowConv2D
 
 SHAPE = (12, 12, 1)
 RECIPES = {

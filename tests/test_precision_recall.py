@@ -70,7 +70,7 @@ def test_the_surface_of_a_ball_is_outside_it():
 @pytest.mark.parametrize("offset", [0.0, 1e6])
 @pytest.mark.parametrize("dimensions", [2, 300])
 def test_copies_of_the_real_samples_have_one_in_everything_however_rounding_goes(dimensions, offset):
-    # Every sample's k-th neighbour has a copy exactly at the radius. Without the margin, a few would be inside.
+    # Every sample's k-th neighbor has a copy exactly at the radius. Without the margin, a few would be inside.
     for seed in range(8):
         rng = np.random.default_rng(seed)
         real = rng.normal(size=(257, dimensions)) + offset
@@ -96,9 +96,9 @@ def test_disjoint_sets_have_zero_in_everything():
 
 def test_a_collapsed_model_is_precise_and_recalls_little():
     rng = np.random.default_rng(6)
-    centres = 20 * np.eye(10)
-    real = np.repeat(centres, 30, axis=0) + rng.normal(size=(300, 10))
-    collapsed = centres[0] + 0.5 * rng.normal(size=(300, 10))
+    centers = 20 * np.eye(10)
+    real = np.repeat(centers, 30, axis=0) + rng.normal(size=(300, 10))
+    collapsed = centers[0] + 0.5 * rng.normal(size=(300, 10))
     result = precision_recall(real, collapsed)
     assert result.precision == 1.0
     assert result.recall <= 0.1

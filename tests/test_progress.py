@@ -24,7 +24,7 @@ log, terminal = progress_helpers.log, progress_helpers.terminal
 
 
 def test_a_log_has_a_line_every_15_seconds_at_most_and_one_at_the_end(clock, log):
-    with progress.step("features", 10_000) as step:
+    with progress.task("features", 10_000) as step:
         for _ in range(10):
             clock.now += 4
             step.advance(1000)
@@ -36,7 +36,7 @@ def test_a_log_has_a_line_every_15_seconds_at_most_and_one_at_the_end(clock, log
 
 
 def test_a_log_has_nothing_of_a_step_shorter_than_15_seconds(clock, log):
-    with progress.step("features", 100) as step:
+    with progress.task("features", 100) as step:
         for _ in range(99):
             clock.now += 0.15
             step.advance()
@@ -45,21 +45,21 @@ def test_a_log_has_nothing_of_a_step_shorter_than_15_seconds(clock, log):
 
 def test_a_log_has_nothing_of_steps_without_pieces_or_with_one(clock, log):
     for total in (0, 1):
-        with progress.step("features", total) as step:
+        with progress.task("features", total) as step:
             clock.now += 100
             step.advance(total)
     assert log.err == ""
 
 
 def test_without_a_total_pieces_and_time_are_told_and_nothing_is_guessed(clock, log):
-    with progress.step("features", unit="batches") as step:
+    with progress.task("features", unit="batches") as step:
         clock.now += 61
         step.advance(5000)
     assert log.err == "features: 5,000 batches, 0:01:01\n" * 2
 
 
 def test_pieces_of_different_lengths_have_no_percentage_and_no_estimate(clock, log):
-    with progress.step("scores", 7, "measures", alike=False) as step:
+    with progress.task("scores", 7, "measures", uniform=False) as step:
         clock.now += 20
         step.advance()
         clock.now += 20
@@ -73,7 +73,7 @@ def test_pieces_of_different_lengths_have_no_percentage_and_no_estimate(clock, l
 
 
 def test_the_estimate_takes_off_what_was_spent_on_the_piece_that_comes_next(clock):
-    step = progress.Step("sweep", 3, "members", alike=True)
+    step = progress.Task("sweep", 3, "members", uniform=True)
     clock.now += 10
     step.advance()
     clock.now += 4
@@ -86,7 +86,7 @@ def test_the_estimate_takes_off_what_was_spent_on_the_piece_that_comes_next(cloc
 
 
 def test_a_log_repeats_no_count_however_often_somebody_draws(clock, log):
-    with progress.step("features", 100) as step:
+    with progress.task("features", 100) as step:
         clock.now += 20
         step.advance(10)
         for _ in range(100):
@@ -96,7 +96,7 @@ def test_a_log_repeats_no_count_however_often_somebody_draws(clock, log):
 
 
 def test_a_step_that_fails_has_no_last_line_in_a_log(clock, log):
-    with pytest.raises(KeyboardInterrupt), progress.step("features", 100) as step:
+    with pytest.raises(KeyboardInterrupt), progress.task("features", 100) as step:
         clock.now += 20
         step.advance(10)
         raise KeyboardInterrupt
@@ -105,7 +105,7 @@ def test_a_step_that_fails_has_no_last_line_in_a_log(clock, log):
 
 def test_tqdm_disable_silences_every_kind(clock, log, monkeypatch):
     monkeypatch.setenv("TQDM_DISABLE", "1")
-    with progress.step("features", 100, ticking=True) as step:
+    with progress.task("features", 100, show_clock=True) as step:
         clock.now += 20
         step.advance(10)
         assert not [thread for thread in threading.enumerate() if thread.name == "progress of features"]
@@ -115,7 +115,7 @@ def test_tqdm_disable_silences_every_kind(clock, log, monkeypatch):
 def test_where_nothing_can_be_counted_the_time_goes_on(monkeypatch, log):
     for name in ("BAR_SECONDS", "LINE_SECONDS", "TICK_SECONDS"):
         monkeypatch.setattr(progress, name, 0.01)
-    with progress.elapsing("t-SNE of 2,000 codes"):
+    with progress.timer("t-SNE of 2,000 codes"):
         deadline = progress._clock() + 30
         while log.err.count("\n") < 3 and progress._clock() < deadline:
             threading.Event().wait(0.01)
@@ -125,7 +125,7 @@ def test_where_nothing_can_be_counted_the_time_goes_on(monkeypatch, log):
 
 
 def test_what_ticks_stops_with_an_exception(log):
-    with pytest.raises(UsageError), progress.elapsing("t-SNE"):
+    with pytest.raises(UsageError), progress.timer("t-SNE"):
         assert [thread for thread in threading.enumerate() if thread.name == "progress of t-SNE"]
         raise UsageError("no")
     assert not [thread for thread in threading.enumerate() if thread.name == "progress of t-SNE"]
@@ -135,7 +135,7 @@ def test_what_ticks_stops_with_an_exception(log):
 
 
 def test_a_terminal_has_a_bar_after_a_second_which_goes_with_the_step(clock, terminal):
-    with progress.step("features", 10_000) as step:
+    with progress.task("features", 10_000) as step:
         clock.now += 0.9
         step.advance(100)
         assert terminal.err == ""
@@ -153,7 +153,7 @@ def test_a_terminal_has_a_bar_after_a_second_which_goes_with_the_step(clock, ter
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, UsageError])
 def test_the_bar_of_a_step_that_fails_is_gone_before_the_message_comes(clock, terminal, error):
-    with pytest.raises(error), progress.step("outer", 3) as outer, progress.step("inner", 3) as inner:
+    with pytest.raises(error), progress.task("outer", 3) as outer, progress.task("inner", 3) as inner:
         clock.now += 2
         outer.advance()
         inner.advance()
@@ -164,11 +164,11 @@ def test_the_bar_of_a_step_that_fails_is_gone_before_the_message_comes(clock, te
 
 
 def test_a_step_within_a_step_has_its_bar_below(clock, terminal):
-    with progress.step("seeds", 3, "seeds") as outer:
+    with progress.task("seeds", 3, "seeds") as outer:
         clock.now += 2
         outer.advance()
         for _ in range(2):
-            with progress.step("features", 10) as inner:
+            with progress.task("features", 10) as inner:
                 clock.now += 2
                 inner.advance()
                 assert [line.partition(":")[0] for line in terminal.screen] == ["seeds", "features"]
@@ -177,7 +177,7 @@ def test_a_step_within_a_step_has_its_bar_below(clock, terminal):
 
 
 def test_a_terminal_shows_steps_without_a_total(clock, terminal):
-    with progress.step("features") as step:
+    with progress.task("features") as step:
         clock.now += 2
         step.advance(5)
         assert terminal.screen == ["features: 5 images, 2 s"]
@@ -186,19 +186,19 @@ def test_a_terminal_shows_steps_without_a_total(clock, terminal):
 
 def test_what_is_said_stands_above_the_bars(clock, terminal, monkeypatch):
     monkeypatch.setattr(sys, "stdout", sys.stderr)  # one and the same screen
-    with progress.step("sweep", 3, "members") as step:
+    with progress.task("sweep", 3, "members") as step:
         clock.now += 2
         step.advance()
-        progress.say("[1/3] finished")
+        progress.print_line("[1/3] finished")
         assert [line.partition(":")[0] for line in terminal.screen] == ["[1/3] finished", "sweep"]
     assert terminal.screen == ["[1/3] finished"]
 
 
 def test_what_is_said_is_all_that_comes_to_stdout(clock, terminal):
-    with progress.step("sweep", 3, "members") as step:
+    with progress.task("sweep", 3, "members") as step:
         clock.now += 2
         step.advance()
-        progress.say("[1/3] finished")
+        progress.print_line("[1/3] finished")
     assert terminal.out == "[1/3] finished\n"
 
 
@@ -207,11 +207,11 @@ def test_a_real_terminal_is_left_clean_and_short_steps_import_nothing(columns):
     script = """
         import sys, time
         from keras_gen.utils import progress
-        with progress.step("short", 10) as step:
+        with progress.task("short", 10) as step:
             step.advance(9)
         assert "tqdm" not in sys.modules
         progress.BAR_SECONDS = 0.05
-        with progress.step("long", 100, ticking=True) as step:
+        with progress.task("long", 100, show_clock=True) as step:
             for _ in range(100):
                 time.sleep(0.005)
                 step.advance()
@@ -282,7 +282,7 @@ def test_a_notebook_has_a_widget_that_is_closed_with_the_step_and_left_if_it_fai
         from keras_gen.utils import progress
         clock = [0.0]
         progress._clock = lambda: clock[0]
-        with progress.step("features", 100) as step:
+        with progress.task("features", 100) as step:
             step.advance(1)
             assert shown == []
             clock[0] += 2
@@ -294,13 +294,13 @@ def test_a_notebook_has_a_widget_that_is_closed_with_the_step_and_left_if_it_fai
             step.advance(50)
         assert box.closed and bar.bar_style != "danger"
         try:
-            with progress.step("features", 100) as step:
+            with progress.task("features", 100) as step:
                 clock[0] += 2
                 step.advance(1)
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
             assert not shown[1].closed and shown[1].children[1].bar_style == "danger"
-        with progress.elapsing("t-SNE") as step:
+        with progress.timer("t-SNE") as step:
             clock[0] += 2
             step.draw()
             assert "t-SNE:" in shown[2].children[0].value
@@ -315,7 +315,7 @@ def test_a_notebook_without_ipywidgets_has_lines_and_no_warnings():
         from keras_gen.utils import progress
         clock = [0.0]
         progress._clock = lambda: clock[0]
-        with progress.step("features", 100) as step:
+        with progress.task("features", 100) as step:
             clock[0] += 20
             step.advance(50)
         assert shown == []

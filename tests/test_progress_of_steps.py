@@ -8,7 +8,7 @@ import types
 import numpy as np
 import progress_helpers
 import pytest
-from data_helpers import grey, write_image
+from data_helpers import gray, write_image
 from scoring_helpers import NoiseModel, QuadrantExtractor, squares
 
 import keras_gen
@@ -35,7 +35,7 @@ def headings(log):
 
 def test_a_folder_tells_how_many_images_it_has_read(slow, log, tmp_path):
     for index in range(20):
-        write_image(tmp_path / "folder" / f"{index}.png", grey(index))
+        write_image(tmp_path / "folder" / f"{index}.png", gray(index))
     data.load(tmp_path / "folder")
     assert headings(log) == {"looking at image files", "reading image files"}
     assert "reading image files: 20 of 20 images (100 %)" in log.err
@@ -117,8 +117,8 @@ def test_tsne_tells_that_it_is_at_work(monkeypatch, log):
 
 def test_an_evaluation_tells_of_losses_and_of_seeds(slow, log):
     from keras_gen import evaluation
-    from keras_gen.evaluation import evaluator
     from keras_gen.data import pipeline
+    from keras_gen.evaluation import evaluator
 
     scorer = Scorer(Reference(squares(50), QuadrantExtractor(), cache=False), ("fid",), num_images=20)
     found = evaluator._of_seeds(scorer, NoiseModel(), evaluation.EvaluationSettings(seed=5, seeds=3))
@@ -154,7 +154,7 @@ def test_the_figures_of_a_report_are_told(slow, log):
 def test_a_sweep_tells_of_its_members_beside_what_it_prints(slow, log, tmp_path):
     commands = sweeps.Commands(lambda settings, out: [sys.executable, "-c", ""], lambda run: [])
     plan = sweeps.Plan("vae-mlp", {"epochs": 1}, seeds=3)
-    sweeps.carry_out(plan, commands, out=tmp_path / "sweeps")
+    sweeps.run(plan, commands, out=tmp_path / "sweeps")
     assert "sweep: 1 of 3 members (33 %)" in log.err
     assert "sweep: 3 of 3 members (100 %)" in log.err
     assert len(log.out.splitlines()) == 7  # where it is, and of each member that it began and how it ended

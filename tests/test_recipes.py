@@ -99,7 +99,7 @@ def test_a_depth_beyond_five_is_refused(name):
         zoo.build(name, depth=6)
 
 
-def normalised(network, kind):
+def normalized(network, kind):
     return [layer for layer in network.layers if isinstance(layer, kind)]
 
 
@@ -117,9 +117,9 @@ def test_a_critic_is_constrained_as_asked_for(name, constraint, penalty, clip, o
     assert isinstance(model, WGAN)
     assert (model.gradient_penalty, model.weight_clip) == (penalty, clip)
     assert all(type(each) is optimizer for each in model.optimizers)
-    # Batch normalisation mixes images, and so has no place under a penalty of each image.
+    # Batch normalization mixes images, and so has no place under a penalty of each image.
     expected = 4 if name == "wgan-deep" and constraint != "gradient_penalty" else 0
-    assert len(normalised(model.critic, keras.layers.BatchNormalization)) == expected
+    assert len(normalized(model.critic, keras.layers.BatchNormalization)) == expected
 
 
 def test_a_clipped_critic_s_gradient_reaches_the_generator():
@@ -127,18 +127,18 @@ def test_a_clipped_critic_s_gradient_reaches_the_generator():
     model.fit(np.random.default_rng(0).integers(0, 256, (80, 12, 12, 1), np.uint8), batch_size=8, verbose=0)
     with tf.GradientTape() as tape:
         images = model.generator(tf.random.stateless_normal((8, 100), (0, 0)), training=True)
-        loss, _ = model.generator_values(images, None, training=True)
+        loss, _ = model.generator_loss(images, None, training=True)
     gradients = tape.gradient(loss, model.generator.trainable_variables)
-    # At 1e-9, where it was with batch normalisation's epsilon at 1e-3, RMSprop's own epsilon outweighs it.
+    # At 1e-9, where it was with batch normalization's epsilon at 1e-3, RMSprop's own epsilon outweighs it.
     assert all(np.abs(gradient).max() > 1e-6 for gradient in gradients if gradient.shape.rank > 1)
 
 
-def test_r5_s_critic_has_layer_normalisation_where_its_discriminator_has_batch_normalisation():
+def test_r5_s_critic_has_layer_normalization_where_its_discriminator_has_batch_normalization():
     gan, wgan = zoo.build("gan-jsd"), zoo.build("wgan-gp")
-    assert len(normalised(gan.discriminator, keras.layers.BatchNormalization)) == 1
-    assert not normalised(wgan.critic, keras.layers.BatchNormalization)
-    assert len(normalised(wgan.critic, keras.layers.GroupNormalization)) == 1
-    assert [layer.groups for layer in normalised(wgan.critic, keras.layers.GroupNormalization)] == [1]
+    assert len(normalized(gan.discriminator, keras.layers.BatchNormalization)) == 1
+    assert not normalized(wgan.critic, keras.layers.BatchNormalization)
+    assert len(normalized(wgan.critic, keras.layers.GroupNormalization)) == 1
+    assert [layer.groups for layer in normalized(wgan.critic, keras.layers.GroupNormalization)] == [1]
 
 
 @pytest.mark.parametrize("latent_dim", [2, 64, 512])

@@ -1,4 +1,4 @@
-"""Figures of images: what is shown where, under which names, for grey and colour, square and oblong, one and many."""
+"""Figures of images: what is shown where, under which names, for gray and color, square and oblong, one and many."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_a_grid_shows_all_samples(tmp_path, count, shape):
     draw(figure, tmp_path)
 
 
-def test_grey_values_are_shown_as_they_are():
+def test_gray_values_are_shown_as_they_are():
     axes, _ = canvas(report.sample_grid(np.full((1, 4, 4, 1), 100, np.uint8), "x"))
     assert axes.images[0].get_clim() == (0, 255)
     assert axes.images[0].get_cmap().name == "gray"
@@ -124,17 +124,17 @@ def test_denoising_shows_noisy_over_denoised_over_clean(tmp_path):
 
 
 @pytest.mark.parametrize(("count", "nearest", "shape"), [(1, 1, (28, 28, 1)), (3, 4, (8, 20, 3)), (2, 12, (9, 9, 1))])
-def test_neighbours_stand_beside_their_image_over_their_distance(tmp_path, count, nearest, shape):
-    generated, neighbours = made(count, *shape), made((count, nearest), *shape, seed=1)
+def test_neighbors_stand_beside_their_image_over_their_distance(tmp_path, count, nearest, shape):
+    generated, neighbors = made(count, *shape), made((count, nearest), *shape, seed=1)
     distances = np.sort(np.random.default_rng(2).uniform(1, 9, (count, nearest)), axis=1)
-    figure = report.nearest_neighbours(generated, neighbours, distances, "x", "metres")
+    figure = report.nearest_neighbors(generated, neighbors, distances, "x", "metres")
     axes, _ = canvas(figure)
     height, width = shape[0] + -(-shape[0] // 4), shape[1]
     for row in range(count):
         np.testing.assert_array_equal(image_at(figure, row, 0, (height, width))[: shape[0]], generated[row])
         for column in range(nearest):
             shown = image_at(figure, row, column + 1, (height, width))
-            np.testing.assert_array_equal(shown[: shape[0]], neighbours[row, column])
+            np.testing.assert_array_equal(shown[: shape[0]], neighbors[row, column])
             assert (shown[shape[0] :] == 255).all()
             text = axes.texts[row * nearest + column]
             assert text.get_text() == f"{distances[row, column]:.3g}"
@@ -149,12 +149,12 @@ def test_neighbours_stand_beside_their_image_over_their_distance(tmp_path, count
 
 def test_an_exact_copy_has_distance_0():
     images = made(1)
-    axes, _ = canvas(report.nearest_neighbours(images, images[None], [[0.0]], "x"))
+    axes, _ = canvas(report.nearest_neighbors(images, images[None], [[0.0]], "x"))
     assert [text.get_text() for text in axes.texts] == ["0"]
 
 
 def test_texts_lie_within_the_figure_and_not_on_each_other():
-    figure = report.nearest_neighbours(made(1), made((1, 1)), [[1.0]], "x", "Euclidean distance of pixels in [0, 1]")
+    figure = report.nearest_neighbors(made(1), made((1, 1)), [[1.0]], "x", "Euclidean distance of pixels in [0, 1]")
     figure.draw_without_rendering()
     axes, _ = canvas(figure)
     for text in (axes.xaxis.label, *axes.get_xticklabels()):
@@ -185,7 +185,7 @@ def test_what_are_no_images_is_refused_by_name(wrong, received):
         "noisy": lambda: report.denoising(wrong, good, good, "x"),
         "denoised": lambda: report.denoising(good, wrong, good, "x"),
         "clean": lambda: report.denoising(good, good, wrong, "x"),
-        "generated": lambda: report.nearest_neighbours(wrong, made((2, 1)), np.ones((2, 1)), "x"),
+        "generated": lambda: report.nearest_neighbors(wrong, made((2, 1)), np.ones((2, 1)), "x"),
         r"rows \(vae\)": lambda: report.interpolations([("vae", wrong)], "x"),
     }.items():
         with pytest.raises(UsageError, match=f"^{argument} {requirement}{received}$"):
@@ -224,27 +224,27 @@ def test_what_are_no_images_is_refused_by_name(wrong, received):
             r"the epochs of samples must be an integer of at least 0, received: 'first'",
         ),
         (
-            lambda: report.nearest_neighbours(made(2), made((3, 1)), np.ones((3, 1)), "x"),
+            lambda: report.nearest_neighbors(made(2), made((3, 1)), np.ones((3, 1)), "x"),
             r"neighbours must be of shape \(2, k, 5, 5, 1\), as generated, received: \(3, 1, 5, 5, 1\)",
         ),
         (
-            lambda: report.nearest_neighbours(made(2), made(2), np.ones((2, 1)), "x"),
+            lambda: report.nearest_neighbors(made(2), made(2), np.ones((2, 1)), "x"),
             r"neighbours must be uint8 of shape \(n, k, height, width, 1 or 3\), none .*, received: uint8 of shape .*",
         ),
         (
-            lambda: report.nearest_neighbours(made(2), made((2, 2)), np.ones((2, 1)), "x"),
+            lambda: report.nearest_neighbors(made(2), made((2, 2)), np.ones((2, 1)), "x"),
             r"distances must be of shape \(2, 2\), received: shape \(2, 1\)",
         ),
         (
-            lambda: report.nearest_neighbours(made(1), made((1, 2)), [[2.0, 1.0]], "x"),
+            lambda: report.nearest_neighbors(made(1), made((1, 2)), [[2.0, 1.0]], "x"),
             r"distances must be at least 0 and ascending in every row, received: others",
         ),
         (
-            lambda: report.nearest_neighbours(made(1), made((1, 2)), [[-1.0, 1.0]], "x"),
+            lambda: report.nearest_neighbors(made(1), made((1, 2)), [[-1.0, 1.0]], "x"),
             r"distances must be at least 0 and ascending in every row, received: others",
         ),
         (
-            lambda: report.nearest_neighbours(made(1), made((1, 2)), [[1.0, np.nan]], "x"),
+            lambda: report.nearest_neighbors(made(1), made((1, 2)), [[1.0, np.nan]], "x"),
             r"distances must be finite, received: 1 of 2 values NaN or infinite",
         ),
     ],

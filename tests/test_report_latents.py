@@ -65,7 +65,7 @@ def test_a_plane_grows_to_the_right_and_upward():
 
 
 def test_a_plane_in_a_larger_space_leaves_the_other_dimensions_alone():
-    plane = interpolation.manifold([-1, 1], 4, dimensions=(3, 1), centre=[5, 6, 7, 8])
+    plane = interpolation.manifold([-1, 1], 4, dimensions=(3, 1), center=[5, 6, 7, 8])
     assert plane[0].tolist() == [[5, 1, 7, -1], [5, 1, 7, 1]]
     assert plane[1].tolist() == [[5, -1, 7, -1], [5, -1, 7, 1]]
     assert interpolation.manifold([-1, 1], 3)[..., 2].tolist() == [[0, 0], [0, 0]]
@@ -92,7 +92,7 @@ def test_a_traversal_changes_one_dimension_at_a_time():
         (lambda: interpolation.manifold([-1, 1], 3, (0, 1, 2)), r"dimensions must be two different ones, received: .*"),
         (lambda: interpolation.manifold([-1, 1], 1), r"dimensions must be integers from 0 to 0, .*"),
         (
-            lambda: interpolation.manifold([-1, 1], 3, centre=[1, 2]),
+            lambda: interpolation.manifold([-1, 1], 3, center=[1, 2]),
             r"centre must be of shape \(3,\), received: shape \(2,\)",
         ),
         (

@@ -115,8 +115,8 @@ def test_a_grid_is_shown_as_it_is_or_its_first_rows(tmp_path):
 def test_a_very_large_grid_is_cut_after_a_whole_row_and_compressed(tmp_path, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 256, (400, 32, 32, 1), dtype=np.uint8).repeat(3, axis=-1)
     image_utils.save_png(tmp_path / "grid.png", image_utils.grid(noise, columns=20))
-    monkeypatch.setattr(data_uri, "MOST_PIXELS", 661 * 33 * 10 + 5)
-    monkeypatch.setattr(data_uri, "MOST_BYTES", 300_000)
+    monkeypatch.setattr(data_uri, "MAX_PIXELS", 661 * 33 * 10 + 5)
+    monkeypatch.setattr(data_uri, "MAX_BYTES", 300_000)
     uri = data_uri.grid(tmp_path / "grid.png", 32)
     assert opened(uri)[0] == "jpeg"
     shown, expected = pixels(uri).astype(float), image_utils.grid(noise[:200], columns=20)

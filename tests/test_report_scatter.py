@@ -25,7 +25,7 @@ def blobs(count=60, dimensions=5, classes=3, seed=0):
 # Points
 
 
-def test_every_class_has_its_points_shape_colour_and_name(tmp_path):
+def test_every_class_has_its_points_shape_color_and_name(tmp_path):
     codes, labels = blobs(dimensions=3)
     codes = codes[:, :2]
     figure = report.scatter(codes, labels, "latents", names=["cat", "dog", "ship"])
@@ -121,7 +121,7 @@ def test_principal_components_are_those_of_the_singular_value_decomposition():
 # t-SNE
 
 
-def test_tsne_keeps_neighbours_and_classes_together():
+def test_tsne_keeps_neighbors_and_classes_together():
     images, labels = load_digits(return_X_y=True)
     images, labels = images[:200], labels[:200]
     embedding = report.tsne(images, seed=0, perplexity=20)

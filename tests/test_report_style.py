@@ -17,29 +17,29 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-# Colours
+# Colors
 
 
-def test_ten_classes_differ_in_colour_and_in_shape():
+def test_ten_classes_differ_in_color_and_in_shape():
     pairs = [style.class_style(index) for index in range(10)]
-    assert len({colour for colour, _ in pairs}) == len({marker for _, marker in pairs}) == 10
+    assert len({color for color, _ in pairs}) == len({marker for _, marker in pairs}) == 10
 
 
 def test_a_hundred_classes_have_a_pair_each():
-    assert style.MOST_CLASSES == 100
+    assert style.MAX_CLASSES == 100
     assert len({style.class_style(index) for index in range(100)}) == 100
     with pytest.raises(UsageError, match=r"^index must be an integer of at least 0, received: -1$"):
         style.class_style(-1)
 
 
-def test_colours_stand_out_from_white_and_from_each_other():
-    def luminance(colour):  # relative luminance of WCAG 2
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colors.to_rgb(colour)]
+def test_colors_stand_out_from_white_and_from_each_other():
+    def luminance(color):  # relative luminance of WCAG 2
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colors.to_rgb(color)]
         return np.dot(linear, [0.2126, 0.7152, 0.0722])
 
-    for colour in style.CLASS_COLOURS:
-        assert 1.05 / (luminance(colour) + 0.05) > 2.0, colour
-    for first, second in itertools.combinations(style.CLASS_COLOURS, 2):
+    for color in style.CLASS_COLORS:
+        assert 1.05 / (luminance(color) + 0.05) > 2.0, color
+    for first, second in itertools.combinations(style.CLASS_COLORS, 2):
         assert np.linalg.norm(np.subtract(colors.to_rgb(first), colors.to_rgb(second))) > 0.2, (first, second)
 
 
@@ -133,12 +133,12 @@ def frames():
 
 
 @pytest.mark.parametrize("ending", [".gif", ".webp"])
-def test_grey_frames_keep_every_pixel(tmp_path, frames, ending):
-    grey = frames[..., 0]
-    path = report.animate(grey, tmp_path / f"a{ending}", seconds=0.3)
+def test_gray_frames_keep_every_pixel(tmp_path, frames, ending):
+    gray = frames[..., 0]
+    path = report.animate(gray, tmp_path / f"a{ending}", seconds=0.3)
     assert path == tmp_path / f"a{ending}"
     shown, durations, loop = read_frames(path, "L")
-    np.testing.assert_array_equal(shown, grey)
+    np.testing.assert_array_equal(shown, gray)
     assert durations == [300] * 4
     assert loop == 0
     assert names(tmp_path) == [f"a{ending}"]
@@ -150,7 +150,7 @@ def test_a_last_axis_of_one_channel_is_the_same_picture(tmp_path, frames):
     assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
 
 
-def test_colour_frames_keep_every_pixel_as_webp_and_nearly_all_as_gif(tmp_path, frames):
+def test_color_frames_keep_every_pixel_as_webp_and_nearly_all_as_gif(tmp_path, frames):
     shown, _, _ = read_frames(report.animate(frames, tmp_path / "a.WEBP"), "RGB")
     np.testing.assert_array_equal(shown, frames)
     shown, _, _ = read_frames(report.animate(frames, tmp_path / "a.gif"), "RGB")

@@ -16,7 +16,7 @@ from keras_gen.report import run_files
 from keras_gen.report.figures import interpolation
 from keras_gen.report.pages import model_figures, run_page
 from keras_gen.runs import loading
-from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
 from keras_gen.utils import image_utils
@@ -29,7 +29,7 @@ def opened(model, data, **overrides):
     """An untrained model as a run would open it."""
     settings = RunSettings(model, overrides, dataset=str(data), image_size=28)
     loaded, _ = loading.load_data(settings)
-    return loading.OpenRun({}, settings, loaded, loading.build(settings, loaded), position=Position(3))
+    return loading.Run({}, settings, loaded, loading.build(settings, loaded), position=TrainingPosition(3))
 
 
 def illustrated(run):

@@ -99,7 +99,7 @@ def without(*keys):
         (changed_settings(model="vae-mlpp"), "model must be one of"),
         (changed_settings(epochs="2"), "epochs must be an integer"),
         (changed_settings(overrides=["hidden"]), "recipe.json is damaged"),
-        (changed_settings(colour="red"), "recipe.json is damaged, or of another version"),
+        (changed_settings(color="red"), "recipe.json is damaged, or of another version"),
         (changed_settings(dataset=["digits"]), "dataset must be a name or a path"),
         (changed_settings(data_dir=5), "data_dir must be "),
         (changed_settings(binarize=["threshold"]), "binarize must be one of"),

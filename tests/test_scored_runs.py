@@ -50,7 +50,7 @@ def test_the_record_names_the_extractor_that_was_picked(scored):
 
 
 def test_the_score_of_the_last_epoch_is_that_of_the_finished_model(scored):
-    opened = loading.open_run(scored[0])
+    opened = loading.load(scored[0])
     reference = Reference(opened.data.train.images, "lenet", data="digits")
     [expected] = Scorer(reference, ("fid",), num_images=50).score(opened.model)
     assert history.read(scored[0] / "history.csv")[-1]["fd_lenet"] == pytest.approx(expected.value, rel=1e-6)
@@ -143,11 +143,11 @@ def test_a_named_extractor_that_can_not_be_downloaded_stops_a_new_run_and_not_on
 # Data that an extractor does not know
 
 
-def test_colour_images_need_an_extractor_of_their_own(tmp_path):
+def test_color_images_need_an_extractor_of_their_own(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (30, 12, 12, 3), np.uint8)
     np.savez(tmp_path / "noise.npz", x_train=images[:24], x_test=images[24:])
     error = train(tmp_path / "runs", tmp_path / "noise.npz", "--extractor", "lenet").error
-    assert error.startswith("error: extractor lenet takes grey images (n, H, W, 1), noise has images (12, 12, 3)")
+    assert error.startswith("error: extractor lenet takes gray images (n, H, W, 1), noise has images (12, 12, 3)")
     assert not (tmp_path / "runs").exists()
 
 

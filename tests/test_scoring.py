@@ -10,8 +10,8 @@ from scoring_helpers import NoiseModel, QuadrantExtractor, squares
 
 from keras_gen.evaluation import MEASURES, Reference, Score, Scorer, protocol, score_name
 from keras_gen.evaluation.samples import Sample, generate_chunks
-from keras_gen.evaluation.score import over_seeds
-from keras_gen.evaluation.scorer import with_floors
+from keras_gen.evaluation.score import aggregate_seeds
+from keras_gen.evaluation.scorer import add_floors
 from keras_gen.metrics.frechet import fid
 from keras_gen.utils.errors import UsageError
 
@@ -143,7 +143,7 @@ def test_floors_are_what_held_out_real_images_score(reference):
     expected = fid(reference.extractor(scorer.held_out.images).features, reference.features)
     assert floors["fd_lenet"] == pytest.approx(expected, rel=1e-9)
     assert set(floors) == {"fd_lenet", "precision_lenet", "recall_lenet", "density_lenet", "coverage_lenet"}
-    bad = with_floors(scorer.score(NoiseModel(level=128)), floors)
+    bad = add_floors(scorer.score(NoiseModel(level=128)), floors)
     assert one(bad, "fd_lenet").floor == floors["fd_lenet"] < one(bad, "fd_lenet").value
     assert one(bad, "memorisation_lenet").floor is None
 
@@ -183,13 +183,13 @@ def test_memory_holds_a_chunk_where_nothing_else_is_needed(reference):
 def test_several_seeds_give_a_mean_and_a_spread(reference):
     scorer = Scorer(reference, num_images=100)
     runs = [scorer.score(NoiseModel(), seed) for seed in range(3)]
-    [merged] = over_seeds(runs)
+    [merged] = aggregate_seeds(runs)
     values = [run[0].value for run in runs]
     assert merged.value == pytest.approx(np.mean(values))
     assert merged.spread == pytest.approx(np.std(values, ddof=1))
     assert (merged.spread_over, merged.protocol["seed"]) == ("3 seeds", "0, 1, 2")
     assert merged.fingerprint != runs[0][0].fingerprint
-    assert over_seeds(runs[:1]) == runs[0]
+    assert aggregate_seeds(runs[:1]) == runs[0]
 
 
 def test_a_tampered_protocol_is_noticed(reference):

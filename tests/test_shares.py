@@ -31,15 +31,15 @@ SCRIPT = textwrap.dedent(
         strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(replicas)])
         # The n-th batch has n examples.
         batches = tf.data.Dataset.from_tensor_slices(sizes).map(lambda size: (tf.range(size), 10 * tf.range(size)))
-        shared = sharding.share(strategy, batches, multiple_of=multiple_of)
+        shared = sharding.shard(strategy, batches, multiple_of=multiple_of)
         assert shared.num_batches == len(sizes)
         assert isinstance(iter(shared), tf.data.Iterator)  # one for all devices
-        endless = sharding.share(strategy, batches.repeat(), multiple_of=multiple_of)
+        endless = sharding.shard(strategy, batches.repeat(), multiple_of=multiple_of)
         assert endless.num_batches is None
-        unknown = sharding.share(strategy, batches.filter(lambda *batch: True), multiple_of=multiple_of)
+        unknown = sharding.shard(strategy, batches.filter(lambda *batch: True), multiple_of=multiple_of)
         assert unknown.num_batches is None and len(list(unknown)) == len(sizes)
         # What a replica's step is handed, and takes for its own.
-        own = tf.function(lambda batch: strategy.run(sharding.of_replica, (batch,)))
+        own = tf.function(lambda batch: strategy.run(sharding.replica_part, (batch,)))
         passes = []
         for _ in range(2):
             steps = []

@@ -17,11 +17,11 @@ import pytest
 
 from keras_gen import UsageError, distribution
 from keras_gen.runs import checkpoints, run_directory
-from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.intervals import Interval
 from keras_gen.runs.locking import locked
 from keras_gen.utils import files
-from keras_gen.utils.signals import Requests
+from keras_gen.utils.signals import StopSignals
 
 # Intervals
 
@@ -54,13 +54,13 @@ def test_what_is_no_interval_is_refused(value):
     )
 
 
-# Requests to stop
+# StopSignals to stop
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_request_is_noted_and_nothing_is_torn(number, capfd):
     before = signal.getsignal(number)
-    with Requests("stopping") as requests:
+    with StopSignals("stopping") as requests:
         assert requests.count == 0
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)
@@ -70,7 +70,7 @@ def test_a_request_is_noted_and_nothing_is_torn(number, capfd):
 
 
 def test_a_second_ctrl_c_can_insist():
-    with Requests(insist=True) as requests:
+    with StopSignals(second_interrupt_raises=True) as requests:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGHUP)  # as when a session ends
         with pytest.raises(KeyboardInterrupt):
@@ -81,7 +81,7 @@ def test_a_second_ctrl_c_can_insist():
 def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Requests() as requests:
+        with StopSignals() as requests:
             os.kill(os.getpid(), signal.SIGHUP)
         assert requests.count == 0
     finally:
@@ -92,7 +92,7 @@ def test_another_thread_can_train_too():
     counts = []
 
     def work():
-        with Requests() as requests:
+        with StopSignals() as requests:
             counts.append(requests.count)
 
     thread = threading.Thread(target=work)
@@ -205,7 +205,7 @@ def test_a_killed_process_leaves_a_good_checkpoint(tmp_path, seed, monkeypatch):
         for step in range(1, 10**6):
             for variable in model.variables:
                 variable.value = np.full(variable.shape, float(step))
-            checkpoints.save(tmp_path, model, Position(0, step))
+            checkpoints.save(tmp_path, model, TrainingPosition(0, step))
 
     killed_at_random(work, (0.1, 0.3), seed)
     position = checkpoints.latest(tmp_path)[0]

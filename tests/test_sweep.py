@@ -16,7 +16,7 @@ from run_helpers import assert_same_run
 
 from keras_gen.callbacks import history
 from keras_gen.runs import checkpoints
-from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
 
@@ -259,5 +259,5 @@ def test_a_member_that_was_stopped_and_killed_ends_in_the_bits_of_one_that_was_n
     options = ("--batch-size", 8, "--samples-every", 0, "--fid-every", 0)
     assert train(tmp_path / "runs", data, *options, epochs=EPOCHS).code == 0
     found, expected = path / "runs" / run, only_run(tmp_path / "runs")
-    assert checkpoints.latest(found)[0] == Position(EPOCHS)
+    assert checkpoints.latest(found)[0] == TrainingPosition(EPOCHS)
     assert_same_run(found, expected)

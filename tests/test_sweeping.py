@@ -25,15 +25,15 @@ from pathlib import Path
 
 mode, place, settings = sys.argv[1:]
 settings = json.loads(settings)
-behaviour = settings["overrides"].get("latent_dim", 1)
+behavior = settings["overrides"].get("latent_dim", 1)
 print("NOTE: a word to the user")
 print("in", os.getcwd())
-if behaviour == 2 and not Path("mended").exists():
+if behavior == 2 and not Path("mended").exists():
     print("error: no such thing", file=sys.stderr)
     sys.exit(2)
-if behaviour == 3:
+if behavior == 3:
     sys.exit(3)
-if behaviour == 4:
+if behavior == 4:
     sys.exit(0)
 run = Path(place)
 if mode == "start":
@@ -42,7 +42,7 @@ if mode == "start":
     record = {"settings": settings | {"extractor": "lenet"}, "data": {"name": "digits", "fingerprint": "f"}}
     (run / "made.json").write_text(json.dumps(record))
     os.rename(run / "made.json", run / "recipe.json")
-if behaviour == 5:
+if behavior == 5:
     deadline = time.monotonic() + 60
     while not Path("go").exists() and time.monotonic() < deadline:
         try:
@@ -51,14 +51,14 @@ if behaviour == 5:
             if not Path("stubborn").exists():
                 raise
             Path("asked").touch()
-if behaviour == 6:
+if behavior == 6:
     time.sleep(0.3)
     os.kill(os.getpid(), signal.SIGKILL)
 with open(run / "history.csv", "w") as file:
     file.write("epoch,seconds,updates,loss,val_loss,fd_lenet,fd_lenet_images\\n")
     for epoch in range(1, settings["epochs"] + 2):
-        score = f"{behaviour + settings['seed']}.5,100" if epoch == 2 else ","
-        file.write(f"{epoch},0.5,{epoch},{epoch},{10 * behaviour + settings['seed'] ** 2},{score}\\n")
+        score = f"{behavior + settings['seed']}.5,100" if epoch == 2 else ","
+        file.write(f"{epoch},0.5,{epoch},{epoch},{10 * behavior + settings['seed'] ** 2},{score}\\n")
 """
 QUICK = {"epochs": 2}
 
@@ -85,7 +85,7 @@ COMMANDS = sweeps.Commands(start, resume)
 """
 IN_A_PROCESS = """
 try:
-    sweeps.carry_out(sweeps.Plan("vae-mlp", {"epochs": 2, "latent_dim": 5}, seeds=2), COMMANDS, out="sweeps")
+    sweeps.run(sweeps.Plan("vae-mlp", {"epochs": 2, "latent_dim": 5}, seeds=2), COMMANDS, out="sweeps")
 except sweeps.SweepInterrupted as interruption:
     cli.fail(str(interruption), cli.INTERRUPTED)
 """
@@ -105,7 +105,7 @@ def statuses(sweep):
 
 def test_members_that_fail_do_not_end_the_others(commands, capsys):
     grid = {"latent_dim": [2, 3, 4, 6, 1]}
-    sweep = sweeps.carry_out(Plan("vae-mlp", QUICK, grid), commands, out="sweeps")
+    sweep = sweeps.run(Plan("vae-mlp", QUICK, grid), commands, out="sweeps")
     assert statuses(sweep) == ["failed"] * 4 + ["finished"]
     errors = ["no such thing", "in " + os.getcwd(), "it left no run directory", "killed by SIGKILL", None]
     assert [member.error for member in sweep.members] == errors
@@ -122,7 +122,7 @@ def test_members_that_fail_do_not_end_the_others(commands, capsys):
 
 def test_going_on_leaves_what_is_finished_resumes_what_has_a_run_and_starts_the_rest(commands, capsys, monkeypatch):
     grid = {"latent_dim": [1, 2, 6]}
-    sweep = sweeps.carry_out(Plan("vae-mlp", QUICK, grid), commands, out="sweeps")
+    sweep = sweeps.run(Plan("vae-mlp", QUICK, grid), commands, out="sweeps")
     assert statuses(sweep) == ["finished", "failed", "failed"]
     Path("mended").touch()
     history = (sweep.run_of(sweep.members[0]) / "history.csv").absolute()
@@ -131,7 +131,7 @@ def test_going_on_leaves_what_is_finished_resumes_what_has_a_run_and_starts_the_
     path = sweep.path.absolute()
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
-    again = sweeps.go_on(path, commands)
+    again = sweeps.resume(path, commands)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{path}: 1 of 3 members done"
     assert [line.split(": ")[1].split(",")[0] for line in lines if ", log " in line] == ["started", "resumed"]
@@ -144,12 +144,12 @@ def test_going_on_leaves_what_is_finished_resumes_what_has_a_run_and_starts_the_
 
 
 def test_a_finished_member_whose_run_was_removed_is_trained_again(commands):
-    sweep = sweeps.carry_out(Plan("vae-mlp", QUICK, seeds=2), commands)
+    sweep = sweeps.run(Plan("vae-mlp", QUICK, seeds=2), commands)
     run = sweep.run_of(sweep.members[0])
     for file in run.iterdir():
         file.unlink()
     run.rmdir()
-    again = sweeps.go_on(sweep.path, commands)
+    again = sweeps.resume(sweep.path, commands)
     assert statuses(again) == ["finished", "finished"]
     assert again.run_of(again.members[0]).is_dir()
     assert again.members[0].run != again.members[1].run
@@ -206,7 +206,7 @@ def test_a_request_to_stop_stops_the_member_and_says_how_to_go_on(commands, name
     assert ended(member)
     assert statuses(sweeps.read(path)) == ["interrupted", "waiting"]
     Path("go").touch()
-    again = sweeps.go_on(path, commands)
+    again = sweeps.resume(path, commands)
     assert statuses(again) == ["finished", "finished"]
     assert [member.run for member in again.members] == ["00001-vae-mlp", "00002-vae-mlp"]
 
@@ -248,25 +248,25 @@ def test_nobody_goes_on_with_a_sweep_before_its_last_process_has_ended(commands)
     assert sweep == process.pid
     who = f"is being worked on by process {sweep}, whose member is process {member}: wait for it, or end it first"
     with pytest.raises(UsageError, match=who):
-        sweeps.go_on(path, commands)
+        sweeps.resume(path, commands)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
     with pytest.raises(UsageError, match=who):  # the member is at work still
-        sweeps.go_on(path, commands)
+        sweeps.resume(path, commands)
     assert statuses(sweeps.read(path)) == ["running", "waiting"]
     Path("go").touch()
     assert ended(member)
-    again = sweeps.go_on(path, commands)
+    again = sweeps.resume(path, commands)
     assert statuses(again) == ["finished", "finished"]
     assert [member.run for member in again.members] == ["00001-vae-mlp", "00002-vae-mlp"]
 
 
 def test_a_run_that_a_killed_sweep_did_not_see_is_found_again(commands):
-    sweep = sweeps.carry_out(Plan("vae-mlp", QUICK, seeds=2), commands)
+    sweep = sweeps.run(Plan("vae-mlp", QUICK, seeds=2), commands)
     first, second = sweep.members
     first.status, first.run = state.RUNNING, None
     sweep.write()
-    again = sweeps.go_on(sweep.path, commands)
+    again = sweeps.resume(sweep.path, commands)
     assert [member.run for member in again.members] == ["00001-vae-mlp", second.run]
     assert again.log_of(again.members[0]).read_text().count(" resume ") == 1
 
@@ -281,11 +281,11 @@ def test_a_full_disk_leaves_no_member_training(commands, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
         patch.setattr(files, "write_json", full)
-        sweeps.carry_out(Plan("vae-mlp", QUICK, {"latent_dim": [5]}), commands)
+        sweeps.run(Plan("vae-mlp", QUICK, {"latent_dim": [5]}), commands)
     path = Path("sweeps", "00001-vae-mlp")
     assert (path / "logs" / "001.log").read_text().endswith("KeyboardInterrupt\n")
     Path("go").touch()
-    assert statuses(sweeps.go_on(path, commands)) == ["finished"]
+    assert statuses(sweeps.resume(path, commands)) == ["finished"]
 
 
 def test_a_system_without_locks_is_refused(tmp_path, monkeypatch):
@@ -309,17 +309,17 @@ def test_what_is_no_sweep_is_refused(commands, content, message):
     if content is not None:
         Path("folder", "sweep.json").write_text(content)
     with pytest.raises(UsageError) as caught:
-        sweeps.go_on("folder", commands)
+        sweeps.resume("folder", commands)
     assert message in str(caught.value)
     assert not Path("folder", "lock").exists()
 
 
 def test_a_sweep_does_not_go_on_where_its_data_can_not_be_found(commands):
-    sweep = sweeps.carry_out(Plan("vae-mlp", QUICK), commands)
+    sweep = sweeps.run(Plan("vae-mlp", QUICK), commands)
     sweep.directory = os.path.abspath("gone")
     sweep.write()
     with pytest.raises(UsageError, match="was started in .*gone, which is gone"):
-        sweeps.go_on(sweep.path, commands)
+        sweeps.resume(sweep.path, commands)
 
 
 # The table
@@ -327,7 +327,7 @@ def test_a_sweep_does_not_go_on_where_its_data_can_not_be_found(commands):
 
 def test_rows_are_means_and_deviations_over_seeds_of_the_last_epoch(commands):
     plan = Plan("vae-mlp", QUICK, {"latent_dim": [1, 2]}, seeds=3)
-    sweep = sweeps.carry_out(plan, commands)
+    sweep = sweeps.run(plan, commands)
     first, second = sweeps.rows(sweep)
     assert (first.values, first.members, first.finished) == ({"latent_dim": 1}, 3, 3)
     assert list(first.quantities) == ["loss", "val_loss", "fd_lenet"]
@@ -346,7 +346,7 @@ def test_rows_are_means_and_deviations_over_seeds_of_the_last_epoch(commands):
 
 
 def test_a_single_seed_has_no_deviation_and_infinity_stays(commands):
-    sweep = sweeps.carry_out(Plan("vae-mlp", QUICK, seeds=2), commands)
+    sweep = sweeps.run(Plan("vae-mlp", QUICK, seeds=2), commands)
     history = sweep.run_of(sweep.members[1]) / "history.csv"
     history.write_text("epoch,loss\n2,inf\n")
     [row] = sweeps.rows(sweep)
@@ -362,7 +362,7 @@ def test_a_single_seed_has_no_deviation_and_infinity_stays(commands):
 
 
 def test_members_on_other_data_are_pointed_out(commands):
-    sweep = sweeps.carry_out(Plan("vae-mlp", QUICK, seeds=3), commands)
+    sweep = sweeps.run(Plan("vae-mlp", QUICK, seeds=3), commands)
     assert sweeps.notes(sweep) == []
     path = sweep.run_of(sweep.members[1]) / "recipe.json"
     record = json.loads(path.read_text())

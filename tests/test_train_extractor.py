@@ -22,7 +22,7 @@ def no_data(monkeypatch, tmp_path):
     for variable in ("TFDS_DATA_DIR", "KERAS_HOME", "HOME"):
         monkeypatch.setenv(variable, str(tmp_path / "empty"))
     monkeypatch.delenv("KERAS_GEN_DATA", raising=False)
-    monkeypatch.setattr("keras_gen.utils.net.why_unreachable", lambda url, seconds=10.0: NO_NETWORK)
+    monkeypatch.setattr("keras_gen.utils.net.connection_error", lambda url, seconds=10.0: NO_NETWORK)
 
 
 def trained(out, dataset, *arguments, name="lenet"):
@@ -92,7 +92,7 @@ def test_a_classifier_that_is_not_good_enough_is_not_written(tiny_data, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-def test_the_colour_classifier_is_trained_on_colour_images(tmp_path):
+def test_the_color_classifier_is_trained_on_color_images(tmp_path):
     generator = np.random.default_rng(0)
     images, labels = generator.integers(0, 256, (30, 32, 32, 3), np.uint8), generator.integers(0, 10, 30)
     np.savez(tmp_path / "noise.npz", x_train=images[:20], y_train=labels[:20], x_test=images[20:], y_test=labels[20:])
@@ -102,7 +102,7 @@ def test_the_colour_classifier_is_trained_on_colour_images(tmp_path):
     assert (features.shape, logits.shape) == ((3, 128), (3, 10))
 
 
-def colour(path):
+def color(path):
     images = np.zeros((20, 28, 28, 3), np.uint8)
     np.savez(path, x_train=images, x_test=images, y_train=np.arange(20) % 10, y_test=np.arange(20) % 10)
     return path
@@ -119,7 +119,7 @@ def eleven_classes(path):
     [
         (lambda path: write_npz(path, size=28), "28x28x1, no labels"),
         (lambda path: write_npz(path, size=8), "8x8x1, no labels"),
-        (colour, "28x28x3, 10 classes"),
+        (color, "28x28x3, 10 classes"),
         (eleven_classes, "28x28x1, 11 classes"),
     ],
     ids=["no labels", "small", "colour", "eleven classes"],

@@ -185,7 +185,7 @@ def test_postscript_called_a_picture_reaches_no_other_program(tmp_path, monkeypa
 
 def test_a_checkpoint_with_the_right_checksum_is_still_not_trusted(tmp_path):
     model, path = make_vae(), tmp_path / "epoch-00001.npz"
-    good = archives.read(checkpoints.save(tmp_path, model, checkpoints.Position(1)))
+    good = archives.read(checkpoints.save(tmp_path, model, checkpoints.TrainingPosition(1)))
     del good["sha256"]
     first = next(name for name, value in good.items() if value.ndim == 2)
     positions = [nested(100_000), '{"epoch": "1"}', '{"epoch": -1}', '{"epoch": 1, "seconds": NaN}', "[]", '{"x": 1}']
@@ -280,7 +280,7 @@ def test_very_large_records(tmp_path, name, read):
         read(tmp_path / name)
 
 
-@pytest.mark.parametrize("depth", [safe_files.MOST_DEPTH, 900, 1_000_000])
+@pytest.mark.parametrize("depth", [safe_files.MAX_DEPTH, 900, 1_000_000])
 def test_json_in_json_in_json(tmp_path, depth):
     (tmp_path / "recipe.json").write_text('{"a": ' + nested(depth) + "}")
     with refused(r"recipe\.json is damaged"):
@@ -288,12 +288,12 @@ def test_json_in_json_in_json(tmp_path, depth):
 
 
 def test_json_as_deep_as_allowed_can_be_written(tmp_path):
-    (tmp_path / "a.json").write_text('{"a": ' + nested(safe_files.MOST_DEPTH - 1) + "}")
+    (tmp_path / "a.json").write_text('{"a": ' + nested(safe_files.MAX_DEPTH - 1) + "}")
     files.write_json(tmp_path / "b.json", run_directory.read_json(tmp_path / "a.json"))
 
 
 def test_archives_of_weights_that_unpack_to_very_much(tmp_path, monkeypatch):
-    monkeypatch.setattr("keras_gen.metrics.extractors.inception_2015._MOST_BYTES", 10**6)
+    monkeypatch.setattr("keras_gen.metrics.extractors.inception_2015._MAX_BYTES", 10**6)
     (tmp_path / "zeros.tgz").write_bytes(gzip.compress(bytes(10**7)))
     header = tarfile.TarInfo("x")
     header.type, header.size = tarfile.XHDTYPE, 2**33  # read as a whole where it is believed

@@ -51,7 +51,7 @@ def test_a_download_that_is_sent_on_without_encryption_is_refused(tmp_path, monk
         url, headers = "http://elsewhere.example/x", {}
 
     monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(weight_files, "why_unreachable", lambda *_: None)
+    monkeypatch.setattr(weight_files, "connection_error", lambda *_: None)
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Answer(b"weights"))
     with pytest.raises(DataUnavailableError, match="leads to http://elsewhere.example/x, which is not encrypted"):
         weight_files.obtain(weight_files.Source("x", "https://here.example/x", ("x",), 3), download=True)

@@ -286,7 +286,7 @@ def test_a_recipe_says_what_it_is_and_where_its_values_come_from(recipe):
     assert lines[1] == ""
     assert sum(line.startswith("From the report") for line in lines) == 1
     assert sum(line.startswith("Ours") for line in lines) == 1
-    assert recipe.report
+    assert recipe.source
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=IDS)

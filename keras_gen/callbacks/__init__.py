@@ -1,9 +1,7 @@
 """Callbacks of a run. They work in any `fit` of a keras_gen model."""
 
-from keras_gen.callbacks.checkpoint import Checkpoint
-from keras_gen.callbacks.continuation import ContinueEpoch
-from keras_gen.callbacks.divergence import StopOnDivergence
-from keras_gen.callbacks.health import Health
+from keras_gen.callbacks.checkpoint import Checkpoint, ContinueEpoch
+from keras_gen.callbacks.health import Health, StopOnDivergence
 from keras_gen.callbacks.history import HistoryCSV
 from keras_gen.callbacks.image_grids import ReconstructionGrid, SampleGrid
 from keras_gen.callbacks.scores import FID, KID, InceptionScore, PrecisionRecall, Scores

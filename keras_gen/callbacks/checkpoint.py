@@ -10,10 +10,11 @@ import keras
 
 from keras_gen import distribution
 from keras_gen.distribution.consensus import Agreement
+from keras_gen.models import ImageModel
 from keras_gen.runs import checkpoints
-from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.intervals import Interval
-from keras_gen.utils.signals import Requests
+from keras_gen.utils.signals import StopSignals
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -40,13 +41,13 @@ class Checkpoint(keras.callbacks.Callback):
         run: str | os.PathLike,
         every: int | str = 1,
         *,
-        start: Position | None = None,
-        requests: Requests | None = None,
+        start: TrainingPosition | None = None,
+        requests: StopSignals | None = None,
     ):
         super().__init__()
         self.run = run
         self.every = Interval.parse("every", every)
-        self.start = start or Position()
+        self.start = start or TrainingPosition()
         self.requests = requests
         self._last_save = time.monotonic()
         self._begin_epoch(self.start.epoch)
@@ -77,7 +78,7 @@ class Checkpoint(keras.callbacks.Callback):
         stop, late = self._agreement.of(self._is_asked_to_stop(), self._is_late())
         if self._steps_have_passed() or late or stop:
             seconds = self._seconds_before + time.perf_counter() - self._epoch_begin
-            self._save(Position(self._epoch, self._step, round(seconds, 3)))
+            self._save(TrainingPosition(self._epoch, self._step, round(seconds, 3)))
         if stop:
             raise KeyboardInterrupt
 
@@ -87,7 +88,7 @@ class Checkpoint(keras.callbacks.Callback):
         stop, late = self._agreement.of(self._is_asked_to_stop(), self._is_late(), at_once=True)
         due = self.every.unit == "epochs" and done % self.every.count == 0
         if due or self._steps_have_passed() or late or stop or done == self.params["epochs"]:
-            self._save(Position(done))
+            self._save(TrainingPosition(done))
         if stop:
             raise KeyboardInterrupt
 
@@ -111,3 +112,27 @@ class Checkpoint(keras.callbacks.Callback):
     def _save(self, position):
         checkpoints.save(self.run, self.model, position)
         self._last_save = time.monotonic()
+
+
+class ContinueEpoch(keras.callbacks.Callback):
+    """Go on with the averages of a broken epoch, which `fit` would start anew, and end `fit` when the epoch is whole.
+
+    The epochs after it need a `fit` of their own, since Keras takes one number of steps for all.
+
+    Args:
+        model: in the state of a checkpoint.
+    """
+
+    def __init__(self, model: ImageModel):
+        super().__init__()
+        self._averages = [distribution.value(v) for metric in model.metrics for v in metric.variables]
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Bring the averages back."""
+        variables = (variable for metric in self.model.metrics for variable in metric.variables)
+        for variable, value in zip(variables, self._averages, strict=True):
+            variable.assign(value)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """End this `fit`."""
+        self.model.stop_training = True

@@ -11,17 +11,19 @@ import numpy as np
 
 from keras_gen.models import GAN, VAE, GenerativeModel
 from keras_gen.utils import checks
+from keras_gen.utils.errors import TrainingDiverged
+
 
 SAMPLE = 64
 """Generated images that are looked at."""
 
-LEAST_DIVERSITY = 0.1
+MIN_DIVERSITY = 0.1
 """Of generated images, as a share of real ones'."""
 
-LEAST_LOSS = 1e-3
+MIN_LOSS = 1e-3
 """Of a discriminator: a mean cross-entropy in nats, or a mean squared error."""
 
-LEAST_DIVERGENCE = 0.1
+MIN_DIVERGENCE = 0.1
 """Kullback-Leibler, of a VAE's latents from their prior, in nats an image."""
 
 
@@ -31,10 +33,10 @@ class Health(keras.callbacks.Callback):
     Said once what follows was seen after two epochs running, since many a network starts so:
 
     - the generator: its images are nearly the same picture. Of `SAMPLE` generated images the standard deviation of each
-      pixel over the images, averaged over the pixels, is less than `LEAST_DIVERSITY` of the real images';
-    - a GAN's discriminator: its loss is below `LEAST_LOSS`, so that it tells all generated images from real ones with
+      pixel over the images, averaged over the pixels, is less than `MIN_DIVERSITY` of the real images';
+    - a GAN's discriminator: its loss is below `MIN_LOSS`, so that it tells all generated images from real ones with
       certainty, and the generator has hardly a gradient to follow;
-    - a VAE's encoder: the KL divergence is below `LEAST_DIVERGENCE` nats, so that the latents say nothing of the image
+    - a VAE's encoder: the KL divergence is below `MIN_DIVERGENCE` nats, so that the latents say nothing of the image
       (posterior collapse).
 
     It changes nothing, and draws no random number that training would.
@@ -71,16 +73,16 @@ class Health(keras.callbacks.Callback):
 
     def _symptoms(self, logs) -> Iterator[tuple[str, str]]:
         """The networks that look collapsed, and why."""
-        if isinstance(self.model, GAN) and (loss := logs.get("d_loss", math.inf)) < LEAST_LOSS:
+        if isinstance(self.model, GAN) and (loss := logs.get("d_loss", math.inf)) < MIN_LOSS:
             yield "the discriminator", f"its loss is {loss:.2g}, it tells generated from real images with certainty"
-        if isinstance(self.model, VAE) and (divergence := logs.get("kl", math.inf)) < LEAST_DIVERGENCE:
+        if isinstance(self.model, VAE) and (divergence := logs.get("kl", math.inf)) < MIN_DIVERGENCE:
             yield "the encoder", f"its KL divergence is {divergence:.2g} nats, the latents say nothing of the image"
         if isinstance(self.model, GenerativeModel):
             diversity = _diversity(np.asarray(self.model.generate(SAMPLE, self.seed)["images"]))
-            if diversity < LEAST_DIVERSITY * self.diversity:
+            if diversity < MIN_DIVERSITY * self.diversity:
                 yield (
                     "the generator",
-                    f"its images are nearly one picture: pixels vary by {diversity:.2g} grey levels from image to "
+                    f"its images are nearly one picture: pixels vary by {diversity:.2g} gray levels from image to "
                     f"image, those of real ones by {self.diversity:.2g}",
                 )
 
@@ -91,5 +93,39 @@ class Health(keras.callbacks.Callback):
 
 
 def _diversity(images: np.ndarray) -> float:
-    """Standard deviation of a pixel over the images, averaged over pixels, in grey levels."""
+    """Standard deviation of a pixel over the images, averaged over pixels, in gray levels."""
     return float(np.std(images, axis=0, dtype=np.float64).mean())
+
+
+class StopOnDivergence(keras.callbacks.Callback):
+    """End `fit` with an error in the step after which a tracked quantity is NaN or infinite.
+
+    `keras.callbacks.TerminateOnNaN` looks at one name, `loss`, which adversarial models do not have, and lets the
+    callbacks of the epoch's end save what is left.
+
+    Args:
+        initial_step: train steps that the first epoch already had.
+
+    Raises:
+        TrainingDiverged: from `fit`, naming the quantities, the step and the epoch.
+    """
+
+    def __init__(self, initial_step: int = 0):
+        super().__init__()
+        self._offset = initial_step
+        self._epoch, self._seen, self._before = 0, 0, 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Count steps from here."""
+        self._epoch = epoch + 1
+        self._seen = self._before = self._offset
+        self._offset = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Look at the averages, which stay NaN or infinite once a step's value was."""
+        first, self._seen = self._seen + 1, self._before + batch + 1
+        wrong = [f"{name} is {float(value)}" for name, value in (logs or {}).items() if not math.isfinite(value)]
+        if wrong:
+            where = f"step {first:,}" if first == self._seen else f"one of steps {first:,} to {self._seen:,}"
+            what = ", ".join(wrong)
+            raise TrainingDiverged(f"training diverged: {what} after {where} of epoch {self._epoch}")

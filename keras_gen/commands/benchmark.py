@@ -14,7 +14,7 @@ from keras_gen.utils.errors import UsageError, must_be
 
 
 @dataclass(frozen=True)
-class Part:
+class BenchmarkPart:
     """Something to measure: a function, and what it is asked for unless the command line says otherwise.
 
     The function has the part's name. It takes the number of repeats, the size and the recipes, those that the part has,
@@ -28,14 +28,14 @@ class Part:
 
 
 PARTS = {
-    "evaluation": Part("models", 4000, "vae-lstm,gan-conv"),
-    "frechet": Part("scoring", 2048),
-    "inception-v3": Part("scoring", 128),
-    "memory": Part("memory", 200),
-    "sampling": Part("models", 1000, "vae-lstm,gan-conv"),
-    "scaling": Part("models", 4096, "vae-mlp,vae-conv"),
-    "start-up": Part("start"),
-    "workers": Part("workers", 1024, "vae-mlp,gan-conv,wgan-gp"),
+    "evaluation": BenchmarkPart("models", 4000, "vae-lstm,gan-conv"),
+    "frechet": BenchmarkPart("scoring", 2048),
+    "inception-v3": BenchmarkPart("scoring", 128),
+    "memory": BenchmarkPart("memory", 200),
+    "sampling": BenchmarkPart("models", 1000, "vae-lstm,gan-conv"),
+    "scaling": BenchmarkPart("models", 4096, "vae-mlp,vae-conv"),
+    "start-up": BenchmarkPart("start"),
+    "workers": BenchmarkPart("workers", 1024, "vae-mlp,gan-conv,wgan-gp"),
 }
 
 

@@ -101,7 +101,7 @@ def own_trainer(model, recipe):
 
     def train(images):
         data = batches(images, batch_size=recipe.batch_size * model.batches_per_step, seed=0)
-        model.execute_together(data.steps_per_epoch, together)
+        model.limit_steps_per_execution(data.steps_per_epoch, together)
         with tempfile.TemporaryDirectory() as folder:
             watching = [callbacks.StopOnDivergence(), callbacks.HistoryCSV(Path(folder) / "history.csv")]
             options = {"steps_per_epoch": data.steps_per_epoch, "shuffle": False}

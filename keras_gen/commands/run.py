@@ -36,7 +36,7 @@ def parser() -> cli.ArgumentParser:
         "--data-dir", metavar="DIR", help="where NAME.npz or prepared data lie; otherwise $KERAS_GEN_DATA"
     )
     data.add_argument("--image-size", type=int, metavar="PIXELS", help="crop to squares and resize to this side")
-    data.add_argument("--channels", type=int, metavar="N", help="1 for grey, 3 for colour")
+    data.add_argument("--channels", type=int, metavar="N", help="1 for gray, 3 for color")
     data.add_argument("--binarize", metavar="RULE", help="threshold or stochastic")
     running = parser.add_argument_group("running")
     running.add_argument("--strategy", default="auto", help="devices: " + ", ".join(checks.STRATEGIES))
@@ -127,7 +127,7 @@ def main() -> None:
     publication = None
     if arguments.export is not None:
         functions = None if arguments.export_functions is None else arguments.export_functions.split(",")
-        publication = training.Publication(arguments.export, functions, arguments.export_half, arguments.overwrite)
+        publication = training.ExportOptions(arguments.export, functions, arguments.export_half, arguments.overwrite)
     try:
         if arguments.resume:
             training.resume(arguments.resume, epochs=arguments.epochs, publication=publication, cluster=together)
@@ -189,7 +189,7 @@ def list_recipes() -> None:
         names = " ".join((recipe.name, *(f"(= {alias})" for alias in recipe.aliases)))
         print(f"{names}: {recipe.summary}")
         print(
-            f"    {recipe.report}, {recipe.dataset}, {recipe.epochs} epochs of batch {recipe.batch_size}, "
+            f"    {recipe.source}, {recipe.dataset}, {recipe.epochs} epochs of batch {recipe.batch_size}, "
             f"{recipe.weights:,} trainable weights"
         )
         print("    --set " + " ".join(f"{p.name}={p.default}" for p in recipe.parameters.values()))

@@ -55,9 +55,9 @@ def main() -> None:
     commands = sweeps.Commands(start_command, resume_command)
     try:
         if arguments.resume:
-            sweep = sweeps.go_on(arguments.resume, commands)
+            sweep = sweeps.resume(arguments.resume, commands)
         else:
-            sweep = sweeps.carry_out(plan, commands, out=arguments.out)
+            sweep = sweeps.run(plan, commands, out=arguments.out)
     except sweeps.SweepInterrupted as interruption:
         cli.fail(str(interruption), cli.INTERRUPTED)
     report(sweep)
@@ -119,7 +119,7 @@ def report(sweep) -> None:
     failed = [member for member in sweep.members if not sweep.is_done(member)]
     if failed:
         lines = [f"{member.number} {member.label}: {member.error}" for member in failed]
-        head = f"{len(failed)} of {len(sweep.members)} members failed; {sweeps.how_to_go_on(sweep)}"
+        head = f"{len(failed)} of {len(sweep.members)} members failed; {sweeps.resume_command(sweep)}"
         cli.fail(head, 1, *lines)
 
 

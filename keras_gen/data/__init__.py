@@ -8,7 +8,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "catalog": ["Entry", "image_shape", "names"],
+        "catalog": ["DatasetSpec", "image_shape", "names"],
         "image_data": ["ImageData", "Split"],
         "loading": ["DATA_DIR_VARIABLE", "load"],
         "pipeline": ["Batches", "batches", "evaluation_batches"],

@@ -9,7 +9,7 @@ from keras_gen.utils.errors import must_be
 
 
 @dataclass(frozen=True)
-class Entry:
+class DatasetSpec:
     """One named data set.
 
     Args:
@@ -37,33 +37,33 @@ class Entry:
 
 
 _ENTRIES = (
-    Entry(
+    DatasetSpec(
         name="digits",
         image_shape=(28, 28, 1),
         about="1,797 handwritten digits (UCI, CC BY 4.0), 8x8 enlarged; comes with scikit-learn, no download",
     ),
-    Entry(
+    DatasetSpec(
         name="mnist",
         image_shape=(28, 28, 1),
         about="70,000 handwritten digits, 11 MB download (CC BY-SA 3.0)",
         tfds_name="mnist",
         probe_url="https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz",
     ),
-    Entry(
+    DatasetSpec(
         name="fashion_mnist",
         image_shape=(28, 28, 1),
         about="70,000 pieces of clothing, 30 MB download (MIT)",
         tfds_name="fashion_mnist",
         probe_url="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/train-labels-idx1-ubyte.gz",
     ),
-    Entry(
+    DatasetSpec(
         name="cifar10",
         image_shape=(32, 32, 3),
         about="60,000 photographs of 10 kinds of objects, 162 MB download (no licence stated)",
         tfds_name="cifar10",
         probe_url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     ),
-    Entry(
+    DatasetSpec(
         name="celeb_a",
         image_shape=(64, 64, 3),
         about="202,599 faces, of each 178x218 picture the central 108x108, "
@@ -73,7 +73,7 @@ _ENTRIES = (
         probe_url="https://drive.google.com/",
         crop=108,  # the face without most of hair and background, and what the report's recipe trains on
     ),
-    Entry(
+    DatasetSpec(
         name="imagenette",
         image_shape=(64, 64, 3),
         about="13,394 photographs of 10 ImageNet classes, 160 pixels on the shorter side, of each the largest central "
@@ -96,7 +96,7 @@ def names() -> tuple[str, ...]:
     return tuple(_BY_NAME)
 
 
-def find(name: str) -> Entry | None:
+def find(name: str) -> DatasetSpec | None:
     """The entry called `name`, or `None`."""
     return _BY_NAME.get(name)
 

@@ -32,7 +32,7 @@ class Split:
         Raises:
             UsageError: there is no room for it.
         """
-        return Split(storage.taken(self.images, indices), None if self.labels is None else self.labels[indices])
+        return Split(storage.take(self.images, indices), None if self.labels is None else self.labels[indices])
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,6 @@ def fingerprint(*splits: Split) -> str:
                 digest.update(b"none;")
             else:
                 digest.update(f"{array.dtype.str}{array.shape};".encode())
-                for piece in storage.pieces(array.shape):
+                for piece in storage.slices(array.shape):
                     digest.update(np.ascontiguousarray(array[piece]))
     return digest.hexdigest()

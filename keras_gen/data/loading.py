@@ -63,7 +63,7 @@ def load(
         data_dir: an existing folder to look in first.
         image_size: side in pixels of square images: central crop, then Lanczos. `None` keeps the size the source
             has; a folder whose images are not squares of one size is brought to 64, and `notes` says so.
-        channels: 1 or 3. `None` keeps what the source has; of a folder, 1 if every file is grey.
+        channels: 1 or 3. `None` keeps what the source has; of a folder, 1 if every file is gray.
         validation: fraction in [0, 1) of the training images, or their count; 0 for none.
         binarize: `None`; "threshold": 255 where a pixel is at least 128, else 0; or "stochastic": 255 with
             probability pixel / 255, else 0, drawn once and then fixed. The latter is the static binarization of
@@ -185,7 +185,7 @@ def _prepare(
 ) -> Split:
     images = preprocessing.binarize(preprocessing.fit_stack(split.images, image_size, channels), rule, generator)
     if not images.flags.c_contiguous:
-        images = storage.taken(images, np.arange(len(images)))
+        images = storage.take(images, np.arange(len(images)))
     for array in (images, split.labels):
         if array is not None:
             array.flags.writeable = False

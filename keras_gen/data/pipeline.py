@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EVALUATION_BATCH_SIZE = 256
 """Images in a batch of validation and evaluation."""
 
-MOST_COPIED = 2**28
+MAX_COPIED = 2**28
 """Bytes of images, at most, that a dataset has a copy of."""
 
 READERS = 8
@@ -33,7 +33,7 @@ class Batches:
 
     Args:
         dataset: elements `images` uint8 `(B, H, W, C)`, or `(images, labels)` with labels int64 `(B,)`; with a
-            strategy of several replicas `shares.SharedBatches`, for `fit` of keras_gen's models.
+            strategy of several replicas `shares.ShardedDataset`, for `fit` of keras_gen's models.
         steps_per_epoch: how many of them make one epoch.
     """
 
@@ -58,7 +58,7 @@ def batches(
 
     Every image comes exactly once an epoch, unless `drop_remainder` leaves some out. The order of an epoch depends
     on `seed` and on the epoch's number, on nothing that happened before it: what starts at epoch 3 equals what
-    comes to epoch 3. The images stay as they are, uint8, and a batch is gathered in one piece. More than `MOST_COPIED`
+    comes to epoch 3. The images stay as they are, uint8, and a batch is gathered in one piece. More than `MAX_COPIED`
     bytes of them, and those in a `numpy.memmap`, are used where they lie, if TensorFlow can: change nothing there while
     the dataset is in use.
 
@@ -116,7 +116,7 @@ def batches(
 
     gather = _gatherer(images, labels, None)
     indices = indices.map(lambda index: (index,))
-    return Batches(sharding.share(strategy, indices, multiple_of=multiple_of, then=gather), steps)
+    return Batches(sharding.shard(strategy, indices, multiple_of=multiple_of, then=gather), steps)
 
 
 def evaluation_batches(
@@ -153,7 +153,7 @@ def _gatherer(
     """What makes images of batches of indices or shares of them; `static_batch` is their size if it never varies."""
     import tensorflow as tf
 
-    from keras_gen.distribution.iterators import without_tuner
+    from keras_gen.distribution.sharding import without_tuner
 
     # In main memory, where tf.data works.
     with tf.device("CPU:0"):
@@ -165,7 +165,7 @@ def _gatherer(
         batch = tf.gather(all_images(), index)
         return batch if label_tensor is None else (batch, tf.gather(label_tensor, index))
 
-    def take_shares(*shared: sharding.SharedBatch):
+    def take_shares(*shared: sharding.ShardedBatch):
         taken = [take(*each.parts) for each in shared]
         parts = [each if isinstance(each, tuple) else (each,) for each in taken]
         return tuple(each._replace(parts=part) for each, part in zip(shared, parts, strict=True))
@@ -181,8 +181,8 @@ def _gatherer(
         readers = options.threading.private_threadpool_size = READERS
 
     def gather(indices: tf.data.Dataset) -> tf.data.Dataset:
-        is_shared = isinstance(indices.element_spec, tuple)
-        gathered = indices.map(take_shares if is_shared else take, num_parallel_calls=readers)
+        is_sharded = isinstance(indices.element_spec, tuple)
+        gathered = indices.map(take_shares if is_sharded else take, num_parallel_calls=readers)
         return without_tuner(gathered.prefetch(2).with_options(options))  # there is nothing to tune
 
     return gather
@@ -205,7 +205,7 @@ def _held(tensor: tf.Tensor) -> Callable[[], tf.Tensor]:
 def _tensor(images: np.ndarray) -> tf.Tensor:
     import tensorflow as tf
 
-    if images.nbytes <= MOST_COPIED and not storage.is_mapped(images):
+    if images.nbytes <= MAX_COPIED and not storage.is_mapped(images):
         return tf.constant(images)
     tf.config.list_logical_devices()  # what is TensorFlow's first operation in a process does copy
     # tf.constant copies, so that nobody changes a tensor by changing the array. What an operation is given it takes as

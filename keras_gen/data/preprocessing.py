@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) -> np.ndarray:
-    """Crop each image to its central square, resize it, and convert between grey and colour.
+    """Crop each image to its central square, resize it, and convert between gray and color.
 
     Args:
         images: uint8, shape `(N, height, width, 1 or 3)`.
@@ -35,8 +35,8 @@ def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) 
         return images
     from PIL import Image
 
-    result = storage.empty("the data", (len(images), side or height, side or width, channels))
-    with progress.step("resizing images" if side else "converting images", len(images)) as step:
+    result = storage.allocate_images("the data", (len(images), side or height, side or width, channels))
+    with progress.task("resizing images" if side else "converting images", len(images)) as step:
         for index, image in enumerate(images):
             picture = Image.fromarray(image[..., 0] if present == 1 else image)
             result[index] = fit_picture(picture, side, channels)
@@ -45,7 +45,7 @@ def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) 
 
 
 def fit_picture(picture: Image, image_size: int | None, channels: int, crop: int | None = None) -> np.ndarray:
-    """Cut the central square out of a picture, resize it (Lanczos), and convert between grey and colour.
+    """Cut the central square out of a picture, resize it (Lanczos), and convert between gray and color.
 
     Args:
         picture: a Pillow image of mode L or RGB.
@@ -97,15 +97,15 @@ def binarize(images: np.ndarray, rule: str | None, generator: np.random.Generato
     """
     if rule is None:
         return images
-    result = storage.empty("the data", images.shape)
+    result = storage.allocate_images("the data", images.shape)
     draws = _Draws(generator)
-    with progress.step("binarizing images", len(images)) as step:
-        for piece in storage.pieces(images.shape):
-            grey = images[piece]
+    with progress.task("binarizing images", len(images)) as step:
+        for piece in storage.slices(images.shape):
+            gray = images[piece]
             # A draw is one of 0..254, each as likely: below the pixel with probability pixel / 255 exactly.
-            limits = np.uint8(127) if rule == "threshold" else draws.next(grey.size).reshape(grey.shape)
-            result[piece] = np.where(limits < grey, np.uint8(255), np.uint8(0))
-            step.advance(len(grey))
+            limits = np.uint8(127) if rule == "threshold" else draws.next(gray.size).reshape(gray.shape)
+            result[piece] = np.where(limits < gray, np.uint8(255), np.uint8(0))
+            step.advance(len(gray))
     return result
 
 

@@ -17,7 +17,7 @@ from keras_gen.utils import progress
 from keras_gen.utils.errors import UsageError
 
 IN_MEMORY = 1 / 4
-"""Share of the memory that a stack may take. While it is split, resized and binarized there are up to three of it."""
+"""Shard of the memory that a stack may take. While it is split, resized and binarized there are up to three of it."""
 
 PIECE = 2**24
 """Bytes that are copied at a time."""
@@ -32,7 +32,7 @@ class NoRoomError(UsageError):
     """A stack fits neither in memory nor on the disk."""
 
 
-def empty(where: object, shape: tuple[int, ...]) -> np.ndarray:
+def allocate_images(where: object, shape: tuple[int, ...]) -> np.ndarray:
     """Room for uint8 images of that shape, not filled.
 
     A stack of more than `IN_MEMORY` of the memory is mapped to a file in the folder for temporary files ($TMPDIR), or
@@ -47,7 +47,7 @@ def empty(where: object, shape: tuple[int, ...]) -> np.ndarray:
         NoRoomError: a `UsageError`: the disk hasn't the room either.
 
     Example:
-        >>> empty("digits", (10, 28, 28, 1)).shape
+        >>> allocate_images("digits", (10, 28, 28, 1)).shape
         (10, 28, 28, 1)
     """
     size = math.prod(shape)
@@ -68,29 +68,29 @@ def empty(where: object, shape: tuple[int, ...]) -> np.ndarray:
         ) from error
 
 
-def taken(images: np.ndarray, indices: np.ndarray) -> np.ndarray:
+def take(images: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """`images[indices]`, for indices of shape `(n,)`, copied to where there is room for it.
 
     Raises:
         NoRoomError: there is none.
 
     Example:
-        >>> taken(np.zeros((5, 28, 28, 1), np.uint8), np.array([4, 0])).shape
+        >>> take(np.zeros((5, 28, 28, 1), np.uint8), np.array([4, 0])).shape
         (2, 28, 28, 1)
     """
-    result = empty("the data", (len(indices), *images.shape[1:]))
-    with progress.step("copying images", len(indices)) as step:
-        for piece in pieces(result.shape):
+    result = allocate_images("the data", (len(indices), *images.shape[1:]))
+    with progress.task("copying images", len(indices)) as step:
+        for piece in slices(result.shape):
             result[piece] = images[indices[piece]]
             step.advance(len(result[piece]))
     return result
 
 
-def pieces(shape: tuple[int, ...]) -> Iterator[slice]:
+def slices(shape: tuple[int, ...]) -> Iterator[slice]:
     """Slices of the first axis of uint8 images of that shape: together all, each of at most `PIECE` bytes or one image.
 
     Example:
-        >>> [(piece.start, piece.stop) for piece in pieces((3, 4096, 2048, 1))]
+        >>> [(piece.start, piece.stop) for piece in slices((3, 4096, 2048, 1))]
         [(0, 2), (2, 3)]
     """
     count, *image = shape

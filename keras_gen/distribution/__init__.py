@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "global_batch": ["dropout", "mean_of_global_batch", "mean_over_global_batch", "normal", "uniform"],
+        "global_batch": ["dropout", "global_mean", "scaled_loss", "normal", "uniform"],
         "strategies": [
             "cluster_of",
             "is_chief",

@@ -19,7 +19,7 @@ PATIENCE = 300.0
 """Seconds to wait for workers, which a scheduler may start minutes apart."""
 
 _FORM = '{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}'
-_LONGEST_MESSAGE = 1 << 20
+_MAX_MESSAGE_BYTES = 1 << 20
 _PAUSE = 0.2
 """Seconds between two tries to reach the chief."""
 _HEARING = 5.0
@@ -233,7 +233,7 @@ def _read(connection, deadline):
     """What the line of JSON stands for that comes, or None if none does."""
     received = b""
     try:
-        while not received.endswith(b"\n") and len(received) <= _LONGEST_MESSAGE:
+        while not received.endswith(b"\n") and len(received) <= _MAX_MESSAGE_BYTES:
             connection.settimeout(max(deadline - time.monotonic(), 0.001))
             if not (part := connection.recv(65536)):
                 return None

@@ -10,20 +10,20 @@ import tensorflow as tf
 from keras_gen.distribution import sharding
 
 
-def mean_over_global_batch(values: tf.Tensor) -> tf.Tensor:
+def scaled_loss(values: tf.Tensor) -> tf.Tensor:
     """This replica's part of the mean of `values` over all replicas' examples.
 
     Gradients of a custom train step are summed over replicas, so each must contribute its sum divided by the number of
     all examples.
     """
-    share = sharding.of_batch(tf.shape(values)[0])
+    share = sharding.shard_of_batch(tf.shape(values)[0])
     return tf.reduce_mean(values) if share is None else _part_of_mean(values, share)
 
 
-def mean_of_global_batch(values: tf.Tensor) -> tf.Tensor:
+def global_mean(values: tf.Tensor) -> tf.Tensor:
     """Mean over all replicas' examples, `(n, …)` to `(…)`, as a constant that no gradient flows through."""
     values = tf.stop_gradient(values)
-    share = sharding.of_batch(tf.shape(values)[0])
+    share = sharding.shard_of_batch(tf.shape(values)[0])
     if share is None:
         return tf.reduce_mean(values, axis=0)
     mine = _part_of_mean(values, share)
@@ -55,7 +55,7 @@ def _part_of_global_batch(
 ) -> tf.Tensor:
     """Of what `draw(shape, seed, alg)` gives for the whole batch, this replica's examples."""
     # A named algorithm, since the default may choose another one on another device.
-    share = sharding.of_batch(shape[0])
+    share = sharding.shard_of_batch(shape[0])
     if share is None:
         return draw(shape, seed, alg="philox")
     count, rest = shape[0], shape[1:]

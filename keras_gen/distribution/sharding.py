@@ -12,12 +12,11 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on Tens
 import tensorflow as tf
 from keras.src.trainers.data_adapters.tf_dataset_adapter import TFDatasetAdapter  # of Keras 3.15: not in its public API
 
-from keras_gen.distribution.iterators import without_tuner
 
-_of_thread = threading.local()  # a strategy traces each replica's step in a thread of its own
+_thread_state = threading.local()  # a strategy traces each replica's step in a thread of its own
 
 
-class Share(NamedTuple):
+class Shard(NamedTuple):
     """Which examples of a global batch a replica has: those from `first` on, of `total` (int32 scalars).
 
     The first `counted` of a batch are its own. Others are there so that no replica is without any, and count for
@@ -28,34 +27,34 @@ class Share(NamedTuple):
     total: tf.Tensor
     counted: tf.Tensor
 
-    def strided(self, index: int, step: int) -> Share:
+    def strided(self, index: int, step: int) -> Shard:
         """The share of the batch of every `step`-th example from `index` on, where shares begin at multiples of it.
 
         A global batch of fewer examples than `step` gives one of them.
         """
         counted = tf.maximum(self.counted, step)
-        return Share(self.first // step, *((count - index + step - 1) // step for count in (self.total, counted)))
+        return Shard(self.first // step, *((count - index + step - 1) // step for count in (self.total, counted)))
 
-    def times(self, factor: int) -> Share:
+    def times(self, factor: int) -> Shard:
         """The share of a batch with `factor` examples for each."""
-        return Share(*(factor * number for number in self))
+        return Shard(*(factor * number for number in self))
 
     def weights(self, count: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         """1 for each of this replica's `count` examples that counts, else 0."""
         return tf.cast(self.first + tf.range(count) < self.counted, dtype)
 
 
-class SharedBatch(NamedTuple):
+class ShardedBatch(NamedTuple):
     """What a replica gets of a batch: a part of each of its tensors, and which."""
 
     parts: tuple[tf.Tensor, ...]
-    share: Share
+    share: Shard
 
 
-class SharedBatches(TFDatasetAdapter, tf.distribute.DistributedDataset):
-    """Batches that a strategy's replicas share: each element is a tuple of a `SharedBatch` for each replica here.
+class ShardedDataset(TFDatasetAdapter, tf.distribute.DistributedDataset):
+    """Batches that a strategy's replicas share: each element is a tuple of a `ShardedBatch` for each replica here.
 
-    Keras hands the whole of an element to every replica's step, which takes its own (`of_replica`). It leaves the data
+    Keras hands the whole of an element to every replica's step, which takes its own (`replica_part`). It leaves the data
     as they are because they are an adapter of its own kind, of what is distributed already.
 
     TensorFlow's own distributed datasets have an iterator for each device, whose functions it traces anew in each pass
@@ -65,62 +64,62 @@ class SharedBatches(TFDatasetAdapter, tf.distribute.DistributedDataset):
         dataset: of such elements.
     """
 
-    def get_tf_dataset(self) -> SharedBatches:
+    def get_tf_dataset(self) -> ShardedDataset:
         """What Keras iterates over."""
         return self
 
-    def __iter__(self) -> Iterator[tuple[SharedBatch, ...]]:
+    def __iter__(self) -> Iterator[tuple[ShardedBatch, ...]]:
         return iter(self._dataset)
 
     @property
-    def element_spec(self) -> tuple[SharedBatch, ...]:
+    def element_spec(self) -> tuple[ShardedBatch, ...]:
         """Of the tensors of an element."""
         return self._dataset.element_spec
 
 
 @contextlib.contextmanager
-def in_use(share: Share | None) -> Iterator[None]:
+def use_shard(share: Shard | None) -> Iterator[None]:
     """While a replica's step is traced: the share that noise is drawn for, and that means are taken over."""
-    before = current()
-    _of_thread.share = share
+    before = current_shard()
+    _thread_state.share = share
     try:
         yield
     finally:
-        _of_thread.share = before
+        _thread_state.share = before
 
 
-def current() -> Share | None:
+def current_shard() -> Shard | None:
     """The share in use, if one is."""
-    return getattr(_of_thread, "share", None)
+    return getattr(_thread_state, "share", None)
 
 
-def of_batch(count: int | tf.Tensor) -> Share | None:
+def shard_of_batch(count: int | tf.Tensor) -> Shard | None:
     """The share in use; without one, that of `count` examples if all replicas have as many; None on one device."""
     context = tf.distribute.get_replica_context()
     replicas = 1 if context is None else context.num_replicas_in_sync
     if replicas == 1:
         return None
-    if share := current():
+    if share := current_shard():
         return share
     total = tf.convert_to_tensor(count * replicas)
-    return Share(context.replica_id_in_sync_group * count, total, total)
+    return Shard(context.replica_id_in_sync_group * count, total, total)
 
 
-def of_replica(data: object) -> SharedBatch | None:
-    """In a replica's step: its own of an element of `SharedBatches`; None for anything else."""
-    if not isinstance(data, tuple) or not isinstance(data[0], SharedBatch):
+def replica_part(data: object) -> ShardedBatch | None:
+    """In a replica's step: its own of an element of `ShardedDataset`; None for anything else."""
+    if not isinstance(data, tuple) or not isinstance(data[0], ShardedBatch):
         return None
     replica = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
     return data[replica % len(data)]
 
 
-def share(
+def shard(
     strategy: tf.distribute.Strategy,
     batches: tf.data.Dataset,
     *,
     multiple_of: int = 1,
     then: Callable[[tf.data.Dataset], tf.data.Dataset] | None = None,
-) -> SharedBatches:
+) -> ShardedDataset:
     """Divide each batch among a strategy's replicas, as evenly as can be, in their order.
 
     Of a batch of n examples, replica r of N has those from ⌊r ⌊n/m⌋ / N⌋ m on, m being `multiple_of`, and the last
@@ -135,23 +134,34 @@ def share(
         batches: of tuples of tensors, examples first. Several workers each divide their own: it must give all of them
             the same, so that what shuffles in it needs a seed.
         multiple_of: where shares begin.
-        then: what is to be made of the dataset of a worker's tuples of `SharedBatch`; by default it is prefetched,
+        then: what is to be made of the dataset of a worker's tuples of `ShardedBatch`; by default it is prefetched,
             without a tuner.
     """
     replicas, here = strategy.num_replicas_in_sync, len(strategy.extended.worker_devices)
     first = here * strategy.cluster_resolver.task_id if replicas > here else 0
 
-    def shares_of(*batch: tf.Tensor) -> tuple[SharedBatch, ...]:
+    def shards_of(*batch: tf.Tensor) -> tuple[ShardedBatch, ...]:
         counted = tf.shape(batch[0], tf.int32)[0]
         total = tf.maximum(counted, replicas * multiple_of)
         begins = [multiple_of * (replica * (total // multiple_of) // replicas) for replica in range(replicas)]
         bounds = [*begins, total][first : first + here + 1]
 
-        def share_between(begin, end):
+        def shard_between(begin, end):
             indices = tf.range(begin, end) % counted
-            return SharedBatch(tuple(tf.gather(part, indices) for part in batch), Share(begin, total, counted))
+            return ShardedBatch(tuple(tf.gather(part, indices) for part in batch), Shard(begin, total, counted))
 
-        return tuple(itertools.starmap(share_between, itertools.pairwise(bounds)))
+        return tuple(itertools.starmap(shard_between, itertools.pairwise(bounds)))
 
-    mine = batches.map(shares_of)
-    return SharedBatches(without_tuner(mine.prefetch(1)) if then is None else then(mine))
+    mine = batches.map(shards_of)
+    return ShardedDataset(without_tuner(mine.prefetch(1)) if then is None else then(mine))
+
+
+def without_tuner(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset, of which TensorFlow is not to tune degrees of parallelism and sizes of buffers on the way.
+
+    The tuner's thread sleeps for 10, 20, 40 … ms, up to a minute, and who lets go of an iterator waits for it: at the
+    end of each validation, say. It is to be woken then, but (in TensorFlow 2.21 at least) can miss that.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

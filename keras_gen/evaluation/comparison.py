@@ -37,7 +37,7 @@ def compare(paths: Sequence[str | os.PathLike], ignore: Sequence[str] = ()) -> l
 
     Args:
         paths: at least two run directories.
-        ignore: entries of the protocol that may differ, such as `moving_average`; this is then the reader's judgement.
+        ignore: entries of the protocol that may differ, such as `moving_average`; this is then the reader's judgment.
 
     Raises:
         UsageError: fewer than two runs, a run that was not measured, or a name in `ignore` that no protocol has.

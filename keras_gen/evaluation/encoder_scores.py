@@ -29,7 +29,7 @@ def reconstruction_scores(model: EncoderDecoder, images: np.ndarray, labels, pro
         protocol: what says which images these are.
     """
     reconstructed = np.asarray(model.to_unit_range(model.reconstruct(images, labels)))
-    with progress.elapsing(f"errors of {len(images):,} reconstructions"):
+    with progress.timer(f"errors of {len(images):,} reconstructions"):
         error = reconstruction.reconstruction_error(images, reconstructed)
     protocol = {"images_count": len(images), "images_fingerprint": fingerprint_of(images)[:16], **protocol}
     better = {"mse": "low", "psnr": "high", "ssim": "high"}
@@ -44,8 +44,8 @@ def likelihood_scores(
 ) -> list[Score]:
     """Negative log-likelihood of images by importance sampling, in nats an image; see `metrics.importance_sampling`.
 
-    A Bernoulli likelihood is one for black and white only: grey images are binarised first, each pixel white with the
-    probability of its grey (stochastic, seed 0, all `images` in order). A Gaussian one is a density, of pixels
+    A Bernoulli likelihood is one for black and white only: gray images are binarized first, each pixel white with the
+    probability of its gray (stochastic, seed 0, all `images` in order). A Gaussian one is a density, of pixels
     measured in [0, 1]; it can be negative.
 
     Args:

@@ -16,14 +16,14 @@ from keras_gen.data import ImageData, evaluation_batches
 from keras_gen.evaluation import MEASURES, Reference, Score, Scorer, encoder_scores, results
 from keras_gen.evaluation.measures import PAIRWISE_IMAGES
 from keras_gen.evaluation.results import Evaluation
-from keras_gen.evaluation.score import over_seeds
-from keras_gen.evaluation.scorer import lacking, with_floors
+from keras_gen.evaluation.score import aggregate_seeds
+from keras_gen.evaluation.scorer import add_floors, missing_requirement
 from keras_gen.metrics import extractors
 from keras_gen.metrics.reconstruction import WINDOW
 from keras_gen.models import VAE, GenerativeModel
 from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.runs import loading, provenance
-from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.utils import checks, progress
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -91,8 +91,8 @@ def evaluate(run: str | os.PathLike, settings: EvaluationSettings | None = None)
             that was asked for can't be had.
     """
     run, settings = Path(run), settings or EvaluationSettings()
-    opened = loading.open_run(run, strategy="none")  # one device, and every image counts
-    if opened.position == Position():
+    opened = loading.load(run, strategy="none")  # one device, and every image counts
+    if opened.position == TrainingPosition():
         raise UsageError(f"run {run} has no checkpoint yet: go on with --resume {run}")
     model, data = opened.model, opened.data
     if len(data.test) == 0:
@@ -101,7 +101,7 @@ def evaluate(run: str | os.PathLike, settings: EvaluationSettings | None = None)
     losses = _losses(model, data)
     scores = []
     if scorer is not None:
-        scores += with_floors(over_seeds(_of_seeds(scorer, model, settings)), scorer.floors(settings.seed))
+        scores += add_floors(aggregate_seeds(_of_seeds(scorer, model, settings)), scorer.floors(settings.seed))
         if scorer.held_out is None or scorer.held_out.count < scorer.num_images:
             notes.append(f"no floors: there are no {scorer.num_images:,} real images outside the reference")
     scores_of_encoder, encoder_notes = _encoder_scores(model, data, settings)
@@ -116,7 +116,7 @@ def evaluate(run: str | os.PathLike, settings: EvaluationSettings | None = None)
 def _losses(model, data: ImageData) -> dict[str, float]:
     labels = model.labels_of(data.test)
     dataset = evaluation_batches(data.test.images, labels)
-    with progress.step("losses", len(dataset), "batches") as step:
+    with progress.task("losses", len(dataset), "batches") as step:
         count = keras.callbacks.LambdaCallback(on_test_batch_end=lambda batch, logs: step.advance())
         losses = model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[count])
     return {name: float(value) for name, value in losses.items()}
@@ -124,7 +124,7 @@ def _losses(model, data: ImageData) -> dict[str, float]:
 
 def _of_seeds(scorer: Scorer, model, settings: EvaluationSettings) -> list[list[Score]]:
     found = []
-    with progress.step("generated images", settings.seeds, "seeds", ticking=True) as step:
+    with progress.task("generated images", settings.seeds, "seeds", show_clock=True) as step:
         for seed in range(settings.seed, settings.seed + settings.seeds):
             step.note(f"seed {seed}")
             found.append(scorer.score(model, seed))
@@ -163,7 +163,7 @@ def _scorer(model, data: ImageData, settings: EvaluationSettings) -> tuple[Score
     num_images = settings.num_images or max(2, min(DEFAULT_IMAGES, available))
     notes = []
     if asked is None:
-        missing = {name: lacking(name, num_images, reference, held_out) for name in MEASURES}
+        missing = {name: missing_requirement(name, num_images, reference, held_out) for name in MEASURES}
         notes = [f"no {name}: {why}" for name, why in missing.items() if why]
         asked = [name for name, why in missing.items() if not why]
     return Scorer(reference, asked, num_images=num_images, held_out=held_out), notes
@@ -213,7 +213,7 @@ def _encoder_scores(model, data: ImageData, settings: EvaluationSettings) -> tup
     return scores, notes
 
 
-def _details(opened: loading.OpenRun) -> dict:
+def _details(opened: loading.Run) -> dict:
     return {
         "model": opened.settings.model,
         "epoch": opened.position.epoch,

@@ -20,12 +20,12 @@ from keras_gen.metrics import (
 PAIRWISE_IMAGES = 10_000
 """Images of each kind in metrics that compare every image with every other."""
 
-POINTS, SPLITS, NEIGHBOURS = 15, 10, 5
+POINTS, SPLITS, NEIGHBORS = 15, 10, 5
 MODE_THRESHOLD = 0.1
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """One number, named as the literature does; fields as in `keras_gen.evaluation.Score`."""
 
     metric: str
@@ -48,7 +48,7 @@ class Measure:
         least: the fewest generated images, and reference images, that it can be measured on.
     """
 
-    function: Callable[[Sample, Reference, Reference | None, int], list[Measured]]
+    function: Callable[[Sample, Reference, Reference | None, int], list[Measurement]]
     needs: tuple[str, ...] = ()
     least: int = 2
 
@@ -56,44 +56,44 @@ class Measure:
 def _fid(sample, reference, held_out, seed):
     value = frechet.distance(sample.statistics, reference.statistics)
     if sample.count < 4:
-        return [Measured("fid", value, "low")]
+        return [Measurement("fid", value, "low")]
     # FID falls with the count n as c / n (Chong & Forsyth 2020), so half the images add c / n.
     halves = [frechet.distance(half, reference.statistics) for half in sample.halves]
-    return [Measured("fid", value, "low", bias=sum(halves) / 2 - value)]
+    return [Measurement("fid", value, "low", bias=sum(halves) / 2 - value)]
 
 
 def _fid_infinity(sample, reference, held_out, seed):
     result = frechet_infinity.fid_infinity(sample.features, reference.statistics, points=POINTS, seed=seed)
-    return [Measured("fid_infinity", result.value, "low", settings={"points": POINTS})]
+    return [Measurement("fid_infinity", result.value, "low", settings={"points": POINTS})]
 
 
 def _kid(sample, reference, held_out, seed):
     result = polynomial_mmd.kid(sample.features, reference.features, seed=seed)
     settings = {"subsets": result.subsets, "subset_size": result.subset_size}
-    return [Measured("kid", result.mean, "low", result.spread, f"{result.subsets} subsets", settings=settings)]
+    return [Measurement("kid", result.mean, "low", result.spread, f"{result.subsets} subsets", settings=settings)]
 
 
 def _inception_score(sample, reference, held_out, seed):
     result = inception.inception_score(sample.logits, splits=SPLITS)
     settings = {"splits": result.splits}
     return [
-        Measured("inception_score", result.mean, "high", result.spread, f"{result.splits} splits", settings=settings)
+        Measurement("inception_score", result.mean, "high", result.spread, f"{result.splits} splits", settings=settings)
     ]
 
 
 def _precision_recall(sample, reference, held_out, seed):
     made, real = sample.features[:PAIRWISE_IMAGES], reference.features[:PAIRWISE_IMAGES]
-    result = manifold_overlap.precision_recall(real, made, k=NEIGHBOURS)
-    settings = {"k": NEIGHBOURS, "compared_generated": len(made), "compared_real": len(real)}
-    return [Measured(name, value, "high", settings=settings) for name, value in result._asdict().items()]
+    result = manifold_overlap.precision_recall(real, made, k=NEIGHBORS)
+    settings = {"k": NEIGHBORS, "compared_generated": len(made), "compared_real": len(real)}
+    return [Measurement(name, value, "high", settings=settings) for name, value in result._asdict().items()]
 
 
 def _mode_coverage(sample, reference, held_out, seed):
     result = modes.mode_coverage(sample.logits, threshold=MODE_THRESHOLD)
     settings = {"threshold": MODE_THRESHOLD}
     return [
-        Measured("modes", result.reached, "high", settings=settings),
-        Measured("mode_entropy", result.entropy, settings=settings),
+        Measurement("modes", result.reached, "high", settings=settings),
+        Measurement("mode_entropy", result.entropy, settings=settings),
     ]
 
 
@@ -107,7 +107,7 @@ def _memorisation(sample, reference, held_out, seed):
         "held_out_fingerprint": held_out.fingerprint[:16],
         "searched": len(reference.features),
     }
-    return [Measured("memorisation", result.copying, settings=settings)]
+    return [Measurement("memorisation", result.copying, settings=settings)]
 
 
 MEASURES = {
@@ -115,7 +115,7 @@ MEASURES = {
     "fid_infinity": Measure(_fid_infinity, ("features",), least=2 * POINTS),
     "kid": Measure(_kid, ("features",)),
     "inception_score": Measure(_inception_score, ("features", "logits"), least=SPLITS),
-    "precision_recall": Measure(_precision_recall, ("features",), least=NEIGHBOURS + 1),
+    "precision_recall": Measure(_precision_recall, ("features",), least=NEIGHBORS + 1),
     "mode_coverage": Measure(_mode_coverage, ("features", "logits", "classes")),
     "memorisation": Measure(_memorisation, ("features", "training_images", "held_out")),
 }

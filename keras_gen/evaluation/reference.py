@@ -138,8 +138,8 @@ class Reference:
         with self._extraction(len(images)) as step:
             return np.concatenate([self.extractor(chunk, step=step).features for chunk in chunks_of(images)])
 
-    def _extraction(self, count: int) -> contextlib.AbstractContextManager[progress.Step]:
-        return progress.step(f"features of {self.split} images", count)
+    def _extraction(self, count: int) -> contextlib.AbstractContextManager[progress.Task]:
+        return progress.task(f"features of {self.split} images", count)
 
     def _cached(self, kind: str, compute, pack, unpack):
         path = self._cache_path(kind)

@@ -41,7 +41,7 @@ class Sample:
         self.halves = GaussianStatistics(), GaussianStatistics()
         features, logits = [], []
         # Ticking, since a chunk may have to be generated first.
-        with progress.step(f"features of {what}", total, ticking=True) as step:
+        with progress.task(f"features of {what}", total, show_clock=True) as step:
             for chunk in chunks:
                 extracted = extractor(chunk, step=step)
                 # Every other image: the halves are as large as they can be, whatever the chunks are.

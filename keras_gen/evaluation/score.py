@@ -97,7 +97,7 @@ class Score:
         return score
 
 
-def over_seeds(runs: list[list[Score]]) -> list[Score]:
+def aggregate_seeds(runs: list[list[Score]]) -> list[Score]:
     """The mean and standard deviation (n − 1) of scores measured with several seeds; a single list is kept as it is.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_gen.evaluation.measures import MEASURES, Measured
+from keras_gen.evaluation.measures import MEASURES, Measurement
 from keras_gen.evaluation.reference import Reference, chunks_of
 from keras_gen.evaluation.samples import Sample, generate_chunks
 from keras_gen.evaluation.score import Score, score_name
@@ -66,7 +66,7 @@ class Scorer:
             raise must_be("measures", why, tuple(measures))
 
     def _lacking(self, measure: str) -> str | None:
-        return lacking(measure, self.num_images, self.reference, self.held_out)
+        return missing_requirement(measure, self.num_images, self.reference, self.held_out)
 
     def score(self, model: GenerativeModel, seed: int = 0) -> list[Score]:
         """The scores of images that a model generates.
@@ -114,9 +114,9 @@ class Scorer:
             for measured in self._measured(sample, what, seed)
         ]
 
-    def _measured(self, sample: Sample, what: str, seed: int) -> list[Measured]:
+    def _measured(self, sample: Sample, what: str, seed: int) -> list[Measurement]:
         found = []
-        with progress.step(f"scores of {what}", len(self.measures), "measures", alike=False, ticking=True) as step:
+        with progress.task(f"scores of {what}", len(self.measures), "measures", uniform=False, show_clock=True) as step:
             for name in self.measures:
                 step.note(name)
                 found += MEASURES[name].function(sample, self.reference, self.held_out, seed)
@@ -124,7 +124,7 @@ class Scorer:
         return found
 
 
-def lacking(measure: str, num_images: int, reference: Reference, held_out: Reference | None) -> str | None:
+def missing_requirement(measure: str, num_images: int, reference: Reference, held_out: Reference | None) -> str | None:
     """Why a measure can't be had, in words; None if it can."""
     extractor, least = reference.extractor, MEASURES[measure].least
     if min(num_images, reference.count) < least:
@@ -139,6 +139,6 @@ def lacking(measure: str, num_images: int, reference: Reference, held_out: Refer
     return next((absent[need] for need in MEASURES[measure].needs if absent.get(need)), None)
 
 
-def with_floors(scores: list[Score], floors: dict[str, float]) -> list[Score]:
+def add_floors(scores: list[Score], floors: dict[str, float]) -> list[Score]:
     """The scores with what real images score beside them."""
     return [dataclasses.replace(score, floor=floors.get(score.name)) for score in scores]

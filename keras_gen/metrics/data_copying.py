@@ -11,7 +11,7 @@ from keras_gen.metrics import arrays
 _ROWS = 1024
 
 
-class Memorisation(NamedTuple):
+class Memorization(NamedTuple):
     """What `memorisation` returns.
 
     Args:
@@ -25,7 +25,7 @@ class Memorisation(NamedTuple):
     test_distance: float
 
 
-def memorisation(generated: np.ndarray, test: np.ndarray, train: np.ndarray) -> Memorisation:
+def memorisation(generated: np.ndarray, test: np.ndarray, train: np.ndarray) -> Memorization:
     """Whether generated samples lie nearer to the training set than samples of the real distribution do.
 
     With d(x) the Euclidean distance of x to its nearest training sample, G of the n generated and T of the m test
@@ -35,13 +35,13 @@ def memorisation(generated: np.ndarray, test: np.ndarray, train: np.ndarray) -> 
 
     the Mann-Whitney statistic, whose z-score Meehan, Chaudhuri & Dasgupta 2020, "A non-parametric test to detect
     data-copying in generative models", propose as a test over the whole space and in cells of it; here it is over the
-    whole space only. ½: generated samples are as far from the training set as test samples are. Towards 1: nearer than
-    new real samples ever are, copies. Towards 0: farther away than real samples. If both distances are of
+    whole space only. ½: generated samples are as far from the training set as test samples are. Toward 1: nearer than
+    new real samples ever are, copies. Toward 0: farther away than real samples. If both distances are of
     one distribution, its standard error is √((n + m + 1) / (12 n m)) without ties, 0.004 for n = m = 10,000.
 
     What it can't tell: smooth or blurred images lie near many training images, so a blurry VAE scores above ½ and
     copies nothing; and a model that copies half of its images and fails with the other half can score ½. Look at
-    the nearest neighbours themselves before you call a model a copier.
+    the nearest neighbors themselves before you call a model a copier.
 
     Args:
         generated: feature vectors or flattened pixels, shape `(n, D)`.
@@ -58,7 +58,7 @@ def memorisation(generated: np.ndarray, test: np.ndarray, train: np.ndarray) -> 
     Example:
         >>> train, test = [[0.0], [10.0], [20.0]], [[1.0], [12.0], [23.0]]
         >>> memorisation([[0.0], [10.5], [24.0]], test, train)  # distances 0, 0.5, 4 against 1, 2, 3
-        Memorisation(copying=0.6666666666666666, generated_distance=0.5, test_distance=2.0)
+        Memorization(copying=0.6666666666666666, generated_distance=0.5, test_distance=2.0)
     """
     generated, test = arrays.features("generated", generated), arrays.features("test", test)
     train = arrays.features("train", train)
@@ -68,7 +68,7 @@ def memorisation(generated: np.ndarray, test: np.ndarray, train: np.ndarray) -> 
 
     of_generated, of_test = _nearest_distances(generated, train), _nearest_distances(test, train)
     pairs_with_test_farther = mannwhitneyu(of_test, of_generated, method="asymptotic").statistic
-    return Memorisation(
+    return Memorization(
         copying=float(pairs_with_test_farther / (len(generated) * len(test))),
         generated_distance=float(np.median(of_generated)),
         test_distance=float(np.median(of_test)),

@@ -9,7 +9,7 @@ from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
 # In units of 2⁻⁵². With few dimensions the rounding of the sums over samples outweighs that of the factorization.
-_LEAST_ROUNDING = 32
+_MIN_ROUNDING = 32
 
 
 class GaussianStatistics:
@@ -85,8 +85,8 @@ class GaussianStatistics:
         if self._mean is not None and features.shape[1] != len(self._mean):
             raise must_be("features", f"of shape (n, {len(self._mean)}), as before", arrays.Shape(features))
         mean = features.mean(axis=0) if len(features) else np.zeros(features.shape[1])
-        centred = features - mean
-        self._merge(len(features), mean, centred.T @ centred)
+        centered = features - mean
+        self._merge(len(features), mean, centered.T @ centered)
 
     def merged(self, other: GaussianStatistics) -> GaussianStatistics:
         """The statistics of the feature vectors of both; neither is changed. `UsageError` if the dimensions differ.
@@ -297,7 +297,7 @@ def _factor(argument: str, covariance: np.ndarray) -> np.ndarray:
 
     dimensions = len(covariance)
     # A pivot at rounding level is noise, and its root would be 1e8 times more of it.
-    tolerance = max(dimensions, _LEAST_ROUNDING) * np.finfo(np.float64).eps * covariance.diagonal().max()
+    tolerance = max(dimensions, _MIN_ROUNDING) * np.finfo(np.float64).eps * covariance.diagonal().max()
     triangle, pivots, rank, _ = lapack.dpstrf(covariance.T, tol=tolerance, lower=1)  # in LAPACK's order of memory
     factor = np.empty((dimensions, rank), order="F")
     factor[pivots - 1] = np.tril(triangle[:, :rank])

@@ -21,9 +21,9 @@ class PrecisionRecall(NamedTuple):
     Args:
         precision: the part of the generated samples that lie where real ones do (fidelity).
         recall: the part of the real samples that lie where generated ones do (diversity).
-        density: in how many real neighbourhoods a generated sample lies, over the k of a sample of the real
+        density: in how many real neighborhoods a generated sample lies, over the k of a sample of the real
             distribution (fidelity; outliers among the real samples count for less than in precision).
-        coverage: the part of the real neighbourhoods with a generated sample in them (diversity; outliers among the
+        coverage: the part of the real neighborhoods with a generated sample in them (diversity; outliers among the
             generated samples do not raise it, as they do recall).
     """
 
@@ -37,7 +37,7 @@ def precision_recall(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> 
     """Precision and recall (Kynkäänniemi et al. 2019, arXiv:1904.06991), density and coverage (Naeem et al. 2020,
     arXiv:2002.09797).
 
-    A sample's neighbourhood is the open ball B(x) that reaches to the k-th nearest other sample of its own set. With
+    A sample's neighborhood is the open ball B(x) that reaches to the k-th nearest other sample of its own set. With
     real samples X_i, i = 1…n, and generated ones Y_j, j = 1…m, and Euclidean distances,
 
         precision = 1/m Σ_j [Y_j lies in some B(X_i)]        density  = 1/(k m) Σ_j Σ_i [Y_j lies in B(X_i)]
@@ -54,7 +54,7 @@ def precision_recall(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> 
     Args:
         real: feature vectors, shape `(n, D)`, n at least k + 1.
         generated: feature vectors, shape `(m, D)`, m at least k + 1.
-        k: which nearest neighbour, at least 1, bounds a neighbourhood.
+        k: which nearest neighbor, at least 1, bounds a neighborhood.
 
     Returns:
         The four values, at least 0.
@@ -75,9 +75,9 @@ def precision_recall(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> 
         if len(samples) <= k:
             raise must_be(argument, f"at least {k + 1} samples, one more than k", arrays.Shape(samples))
     # The fast formula for distances, x² − 2xy + y², loses digits far from zero.
-    centre = real.mean(axis=0)
-    real = real - centre
-    generated = generated - centre
+    center = real.mean(axis=0)
+    real = real - center
+    generated = generated - center
 
     real_radii, generated_radii = _squared_radii(real, k), _squared_radii(generated, k)
     balls_around = np.zeros(len(generated), np.int64)

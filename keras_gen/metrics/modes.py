@@ -34,7 +34,7 @@ def mode_coverage(logits: np.ndarray, *, threshold: float = 0.1) -> ModeCoverage
 
         reached = Σ_c [p_c ≥ threshold / K]        entropy = −Σ_c p_c log p_c
 
-    Counting modes with a classifier is how mode collapse is measured on labelled data (Metz et al. 2016,
+    Counting modes with a classifier is how mode collapse is measured on labeled data (Metz et al. 2016,
     arXiv:1611.02163, on stacked MNIST). A class needs a part of its even share here, not one image only: classifiers
     err, more often on generated images, so that of 10,000 images of a single digit some are taken for each of the other
     nine, and single misclassified images do not make a mode. A tenth of the even share is 1 % of the images for 10

@@ -37,7 +37,7 @@ def reconstruction_error(images: np.ndarray, reconstructions: np.ndarray) -> Rec
 
     SSIM is that of Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", with
     its settings: Gaussian windows of 11 x 11 with σ = 1.5 that lie within the image, variances divided by the sum
-    of weights, C₁ = 0.01², C₂ = 0.03²; of colour images the mean of the channels (`skimage.metrics.
+    of weights, C₁ = 0.01², C₂ = 0.03²; of color images the mean of the channels (`skimage.metrics.
     structural_similarity`). PSNR is the mean of the images' dB, not the dB of the mean error, so that one image that
     is reconstructed perfectly makes it infinite. 10,000 images of 28 x 28 take a few seconds.
 

@@ -17,7 +17,7 @@ from keras_gen.utils.errors import UsageError, must_be
 class AdversarialModel(GenerativeModel):
     """A generator and a discriminator (or critic) that train against each other.
 
-    Subclasses write the objective: `discriminator_values` and `generator_values`. The steps stay.
+    Subclasses write the objective: `discriminator_loss` and `generator_loss`. The steps stay.
 
     Args:
         generator: latents `(n, latent_dim)` to images, or their logits.
@@ -35,7 +35,7 @@ class AdversarialModel(GenerativeModel):
         UsageError: networks that do not fit together, or another argument out of its range.
     """
 
-    tracked: tuple[str, ...]
+    metric_names: tuple[str, ...]
     """Names of the quantities that the objective gives."""
 
     discriminator_argument = "discriminator"
@@ -52,7 +52,9 @@ class AdversarialModel(GenerativeModel):
         seed=0,
         **kwargs,
     ):
-        super().__init__(value_range=value_range, from_logits=from_logits, seed=seed, tracked=self.tracked, **kwargs)
+        super().__init__(
+            value_range=value_range, from_logits=from_logits, seed=seed, metric_names=self.metric_names, **kwargs
+        )
         self.generator_batch_ratio = checks.positive_int("generator_batch_ratio", generator_batch_ratio)
         self.moving_average = checks.fraction("moving_average", moving_average)
         self.generator = network_checks.check_network("generator", generator)
@@ -108,22 +110,22 @@ class AdversarialModel(GenerativeModel):
 
     # The objective, which subclasses write
 
-    def discriminator_values(
+    def discriminator_loss(
         self, real, fake, labels, noise_key, *, training: bool
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """What the discriminator minimises, `(n,)`, and the quantities to track, from real and generated images.
+        """What the discriminator minimizes, `(n,)`, and the quantities to track, from real and generated images.
 
         Both have the same `labels` if the model is conditional; else these are None.
         """
         raise NotImplementedError
 
-    def generator_values(self, fake, labels, *, training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """What the generator minimises, `(n,)`, and the quantities to track, from generated images."""
+    def generator_loss(self, fake, labels, *, training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """What the generator minimizes, `(n,)`, and the quantities to track, from generated images."""
         raise NotImplementedError
 
     def discriminate(self, images, labels, *, training: bool) -> tf.Tensor:
         """The discriminator's logits, or the critic's scores, `(n, 1)`."""
-        return self.applied(self.discriminator, images, labels, training=training)
+        return self.call_network(self.discriminator, images, labels, training=training)
 
     def after_discriminator_update(self) -> None:
         """Hook for a constraint on the discriminator's weights."""
@@ -132,7 +134,7 @@ class AdversarialModel(GenerativeModel):
 
     def train_step(self, data):
         """`batches_per_step` updates of the discriminator, each on images of its own, then one of the generator."""
-        with self.examples_of(data) as examples:
+        with self.unpack_batch(data) as examples:
             key = self.training_key(self.optimizer.iterations.value)
             for index in range(self.batches_per_step):
                 batch = self._batch_of_step(examples, index)
@@ -145,21 +147,21 @@ class AdversarialModel(GenerativeModel):
             with self._share_of_step(index, ratio):
                 key = tf.random.fold_in(key, self.batches_per_step)
                 self._update_generator(tf.shape(images)[0] * ratio, labels, key)
-        return self.tracked_results()
+        return self.metric_results()
 
     def test_step(self, data):
         """The objectives of both networks on a batch, with the same latents in every evaluation."""
-        with self.examples_of(data) as (images, labels):
+        with self.unpack_batch(data) as (images, labels):
             latents_key, objective_key = tf.unstack(tf.random.split(self.next_evaluation_key(), 2))
             fake = self._generated(tf.shape(images)[0], labels, latents_key, training=False)
-            _, discriminator_values = self.discriminator_values(images, fake, labels, objective_key, training=False)
-            _, generator_values = self.generator_values(fake, labels, training=False)
-            self.track(discriminator_values | generator_values)
-        return self.tracked_results()
+            _, discriminator_loss = self.discriminator_loss(images, fake, labels, objective_key, training=False)
+            _, generator_loss = self.generator_loss(fake, labels, training=False)
+            self.track(discriminator_loss | generator_loss)
+        return self.metric_results()
 
     def call(self, latents, labels=None, training=False):
         """Images in the model's range from latents `(n, latent_dim)` and, if conditional, labels `(n,)`."""
-        return self.images_of(self.applied(self.generator, latents, labels, training=training))
+        return self.to_images(self.call_network(self.generator, latents, labels, training=training))
 
     def _batch_of_step(self, examples, index):
         """Every `batches_per_step`-th example from `index` on; if there are fewer than that, one of them.
@@ -174,8 +176,8 @@ class AdversarialModel(GenerativeModel):
 
     def _share_of_step(self, index, ratio=1):
         """The share in use becomes that of `_batch_of_step`, with `ratio` examples for each."""
-        share = sharding.current()
-        return sharding.in_use(share and share.strided(index, self.batches_per_step).times(ratio))
+        share = sharding.current_shard()
+        return sharding.use_shard(share and share.strided(index, self.batches_per_step).times(ratio))
 
     def _generated(self, count, labels, key, *, training):
         return self(distribution.normal((count, self.latent_dim), key), labels, training=training)
@@ -184,29 +186,29 @@ class AdversarialModel(GenerativeModel):
         latents_key, objective_key = tf.unstack(tf.random.split(key, 2))
         fake = self._generated(tf.shape(real)[0], labels, latents_key, training=True)
         with tf.GradientTape() as tape:
-            values, tracked = self.discriminator_values(real, fake, labels, objective_key, training=True)
-            loss = distribution.mean_over_global_batch(values)
+            values, metric_names = self.discriminator_loss(real, fake, labels, objective_key, training=True)
+            loss = distribution.scaled_loss(values)
         variables = self.discriminator.trainable_variables
         self.discriminator_optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         self.after_discriminator_update()
-        self.track(tracked)
+        self.track(metric_names)
 
     def _update_generator(self, count, labels, key):
         with tf.GradientTape() as tape:
             fake = self._generated(count, labels, key, training=True)
-            values, tracked = self.generator_values(fake, labels, training=True)
-            loss = distribution.mean_over_global_batch(values)
+            values, metric_names = self.generator_loss(fake, labels, training=True)
+            loss = distribution.scaled_loss(values)
         variables = self.generator.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         self._update_average()
-        self.track(tracked)
+        self.track(metric_names)
 
     def _update_average(self):
         if self.generator_average is None:
             return
         updates = tf.cast(self.optimizer.iterations.value, tf.float32)
         decay = tf.minimum(self.moving_average, (1.0 + updates) / (10.0 + updates))
-        # All weights, the moving statistics of batch normalisation among them.
+        # All weights, the moving statistics of batch normalization among them.
         for average, weight in zip(self.generator_average.weights, self.generator.weights, strict=True):
             average.assign(decay * average.value + (1.0 - decay) * weight.value)
 

@@ -68,8 +68,10 @@ class Autoencoder(EncoderDecoder):
         self.reconstruction_loss = checks.one_of("loss", loss, RECONSTRUCTION_LOSSES)
         self.corruption = checks.one_of("corruption", corruption, CORRUPTIONS)
         self.corruption_level = _check_level(corruption, corruption_level)
-        tracked = ("loss", "mse") if corruption == "none" else ("loss", "mse", "corrupted_mse")
-        super().__init__(value_range=value_range, from_logits=from_logits, seed=seed, tracked=tracked, **kwargs)
+        metric_names = ("loss", "mse") if corruption == "none" else ("loss", "mse", "corrupted_mse")
+        super().__init__(
+            value_range=value_range, from_logits=from_logits, seed=seed, metric_names=metric_names, **kwargs
+        )
         if loss == "cross_entropy" and self.value_range != (0, 1):
             raise UsageError("value_range must be (0, 1) with loss cross_entropy, received: (-1, 1)")
         self.encoder = network_checks.check_network("encoder", encoder)
@@ -82,8 +84,8 @@ class Autoencoder(EncoderDecoder):
     def objective(self, images, labels, noise_key, *, training):
         """`loss`, `mse` and, with a corruption, `corrupted_mse`; see the class."""
         seen = self.corrupt(images, noise_key)
-        output = self.applied(self.decoder, self.code(seen, labels, training=training), labels, training=training)
-        mse = losses.mean_squared_error(images, self.images_of(output))
+        output = self.call_network(self.decoder, self.code(seen, labels, training=training), labels, training=training)
+        mse = losses.mean_squared_error(images, self.to_images(output))
         values = {"loss": mse, "mse": mse, "corrupted_mse": losses.mean_squared_error(images, seen)}
         if self.reconstruction_loss == "cross_entropy":
             values["loss"] = losses.mean_cross_entropy(images, output, from_logits=self.from_logits)
@@ -103,11 +105,11 @@ class Autoencoder(EncoderDecoder):
 
     def code(self, images, labels=None, *, training=False):
         """The encoder's output."""
-        return self.applied(self.encoder, images, labels, training=training)
+        return self.call_network(self.encoder, images, labels, training=training)
 
     def encode(self, images, labels=None) -> tf.Tensor:
         """Codes of images and, if conditional, labels, both as in `fit`."""
-        return tf.concat(self._encoder_outputs(images, labels), axis=0)
+        return tf.concat(self._encode_in_chunks(images, labels), axis=0)
 
     def corrupted(self, images, seed: int = 0) -> np.ndarray:
         """Images, as in `fit`, corrupted, in the model's range: what `fit` shows the encoder.
@@ -121,7 +123,7 @@ class Autoencoder(EncoderDecoder):
         key = tf.constant([checks.seed("seed", seed), 0])
         return self.corrupt(self.to_value_range(tf.constant(images)), key).numpy()
 
-    def _encode_outputs(self, images, labels=None):
+    def _encode_endpoint(self, images, labels=None):
         return {"codes": self.code(self.to_value_range(images), labels)}
 
     def get_config(self) -> dict:

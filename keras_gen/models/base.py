@@ -52,19 +52,19 @@ class ImageModel(keras.Model):
         from_logits: whether the network that makes images ends in logits, to which the model applies the sigmoid (range
             (0, 1)) or the tanh (range (-1, 1)). With `False` the network's output is the image.
         seed: of the noise that training and evaluation draw, statelessly from (seed, step).
-        tracked: names of the quantities that `fit` and `evaluate` report.
+        metric_names: names of the quantities that `fit` and `evaluate` report.
     """
 
     batches_per_step = 1
     """Batches of `batch_size` images that one train step takes (more than 1 where a critic has several updates)."""
 
-    def __init__(self, *, value_range, from_logits, seed, tracked: tuple[str, ...], **kwargs):
+    def __init__(self, *, value_range, from_logits, seed, metric_names: tuple[str, ...], **kwargs):
         # What the model itself computes is float32, whatever its networks' layers do.
         super().__init__(dtype="float32", **kwargs)
         self.value_range = check_value_range(value_range)
         self.from_logits = checks.boolean("from_logits", from_logits)
         self.seed = checks.seed("seed", seed)
-        self._trackers = [keras.metrics.Mean(name=name) for name in tracked]
+        self._trackers = [keras.metrics.Mean(name=name) for name in metric_names]
         # Counts the batches of one evaluation, so that every batch has noise of its own and every evaluation the same.
         self._evaluation_batches = self.add_weight(
             name="evaluation_batches",
@@ -122,13 +122,13 @@ class ImageModel(keras.Model):
         low, high = self.value_range
         return tf.clip_by_value((tf.cast(images, tf.float32) - low) / (high - low), 0.0, 1.0)
 
-    def images_of(self, output: tf.Tensor) -> tf.Tensor:
+    def to_images(self, output: tf.Tensor) -> tf.Tensor:
         """Images in the model's range from what the network that makes images puts out."""
         if not self.from_logits:
             return output
         return tf.sigmoid(output) if self.value_range[0] == 0 else tf.tanh(output)
 
-    def conditioned(self, x: tf.Tensor, labels: tf.Tensor | None):
+    def network_inputs(self, x: tf.Tensor, labels: tf.Tensor | None):
         """What a network is called with: `x`, of a conditional model with the labels `(n,)` as one-hot rows beside it.
 
         Raises:
@@ -140,16 +140,16 @@ class ImageModel(keras.Model):
             raise must_be("labels", f"integers from 0 to {self.num_classes - 1}, since the model is conditional", None)
         return [tf.convert_to_tensor(x), tf.one_hot(labels, self.num_classes)]
 
-    def applied(self, network: keras.Model, x: tf.Tensor, labels: tf.Tensor | None, *, training: bool):
+    def call_network(self, network: keras.Model, x: tf.Tensor, labels: tf.Tensor | None, *, training: bool):
         """What a network gives, as float32: its layers may compute in bfloat16, losses and likelihoods never do.
 
         Args:
             network: one of the model's.
             x: what it is called with.
-            labels: as in `conditioned`.
+            labels: as in `network_inputs`.
             training: as in a layer's call.
         """
-        outputs = network(self.conditioned(x, labels), training=training)
+        outputs = network(self.network_inputs(x, labels), training=training)
         return tf.nest.map_structure(lambda tensor: tf.cast(tensor, tf.float32), outputs)
 
     def decode(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
@@ -159,7 +159,7 @@ class ImageModel(keras.Model):
             latents: `(n, latent_dim)`; an autoencoder's codes, of their own shape.
             labels: of a conditional model, integers `(n,)`.
         """
-        return self.images_of(self.applied(self.decoder_network, latents, labels, training=False))
+        return self.to_images(self.call_network(self.decoder_network, latents, labels, training=False))
 
     def _decode_unit(self, latents, labels=None):
         return self.to_unit_range(self.decode(latents, labels))
@@ -196,7 +196,7 @@ class ImageModel(keras.Model):
                 also where the model was compiled with a `steps_per_execution` that does not divide their number.
 
         Several devices share each batch, as evenly as can be, and compute what one would: the means, noise and batch
-        normalisation are the whole batch's. Several workers must be given the same images in the same order; a dataset
+        normalization are the whole batch's. Several workers must be given the same images in the same order; a dataset
         that shuffles needs a seed for that.
 
         Raises:
@@ -220,7 +220,7 @@ class ImageModel(keras.Model):
                 x, y, validation_data = inputs.split(x, y, validation_split)
             batch_size *= self.batches_per_step
         if self._replicas > 1:
-            x = self._shared_steps(x, y, batch_size, kwargs.get("shuffle", True))
+            x = self._sharded_steps(x, y, batch_size, kwargs.get("shuffle", True))
             y, batch_size = None, None
             kwargs["shuffle"] = False
         if validation_data is not None:
@@ -228,11 +228,11 @@ class ImageModel(keras.Model):
             images, labels = self._checked("validation_data", images, labels)
             if self._replicas > 1:
                 size = kwargs.pop("validation_batch_size", None) or 32
-                images, labels = self._shared("validation_data", images, labels, size), None
+                images, labels = self._sharded("validation_data", images, labels, size), None
             validation_data = images if labels is None else (images, labels)
         together = self.steps_per_execution
         if kwargs.get("steps_per_epoch"):
-            self.execute_together(kwargs["steps_per_epoch"])
+            self.limit_steps_per_execution(kwargs["steps_per_epoch"])
         try:
             return super().fit(
                 x,
@@ -247,19 +247,19 @@ class ImageModel(keras.Model):
         finally:
             self._set_steps_per_execution(together)
 
-    def execute_together(self, whole: int, most: int | None = None) -> None:
-        """Have a call of TensorFlow make as many train steps as divide `whole`, of which none may be left over.
+    def limit_steps_per_execution(self, divisor_of: int, at_most: int | None = None) -> None:
+        """Set `steps_per_execution` to the largest divisor of a number of steps.
 
-        Keras' calls run past the end of an epoch otherwise, where the data go on.
+        Otherwise Keras' calls run past the end of an epoch if the data continue.
 
         Args:
-            whole: steps after which a call has to end; 0 for any.
-            most: steps in a call; by default as the model was compiled.
+            divisor_of: number of steps after which a call must end; 0 for any.
+            at_most: maximum steps in a call; by default as the model was compiled.
         """
-        most = self.steps_per_execution if most is None else most
+        at_most = self.steps_per_execution if at_most is None else at_most
         if distribution.is_multi_worker(self.distribute_strategy):
-            most = 1  # Keras' loop over steps is none that TensorFlow can spread over processes
-        self._set_steps_per_execution(max(count for count in range(1, most + 1) if whole % count == 0))
+            at_most = 1  # Keras' loop over steps can't be distributed over processes
+        self._set_steps_per_execution(max(count for count in range(1, at_most + 1) if divisor_of % count == 0))
 
     def _set_steps_per_execution(self, count):
         if count != self.steps_per_execution:
@@ -272,7 +272,7 @@ class ImageModel(keras.Model):
             raise UsageError("evaluate takes no sample_weight: every image counts alike")
         x, y = self._checked("x", x, y)
         if self._replicas > 1:
-            x, y, batch_size = self._shared("x", x, y, batch_size or 32), None, None
+            x, y, batch_size = self._sharded("x", x, y, batch_size or 32), None, None
         return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
     def compile(self, optimizer="adam", *, jit_compile=False, **options):
@@ -290,7 +290,7 @@ class ImageModel(keras.Model):
             if name not in COMPILE_OPTIONS:
                 raise UsageError(f"compile takes no {name}: {type(self).__name__} has its own objective and metrics")
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **options)
-        self.execute_together(0)
+        self.limit_steps_per_execution(0)
 
     def get_compile_config(self) -> dict:
         """Arguments of `compile`."""
@@ -313,14 +313,14 @@ class ImageModel(keras.Model):
 
     def track(self, values: dict[str, tf.Tensor]) -> None:
         """Add values, one an example, to the averages of the same names."""
-        share = sharding.current()
+        share = sharding.current_shard()
         for tracker in self._trackers:
             if tracker.name in values:
                 value = values[tracker.name]
                 weights = share and share.weights(tf.shape(value)[0], value.dtype)
                 tracker.update_state(value, sample_weight=weights)
 
-    def tracked_results(self) -> dict[str, tf.Tensor]:
+    def metric_results(self) -> dict[str, tf.Tensor]:
         """What `train_step` and `test_step` return."""
         results = {tracker.name: tracker.result() for tracker in self._trackers}
         if distribution.is_multi_worker(tf.distribute.get_strategy()):
@@ -332,15 +332,15 @@ class ImageModel(keras.Model):
         """Nothing, since nothing is left to build: Keras would look at a batch, which fails with several workers."""
 
     @contextlib.contextmanager
-    def examples_of(self, data) -> Iterator[tuple[tf.Tensor, tf.Tensor | None]]:
+    def unpack_batch(self, data) -> Iterator[tuple[tf.Tensor, tf.Tensor | None]]:
         """Of what Keras hands to `train_step`: the images in the model's range, and labels if it is conditional.
 
         Within the block, noise and means are those of a global batch of which these are this replica's share.
         """
-        data, share = sharding.of_replica(data) or (data, None)
+        data, share = sharding.replica_part(data) or (data, None)
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         # The call after the last batch, if how many there are is not known, finds no images, and is to count no update.
-        with sharding.in_use(share), tf.control_dependencies([images]):
+        with sharding.use_shard(share), tf.control_dependencies([images]):
             yield self.to_value_range(images), labels if self.num_classes else None
 
     def training_key(self, iteration) -> tf.Tensor:
@@ -364,21 +364,21 @@ class ImageModel(keras.Model):
     def _checked(self, argument, data, labels):
         """Images and labels, as `fit` takes them; labels None for a dataset."""
         if inputs.is_dataset(data):
-            if inputs.is_shared(data):
-                return inputs.check_shared(argument, data, self.distribute_strategy), None
+            if inputs.is_sharded(data):
+                return inputs.check_sharded(argument, data, self.distribute_strategy), None
             return inputs.check_dataset(argument, data, self.image_shape, self.value_range, self.num_classes), None
         return self._checked_arrays(argument, data, labels)
 
-    def _shared_steps(self, data, labels, batch_size, shuffle):
+    def _sharded_steps(self, data, labels, batch_size, shuffle):
         """Checked images and labels as the train steps that all replicas share."""
-        if inputs.is_shared(data) and self.batches_per_step > 1:
+        if inputs.is_sharded(data) and self.batches_per_step > 1:
             raise must_be("x", "a tf.data.Dataset, since fit joins its batches to steps", "batches shared already")
         # Not the same order in each fit, but on all workers.
         seed = (self.seed + sum(self.updates.values())) % 2**31 if shuffle and self.compiled else None
-        return self._shared("x", data, labels, batch_size, seed, multiple_of=self.batches_per_step)
+        return self._sharded("x", data, labels, batch_size, seed, multiple_of=self.batches_per_step)
 
-    def _shared(self, argument, data, labels, batch_size, seed=None, **options):
-        return inputs.shared(argument, data, labels, batch_size, seed, self.distribute_strategy, **options)
+    def _sharded(self, argument, data, labels, batch_size, seed=None, **options):
+        return inputs.sharded(argument, data, labels, batch_size, seed, self.distribute_strategy, **options)
 
     def _checked_arrays(self, argument, images, labels):
         images = inputs.check_images(argument, images, self.image_shape, self.value_range)

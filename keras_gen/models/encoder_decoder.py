@@ -57,28 +57,28 @@ class EncoderDecoder(ImageModel):
 
     def train_step(self, data):
         """One update of encoder and decoder."""
-        with self.examples_of(data) as (images, labels):
+        with self.unpack_batch(data) as (images, labels):
             with tf.GradientTape() as tape:
                 key = self.training_key(self.optimizer.iterations.value)
                 values = self.objective(images, labels, key, training=True)
-                loss = distribution.mean_over_global_batch(values["loss"])
+                loss = distribution.scaled_loss(values["loss"])
             variables = self.trainable_variables
             self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
             self.track(values)
-        return self.tracked_results()
+        return self.metric_results()
 
     def test_step(self, data):
         """The objective of a batch, with one noise sample an image, the same in every evaluation."""
-        with self.examples_of(data) as (images, labels):
+        with self.unpack_batch(data) as (images, labels):
             self.track(self.objective(images, labels, self.next_evaluation_key(), training=False))
-        return self.tracked_results()
+        return self.metric_results()
 
     # Reconstructions
 
     def call(self, images, labels=None, training=False):
         """Reconstructions in the model's range; `images` likewise, or uint8, and labels `(n,)` if conditional."""
         code = self.code(self.to_value_range(tf.convert_to_tensor(images)), labels, training=training)
-        return self.images_of(self.applied(self.decoder, code, labels, training=training))
+        return self.to_images(self.call_network(self.decoder, code, labels, training=training))
 
     def reconstruct(self, images, labels=None) -> tf.Tensor:
         """Reconstructions in the model's range; `images` and `labels` as in `fit`."""
@@ -90,11 +90,11 @@ class EncoderDecoder(ImageModel):
         images = tf.TensorSpec([None, *self.image_shape], tf.uint8, name="images")
         labels = self._label_specs()
         return super().endpoints() | {
-            "encode": Endpoint(self._encode_outputs, [images, *labels], (self.encoder,)),
+            "encode": Endpoint(self._encode_endpoint, [images, *labels], (self.encoder,)),
             "reconstruct": Endpoint(self._reconstruct_outputs, [images, *labels], (self.encoder, self.decoder)),
         }
 
-    def _encode_outputs(self, images, labels=None):
+    def _encode_endpoint(self, images, labels=None):
         raise NotImplementedError
 
     def _reconstruct_outputs(self, images, labels=None):
@@ -103,13 +103,13 @@ class EncoderDecoder(ImageModel):
     def _reconstruct_unit(self, images, labels=None):
         return self.to_unit_range(self(images, labels))
 
-    def _encoder_outputs(self, images: np.ndarray, labels) -> list:
+    def _encode_in_chunks(self, images: np.ndarray, labels) -> list:
         """The encoder's output for each chunk of checked images."""
         examples = self._checked_arrays("images", images, labels)
-        return _of_chunks("codes", self._encoder_output, *examples)
+        return _of_chunks("codes", self._encode_chunk, *examples)
 
-    def _encoder_output(self, images, labels):
-        return self.applied(self.encoder, self.to_value_range(images), labels, training=False)
+    def _encode_chunk(self, images, labels):
+        return self.call_network(self.encoder, self.to_value_range(images), labels, training=False)
 
     def get_config(self) -> dict:
         """Constructor arguments."""
@@ -122,7 +122,7 @@ class EncoderDecoder(ImageModel):
 def _of_chunks(what: str, function, images: np.ndarray, labels: np.ndarray | None) -> list:
     """What a function of images and labels gives for each chunk of them."""
     outputs = []
-    with progress.step(what, len(images)) as step:
+    with progress.task(what, len(images)) as step:
         for part in sampling.chunks_of(images, labels):
             outputs.append(function(*part))
             step.advance(len(part[0]))

@@ -44,22 +44,22 @@ class GAN(AdversarialModel):
         >>> history = gan.fit(images, batch_size=128, epochs=5, verbose=0)
     """
 
-    tracked = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss", "d_real", "d_fake")
+    metric_names = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss", "d_real", "d_fake")
 
     def __init__(self, generator, discriminator, *, objective="non_saturating", **kwargs):
         self.objective = checks.one_of("objective", objective, losses.ADVERSARIAL_OBJECTIVES)
         if losses.ADVERSARIAL_OBJECTIVES[objective].is_cross_entropy:
-            self.tracked = (*type(self).tracked, "jsd")
+            self.metric_names = (*type(self).metric_names, "jsd")
         super().__init__(generator, discriminator, **kwargs)
 
-    def discriminator_values(self, real, fake, labels, noise_key, *, training):
+    def discriminator_loss(self, real, fake, labels, noise_key, *, training):
         """The discriminator's loss; see the class."""
         real_output = self.discriminate(real, labels, training=training)
         fake_output = self.discriminate(fake, labels, training=training)
         objective = losses.ADVERSARIAL_OBJECTIVES[self.objective]
         on_real, on_fake = objective.on_real(real_output), objective.on_fake(fake_output)
         loss = 0.5 * (on_real + on_fake)
-        tracked = {
+        values = {
             "d_loss": loss,
             "d_loss_real": on_real,
             "d_loss_fake": on_fake,
@@ -67,10 +67,10 @@ class GAN(AdversarialModel):
             "d_fake": objective.activation(fake_output)[:, 0],
         }
         if objective.is_cross_entropy:
-            tracked["jsd"] = losses.jensen_shannon_estimate(loss)
-        return loss, tracked
+            values["jsd"] = losses.jensen_shannon_estimate(loss)
+        return loss, values
 
-    def generator_values(self, fake, labels, *, training):
+    def generator_loss(self, fake, labels, *, training):
         """The generator's loss; see the class."""
         objective = losses.ADVERSARIAL_OBJECTIVES[self.objective]
         loss = objective.generator(self.discriminate(fake, labels, training=training))

@@ -26,10 +26,10 @@ def check_binary(argument: str, images: np.ndarray) -> None:
         UsageError: there is one.
     """
     white = 255 if images.dtype == np.uint8 else 1
-    grey = images.size - int(np.isin(images, (0, white)).sum())
-    if grey:
-        requirement = f"binary (only 0 and {white}), since a Bernoulli likelihood of grey pixels is not normalised"
-        raise must_be(argument, requirement, f"{grey} of {images.size} values in between")
+    gray = images.size - int(np.isin(images, (0, white)).sum())
+    if gray:
+        requirement = f"binary (only 0 and {white}), since a Bernoulli likelihood of gray pixels is not normalized"
+        raise must_be(argument, requirement, f"{gray} of {images.size} values in between")
 
 
 def log_weights(
@@ -50,7 +50,7 @@ def log_weights(
     key = tf.constant([seed, IMPORTANCE_SAMPLING])
     weights = np.empty((len(images), samples))
     images_at_a_time, samples_at_a_time = max(1, rows // samples), min(rows, samples)
-    with progress.step("importance weights", weights.size, "samples") as step:
+    with progress.task("importance weights", weights.size, "samples") as step:
         for first_image in range(0, len(images), images_at_a_time):
             chosen = slice(first_image, first_image + images_at_a_time)
             scaled = model.to_value_range(tf.convert_to_tensor(images[chosen]))
@@ -72,7 +72,7 @@ def log_weights_function(model: VAE) -> tf.types.experimental.PolymorphicFunctio
         samples = tf.shape(noise)[1]
         latents = mean[:, tf.newaxis] + tf.exp(0.5 * log_variance)[:, tf.newaxis] * noise
         flat = tf.reshape(latents, [-1, model.latent_dim])
-        output = model.applied(model.decoder, flat, tf.repeat(labels, samples), training=False)
+        output = model.call_network(model.decoder, flat, tf.repeat(labels, samples), training=False)
         loss = model.negative_log_likelihood(tf.repeat(images, samples, axis=0), output)["reconstruction"]
         log_likelihood = -tf.reshape(tf.cast(loss, tf.float64), tf.shape(noise)[:2])
         return log_likelihood + _log_prior_ratio(latents, log_variance, noise) + _log_volume(model)

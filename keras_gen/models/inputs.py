@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_gen import distribution
 from keras_gen.distribution import sharding
-from keras_gen.distribution.iterators import without_tuner
+from keras_gen.distribution.sharding import without_tuner
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -165,8 +165,10 @@ def batches_of_arrays(images: np.ndarray, labels: np.ndarray | None, batch_size:
     return without_tuner(batches.prefetch(2))
 
 
-def shared(argument: str, data, labels, batch_size: int, seed: int | None, strategy: tf.distribute.Strategy, **options):
-    """Checked images and labels as batches that a strategy's replicas share: `shares.SharedBatches`.
+def sharded(
+    argument: str, data, labels, batch_size: int, seed: int | None, strategy: tf.distribute.Strategy, **options
+):
+    """Checked images and labels as batches that a strategy's replicas share: `shares.ShardedDataset`.
 
     Args:
         argument: their name in error messages.
@@ -179,7 +181,7 @@ def shared(argument: str, data, labels, batch_size: int, seed: int | None, strat
     Raises:
         UsageError: the first batch or the number of them is another one on another worker, all of which must call this.
     """
-    if is_shared(data):
+    if is_sharded(data):
         return data
     if not is_dataset(data):
         data = batches_of_arrays(data, labels, batch_size, seed)
@@ -188,12 +190,12 @@ def shared(argument: str, data, labels, batch_size: int, seed: int | None, strat
         if not distribution.is_same_on_all_workers(strategy, first + str(int(data.cardinality())).encode()):
             requirement = "the same on all workers, in the same order (what shuffles needs a seed)"
             raise must_be(argument, requirement, "other images here than elsewhere")
-    return sharding.share(strategy, data, **options)
+    return sharding.shard(strategy, data, **options)
 
 
-def check_shared(argument: str, dataset: tf.distribute.DistributedDataset, strategy: tf.distribute.Strategy):
+def check_sharded(argument: str, dataset: tf.distribute.DistributedDataset, strategy: tf.distribute.Strategy):
     """`dataset` if it is one that `data.batches` has this strategy's replicas share; else `UsageError`."""
-    if strategy.num_replicas_in_sync == 1 or not isinstance(dataset, sharding.SharedBatches):
+    if strategy.num_replicas_in_sync == 1 or not isinstance(dataset, sharding.ShardedDataset):
         raise must_be(argument, "a tf.data.Dataset, which fit shares among devices itself", type(dataset).__name__)
     here, parts = len(strategy.extended.worker_devices), len(dataset.element_spec)
     if parts != here:
@@ -203,10 +205,10 @@ def check_shared(argument: str, dataset: tf.distribute.DistributedDataset, strat
 
 def is_dataset(data: object) -> bool:
     """Whether `data` are batches rather than an array."""
-    return isinstance(data, tf.data.Dataset) or is_shared(data)
+    return isinstance(data, tf.data.Dataset) or is_sharded(data)
 
 
-def is_shared(data: object) -> bool:
+def is_sharded(data: object) -> bool:
     """Whether `data` are batches that the replicas of a strategy share already."""
     return isinstance(data, tf.distribute.DistributedDataset)
 

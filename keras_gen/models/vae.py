@@ -30,7 +30,7 @@ class VAE(EncoderDecoder, GenerativeModel):
     - reconstruction = −log p(x | z), z = μ + σ ε, one sample an image;
     - kl = KL(N(μ, σ²) ‖ N(0, I)).
 
-    With beta 1, no free bits and a normalised likelihood (Gaussian, or Bernoulli on pixels that are 0 or 1) `loss` is
+    With beta 1, no free bits and a normalized likelihood (Gaussian, or Bernoulli on pixels that are 0 or 1) `loss` is
     the negative evidence lower bound in nats. Otherwise it is an objective only. With a Gaussian likelihood `mse`, the
     reconstruction's mean squared error a pixel, is reported too, and if it is learned `scale`.
 
@@ -40,7 +40,7 @@ class VAE(EncoderDecoder, GenerativeModel):
             input, the model is conditional (Sohn et al. 2015).
         likelihood: `bernoulli` (the decoder gives each pixel's probability) or `gaussian` (it gives the mean).
         beta: weight of the KL term (Higgins et al. 2017, "beta-VAE"), at least 0.
-        free_bits: nats of KL a latent dimension that cost the same whether used or not; see `losses.with_free_bits`.
+        free_bits: nats of KL a latent dimension that cost the same whether used or not; see `losses.free_bits_kl`.
         scale: standard deviation of the Gaussian likelihood, in units of the pixels; if it is learned, the first one.
         learn_scale: whether the scale, one for all pixels, is learned with the networks (Rybkin et al. 2021, "Simple
             and effective VAE training with calibrated decoders").
@@ -75,10 +75,12 @@ class VAE(EncoderDecoder, GenerativeModel):
         **kwargs,
     ):
         self.likelihood = checks.one_of("likelihood", likelihood, LIKELIHOODS)
-        tracked = (
+        metric_names = (
             ["loss", "reconstruction", "kl"] + ["mse"] * (likelihood == "gaussian") + ["scale"] * bool(learn_scale)
         )
-        super().__init__(value_range=value_range, from_logits=from_logits, seed=seed, tracked=tracked, **kwargs)
+        super().__init__(
+            value_range=value_range, from_logits=from_logits, seed=seed, metric_names=metric_names, **kwargs
+        )
         self.beta = checks.non_negative("beta", beta)
         self.free_bits = checks.non_negative("free_bits", free_bits)
         self.scale = checks.positive("scale", scale)
@@ -96,16 +98,16 @@ class VAE(EncoderDecoder, GenerativeModel):
 
     def objective(self, images, labels, noise_key, *, training):
         """`loss`, `reconstruction`, `kl` and the others; see the class."""
-        mean, log_variance = self.applied(self.encoder, images, labels, training=training)
+        mean, log_variance = self.call_network(self.encoder, images, labels, training=training)
         noise = distribution.normal((tf.shape(images)[0], self.latent_dim), noise_key)
         latents = mean + tf.exp(0.5 * log_variance) * noise
-        output = self.applied(self.decoder, latents, labels, training=training)
+        output = self.call_network(self.decoder, latents, labels, training=training)
         values = self.negative_log_likelihood(images, output)
-        kl_terms = losses.kl_terms(mean, log_variance)
-        values["kl"] = tf.reduce_sum(kl_terms, axis=-1)
+        kl_per_dimension = losses.kl_per_dimension(mean, log_variance)
+        values["kl"] = tf.reduce_sum(kl_per_dimension, axis=-1)
         kl = values["kl"]
         if self.free_bits > 0:
-            kl = losses.with_free_bits(kl_terms, distribution.mean_of_global_batch(kl_terms), self.free_bits)
+            kl = losses.free_bits_kl(kl_per_dimension, distribution.global_mean(kl_per_dimension), self.free_bits)
         return values | {"loss": values["reconstruction"] + self.beta * kl}
 
     def negative_log_likelihood(self, images: tf.Tensor, output: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -116,7 +118,7 @@ class VAE(EncoderDecoder, GenerativeModel):
         if self.likelihood == "bernoulli":
             pixels = losses.bernoulli_negative_log_likelihood(images, output, from_logits=self.from_logits)
             return {"reconstruction": pixels}
-        mean = self.images_of(output)
+        mean = self.to_images(output)
         scale = tf.exp(self.log_scale.value) if self.learn_scale else self.scale
         return {
             "reconstruction": losses.gaussian_negative_log_likelihood(images, mean, scale),
@@ -126,11 +128,11 @@ class VAE(EncoderDecoder, GenerativeModel):
 
     def code(self, images, labels=None, *, training=False):
         """The posterior's mean."""
-        return self.applied(self.encoder, images, labels, training=training)[0]
+        return self.call_network(self.encoder, images, labels, training=training)[0]
 
     def encode(self, images, labels=None) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and log-variance of the posterior, each `(n, latent_dim)`; `images` and `labels` as in `fit`."""
-        parts = self._encoder_outputs(images, labels)
+        parts = self._encode_in_chunks(images, labels)
         mean, log_variance = (tf.concat(values, axis=0) for values in zip(*parts, strict=True))
         return mean, log_variance
 
@@ -143,7 +145,7 @@ class VAE(EncoderDecoder, GenerativeModel):
         computed.
 
         A Gaussian likelihood is a density of pixels in [0, 1] whatever the `value_range`: for (-1, 1) the change of
-        variables adds log 2 for each of an image's D values. A Bernoulli likelihood is a probability, and normalised
+        variables adds log 2 for each of an image's D values. A Bernoulli likelihood is a probability, and normalized
         only on binary images.
 
         Args:
@@ -157,7 +159,7 @@ class VAE(EncoderDecoder, GenerativeModel):
             float64 of shape `(n, samples)`, in nats, from networks and likelihoods in float32.
 
         Raises:
-            UsageError: images or labels of another kind, grey images with a Bernoulli likelihood, or a number
+            UsageError: images or labels of another kind, gray images with a Bernoulli likelihood, or a number
                 out of range.
 
         Example:
@@ -178,8 +180,8 @@ class VAE(EncoderDecoder, GenerativeModel):
     def _log_weights_function(self):
         return importance.log_weights_function(self)
 
-    def _encode_outputs(self, images, labels=None):
-        mean, log_variance = self.applied(self.encoder, self.to_value_range(images), labels, training=False)
+    def _encode_endpoint(self, images, labels=None):
+        mean, log_variance = self.call_network(self.encoder, self.to_value_range(images), labels, training=False)
         return {"mean": mean, "log_variance": log_variance}
 
     def get_config(self) -> dict:

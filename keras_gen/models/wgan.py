@@ -19,14 +19,14 @@ class WGAN(AdversarialModel):
     A train step updates the critic `critic_steps` times, each on a fresh batch, then the generator once:
 
     - emd = mean critic(x) − mean critic(G(z)): the earth mover's distance W₁ as the critic estimates it, see
-      `losses.earth_movers_estimate`;
+      `losses.wasserstein_estimate`;
     - gradient_penalty = (‖∇ critic(x̂)‖₂ − 1)² at random interpolates x̂, before its weight;
     - critic_loss = −emd + λ · gradient_penalty;
     - g_loss = −mean critic(G(z)).
 
     Args:
         generator: latents `(n, latent_dim)` to images, or their logits.
-        critic: images to one score, `(n, 1)`, without an activation, and without batch normalisation if there is a
+        critic: images to one score, `(n, 1)`, without an activation, and without batch normalization if there is a
             gradient penalty (the penalty is per image). Labels as in `GAN`.
         critic_steps: critic updates for every generator update.
         gradient_penalty: λ; 0 leaves the penalty out.
@@ -44,7 +44,7 @@ class WGAN(AdversarialModel):
         >>> history = wgan.fit(images, batch_size=64, epochs=5, verbose=0)
     """
 
-    tracked = ("critic_loss", "emd", "g_loss")
+    metric_names = ("critic_loss", "emd", "g_loss")
     discriminator_argument = "critic"
 
     def __init__(self, generator, critic, *, critic_steps=5, gradient_penalty=10.0, weight_clip=0.0, **kwargs):
@@ -52,7 +52,7 @@ class WGAN(AdversarialModel):
         self.weight_clip = checks.non_negative("weight_clip", weight_clip)
         self.batches_per_step = checks.positive_int("critic_steps", critic_steps)
         if self.gradient_penalty > 0:
-            self.tracked = (*type(self).tracked, "gradient_penalty")
+            self.metric_names = (*type(self).metric_names, "gradient_penalty")
         super().__init__(generator, critic, **kwargs)
         _check_critic(critic, self.gradient_penalty)
 
@@ -72,23 +72,23 @@ class WGAN(AdversarialModel):
         updates = super().updates
         return {"critic_updates": updates["d_updates"], "g_updates": updates["g_updates"]}
 
-    def discriminator_values(self, real, fake, labels, noise_key, *, training):
+    def discriminator_loss(self, real, fake, labels, noise_key, *, training):
         """The critic's loss; see the class."""
         real_scores = self.discriminate(real, labels, training=training)
         fake_scores = self.discriminate(fake, labels, training=training)
-        emd = losses.earth_movers_estimate(real_scores, fake_scores)
-        loss, tracked = -emd, {"emd": emd}
+        emd = losses.wasserstein_estimate(real_scores, fake_scores)
+        loss, values = -emd, {"emd": emd}
         if self.gradient_penalty > 0:
             mixing = distribution.uniform((tf.shape(real)[0], 1, 1, 1), noise_key)
 
             def critic(images):
                 return self.discriminate(images, labels, training=training)
 
-            tracked["gradient_penalty"] = losses.gradient_penalty(critic, real, fake, mixing)
-            loss += self.gradient_penalty * tracked["gradient_penalty"]
-        return loss, tracked | {"critic_loss": loss}
+            values["gradient_penalty"] = losses.gradient_penalty(critic, real, fake, mixing)
+            loss += self.gradient_penalty * values["gradient_penalty"]
+        return loss, values | {"critic_loss": loss}
 
-    def generator_values(self, fake, labels, *, training):
+    def generator_loss(self, fake, labels, *, training):
         """The generator's loss; see the class."""
         loss = -self.discriminate(fake, labels, training=training)[:, 0]
         return loss, {"g_loss": loss}
@@ -111,8 +111,8 @@ class WGAN(AdversarialModel):
 def _check_critic(critic, gradient_penalty):
     """Refuse the two critics that made WGANs give noise."""
     layers = critic._flatten_layers(include_self=False)
-    normalised = [layer.name for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
-    if gradient_penalty > 0 and normalised:
-        raise must_be("critic", "without batch normalisation, since the gradient penalty is per image", normalised[0])
+    normalized = [layer.name for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    if gradient_penalty > 0 and normalized:
+        raise must_be("critic", "without batch normalization, since the gradient penalty is per image", normalized[0])
     if getattr(critic.layers[-1], "activation", None) not in (None, keras.activations.linear):
         raise must_be("critic", "linear at its end", critic.layers[-1].activation.__name__)

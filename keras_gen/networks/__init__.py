@@ -6,15 +6,22 @@ discriminators (critics) map images to one logit (score). None has an output act
 autoencoder maps images to a code, its decoder a code to the logits of images.
 """
 
-from keras_gen.networks.decoders import conv_decoder, lstm_vae_decoder, mlp_decoder
+from keras_gen.networks.decoders import (
+    conv_decoder,
+    dcgan_generator,
+    deep_conv_generator,
+    lstm_vae_decoder,
+    mlp_decoder,
+    transposed_conv_generator,
+)
 from keras_gen.networks.discriminators import conv_discriminator, deep_conv_discriminator, mlp_discriminator
-from keras_gen.networks.dropout import Dropout
 from keras_gen.networks.encoders import conv_encoder, lstm_encoder, mlp_encoder
-from keras_gen.networks.generators import dcgan_generator, deep_conv_generator, transposed_conv_generator
+from keras_gen.networks.layers import Dropout, NarrowConv2D
 from keras_gen.networks.pooling import pooling_encoder, resizing_decoder
 
 __all__ = [
     "Dropout",
+    "NarrowConv2D",
     "conv_decoder",
     "conv_discriminator",
     "conv_encoder",

@@ -183,7 +183,7 @@ def transposed_conv(x: KerasTensor, filters: int, kernel_size: int, size: tuple[
 
 
 def batch_norm(x: KerasTensor) -> KerasTensor:
-    """Batch normalisation by the statistics of the global batch, so that N replicas compute what one device would."""
+    """Batch normalization by the statistics of the global batch, so that N replicas compute what one device would."""
     # A critic with weights clipped at 0.01 has activations with variances below Keras' own epsilon of 1e-3: it would
     # leave them as small as they are, and the generator's gradient at 1e-9.
     return layers.BatchNormalization(synchronized=True, epsilon=1e-5)(x)

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from keras_gen.networks import blocks
-from keras_gen.networks.dropout import Dropout
+from keras_gen.networks.layers import Dropout
 from keras_gen.utils import checks
 from keras_gen.utils.errors import must_be
 
@@ -84,14 +84,14 @@ def deep_conv_discriminator(
     slope: float = 0.2,
     num_classes: int = 0,
 ) -> keras.Model:
-    """Convolutions, each with its normalisation, LeakyReLU and dropout, then one dense unit.
+    """Convolutions, each with its normalization, LeakyReLU and dropout, then one dense unit.
 
     A convolution to one filter whose kernel is all that is left of the image is that dense unit.
 
     Args:
         image_shape: `(height, width, channels)`.
         filters: of the convolutions, first to last.
-        normalized: which convolutions have a normalisation; by default all but the first.
+        normalized: which convolutions have a normalization; by default all but the first.
         normalization: `batch`; `layer`, of each image by itself, as a gradient penalty on each image needs it; or
             `none`.
         kernel_size: of the convolutions.

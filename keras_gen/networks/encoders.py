@@ -69,7 +69,7 @@ def conv_encoder(
     batch_norm: bool = True,
     num_classes: int = 0,
 ) -> keras.Model:
-    """Convolutions, each with batch normalisation and ReLU, then a dense layer with ReLU.
+    """Convolutions, each with batch normalization and ReLU, then a dense layer with ReLU.
 
     For 28×28 and five filters: 28 → 14 → 7 → 4 → 4 → 4. As many filters, so deep the encoder.
 
@@ -80,7 +80,7 @@ def conv_encoder(
         hidden: units of the dense layer.
         kernel_size: of the convolutions.
         strides: of the convolutions; by default 2 while the side is over 4, else 1.
-        batch_norm: whether there is batch normalisation.
+        batch_norm: whether there is batch normalization.
         num_classes: of a conditional network, which takes images and one-hot labels `(n, num_classes)`; 0 for none.
 
     Example:

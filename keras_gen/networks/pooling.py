@@ -34,7 +34,7 @@ def pooling_encoder(image_shape: tuple[int, int, int], *, filters: Sequence[int]
 
 
 def resizing_decoder(image_shape: tuple[int, int, int], *, filters: Sequence[int] = (8, 8, 16)) -> keras.Model:
-    """3×3 convolutions with ReLU, each after a resize by nearest neighbours, and a convolution to the channels.
+    """3×3 convolutions with ReLU, each after a resize by nearest neighbors, and a convolution to the channels.
 
     The sizes are those of `pooling_encoder`, backwards: for 28×28 and three filters 4 → 7 → 14 → 28. A code has as many
     channels as the first filters.

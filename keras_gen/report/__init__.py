@@ -5,7 +5,7 @@ from keras_gen.report.figures.curves import loss_curves, metric_curves
 from keras_gen.report.figures.embedding import Embedding, pca, tsne
 from keras_gen.report.figures.image_figures import (
     denoising,
-    nearest_neighbours,
+    nearest_neighbors,
     reconstructions,
     sample_grid,
     samples_through_training,
@@ -24,7 +24,7 @@ __all__ = [
     "loss_curves",
     "manifold",
     "metric_curves",
-    "nearest_neighbours",
+    "nearest_neighbors",
     "pca",
     "reconstructions",
     "sample_grid",

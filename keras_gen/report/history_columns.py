@@ -12,7 +12,7 @@ from keras_gen.utils.errors import UsageError, must_be
 Rows = Sequence[Mapping[str, float]]
 
 COUNT_ENDING = "_images"
-"""A column NAME with a neighbour NAME_images is a score, measured on so many images."""
+"""A column NAME with a neighbor NAME_images is a score, measured on so many images."""
 
 GROUPS = {
     ("d_loss_real", "d_loss_fake", "g_loss"): "losses of D and G",
@@ -129,7 +129,7 @@ def score_panels(history: Rows) -> list[Panel]:
 def unit(name: str, names: Sequence[str], history: Rows) -> str:
     """The unit of a loss among the others of its history; empty for a quantity that keras_gen does not know.
 
-    Nats are the units of a likelihood or cross-entropy with natural logarithms. Two names need their neighbours: a
+    Nats are the units of a likelihood or cross-entropy with natural logarithms. Two names need their neighbors: a
     GAN's losses are cross-entropies if it also has `jsd`, and an autoencoder's loss is one unless it is its `mse`.
     """
     if name == "loss":

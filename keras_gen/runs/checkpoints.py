@@ -31,7 +31,7 @@ class DamagedCheckpointError(UsageError):
 
 
 @dataclass(frozen=True, order=True)
-class Position:
+class TrainingPosition:
     """How far training has come.
 
     Args:
@@ -53,7 +53,7 @@ class Position:
         return f"epoch {self.epoch}" + (f" and {self.steps} of the next" if self.step else "")
 
 
-def save(run: str | os.PathLike, model: ImageModel, position: Position) -> Path | None:
+def save(run: str | os.PathLike, model: ImageModel, position: TrainingPosition) -> Path | None:
     """Write the state at `position` in one atomic step, and drop all but the newest `KEEP` files.
 
     With several workers the chief writes, and all of them must call this: averages are gathered from all.
@@ -81,7 +81,7 @@ def save(run: str | os.PathLike, model: ImageModel, position: Position) -> Path 
     return path
 
 
-def restore_latest(run: str | os.PathLike, model: ImageModel) -> Position:
+def restore_latest(run: str | os.PathLike, model: ImageModel) -> TrainingPosition:
     """Bring a model to a run's newest checkpoint, or the one before it if that is damaged, with a printed line.
 
     Returns:
@@ -98,16 +98,16 @@ def restore_latest(run: str | os.PathLike, model: ImageModel) -> Position:
             if index == 0:
                 raise
             print(f"NOTE: {error}; taking the one before it", flush=True)
-    return Position()
+    return TrainingPosition()
 
 
-def latest(run: str | os.PathLike) -> tuple[Position, Path] | None:
-    """Position and path of a run's newest checkpoint, or None if it has none. The seconds are not looked up."""
+def latest(run: str | os.PathLike) -> tuple[TrainingPosition, Path] | None:
+    """TrainingPosition and path of a run's newest checkpoint, or None if it has none. The seconds are not looked up."""
     found = _all(run)
     return found[-1] if found else None
 
 
-def restore(path: str | os.PathLike, model: ImageModel) -> Position:
+def restore(path: str | os.PathLike, model: ImageModel) -> TrainingPosition:
     """Bring a freshly built and compiled model to the state in `path`.
 
     Returns:
@@ -131,14 +131,14 @@ def restore(path: str | os.PathLike, model: ImageModel) -> Position:
     return position
 
 
-def _read(path: Path) -> tuple[dict[str, np.ndarray], Position]:
-    """The variables' values by name, and the position; a file that was cut, mixed up or changed is recognised."""
+def _read(path: Path) -> tuple[dict[str, np.ndarray], TrainingPosition]:
+    """The variables' values by name, and the position; a file that was cut, mixed up or changed is recognized."""
     try:
         state = archives.read(path, compressed=False)
         digest = state.pop(_DIGEST)
         if not np.array_equal(digest, _digest(state)):
             raise ValueError("its checksum is not that of its content")
-        position = Position(**json.loads(state.pop(_POSITION).tobytes()))
+        position = TrainingPosition(**json.loads(state.pop(_POSITION).tobytes()))
         checks.non_negative_int("epoch", position.epoch)
         checks.non_negative_int("step", position.step)
         checks.non_negative("seconds", position.seconds)
@@ -164,9 +164,9 @@ def _variables(model: ImageModel) -> list:
     return [*model.variables, *averages, *(v for optimizer in model.optimizers for v in optimizer.variables)]
 
 
-def _all(run: str | os.PathLike) -> list[tuple[Position, Path]]:
+def _all(run: str | os.PathLike) -> list[tuple[TrainingPosition, Path]]:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         paths = list((Path(run) / CHECKPOINTS_FOLDER).iterdir())
         found = [(match, path) for path in paths if (match := _FILE_NAME.fullmatch(path.name))]
-        return sorted((Position(int(match[1]), int(match[2] or 0)), path) for match, path in found)
+        return sorted((TrainingPosition(int(match[1]), int(match[2] or 0)), path) for match, path in found)
     return []

@@ -9,10 +9,10 @@ import os
 from keras_gen.utils import safe_files
 from keras_gen.utils.errors import UsageError
 
-MOST_BYTES = 64 * 2**20
+MAX_BYTES = 64 * 2**20
 """A quarter of a million epochs of twenty quantities each."""
 
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
 """Of an integer: what counts epochs or updates has fewer, and NumPy's integers hold no more."""
 
 
@@ -23,7 +23,7 @@ def read(path: str | os.PathLike) -> list[dict[str, int | float]]:
         UsageError: the file can't be read, or is no history.
     """
     try:
-        lines = io.StringIO(safe_files.read_bytes(path, MOST_BYTES).decode("utf-8"), newline="")
+        lines = io.StringIO(safe_files.read_bytes(path, MAX_BYTES).decode("utf-8"), newline="")
         rows = [{name: _number(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]
     except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise UsageError(f"history {path} can't be read: {error}") from error
@@ -33,6 +33,6 @@ def read(path: str | os.PathLike) -> list[dict[str, int | float]]:
 
 
 def _number(text: str) -> int | float:
-    if text.isdecimal() and len(text) > _MOST_DIGITS:
-        raise ValueError(f"{text[:_MOST_DIGITS]}… has {len(text):,} digits")
+    if text.isdecimal() and len(text) > _MAX_DIGITS:
+        raise ValueError(f"{text[:_MAX_DIGITS]}… has {len(text):,} digits")
     return int(text) if text.isdecimal() else float(text)

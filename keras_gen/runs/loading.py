@@ -8,38 +8,39 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras_gen.data
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import tensorflow as tf
 
 from keras_gen import distribution, zoo
-from keras_gen.data import ImageData, load
+from keras_gen.data import ImageData
 from keras_gen.distribution.cluster import Cluster, meet
 from keras_gen.models import ImageModel
 from keras_gen.runs import checkpoints, model_config, provenance, run_directory
-from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.settings import RunSettings
 from keras_gen.utils import files
 from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
 
 
 @dataclass(frozen=True)
-class OpenRun:
+class Run:
     """A run directory brought back to life: its model is in the state of the newest checkpoint, at `position`."""
 
     record: dict
     settings: RunSettings
     data: ImageData
     model: ImageModel
-    position: Position
+    position: TrainingPosition
 
 
-def open_run(
+def load(
     path: str | os.PathLike,
     *,
     strategy: str | None = None,
     epochs: int | None = None,
     cluster: Cluster | None = None,
-) -> OpenRun:
+) -> Run:
     """Load a run's data and model, in the state of its last good checkpoint, or untrained if it has none.
 
     Args:
@@ -63,10 +64,10 @@ def open_run(
             f"data set {settings.dataset} is no longer what {path} was trained on: its fingerprint differs"
         )
     latest = checkpoints.latest(path)
-    start = latest[0] if latest else Position()
+    start = latest[0] if latest else TrainingPosition()
     model = build(settings, data, cluster, start=start)
     _check_recipe(path, settings, model)
-    return OpenRun(record, settings, data, model, position=checkpoints.restore_latest(path, model))
+    return Run(record, settings, data, model, position=checkpoints.restore_latest(path, model))
 
 
 def load_data(settings: RunSettings) -> tuple[ImageData, str | None]:
@@ -78,17 +79,17 @@ def load_data(settings: RunSettings) -> tuple[ImageData, str | None]:
         "binarize": settings.binarize,
     }
     if settings.dataset is not None:
-        return load(settings.dataset, **options), None
+        return keras_gen.data.load(settings.dataset, **options), None
     try:
-        return load(settings.recipe.dataset, **options), None
+        return keras_gen.data.load(settings.recipe.dataset, **options), None
     except DataUnavailableError as error:
         note = str(error)
         print(f"NOTE: training on the embedded digits instead of {settings.recipe.dataset}: {note}", flush=True)
-        return load("digits", **options), note
+        return keras_gen.data.load("digits", **options), note
 
 
 def build(
-    settings: RunSettings, data: ImageData, cluster: Cluster | None = None, *, start: Position | None = None
+    settings: RunSettings, data: ImageData, cluster: Cluster | None = None, *, start: TrainingPosition | None = None
 ) -> ImageModel:
     """The settings' model for the data's image shape, untrained, under the settings' strategy.
 
@@ -105,7 +106,7 @@ def build(
         tf.config.experimental.enable_op_determinism()
     cluster = distribution.cluster_of(settings.strategy, cluster)
     if cluster is not None:
-        meet(cluster, _statement(settings, data, start or Position()))
+        meet(cluster, _statement(settings, data, start or TrainingPosition()))
     strategy = distribution.strategy(settings.strategy, cluster)
     replicas = strategy.num_replicas_in_sync
     if settings.batch_size < replicas:
@@ -122,7 +123,7 @@ def build(
     return model
 
 
-def _statement(settings: RunSettings, data: ImageData, start: Position) -> dict[str, str]:
+def _statement(settings: RunSettings, data: ImageData, start: TrainingPosition) -> dict[str, str]:
     """What workers must have in common to compute the same, by its name in messages."""
     # Where the data lie may differ from machine to machine; their fingerprint may not.
     places = ("dataset", "data_dir", "extractor", "extractor_weights")
@@ -137,7 +138,7 @@ def _statement(settings: RunSettings, data: ImageData, start: Position) -> dict[
     }
 
 
-def write_recipe(path: Path, model: ImageModel) -> None:
+def write_model_config(path: Path, model: ImageModel) -> None:
     """Leave in a run directory what its recipe built, and digests of the source that did it."""
     content = {"configuration": model_config.of(model), "sources": provenance.sources()}
     files.write_json(path / run_directory.MODEL_FILE, content)
@@ -164,6 +165,6 @@ def _check_recipe(path, settings, model):
 
 
 def _built(path):
-    """What `write_recipe` wrote; nothing for a run of an older version."""
+    """What `write_model_config` wrote; nothing for a run of an older version."""
     file = path / run_directory.MODEL_FILE
     return run_directory.read_json(file) if file.exists() else {}

@@ -19,7 +19,7 @@ FID_REFERENCE_IMAGES = 10_000
 """Training images, at most, that a run's own Fréchet distances compare with; `evaluate` takes them all."""
 
 
-def reference_of(settings: RunSettings, data: ImageData, model: ImageModel) -> Reference | None:
+def make_reference(settings: RunSettings, data: ImageData, model: ImageModel) -> Reference | None:
     """What the run's images are scored against, and by which extractor, if they are; one line says what and why."""
     if not settings.fid_every:
         return None
@@ -42,10 +42,10 @@ def reference_of(settings: RunSettings, data: ImageData, model: ImageModel) -> R
     return reference
 
 
-def reference_again(settings: RunSettings, data: ImageData, model: ImageModel, record: dict) -> Reference | None:
+def restore_reference(settings: RunSettings, data: ImageData, model: ImageModel, record: dict) -> Reference | None:
     """What a run that goes on was scored against; without its extractor it goes on, too."""
     try:
-        reference = reference_of(settings, data, model)
+        reference = make_reference(settings, data, model)
     except DataUnavailableError as error:
         print(f"NOTE: generated images are not scored any more: {error}", flush=True)
         return None

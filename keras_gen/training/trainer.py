@@ -24,15 +24,15 @@ from keras_gen.distribution import sharding
 from keras_gen.distribution.cluster import Cluster
 from keras_gen.models import GenerativeModel, ImageModel, export
 from keras_gen.report.pages import run_page
-from keras_gen.runs import checkpoints, history, locking, provenance, run_directory
-from keras_gen.runs.checkpoints import Position
+from keras_gen.runs import checkpoints, history, loading, locking, provenance, run_directory
+from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.intervals import Interval
-from keras_gen.runs.loading import build, changes_since, load_data, open_run, write_recipe
+from keras_gen.runs.loading import build, changes_since, load_data, write_model_config
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import monitor
 from keras_gen.utils import files
 from keras_gen.utils.errors import TrainingDiverged, UsageError, must_be
-from keras_gen.utils.signals import Requests
+from keras_gen.utils.signals import StopSignals
 
 PLOT_FILE = "losses.png"
 
@@ -52,7 +52,7 @@ class RunInterrupted(Exception):
 
 
 @dataclass(frozen=True)
-class Publication:
+class ExportOptions:
     """Where else to put the finished run's SavedModel: the arguments of `export.save`."""
 
     path: Path
@@ -65,7 +65,7 @@ def run(
     settings: RunSettings,
     *,
     out: str | os.PathLike = "runs",
-    publication: Publication | None = None,
+    publication: ExportOptions | None = None,
     cluster: Cluster | None = None,
 ) -> Path | None:
     """Train a recipe and leave a run directory.
@@ -106,9 +106,9 @@ def run(
     if publication is not None:
         export.check_functions(model, publication.functions)
     if not writes:
-        _train(None, settings, model, data, None, start=Position(), publication=None)
+        _train(None, settings, model, data, None, start=TrainingPosition(), publication=None)
         return None
-    reference = monitor.reference_of(settings, data, model)
+    reference = monitor.make_reference(settings, data, model)
     if reference is not None:
         settings = dataclasses.replace(settings, extractor=reference.extractor.name)
     path = run_directory.create(out, settings.model)
@@ -117,7 +117,7 @@ def run(
             stack.enter_context(locking.locked(path, "run"))
             _write_record(path, settings, model, data, reference, requested=requested, note=note)
         _describe(settings, data, path)
-        _train(path, settings, model, data, reference, start=Position(), publication=publication)
+        _train(path, settings, model, data, reference, start=TrainingPosition(), publication=publication)
     return path
 
 
@@ -125,7 +125,7 @@ def resume(
     path: str | os.PathLike,
     *,
     epochs: int | None = None,
-    publication: Publication | None = None,
+    publication: ExportOptions | None = None,
     cluster: Cluster | None = None,
 ) -> Path:
     """Go on with a run from its last checkpoint, to the same bits as if it had not been interrupted.
@@ -150,7 +150,7 @@ def resume(
             _check(publication)
             stack.enter_context(locking.locked(path, "run"))
             run_directory.remove_leftovers(path)
-        opened = open_run(path, epochs=epochs, cluster=cluster)
+        opened = loading.load(path, epochs=epochs, cluster=cluster)
         settings, start = opened.settings, opened.position
         if publication is not None:
             export.check_functions(opened.model, publication.functions)
@@ -163,7 +163,7 @@ def resume(
             _train(None, settings, opened.model, opened.data, reference, start=start, publication=None)
             return path
         if start.epoch < settings.epochs:
-            reference = monitor.reference_again(settings, opened.data, opened.model, opened.record)
+            reference = monitor.restore_reference(settings, opened.data, opened.model, opened.record)
         if settings != recorded:
             files.write_json(path / run_directory.RECIPE_FILE, opened.record | {"settings": settings.to_json()})
         steps = f" and {start.steps}" if start.step else ""
@@ -196,7 +196,7 @@ def _write_record(path, settings, model, data, reference, *, requested, note):
         "command": sys.argv,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_recipe(path, model)
+    write_model_config(path, model)
     files.write_text(path / run_directory.SUMMARY_FILE, _summary(model))
     files.write_json(path / run_directory.RECIPE_FILE, record)  # last: it makes the folder a run directory
 
@@ -214,7 +214,7 @@ def _check_surroundings(path, opened):
 
 def _train(path, settings, model, data, reference, *, start, publication):
     """Train and finish; without a path, on a worker that writes nothing, only train along."""
-    requests = Requests("stopping after this step; Ctrl-C once more to stop at once", insist=True)
+    requests = StopSignals("stopping after this step; Ctrl-C once more to stop at once", second_interrupt_raises=True)
     with _explained(path, requests, model):
         if start.epoch < settings.epochs:
             with requests, _noticing_lost_workers(model):
@@ -239,7 +239,7 @@ def _fit(path, settings, model, data, reference, start, requests):
     validation = _validation_batches(model, data.validation)
     together = settings.steps_per_execution or model.steps_per_execution
     # Keras takes one number of steps for all epochs: a broken one is finished by itself.
-    starts = [start, Position(start.epoch + 1)] if start.step else [start]
+    starts = [start, TrainingPosition(start.epoch + 1)] if start.step else [start]
     for begin in (each for each in starts if each.epoch < settings.epochs):
         train = batches(
             data.train.images,
@@ -251,7 +251,7 @@ def _fit(path, settings, model, data, reference, start, requests):
             strategy=model.distribute_strategy,
             multiple_of=model.batches_per_step,
         )
-        model.execute_together(_undivided_steps(settings, begin, train.steps_per_epoch), together)
+        model.limit_steps_per_execution(_undivided_steps(settings, begin, train.steps_per_epoch), together)
         # Past the check in the model's own fit: the batches are uint8 of the right shape, and whole train steps.
         keras.Model.fit(
             model,
@@ -266,7 +266,7 @@ def _fit(path, settings, model, data, reference, start, requests):
         )
 
 
-def _undivided_steps(settings: RunSettings, begin: Position, steps_per_epoch: int) -> int:
+def _undivided_steps(settings: RunSettings, begin: TrainingPosition, steps_per_epoch: int) -> int:
     """Train steps that no call of TensorFlow may run past the end of: of an epoch, and between checkpoints."""
     ends = [steps_per_epoch - begin.step]
     if (interval := Interval.parse("checkpoint_every", settings.checkpoint_every)).unit == "steps":
@@ -282,7 +282,7 @@ def _validation_batches(model, split):
     found = evaluation_batches(split.images, labels)
     if model.distribute_strategy.num_replicas_in_sync == 1:
         return found
-    return sharding.share(model.distribute_strategy, found.map(lambda *example: example))
+    return sharding.shard(model.distribute_strategy, found.map(lambda *example: example))
 
 
 def _finish(path, settings, model, data, publication):
@@ -310,7 +310,7 @@ def _finish(path, settings, model, data, publication):
         print(f"exported to {publication.path}", flush=True)
 
 
-def _check(publication: Publication | None) -> None:
+def _check(publication: ExportOptions | None) -> None:
     if publication is not None:
         files.check_can_write_directory(
             publication.path, overwrite=publication.overwrite, marker=export.SAVED_MODEL_FILE, argument="export"
@@ -320,7 +320,7 @@ def _check(publication: Publication | None) -> None:
 def _describe(settings, data, path) -> None:
     counts = ", ".join(f"{count:,} {role}" for role, count in data.description()["counts"].items())
     shape = "x".join(map(str, data.image_shape))
-    print(f"{settings.model} ({settings.recipe.report}) on {data.name} ({data.source}; {counts} images, {shape})")
+    print(f"{settings.model} ({settings.recipe.source}) on {data.name} ({data.source}; {counts} images, {shape})")
     for note in data.notes:
         print(f"NOTE: {note}")
     how = f"{settings.epochs} epochs, batch size {settings.batch_size}, seed {settings.seed}"
@@ -354,7 +354,7 @@ def _noticing_lost_workers(model: ImageModel) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _explained(path: Path | None, requests: Requests, model: ImageModel) -> Iterator[None]:
+def _explained(path: Path | None, requests: StopSignals, model: ImageModel) -> Iterator[None]:
     """Interruptions, full disks and the like, said with what to do next."""
     # A worker that writes nothing has not been told where the chief does.
     writes, path = path is not None, "RUN" if path is None else path

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from keras_gen.utils.errors import UsageError
-from keras_gen.utils.safe_files import require_ordinary
+from keras_gen.utils.safe_files import check_regular_file
 
-MOST_RATIO, ALWAYS_ALLOWED = 100, 2**30
+MAX_RATIO, ALWAYS_ALLOWED = 100, 2**30
 """How much larger than the file its arrays may be, and the bytes they may always have: images shrink to a tenth."""
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -34,7 +34,7 @@ def read(
 
     Raises:
         UsageError: the file can't be opened, is damaged, has an array of Python objects, two entries of one name, or
-            entries that claim more than `MOST_RATIO` times the file's size.
+            entries that claim more than `MAX_RATIO` times the file's size.
 
     Example:
         >>> np.savez("a.npz", x=np.arange(3))
@@ -42,7 +42,7 @@ def read(
         [0, 1, 2]
     """
     try:
-        require_ordinary(path)
+        check_regular_file(path)
         if not zipfile.is_zipfile(path):
             raise ValueError("it is no zip archive")
         with zipfile.ZipFile(path) as archive:
@@ -65,7 +65,7 @@ def _members(archive: zipfile.ZipFile, size: int, compressed: bool) -> dict[str,
             raise ValueError(f"its entry {name!r:.60} is compressed as no such file is")
         members[name] = member
     claimed = sum(member.file_size for member in members.values())
-    if claimed > (max(ALWAYS_ALLOWED, MOST_RATIO * size) if compressed else size):
+    if claimed > (max(ALWAYS_ALLOWED, MAX_RATIO * size) if compressed else size):
         raise ValueError(f"its entries claim {claimed:,} bytes, of a file of {size:,}")
     return members
 

@@ -40,10 +40,10 @@ def grid(images: np.ndarray, *, columns: int | None = None, padding: int = 1) ->
     Args:
         images: uint8, shape `(n, height, width, channels)` with 1 or 3 channels, n at least 1.
         columns: images in a row; by default the square root of n, rounded up.
-        padding: pixels between images and around them; they, and places without an image, are mid-grey.
+        padding: pixels between images and around them; they, and places without an image, are mid-gray.
 
     Returns:
-        uint8 of shape `(rows, columns)` cells: `(H, W)` for grey images, `(H, W, 3)` for colour ones.
+        uint8 of shape `(rows, columns)` cells: `(H, W)` for gray images, `(H, W, 3)` for color ones.
 
     Example:
         >>> grid(np.zeros((5, 28, 28, 1), "uint8")).shape
@@ -90,7 +90,7 @@ def read_picture(path: str | os.PathLike, formats: Sequence[str], use: Callable[
     from PIL import Image
 
     try:
-        safe_files.require_ordinary(path)
+        safe_files.check_regular_file(path)
         with Image.open(path, formats=formats) as picture:
             return use(picture)
     except UsageError:

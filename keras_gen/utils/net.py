@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 
-def why_unreachable(url: str, seconds: float = 10.0) -> str | None:
+def connection_error(url: str, seconds: float = 10.0) -> str | None:
     """`None` if an HTTP request for `url` is answered in time, else the reason in a few words.
 
     Any answer of the host will do, "not found" too; of a proxy, not its message that it can't get through.

@@ -33,7 +33,7 @@ _REDRAW_SECONDS = 0.1
 _clock = time.monotonic
 
 
-class Step:
+class Task:
     """A step that `step` has begun.
 
     Attributes:
@@ -44,11 +44,11 @@ class Step:
         hidden: whether nothing is shown of it.
     """
 
-    def __init__(self, what: str, total: int | None, unit: str, alike: bool) -> None:
+    def __init__(self, what: str, total: int | None, unit: str, uniform: bool) -> None:
         self.what, self.total, self.unit, self.done = what, total, unit, 0
         # Of one piece there is nothing to say before it is done, and after that nobody waits.
         self.hidden = bool(os.environ.get("TQDM_DISABLE")) or sys.stderr is None or (total is not None and total <= 1)
-        self._alike, self._note = alike, ""
+        self._alike, self._note = uniform, ""
         self._start = self._reached = _clock()
         self._display: _Bar | _Lines | None = None
         self._lock = threading.RLock()  # the thread that ticks draws, too
@@ -113,9 +113,9 @@ class Step:
 
 
 @contextlib.contextmanager
-def step(
-    what: str, total: int | None = None, unit: str = "images", *, alike: bool = True, ticking: bool = False
-) -> Iterator[Step]:
+def task(
+    what: str, total: int | None = None, unit: str = "images", *, uniform: bool = True, show_clock: bool = False
+) -> Iterator[Task]:
     """Show the progress of what is done in the block.
 
     What is to be shown of it has to be told with `advance`. With one piece in all, nothing is shown.
@@ -124,45 +124,45 @@ def step(
         what: is done, such as `features of train images`.
         total: how many pieces there are; None if that is not known.
         unit: what they are.
-        alike: whether pieces take about as long as each other. Only then are there a percentage and an estimate.
-        ticking: whether the time goes on while a piece takes long. It costs a thread.
+        uniform: whether pieces take about as long as each other. Only then are there a percentage and an estimate.
+        show_clock: whether the time goes on while a piece takes long. It costs a thread.
 
     Returns:
-        A `Step`. When the block ends, by an exception as well, the bar is gone.
+        A `Task`. When the block ends, by an exception as well, the bar is gone.
 
     Example:
-        >>> with step("features", total=10_000) as told:  # on stderr, if it takes longer than a second
+        >>> with task("features", total=10_000) as told:  # on stderr, if it takes longer than a second
         ...     for chunk in range(10):
         ...         told.advance(1000)
     """
-    begun = Step(what, total, unit, alike)
+    begun = Task(what, total, unit, uniform)
     finished = False
     try:
-        with _ticks(begun) if ticking and not begun.hidden else contextlib.nullcontext():
+        with _ticks(begun) if show_clock and not begun.hidden else contextlib.nullcontext():
             yield begun
         finished = True
     finally:
         begun.close(finished=finished)
 
 
-def elapsing(what: str) -> contextlib.AbstractContextManager[Step]:
+def timer(what: str) -> contextlib.AbstractContextManager[Task]:
     """Show for how long the block has been running, where nothing in it can be counted: `t-SNE of 2,000 codes: 12 s`.
 
     Args:
         what: is done in it.
 
     Example:
-        >>> with elapsing("inverse of a matrix"):
+        >>> with timer("inverse of a matrix"):
         ...     inverse = np.linalg.inv(np.eye(3))
     """
-    return step(what, unit="", ticking=True)
+    return task(what, unit="", show_clock=True)
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line of results on stdout while steps may be open: above their bars instead of into one.
 
     Example:
-        >>> say("[1/2] seed=0: finished")
+        >>> print_line("[1/2] seed=0: finished")
         [1/2] seed=0: finished
     """
     if "tqdm" in sys.modules:
@@ -179,7 +179,7 @@ def draws_bars() -> bool:
     return _bar_class() is not None
 
 
-def _display(of: Step) -> _Bar | _Lines:
+def _display(of: Task) -> _Bar | _Lines:
     bar_class = _bar_class()
     return _Lines() if bar_class is None else _Bar(bar_class, of)
 
@@ -205,7 +205,7 @@ def _in_notebook() -> bool:
 
 
 class _Bar:
-    def __init__(self, bar_class: type, of: Step) -> None:
+    def __init__(self, bar_class: type, of: Task) -> None:
         # The text comes first: a narrow terminal takes from the bar. Without a total, tqdm's bar is empty.
         shape = "{desc}{bar}" if of.total is None else "{desc} |{bar}|"
         # Steps that are not to be shown don't come here; tqdm itself looks at the environment when it is imported.
@@ -213,13 +213,13 @@ class _Bar:
         self._bar = bar_class(desc=of.text(brief=True), total=of.total, initial=of.done, **options)
         self._drawn = _clock()
 
-    def show(self, of: Step) -> None:
+    def show(self, of: Task) -> None:
         if _clock() - self._drawn >= _REDRAW_SECONDS:
             self._bar.n = of.done
             self._bar.set_description_str(of.text(brief=True))
             self._drawn = _clock()
 
-    def close(self, of: Step, finished: bool) -> None:
+    def close(self, of: Task, finished: bool) -> None:
         self._bar.n = of.done
         self._bar.close()
 
@@ -236,22 +236,22 @@ class _Lines:
     def __init__(self) -> None:
         self._told, self._due, self._any = 0, LINE_SECONDS, False
 
-    def show(self, of: Step) -> None:
+    def show(self, of: Task) -> None:
         # The time alone is news only where nothing is counted.
         if of.age >= self._due and (not of.unit or of.done != self._told):
             self._write(of)
 
-    def close(self, of: Step, finished: bool) -> None:
+    def close(self, of: Task, finished: bool) -> None:
         if finished and self._any:
             self._write(of)
 
-    def _write(self, of: Step) -> None:
+    def _write(self, of: Task) -> None:
         self._told, self._due, self._any = of.done, of.age + LINE_SECONDS, True
         print(of.text(), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
-def _ticks(begun: Step) -> Iterator[None]:
+def _ticks(begun: Task) -> Iterator[None]:
     stopped = threading.Event()
 
     def tick() -> None:

@@ -9,28 +9,28 @@ import stat
 
 from keras_gen.utils.errors import UsageError
 
-MOST_BYTES = 16 * 2**20
+MAX_BYTES = 16 * 2**20
 """More than any record of a run has; a larger file is somebody's trap, or another file."""
 
-MOST_DEPTH = 100
+MAX_DEPTH = 100
 """Lists and objects inside each other: what is read has to survive being written, which recurses."""
 
 
-def require_ordinary(path: str | os.PathLike) -> None:
+def check_regular_file(path: str | os.PathLike) -> None:
     """Raise `OSError` unless `path` is a file or a folder: opening a pipe waits for ever, a device may never end."""
     mode = os.stat(path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(errno.EINVAL, "no ordinary file", os.fspath(path))
 
 
-def read_bytes(path: str | os.PathLike, most_bytes: int = MOST_BYTES) -> bytes:
+def read_bytes(path: str | os.PathLike, most_bytes: int = MAX_BYTES) -> bytes:
     """The content of a file of at most `most_bytes` bytes.
 
     Raises:
         OSError: there is no such file, or it is no ordinary one.
         UsageError: it is larger.
     """
-    require_ordinary(path)
+    check_regular_file(path)
     with open(path, "rb") as file:
         is_large = os.fstat(file.fileno()).st_size > most_bytes
         content = b"" if is_large else file.read(most_bytes + 1)  # it may be growing
@@ -45,7 +45,7 @@ def read_json(path: str | os.PathLike) -> dict:
     Raises:
         OSError: as `read_bytes`.
         UsageError: the file is too large, holds something else, or what could not be written again: strings that no
-            encoding has, or more than `MOST_DEPTH` lists and objects inside each other.
+            encoding has, or more than `MAX_DEPTH` lists and objects inside each other.
 
     Example:
         >>> with open("a.json", "w") as file:
@@ -74,7 +74,7 @@ def parse_json(written: bytes | str) -> object:
     """
     try:
         content = json.loads(written.decode("utf-8") if isinstance(written, bytes) else written)
-        _check(content, MOST_DEPTH)
+        _check(content, MAX_DEPTH)
     except RecursionError as error:
         raise ValueError(str(error)) from error
     return content
@@ -95,7 +95,7 @@ def _check(value: object, depth: int) -> None:
         value.encode("utf-8")  # JSON can write half of a surrogate pair, and a file can't hold it
     elif isinstance(value, dict | list):
         if not depth:
-            raise ValueError(f"it has more than {MOST_DEPTH} lists and objects inside each other")
+            raise ValueError(f"it has more than {MAX_DEPTH} lists and objects inside each other")
         for part in value:
             _check(part, depth - 1)
         for part in value.values() if isinstance(value, dict) else ():

@@ -7,7 +7,7 @@ import signal
 import threading
 
 
-class Requests:
+class StopSignals:
     """Within its block, requests to stop are counted; who does the work looks at `count` where it can stop well.
 
     Signals that are ignored, as `nohup` has it, stay so. Only the main thread can listen for signals: in another one
@@ -15,23 +15,23 @@ class Requests:
 
     Args:
         message: written to stderr at the first request.
-        insist: whether a second Ctrl-C raises `KeyboardInterrupt` on the spot.
+        second_interrupt_raises: whether a second Ctrl-C raises `KeyboardInterrupt` on the spot.
 
     Example:
-        >>> with Requests() as requests:
+        >>> with StopSignals() as requests:
         ...     for part in ("first", "second"):
         ...         if requests.count:
         ...             break
     """
 
-    def __init__(self, message: str = "", *, insist: bool = False):
-        self.message, self.insist = message, insist
+    def __init__(self, message: str = "", *, second_interrupt_raises: bool = False):
+        self.message, self.second_interrupt_raises = message, second_interrupt_raises
         self.count = 0
         self.signal: int | None = None
         """The first request's signal."""
         self._before = {}
 
-    def __enter__(self) -> Requests:
+    def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 if signal.getsignal(number) is not signal.SIG_IGN:
@@ -50,5 +50,5 @@ class Requests:
             if self.message:
                 os.write(2, f"{self.message}\n".encode())  # print() may be what the signal came in the middle of
         # Not of other signals: the end of a session sends two of them at once.
-        elif self.insist and number == signal.SIGINT:
+        elif self.second_interrupt_raises and number == signal.SIGINT:
             raise KeyboardInterrupt

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from keras_gen.models import Autoencoder
 
 
-@recipe("ae-conv", report="R4 §2", dataset="mnist", epochs=20, batch_size=200, weights=4_385, fid_every=0)
+@recipe("ae-conv", source="R4 §2", dataset="mnist", epochs=20, batch_size=200, weights=4_385, fid_every=0)
 def ae_conv(image_shape, *, width: int = 8, learning_rate: float = 1e-3) -> Autoencoder:
-    """Autoencoder: three convolutions with max-pooling, nearest-neighbour resizing back.
+    """Autoencoder: three convolutions with max-pooling, nearest-neighbor resizing back.
 
     From the report: 3×3 convolutions with 16, 8 and 8 filters and ReLU, each before a 2×2 max-pooling, to a code of
     4×4×8; back by resizing to 7, 14 and 28 with 8, 8 and 16 filters and a last convolution; sigmoid cross-entropy,
@@ -37,7 +37,7 @@ def ae_conv(image_shape, *, width: int = 8, learning_rate: float = 1e-3) -> Auto
     return model
 
 
-@recipe("dae-conv", report="R4 §2.4", dataset="mnist", epochs=100, batch_size=200, weights=30_689, fid_every=0)
+@recipe("dae-conv", source="R4 §2.4", dataset="mnist", epochs=100, batch_size=200, weights=30_689, fid_every=0)
 def dae_conv(
     image_shape, *, corruption: str = "gaussian", corruption_level: float = 0.5, learning_rate: float = 1e-3
 ) -> Autoencoder:

@@ -30,7 +30,7 @@ def adam(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> Ad
     return Adam(learning_rate, beta_1=beta_1, beta_2=beta_2)
 
 
-def adams(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> list[Adam]:
+def adam_pair(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> list[Adam]:
     """Two of `adam`, a generator's and a discriminator's."""
     return [adam(learning_rate, beta_1, beta_2) for _ in range(2)]
 
@@ -46,7 +46,7 @@ def critic_optimizers(constraint: str, learning_rate: float) -> list[keras.optim
 
     if checks.one_of("constraint", constraint, CONSTRAINTS) == "weight_clipping":
         return [keras.optimizers.RMSprop(checks.positive("learning_rate", learning_rate)) for _ in range(2)]
-    return adams(learning_rate, 0.5, 0.9)
+    return adam_pair(learning_rate, 0.5, 0.9)
 
 
 def critic_constraint(constraint: str) -> dict[str, float]:
@@ -57,7 +57,7 @@ def critic_constraint(constraint: str) -> dict[str, float]:
     }
 
 
-def widths(depth: int, first: int = 32, largest: int = 128) -> tuple[int, ...]:
+def doubling_filters(depth: int, first: int = 32, largest: int = 128) -> tuple[int, ...]:
     """Filters of `depth` convolutions, 1 to 5, from the image inwards: doubling from `first` up to `largest`."""
     if checks.positive_int("depth", depth) > MAX_DEPTH:
         raise must_be("depth", f"an integer from 1 to {MAX_DEPTH}", depth)
@@ -75,7 +75,7 @@ def conv_vae_networks(image_shape, *, latent_dim, filters, hidden, num_classes) 
     )
 
 
-def r1_networks(image_shape, *, latent_dim, dropout, slope, num_classes) -> tuple[keras.Model, keras.Model]:
+def conv_gan_networks(image_shape, *, latent_dim, dropout, slope, num_classes) -> tuple[keras.Model, keras.Model]:
     """Generator and discriminator of report R1: gan-conv's, wgan-conv's."""
     from keras_gen import networks
 
@@ -85,13 +85,13 @@ def r1_networks(image_shape, *, latent_dim, dropout, slope, num_classes) -> tupl
     )
 
 
-def r3_networks(
+def deep_conv_gan_networks(
     image_shape, *, depth, latent_dim, width, num_classes, normalization="batch"
 ) -> tuple[keras.Model, keras.Model]:
     """Generator and discriminator of report R3, 1 to 5 deep: lsgan-conv's, wgan-deep's."""
     from keras_gen import networks
 
-    filters = widths(depth, first=checks.positive_int("width", width), largest=4 * width)
+    filters = doubling_filters(depth, first=checks.positive_int("width", width), largest=4 * width)
     return (
         networks.deep_conv_generator(
             image_shape, latent_dim=latent_dim, filters=filters[::-1], num_classes=num_classes
@@ -106,7 +106,7 @@ def r3_networks(
     )
 
 
-def r5_networks(
+def gan_jsd_networks(
     image_shape, *, latent_dim, width, num_classes, normalization="batch"
 ) -> tuple[keras.Model, keras.Model]:
     """Generator and discriminator of report R5: gan-jsd's, wgan-gp's."""

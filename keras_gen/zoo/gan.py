@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @recipe(
     "gan-conv",
     aliases=("gan",),
-    report="R1 §3",
+    source="R1 §3",
     dataset="mnist",
     epochs=100,
     batch_size=128,
@@ -50,15 +50,17 @@ def gan_conv(
     from keras_gen.models import GAN
 
     model = GAN(
-        *common.r1_networks(image_shape, latent_dim=latent_dim, dropout=dropout, slope=slope, num_classes=num_classes),
+        *common.conv_gan_networks(
+            image_shape, latent_dim=latent_dim, dropout=dropout, slope=slope, num_classes=num_classes
+        ),
         generator_batch_ratio=2,
         moving_average=moving_average,
     )
-    model.compile(*common.adams(learning_rate, beta_1))
+    model.compile(*common.adam_pair(learning_rate, beta_1))
     return model
 
 
-@recipe("gan-mlp", report="R2", dataset="mnist", epochs=50, batch_size=64, weights=476_885)
+@recipe("gan-mlp", source="R2", dataset="mnist", epochs=50, batch_size=64, weights=476_885)
 def gan_mlp(
     image_shape,
     *,
@@ -92,11 +94,11 @@ def gan_mlp(
         from_logits=False,
         moving_average=moving_average,
     )
-    model.compile(*common.adams(learning_rate, beta_1), steps_per_execution=common.SHORT_STEPS)
+    model.compile(*common.adam_pair(learning_rate, beta_1), steps_per_execution=common.SHORT_STEPS)
     return model
 
 
-@recipe("lsgan-conv", report="R3", dataset="mnist", epochs=20, batch_size=64, weights=2_771_394)
+@recipe("lsgan-conv", source="R3", dataset="mnist", epochs=20, batch_size=64, weights=2_771_394)
 def lsgan_conv(
     image_shape,
     *,
@@ -109,10 +111,10 @@ def lsgan_conv(
     moving_average: float = 0.0,
     num_classes: int = 0,
 ) -> GAN:
-    """Least-squares GAN: transposed convolutions from 1×1, 1 to 5 deep, batch normalisation, images in [-1, 1].
+    """Least-squares GAN: transposed convolutions from 1×1, 1 to 5 deep, batch normalization, images in [-1, 1].
 
-    From the report: generator of `depth` times (transposed convolution, batch normalisation, ReLU), a transposed
-    convolution and tanh; discriminator of a convolution, `depth` − 1 times (convolution, batch normalisation), a
+    From the report: generator of `depth` times (transposed convolution, batch normalization, ReLU), a transposed
+    convolution and tanh; discriminator of a convolution, `depth` − 1 times (convolution, batch normalization), a
     convolution, each with LeakyReLU, and a dense unit; squared distance of the discriminator's output to 1 and 0.
 
     Not from the report: its discriminator ends in a sigmoid, which is left out here, as in Mao et al. 2017. With it
@@ -131,19 +133,21 @@ def lsgan_conv(
     from keras_gen.models import GAN
 
     model = GAN(
-        *common.r3_networks(image_shape, depth=depth, latent_dim=latent_dim, width=width, num_classes=num_classes),
+        *common.deep_conv_gan_networks(
+            image_shape, depth=depth, latent_dim=latent_dim, width=width, num_classes=num_classes
+        ),
         objective=objective,
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(*common.adams(learning_rate, beta_1))
+    model.compile(*common.adam_pair(learning_rate, beta_1))
     return model
 
 
 @recipe(
-    "dcgan-celeba", report="R4 §3.3.2", dataset="celeb_a", image_size=28, epochs=1, batch_size=32, weights=5_969_284
+    "dcgan-celeba", source="R4 §3.3.2", dataset="celeb_a", image_size=28, epochs=1, batch_size=32, weights=5_969_284
 )
-@recipe("dcgan", report="R4 §3", dataset="mnist", epochs=20, batch_size=64, weights=5_959_682)
+@recipe("dcgan", source="R4 §3", dataset="mnist", epochs=20, batch_size=64, weights=5_959_682)
 def dcgan(
     image_shape,
     *,
@@ -155,11 +159,11 @@ def dcgan(
     moving_average: float = 0.0,
     num_classes: int = 0,
 ) -> GAN:
-    """DCGAN: 5×5 transposed convolutions with batch normalisation, dropout in both networks, images in [-1, 1].
+    """DCGAN: 5×5 transposed convolutions with batch normalization, dropout in both networks, images in [-1, 1].
 
-    From the report: the generator from 4×4×512 over 256 and 128 filters with a nearest-neighbour resize to 7×7 on its
-    way, tanh; the discriminator of 64, 128 and 256 filters, batch normalisation on the last two, LeakyReLU 0.2; dropout
-    0.1 in both; Glorot initialisation. For CelebA one epoch, whose log stops at step 6,330, so batch 32; from the code
+    From the report: the generator from 4×4×512 over 256 and 128 filters with a nearest-neighbor resize to 7×7 on its
+    way, tanh; the discriminator of 64, 128 and 256 filters, batch normalization on the last two, LeakyReLU 0.2; dropout
+    0.1 in both; Glorot initialization. For CelebA one epoch, whose log stops at step 6,330, so batch 32; from the code
     that it links: a central crop of 108×108 resized to 28×28.
 
     Ours: the non-saturating loss (the listing is lost), latent size 100, Adam with learning rate 2e-4 and β₁ 0.5, and
@@ -187,20 +191,20 @@ def dcgan(
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(*common.adams(learning_rate, beta_1))
+    model.compile(*common.adam_pair(learning_rate, beta_1))
     return model
 
 
 @recipe(
     "gan-jsd-cifar10",
-    report="R5 §2.4",
+    source="R5 §2.4",
     dataset="cifar10",
     epochs=100,
     batch_size=64,
     weights=3_345_540,
     defaults={"latent_dim": 512},
 )
-@recipe("gan-jsd", report="R5 §2.4", dataset="mnist", epochs=100, batch_size=64, weights=1_502_210)
+@recipe("gan-jsd", source="R5 §2.4", dataset="mnist", epochs=100, batch_size=64, weights=1_502_210)
 def gan_jsd(
     image_shape,
     *,
@@ -214,8 +218,8 @@ def gan_jsd(
 ) -> GAN:
     """GAN that plots its estimate of the Jensen-Shannon divergence: three transposed convolutions from 1×1.
 
-    From the report: generator of three times (transposed convolution, batch normalisation, ReLU), a transposed
-    convolution and tanh; discriminator of a convolution, a convolution with batch normalisation, both with LeakyReLU,
+    From the report: generator of three times (transposed convolution, batch normalization, ReLU), a transposed
+    convolution and tanh; discriminator of a convolution, a convolution with batch normalization, both with LeakyReLU,
     and a convolution to one value; the GAN loss, which it calls JSD; latent size 2, then 64 on MNIST, 64, then 512 on
     CIFAR-10; 20, then 100 epochs; learning rate 1e-4, batch 64. The last of each are the defaults.
 
@@ -228,21 +232,21 @@ def gan_jsd(
 
     Measured (gan-jsd-cifar10): CIFAR-10, 2 CPU cores, `run.py --model gan-jsd-cifar10 --epochs 5`: updates 3,585 of
     each network, 92 seconds an epoch; d_loss 0.268, g_loss 2.43, jsd 0.425, val_d_loss 0.490, val_jsd 0.203. The
-    pictures: colours, skies, grounds and textures of photographs, all different, none an object: on the way.
+    pictures: colors, skies, grounds and textures of photographs, all different, none an object: on the way.
     """
     from keras_gen.models import GAN
 
     model = GAN(
-        *common.r5_networks(image_shape, latent_dim=latent_dim, width=width, num_classes=num_classes),
+        *common.gan_jsd_networks(image_shape, latent_dim=latent_dim, width=width, num_classes=num_classes),
         objective=objective,
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(*common.adams(learning_rate, beta_1))
+    model.compile(*common.adam_pair(learning_rate, beta_1))
     return model
 
 
-@recipe("gan-imagenette", report="R2", dataset="imagenette", epochs=100, batch_size=64, weights=9_444_228)
+@recipe("gan-imagenette", source="R2", dataset="imagenette", epochs=100, batch_size=64, weights=9_444_228)
 def gan_imagenette(
     image_shape,
     *,
@@ -253,7 +257,7 @@ def gan_imagenette(
     moving_average: float = 0.999,
     num_classes: int = 0,
 ) -> GAN:
-    """GAN: four convolutions with batch normalisation in either network, for photographs.
+    """GAN: four convolutions with batch normalization in either network, for photographs.
 
     From the report: nothing but the data set, which it left for lack of time; the non-saturating cross-entropy is that
     of gan-mlp.
@@ -265,7 +269,7 @@ def gan_imagenette(
     from keras_gen import networks
     from keras_gen.models import GAN
 
-    filters = common.widths(4, first=checks.positive_int("width", width), largest=8 * width)
+    filters = common.doubling_filters(4, first=checks.positive_int("width", width), largest=8 * width)
     model = GAN(
         networks.deep_conv_generator(
             image_shape, latent_dim=latent_dim, filters=filters[::-1], num_classes=num_classes
@@ -274,5 +278,5 @@ def gan_imagenette(
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(*common.adams(learning_rate, beta_1))
+    model.compile(*common.adam_pair(learning_rate, beta_1))
     return model

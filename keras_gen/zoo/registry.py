@@ -69,7 +69,7 @@ class Recipe:
 
     name: str
     function: Callable[..., ImageModel]
-    report: str
+    source: str
     dataset: str
     epochs: int
     batch_size: int
@@ -129,7 +129,7 @@ class Recipe:
 def recipe(
     name: str,
     *,
-    report: str,
+    source: str,
     dataset: str,
     epochs: int,
     batch_size: int,
@@ -153,7 +153,7 @@ def recipe(
         entry = Recipe(
             name=name,
             function=function,
-            report=report,
+            source=source,
             dataset=dataset,
             epochs=epochs,
             batch_size=batch_size,

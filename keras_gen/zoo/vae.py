@@ -19,7 +19,7 @@ SQUARED_ERROR_SCALE = math.sqrt(0.5)
 @recipe(
     "vae-lstm",
     aliases=("vae",),
-    report="R1 §2",
+    source="R1 §2",
     dataset="mnist",
     epochs=100,
     batch_size=256,
@@ -57,7 +57,7 @@ def vae_lstm(
     return model
 
 
-@recipe("vae-mlp", report="R2", dataset="mnist", epochs=50, batch_size=64, weights=486_216)
+@recipe("vae-mlp", source="R2", dataset="mnist", epochs=50, batch_size=64, weights=486_216)
 def vae_mlp(
     image_shape,
     *,
@@ -100,7 +100,7 @@ def vae_mlp(
     return model
 
 
-@recipe("vae-conv", report="R3", dataset="mnist", epochs=20, batch_size=128, weights=1_560_011)
+@recipe("vae-conv", source="R3", dataset="mnist", epochs=20, batch_size=128, weights=1_560_011)
 def vae_conv(
     image_shape,
     *,
@@ -115,10 +115,10 @@ def vae_conv(
     learning_rate: float = 3e-4,
     num_classes: int = 0,
 ) -> VAE:
-    """VAE: convolutions with batch normalisation, 1 to 5 deep, Gaussian likelihood, images in [-1, 1].
+    """VAE: convolutions with batch normalization, 1 to 5 deep, Gaussian likelihood, images in [-1, 1].
 
-    From the report: `depth` times (convolution, batch normalisation, ReLU) and a dense layer in the encoder; a dense
-    layer, `depth` − 1 times (transposed convolution, batch normalisation, ReLU), convolution, batch normalisation and
+    From the report: `depth` times (convolution, batch normalization, ReLU) and a dense layer in the encoder; a dense
+    layer, `depth` − 1 times (transposed convolution, batch normalization, ReLU), convolution, batch normalization and
     tanh in the decoder; squared error plus the KL term times a factor; depth 5, latent size 100, learning rate 3e-4.
 
     Ours: Adam, batch 128, 20 epochs, 3×3 kernels, stride 2 while the side is over 4 and 1 below, `width` filters at
@@ -127,12 +127,12 @@ def vae_conv(
 
     Measured (vae-conv): MNIST, 2 CPU cores, `run.py --model vae-conv --epochs 4`: updates 1,720, 58 seconds an epoch;
     loss 594.6, val_loss 582.1 (448.7 of it constant; kl 32.1, val_mse 0.129 in units of [-1, 1]), by 33 less than an
-    epoch before. The pictures: digits, about two thirds of them legible, edges a little blurred, the ground dark grey,
+    epoch before. The pictures: digits, about two thirds of them legible, edges a little blurred, the ground dark gray,
     not yet black.
     """
     from keras_gen.models import VAE
 
-    filters = common.widths(depth, first=checks.positive_int("width", width), largest=4 * width)
+    filters = common.doubling_filters(depth, first=checks.positive_int("width", width), largest=4 * width)
     model = VAE(
         *common.conv_vae_networks(
             image_shape, latent_dim=latent_dim, filters=filters, hidden=hidden, num_classes=num_classes
@@ -148,7 +148,7 @@ def vae_conv(
     return model
 
 
-@recipe("vae-imagenette", report="R2", dataset="imagenette", epochs=50, batch_size=64, weights=5_120_522)
+@recipe("vae-imagenette", source="R2", dataset="imagenette", epochs=50, batch_size=64, weights=5_120_522)
 def vae_imagenette(
     image_shape,
     *,
@@ -170,7 +170,7 @@ def vae_imagenette(
     """
     from keras_gen.models import VAE
 
-    filters = common.widths(4, first=checks.positive_int("width", width), largest=8 * width)
+    filters = common.doubling_filters(4, first=checks.positive_int("width", width), largest=8 * width)
     model = VAE(
         *common.conv_vae_networks(
             image_shape, latent_dim=latent_dim, filters=filters, hidden=hidden, num_classes=num_classes
@@ -185,7 +185,7 @@ def vae_imagenette(
     return model
 
 
-@recipe("vae-2d", report="R4 §1", dataset="mnist", epochs=7, batch_size=16, weights=550_629)
+@recipe("vae-2d", source="R4 §1", dataset="mnist", epochs=7, batch_size=16, weights=550_629)
 def vae_2d(
     image_shape,
     *,
@@ -234,14 +234,14 @@ def vae_2d(
 
 @recipe(
     "vae-dense-cifar10",
-    report="R5 §2.3",
+    source="R5 §2.3",
     dataset="cifar10",
     epochs=100,
     batch_size=128,
     weights=3_675_904,
     defaults={"latent_dim": 512},
 )
-@recipe("vae-dense", report="R5 §2.3", dataset="mnist", epochs=100, batch_size=128, weights=1_157_776)
+@recipe("vae-dense", source="R5 §2.3", dataset="mnist", epochs=100, batch_size=128, weights=1_157_776)
 def vae_dense(
     image_shape,
     *,
@@ -268,7 +268,7 @@ def vae_dense(
 
     Measured (vae-dense-cifar10): CIFAR-10, 2 CPU cores, `run.py --model vae-dense-cifar10 --epochs 40`: updates
     14,360, 6.6 seconds an epoch; loss 1,858.9, val_loss 1,859.0 (1,758.3 of it constant; kl 13.7, val_mse 0.028), still
-    falling. The pictures: blurs of the right colours and masses; the best linear model (probabilistic PCA with the same
+    falling. The pictures: blurs of the right colors and masses; the best linear model (probabilistic PCA with the same
     scale, fitted to 20,000 of the images) would have 1,835.6.
     """
     from keras_gen import networks

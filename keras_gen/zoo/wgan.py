@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @recipe(
     "wgan-conv",
     aliases=("wgan",),
-    report="R1 §3.4",
+    source="R1 §3.4",
     dataset="mnist",
     epochs=100,
     batch_size=64,
@@ -57,7 +57,9 @@ def wgan_conv(
         learning_rate = 5e-5 if constraint == "weight_clipping" else 5e-4
     optimizers = common.critic_optimizers(constraint, learning_rate)
     model = WGAN(
-        *common.r1_networks(image_shape, latent_dim=latent_dim, dropout=dropout, slope=slope, num_classes=num_classes),
+        *common.conv_gan_networks(
+            image_shape, latent_dim=latent_dim, dropout=dropout, slope=slope, num_classes=num_classes
+        ),
         critic_steps=critic_steps,
         moving_average=moving_average,
         **common.critic_constraint(constraint),
@@ -66,7 +68,7 @@ def wgan_conv(
     return model
 
 
-@recipe("wgan-deep", report="R3", dataset="mnist", epochs=20, batch_size=64, weights=2_770_498)
+@recipe("wgan-deep", source="R3", dataset="mnist", epochs=20, batch_size=64, weights=2_770_498)
 def wgan_deep(
     image_shape,
     *,
@@ -87,8 +89,8 @@ def wgan_deep(
     Ours: 5 critic updates a generator update, batch 64, lsgan-conv's learning rate, and a `constraint`:
 
     - gradient_penalty (Gulrajani et al. 2017): weight 10, Adam with β₁ 0.5 and β₂ 0.9. The report's critic has batch
-      normalisation, which goes, since the penalty is per image.
-    - weight_clipping (Arjovsky et al. 2017): at 0.01, RMSprop. The batch normalisation stays, and the images have few
+      normalization, which goes, since the penalty is per image.
+    - weight_clipping (Arjovsky et al. 2017): at 0.01, RMSprop. The batch normalization stays, and the images have few
       shapes: emd stood at 3.5 from 344 generator updates to 1,032, the grid had a few figures like 3, 7 and 9.
     - none: to see what a constraint is for; optimizers as with the penalty.
 
@@ -102,7 +104,7 @@ def wgan_deep(
 
     optimizers = common.critic_optimizers(constraint, learning_rate)
     model = WGAN(
-        *common.r3_networks(
+        *common.deep_conv_gan_networks(
             image_shape,
             depth=depth,
             latent_dim=latent_dim,
@@ -121,14 +123,14 @@ def wgan_deep(
 
 @recipe(
     "wgan-gp-cifar10",
-    report="R5 §2.5",
+    source="R5 §2.5",
     dataset="cifar10",
     epochs=100,
     batch_size=64,
     weights=3_345_540,
     defaults={"latent_dim": 512},
 )
-@recipe("wgan-gp", report="R5 §2.5", dataset="mnist", epochs=100, batch_size=64, weights=1_502_210)
+@recipe("wgan-gp", source="R5 §2.5", dataset="mnist", epochs=100, batch_size=64, weights=1_502_210)
 def wgan_gp(
     image_shape,
     *,
@@ -144,9 +146,9 @@ def wgan_gp(
 
     From the report: gan-jsd's networks, the critic without the sigmoid; the earth mover's distance with a gradient
     penalty at interpolates; sizes, epochs and batch as in gan-jsd, learning rate 5e-5. Its critic has batch
-    normalisation, which breaks the penalty of each image.
+    normalization, which breaks the penalty of each image.
 
-    Ours: layer normalisation in that place, uniform interpolation and penalty weight 10 (Gulrajani et al. 2017; the
+    Ours: layer normalization in that place, uniform interpolation and penalty weight 10 (Gulrajani et al. 2017; the
     report's is cut off), 5 critic updates, Adam with β₁ 0.5 and β₂ 0.9.
 
     Measured (wgan-gp): MNIST, 2 CPU cores, `run.py --model wgan-gp --epochs 4`: updates 688 generator, 3,440 critic, 68
@@ -155,12 +157,12 @@ def wgan_gp(
 
     Measured (wgan-gp-cifar10): CIFAR-10, 2 CPU cores, `run.py --model wgan-gp-cifar10 --epochs 3`: updates 432
     generator, 2,160 critic, 159 seconds an epoch; critic_loss −10.2, emd 12.3 (26.5 in the first epoch), val_emd
-    11.6, still falling. The pictures: patches of colour, all different, none an object: on the way.
+    11.6, still falling. The pictures: patches of color, all different, none an object: on the way.
     """
     from keras_gen.models import WGAN
 
     model = WGAN(
-        *common.r5_networks(
+        *common.gan_jsd_networks(
             image_shape, latent_dim=latent_dim, width=width, normalization="layer", num_classes=num_classes
         ),
         critic_steps=critic_steps,
@@ -168,5 +170,5 @@ def wgan_gp(
         value_range=(-1, 1),
         moving_average=moving_average,
     )
-    model.compile(*common.adams(learning_rate, 0.5, 0.9))
+    model.compile(*common.adam_pair(learning_rate, 0.5, 0.9))
     return model

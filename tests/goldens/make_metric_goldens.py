@@ -19,7 +19,7 @@ import numpy as np
 FILE = Path(__file__).with_name("metric_goldens.json")
 PACKAGES = ("numpy", "scipy", "torch", "torchmetrics", "torch-fidelity", "pytorch-fid", "prdc")
 SPLITS = 10
-NEIGHBOURS = 5
+NEIGHBORS = 5
 
 
 def make_inputs() -> dict[str, np.ndarray]:
@@ -78,11 +78,11 @@ def inception_scores(logits: np.ndarray) -> dict[str, list[float]]:
     return {"torch-fidelity": [found["inception_score_mean"], found["inception_score_std"]]}
 
 
-def neighbourhoods(real: np.ndarray, generated: np.ndarray) -> dict[str, dict[str, float]]:
+def neighborhoods(real: np.ndarray, generated: np.ndarray) -> dict[str, dict[str, float]]:
     """Precision, recall, density and coverage."""
     from prdc import compute_prdc
 
-    found = compute_prdc(real, generated, nearest_k=NEIGHBOURS)
+    found = compute_prdc(real, generated, nearest_k=NEIGHBORS)
     return {"prdc": {name: float(value) for name, value in found.items()}}
 
 
@@ -96,7 +96,7 @@ def main() -> None:
         "fid": {name: frechet_distances(*pair) for name, pair in pairs.items()},
         "kid": {name: kernel_distances(*pair) for name, pair in pairs.items()},
         "inception_score": inception_scores(inputs["logits"]),
-        "precision_recall": {name: neighbourhoods(*pair) for name, pair in pairs.items()},
+        "precision_recall": {name: neighborhoods(*pair) for name, pair in pairs.items()},
     }
     FILE.write_text(json.dumps(goldens, indent=2) + "\n")
 

@@ -38,8 +38,8 @@ def sampling(repeats: int, count: int, recipes: list) -> dict:
 def ways_to_sample(recipe, count: int, folder: Path) -> dict[str, Callable[[], float]]:
     """Functions that make as many images and return the seconds; prints how far the images are from Keras'."""
     import numpy as np
-    from keras_gen.commands.benchmarks.timing import timed
     from keras_gen.commands.benchmark_training import PRECISIONS, stock
+    from keras_gen.commands.benchmarks.timing import timed
 
     from keras_gen.models import GenerativeModel, export
     from keras_gen.models.sampling import latents
@@ -51,7 +51,7 @@ def ways_to_sample(recipe, count: int, folder: Path) -> dict[str, Callable[[], f
             raise must_be("--models", "recipes that generate images", recipe.name)
         network, noise = stock(model).decoder_network, latents(count, model.latent_dim, SEED).numpy()
         predicting[precision] = functools.partial(until_result, network.predict, noise)
-        expected = model.to_unit_range(model.images_of(network.predict(noise, verbose=0)))
+        expected = model.to_unit_range(model.to_images(network.predict(noise, verbose=0)))
         saved = export.load(export.save(model, folder / precision, functions=["generate"]))
         for way, source in ((precision, model), (f"SavedModel {precision}", saved)):
             generate = functools.partial(arrays_of, source.generate, count)
@@ -97,8 +97,8 @@ def ways_to_evaluate(recipe, count: int) -> dict[str, Callable[[], float]]:
 
 def rates_of(name: str, ways: dict[str, Callable[[], float]], repeats: int, count: int) -> dict[str, list[float]]:
     """Images a second of each way, one a round; prints them in one line."""
-    from keras_gen.commands.benchmarks.timing import in_turn
     from keras_gen.commands.benchmark_training import describe
+    from keras_gen.commands.benchmarks.timing import in_turn
 
     rates = {way: [count / each for each in seconds] for way, seconds in in_turn(ways, repeats).items()}
     print(f"{name}: {describe(rates)}", flush=True)

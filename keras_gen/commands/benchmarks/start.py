@@ -33,8 +33,8 @@ BAR = re.compile(rb"\x1b\[1m *(\d+)/(\d+)\x1b")
 
 def start_up(repeats: int) -> dict:
     """Processes from their start to their end, and a run from its start to its first train steps."""
-    from keras_gen.commands.benchmarks.timing import compare
     from keras_gen.commands.benchmark_training import spread
+    from keras_gen.commands.benchmarks.timing import compare
 
     seconds = compare({name: functools.partial(finish, *entry) for name, entry in COMMANDS.items()}, repeats)
     runs = [first_run() for _ in range(repeats)]

@@ -32,7 +32,7 @@ def workers(repeats: int, count: int, recipes: list) -> dict:
     long as one on an N-th of the batch under a strategy of one device (a step a call, Keras' own Adam), and then adds
     up gradients, for which each worker sends 2 (N − 1) / N times their bytes (a ring; with two workers once). One
     worker, of which the others are given as multiples, trains as `run.py` does without a strategy. Left out: the
-    network's latency, the all-reduces of batch normalisation and of metrics, workers that wait for the slowest, and
+    network's latency, the all-reduces of batch normalization and of metrics, workers that wait for the slowest, and
     that TensorFlow adds up some gradients while it computes others.
     """
     cli.load_tensorflow()
@@ -68,14 +68,14 @@ def measured_recipe(recipe, repeats: int, count: int) -> dict:
 def trainer_of(recipe, batch_size: int, count: int, *, alone: bool) -> Callable[[], float]:
     """A function that trains on about `count` images, alone or as one of several, and returns the seconds of a step."""
     import tensorflow as tf
-    from keras_gen.commands.benchmarks.models import random_images
     from keras_gen.commands.benchmark_training import own_trainer
+    from keras_gen.commands.benchmarks.models import random_images
 
     strategy = tf.distribute.get_strategy() if alone else tf.distribute.MirroredStrategy(["CPU:0"])
     with strategy.scope():
         model = zoo.build(recipe.name, seed=0)
     if not alone:
-        model.execute_together(0, most=1)
+        model.limit_steps_per_execution(0, at_most=1)
     size = batch_size * model.batches_per_step
     steps = max(count // size, model.steps_per_execution)
     train = own_trainer(model, dataclasses.replace(recipe, batch_size=batch_size))

@@ -39,18 +39,18 @@ def read(folder: Path, image_size: int | None, channels: int | None) -> RawData:
     everything = [path for paths in files.values() for path in paths]
     with image_utils.bombs_refused(), ThreadPoolExecutor() as pool:
         headers = []
-        with progress.step("looking at image files", len(everything)) as step:
+        with progress.task("looking at image files", len(everything)) as step:
             for header in pool.map(_read_header, everything):
                 headers.append(header)
                 step.advance()
         if image_size is None:
             image_size, note = _choose_size(headers)
             notes += note
-        channels = channels or (1 if all(header.grey for header in headers) else 3)
+        channels = channels or (1 if all(header.gray for header in headers) else 3)
         images = {}
-        with progress.step("reading image files", len(everything)) as step:
+        with progress.task("reading image files", len(everything)) as step:
             for role, paths in files.items():
-                images[role] = storage.empty(folder, (len(paths), image_size, image_size, channels))
+                images[role] = storage.allocate_images(folder, (len(paths), image_size, image_size, channels))
                 decoded = pool.map(lambda path: _read_image(path, image_size, channels), paths)
                 for target, image in zip(images[role], decoded, strict=True):
                     target[...] = image
@@ -94,7 +94,7 @@ def _image_files(root: Path) -> list[Path]:
 @dataclass(frozen=True)
 class _Header:
     size: tuple[int, int]
-    grey: bool
+    gray: bool
 
 
 def _read_header(path: Path) -> _Header:

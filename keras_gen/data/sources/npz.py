@@ -19,7 +19,7 @@ def read(path: Path) -> RawData:
     Raises:
         UsageError: the file is damaged, or its arrays are not what `load` documents.
     """
-    with progress.elapsing(f"reading {path.name}"):
+    with progress.timer(f"reading {path.name}"):
         arrays = archives.read(path, _NAMES)
     if "x_train" not in arrays:
         raise UsageError(f"{path} must hold an array x_train")

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from keras_gen.data import storage
-from keras_gen.data.catalog import Entry
+from keras_gen.data.catalog import DatasetSpec
 from keras_gen.data.image_data import RawData, Split
 from keras_gen.data.preprocessing import fit_picture
 from keras_gen.utils import net, progress
 from keras_gen.utils.errors import DataUnavailableError
 
 
-def read(entry: Entry, data_dir: Path | None, image_size: int | None) -> RawData:
+def read(entry: DatasetSpec, data_dir: Path | None, image_size: int | None) -> RawData:
     """The splits of `entry`, cropped and resized while reading, so that the originals are never in memory together.
 
     Raises:
@@ -26,7 +26,7 @@ def read(entry: Entry, data_dir: Path | None, image_size: int | None) -> RawData
     """
     folder = find_prepared(entry, data_dir)
     if folder is None:
-        reason = net.why_unreachable(entry.probe_url)
+        reason = net.connection_error(entry.probe_url)
         if reason is not None:
             raise _unavailable(entry, f"is not on this machine, and its host does not answer: {reason}")
     try:
@@ -39,7 +39,7 @@ def read(entry: Entry, data_dir: Path | None, image_size: int | None) -> RawData
         raise _unavailable(entry, f"failed in tensorflow-datasets: {type(error).__name__}: {first_line}") from error
 
 
-def find_prepared(entry: Entry, data_dir: Path | None) -> Path | None:
+def find_prepared(entry: DatasetSpec, data_dir: Path | None) -> Path | None:
     """The folder of the newest prepared version of `entry`, or `None`. Looks without importing tensorflow-datasets."""
     for root in _roots(data_dir):
         versions = [path.parent for path in root.joinpath(entry.tfds_name).glob("*.*.*/dataset_info.json")]
@@ -54,36 +54,36 @@ def _roots(data_dir: Path | None) -> list[Path]:
     return [data_dir] * (data_dir is not None) + [Path(os.path.expanduser(usual))]
 
 
-def _builder(entry: Entry, data_dir: Path | None, folder: Path | None):
+def _builder(entry: DatasetSpec, data_dir: Path | None, folder: Path | None):
     import tensorflow_datasets as tfds
 
     if folder is not None:
         return tfds.builder_from_directory(folder)
     builder = tfds.builder(entry.tfds_name, data_dir=_roots(data_dir)[0])
-    with progress.elapsing(f"downloading and preparing {entry.name}"), _bars_of_its_own():
+    with progress.timer(f"downloading and preparing {entry.name}"), _bars_of_its_own():
         builder.download_and_prepare()
     return builder
 
 
-def _read(entry: Entry, builder, image_size: int | None) -> RawData:
+def _read(entry: DatasetSpec, builder, image_size: int | None) -> RawData:
     roles = {"train": entry.train_split, "validation": entry.validation_split, "test": entry.test_split}
     splits = {role: name and _read_split(entry, builder, name, image_size) for role, name in roles.items()}
     return RawData(source="tfds", origin=builder.info.full_name, crop=entry.crop, **splits)
 
 
-def _read_split(entry: Entry, builder, name: str, image_size: int | None) -> Split:
+def _read_split(entry: DatasetSpec, builder, name: str, image_size: int | None) -> Split:
     import tensorflow_datasets as tfds
     from PIL import Image
 
-    side, _, channels = entry.image_shape  # all in the catalogue are squares
+    side, _, channels = entry.image_shape  # all in the catalog are squares
     side = image_size or side
     count = builder.info.splits[name].num_examples
-    images = storage.empty(entry.name, (count, side, side, channels))
+    images = storage.allocate_images(entry.name, (count, side, side, channels))
     labels = np.empty(count, np.int64) if "label" in builder.info.features else None
     # One file after the other: by default several are interleaved.
     ordered = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     dataset = builder.as_dataset(split=name, shuffle_files=False, read_config=ordered)
-    with progress.step(f"reading {name} images of {entry.name}", count) as step:
+    with progress.task(f"reading {name} images of {entry.name}", count) as step:
         for index, example in enumerate(tfds.as_numpy(dataset)):
             pixels = example["image"]
             picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
@@ -94,7 +94,7 @@ def _read_split(entry: Entry, builder, name: str, image_size: int | None) -> Spl
     return Split(images, labels)
 
 
-def _unavailable(entry: Entry, fault: str) -> DataUnavailableError:
+def _unavailable(entry: DatasetSpec, fault: str) -> DataUnavailableError:
     return DataUnavailableError(
         f"{entry.name} {fault}; put {entry.name}.npz (x_train, y_train, x_test, y_test, all uint8) into --data-dir or "
         f"$KERAS_GEN_DATA, or use --dataset digits, which needs no download; {entry.name} is {entry.about}"

@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "inception_2015": ["Inception2015"],
         "inception_v3": ["InceptionV3"],
         "names": ["AUTO", "NAMES", "check_choice"],
-        "registry": ["Choice", "build", "choose", "pick"],
+        "registry": ["ExtractorChoice", "build", "choose", "pick"],
         "weight_files": ["cache_folder"],
     },
 )

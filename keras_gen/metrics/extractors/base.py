@@ -18,7 +18,7 @@ class Features(NamedTuple):
 
     Args:
         features: float32 of shape `(n, D)`.
-        logits: float32 of shape `(n, K)`, unnormalised log-probabilities of K classes; None if there are none.
+        logits: float32 of shape `(n, K)`, unnormalized log-probabilities of K classes; None if there are none.
     """
 
     features: np.ndarray
@@ -57,7 +57,7 @@ class Extractor:
             "precision": self.precision,
         }
 
-    def __call__(self, images: np.ndarray, batch_size: int = 64, step: progress.Step | None = None) -> Features:
+    def __call__(self, images: np.ndarray, batch_size: int = 64, step: progress.Task | None = None) -> Features:
         """The features and logits of `images`. The result is held in memory as a whole: give many images in chunks.
 
         Args:
@@ -73,7 +73,7 @@ class Extractor:
         batch_size = checks.positive_int("batch_size", batch_size)
         features = np.empty((len(images), self.dimensions), np.float32)
         logits = np.empty((len(images), self.num_classes), np.float32) if self.num_classes else None
-        own = progress.step(f"features by {self.name}", len(images)) if step is None else contextlib.nullcontext(step)
+        own = progress.task(f"features by {self.name}", len(images)) if step is None else contextlib.nullcontext(step)
         with own as told:
             for start in range(0, len(images), batch_size):
                 place = slice(start, start + batch_size)
@@ -93,7 +93,7 @@ class Extractor:
         return images
 
     def _channels(self, batch: np.ndarray) -> np.ndarray:
-        """`batch` with the number of channels that the network takes: three, of which a grey image has equal ones."""
+        """`batch` with the number of channels that the network takes: three, of which a gray image has equal ones."""
         return np.repeat(batch, 3, axis=-1) if batch.shape[-1] == 1 else batch
 
     def _finite(self, what: str, values) -> np.ndarray:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def lenet() -> keras.Model:
-    """A LeNet-like network for 28 x 28 grey digits of ten classes (after LeCun et al. 1998).
+    """A LeNet-like network for 28 x 28 gray digits of ten classes (after LeCun et al. 1998).
 
     Returns:
         A model from float32 images `(n, 28, 28, 1)` in [0, 1] to two outputs: `features`, `(n, 128)` and at least 0,
@@ -31,7 +31,7 @@ def lenet() -> keras.Model:
 
 
 def cifar_resnet() -> keras.Model:
-    """A small residual network for 32 x 32 colour images of ten classes (after He et al. 2016, arXiv:1512.03385).
+    """A small residual network for 32 x 32 color images of ten classes (after He et al. 2016, arXiv:1512.03385).
 
     Returns:
         A model from float32 images `(n, 32, 32, 3)` in [0, 1] to two outputs: `features`, `(n, 128)` and at least 0,

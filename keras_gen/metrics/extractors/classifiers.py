@@ -21,7 +21,7 @@ from keras_gen.utils.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Kind:
+class ClassifierSpec:
     """What a shipped classifier takes: images of `channels` channels, brought to `size` x `size`, and what for."""
 
     channels: int
@@ -32,14 +32,14 @@ class Kind:
 
 
 KINDS = {
-    "lenet": Kind(
+    "lenet": ClassifierSpec(
         channels=1,
         size=28,
         build=classifier_networks.lenet,
         takes="grey images (n, H, W, 1)",
         classes_of=("mnist", "digits"),
     ),
-    "cifar": Kind(
+    "cifar": ClassifierSpec(
         channels=3,
         size=32,
         build=classifier_networks.cifar_resnet,
@@ -52,8 +52,8 @@ KINDS = {
 class ShippedClassifier(Extractor):
     """The last hidden layer, and the logits, of a small classifier whose weights come with the package.
 
-    `lenet` was trained on handwritten digits and takes grey images, brought to 28 x 28; `cifar` was trained on CIFAR-10
-    and takes colour images, brought to 32 x 32. Other images are refused: no score rather than a wrong one. Their
+    `lenet` was trained on handwritten digits and takes gray images, brought to 28 x 28; `cifar` was trained on CIFAR-10
+    and takes color images, brought to 32 x 32. Other images are refused: no score rather than a wrong one. Their
     scores compare with scores of the same extractor only, and never with published FIDs.
 
     Building it leaves Python's random state and Keras' dtype policy as they were.
@@ -74,7 +74,9 @@ class ShippedClassifier(Extractor):
         ((2, 128), (2, 10))
     """
 
-    def __init__(self, name: str, *, folder: Path | Traversable | None = None, kind: Kind | None = None) -> None:
+    def __init__(
+        self, name: str, *, folder: Path | Traversable | None = None, kind: ClassifierSpec | None = None
+    ) -> None:
         self.name = checks.one_of("name", name, KINDS)
         self._kind = kind or KINDS[name]
         self.classes_of = self._kind.classes_of
@@ -133,7 +135,7 @@ def _read(folder: Path | Traversable, name: str) -> tuple[list[np.ndarray], str]
         raise _no_weights(name, file) from error
 
 
-def _build(name: str, kind: Kind, arrays: list[np.ndarray]):
+def _build(name: str, kind: ClassifierSpec, arrays: list[np.ndarray]):
     with surroundings_untouched():
         network = kind.build()
         try:
@@ -144,7 +146,7 @@ def _build(name: str, kind: Kind, arrays: list[np.ndarray]):
     return network
 
 
-def _as_function(network, kind: Kind):
+def _as_function(network, kind: ClassifierSpec):
     """From uint8 images of any size to features and logits; one trace for all sizes."""
     import tensorflow as tf
 

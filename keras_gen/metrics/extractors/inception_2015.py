@@ -19,7 +19,7 @@ from keras_gen.utils.errors import UsageError, must_be
 
 GRAPH_FILE = "classify_image_graph_def.pb"
 
-_MOST_BYTES = 1 << 28  # the graph has less than 100 MB
+_MAX_BYTES = 1 << 28  # the graph has less than 100 MB
 _READING_FILES = ("ReadFile", "MatchingFiles")
 """Operations that reach beyond the graph, which TensorFlow does not count among the stateful ones."""
 
@@ -30,11 +30,11 @@ class Inception2015(Extractor):
     """Inception v3 as published in December 2015: 2048 pooled features, and logits of 1008 outputs.
 
     The graph's own preprocessing is used: bilinear resizing to 299 x 299 as TensorFlow did it then (corners not
-    aligned, pixel centres not at halves, no antialiasing), then (x − 128) / 128. `features` is its `pool_3`, as in the
+    aligned, pixel centers not at halves, no antialiasing), then (x − 128) / 128. `features` is its `pool_3`, as in the
     code of Heusel et al. 2017 (arXiv:1706.08500). `logits` is `pool_3` times the weights of its last layer, without the
-    bias, as in the code of Salimans et al. 2016 (arXiv:1606.03498). Grey images are repeated to 3 channels.
+    bias, as in the code of Salimans et al. 2016 (arXiv:1606.03498). Gray images are repeated to 3 channels.
 
-    The graph normalises with an operation that TensorFlow's functions refuse since; it is replaced by today's, which
+    The graph normalizes with an operation that TensorFlow's functions refuse since; it is replaced by today's, which
     computes the same, (x − mean) / √(variance + ε) + β.
 
     Args:
@@ -86,19 +86,19 @@ def _read_graph(path: Path) -> bytes:
     try:
         with open(path, "rb") as file:
             if file.read(2) != b"\x1f\x8b":
-                if os.fstat(file.fileno()).st_size > _MOST_BYTES:
+                if os.fstat(file.fileno()).st_size > _MAX_BYTES:
                     raise _no_weights_file(path, "too large")
                 file.seek(0)
                 return file.read()
         # Unpacked here, because tarfile takes headers of any size.
         with gzip.open(path) as packed:
-            unpacked = packed.read(_MOST_BYTES + 1)
-        if len(unpacked) > _MOST_BYTES:
+            unpacked = packed.read(_MAX_BYTES + 1)
+        if len(unpacked) > _MAX_BYTES:
             raise _no_weights_file(path, "too large when it is unpacked")
         with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
             for member in archive:
                 if os.path.basename(member.name) == GRAPH_FILE and member.isfile():
-                    return archive.extractfile(member).read(_MOST_BYTES)  # a sparse one claims any size
+                    return archive.extractfile(member).read(_MAX_BYTES)  # a sparse one claims any size
     except UsageError:
         raise
     except (OSError, ValueError, tarfile.TarError, EOFError, zlib.error) as error:
@@ -120,7 +120,7 @@ def _load(path: Path, content: bytes):
         raise _no_weights_file(path, "its graph has no " + ", ".join(missing))
     if graph_def.library.function:
         raise _no_weights_file(path, "its graph has functions")
-    graph_def = _modernised(graph_def)
+    graph_def = _modernized(graph_def)
 
     def extract(images):
         pooled, logits = tf.compat.v1.import_graph_def(
@@ -148,8 +148,8 @@ def _load(path: Path, content: bytes):
         raise _no_weights_file(path, " ".join(str(error).split())[:200]) from error
 
 
-def _modernised(graph_def):
-    """The graph without operations that functions of today's TensorFlow refuse, or can't optimise across."""
+def _modernized(graph_def):
+    """The graph without operations that functions of today's TensorFlow refuse, or can't optimize across."""
     import tensorflow as tf
 
     modern = tf.compat.v1.GraphDef()
@@ -158,14 +158,14 @@ def _modernised(graph_def):
         new = modern.node.add()
         new.CopyFrom(node)
         if node.op == "BatchNormWithGlobalNormalization":  # refused since version 9 of graphs
-            _normalise(modern, new)
+            _normalize(modern, new)
         elif node.op == "CheckNumerics":  # the features are checked in the end
             new.op = "Identity"
             del new.attr["message"]
     return modern
 
 
-def _normalise(graph_def, node) -> None:
+def _normalize(graph_def, node) -> None:
     images, mean, variance, beta, gamma, *controls = node.input
     if not node.attr["scale_after_normalization"].b:
         gamma = f"{node.name}/ones"

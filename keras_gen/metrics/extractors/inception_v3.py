@@ -19,7 +19,7 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 class InceptionV3(Extractor):
     """The 2048 pooled features of `keras.applications.InceptionV3`, trained on ImageNet. It gives no logits.
 
-    Grey images are repeated to 3 channels; images are resized to 299 x 299 (`tf.image.resize`, bilinear, with
+    Gray images are repeated to 3 channels; images are resized to 299 x 299 (`tf.image.resize`, bilinear, with
     `antialias=True`, which matters only where it shrinks), scaled by x / 127.5 − 1 and sent through the network in
     inference mode, without its last layer; features are the average over the last 8 x 8 positions.
 

@@ -20,7 +20,7 @@ _WITH_WEIGHTS = dict(zip(WITH_WEIGHTS, (Inception2015, InceptionV3), strict=True
 _SOURCES = {source.name: source for source in (weight_files.INCEPTION_2015, weight_files.INCEPTION_V3)}
 
 
-class Choice(NamedTuple):
+class ExtractorChoice(NamedTuple):
     """The name of an extractor, or None, and why, in one line for the user."""
 
     name: str | None
@@ -57,10 +57,10 @@ def build(
     return ShippedClassifier(name)
 
 
-def choose(data_name: str, image_shape: Sequence[int], *, download: bool = False) -> Choice:
+def choose(data_name: str, image_shape: Sequence[int], *, download: bool = False) -> ExtractorChoice:
     """The extractor for a data set whose user named none.
 
-    `lenet` for the grey digits of `mnist` and `digits`, `cifar` for the colour images of `cifar10`; otherwise
+    `lenet` for the gray digits of `mnist` and `digits`, `cifar` for the color images of `cifar10`; otherwise
     `inception-2015`, or else `inception-v3`, if their weights are on this machine.
 
     Args:
@@ -70,18 +70,20 @@ def choose(data_name: str, image_shape: Sequence[int], *, download: bool = False
 
     Example:
         >>> choose("mnist", (28, 28, 1))
-        Choice(name='lenet', reason='made for mnist and digits, needs no download')
+        ExtractorChoice(name='lenet', reason='made for mnist and digits, needs no download')
     """
     channels = image_shape[-1]
     for name, kind in KINDS.items():
         if data_name in kind.classes_of and channels == kind.channels and is_shipped(name):
-            return Choice(name, f"made for {' and '.join(kind.classes_of)}, needs no download")
+            return ExtractorChoice(name, f"made for {' and '.join(kind.classes_of)}, needs no download")
     for name, source in _SOURCES.items():
         if (path := weight_files.find(source)) is not None:
-            return Choice(name, f"its weights are in {path}")
+            return ExtractorChoice(name, f"its weights are in {path}")
         if download:
-            return Choice(name, f"its weights are downloaded ({source.megabytes} MB)")
-    return Choice(None, f"there is no extractor for {data_name}: {weight_files.INCEPTION_2015.how_to_get_it()}")
+            return ExtractorChoice(name, f"its weights are downloaded ({source.megabytes} MB)")
+    return ExtractorChoice(
+        None, f"there is no extractor for {data_name}: {weight_files.INCEPTION_2015.how_to_get_it()}"
+    )
 
 
 def pick(

@@ -13,14 +13,14 @@ from pathlib import Path
 from keras_gen.utils import progress, safe_files
 from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
 from keras_gen.utils.files import atomic_path, write_json
-from keras_gen.utils.net import why_unreachable
+from keras_gen.utils.net import connection_error
 
 RECORD_FILE = "weights.json"
 
 _PROBE_SECONDS = 10.0
 _STALL_SECONDS = 30.0
 _PIECE = 1 << 20  # 1 MiB
-_MOST_TIMES_THE_SIZE = 2
+_MAX_TIMES_THE_SIZE = 2
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def check_unchanged(source: Source, path: Path, sha256: str) -> None:
 
 def _readable(source: Source, path: Path) -> Path:
     try:
-        safe_files.require_ordinary(path)
+        safe_files.check_regular_file(path)
         with open(path, "rb"):
             return path
     except OSError as error:
@@ -164,7 +164,7 @@ def _readable(source: Source, path: Path) -> Path:
 
 
 def _download(source: Source) -> Path:
-    if reason := why_unreachable(source.url, _PROBE_SECONDS):
+    if reason := connection_error(source.url, _PROBE_SECONDS):
         raise DataUnavailableError(
             f"the weights of {source.name} can't be downloaded ({reason}): {source.how_to_get_it()}"
         )
@@ -201,11 +201,11 @@ def _fetch(source: Source, path: Path) -> None:
             raise ValueError(f"{source.url} leads to {answer.url}, which is not encrypted")
         expected, received = answer.headers.get("Content-Length"), 0
         pieces = None if expected is None else -(-int(expected) // _PIECE)
-        with progress.step(f"downloading the weights of {source.name}", pieces, "MiB") as step:
+        with progress.task(f"downloading the weights of {source.name}", pieces, "MiB") as step:
             while piece := answer.read(_PIECE):
                 file.write(piece)
                 received += len(piece)
-                if received > _MOST_TIMES_THE_SIZE * source.megabytes * 10**6:
+                if received > _MAX_TIMES_THE_SIZE * source.megabytes * 10**6:
                     raise ValueError(f"it is much larger than {source.megabytes} MB")
                 step.advance()
     if expected is not None and received != int(expected):

@@ -88,7 +88,7 @@ def build(explorers: Sequence[Explorer]) -> gradio.Blocks:
         def show(chosen):
             return [gr.Column(visible=index == chosen) for index in range(len(parts))]
 
-        choice.change(show, choice, parts, **tabs.QUICK)
+        choice.change(show, choice, parts, **tabs.INSTANT_EVENT)
     return page
 
 
@@ -114,7 +114,7 @@ def serve(
     """
     host, port = check_address(host, port)
     # The requests first, so that none can end the process while there is something to clean up.
-    with signals.Requests() as requests, running(explorers, host, port) as url:
+    with signals.StopSignals() as requests, running(explorers, host, port) as url:
         on_start(url)
         while not requests.count:
             time.sleep(POLL_SECONDS)
@@ -173,7 +173,7 @@ def _part(explorer: Explorer, visible: bool) -> gradio.Column:
         latents = "" if explorer.latent_shape is None else f", latents {'×'.join(map(str, explorer.latent_shape))}"
         classes = f", {explorer.num_classes} classes" if explorer.num_classes else ""
         gr.Markdown(f"### {explorer.name}\nimages {height}×{width}×{channels}{latents}{classes}")
-        for title, build_tab in tabs.tabs_of(explorer).items():
+        for title, build_tab in tabs.available_tabs(explorer).items():
             with gr.Tab(title):
                 build_tab(explorer)
     return part

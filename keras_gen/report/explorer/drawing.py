@@ -11,37 +11,37 @@ INK = 26
 """Least brightness, a tenth of white, that counts as drawn."""
 
 BOX = 20 / 28
-"""What the longer side of a centred drawing takes of the image, as in MNIST."""
+"""What the longer side of a centered drawing takes of the image, as in MNIST."""
 
 
 def to_image(
-    picture: np.ndarray, image_shape: tuple[int, int, int], *, invert: bool | None = None, centre: bool = False
+    picture: np.ndarray, image_shape: tuple[int, int, int], *, invert: bool | None = None, center: bool = False
 ) -> np.ndarray:
     """A picture of any size as an image of a model's shape.
 
-    Transparent parts count as white paper. A grey model gets the picture's luma (ITU-R 601), a colour model a grey
-    picture in three equal channels. Without `centre`, the picture's central part of the image's proportions is
-    resized. With it, what is drawn is fitted and centred as MNIST's digits were (LeCun et al. 1998, "Gradient-based
-    learning applied to document recognition"): its longer side is made 20/28 of the image's shorter one and its centre
+    Transparent parts count as white paper. A gray model gets the picture's luma (ITU-R 601), a color model a gray
+    picture in three equal channels. Without `center`, the picture's central part of the image's proportions is
+    resized. With it, what is drawn is fitted and centered as MNIST's digits were (LeCun et al. 1998, "Gradient-based
+    learning applied to document recognition"): its longer side is made 20/28 of the image's shorter one and its center
     of mass put into the middle of the image, as far as it then still lies inside.
 
     Args:
-        picture: uint8, `(H, W)`, or `(H, W, C)` with C = 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA).
+        picture: uint8, `(H, W)`, or `(H, W, C)` with C = 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGBA).
         image_shape: `(height, width, channels)` of the model, 1 or 3 channels.
         invert: whether dark becomes bright, for a drawing in black on white and a model of white on black. By default
-            where the picture's border is bright (at the median, at least 128) and the model grey.
-        centre: whether to fit and centre what is drawn, the part that is at least 26 of 255 bright after `invert`.
+            where the picture's border is bright (at the median, at least 128) and the model gray.
+        center: whether to fit and center what is drawn, the part that is at least 26 of 255 bright after `invert`.
 
     Returns:
         uint8 of shape `image_shape`.
 
     Raises:
-        UsageError: another type or shape of picture; or nothing is drawn and `centre` asks for its place.
+        UsageError: another type or shape of picture; or nothing is drawn and `center` asks for its place.
 
     Example:
         >>> paper = np.full((280, 280), 255, np.uint8)
         >>> paper[20:120, 30:60] = 0  # a one, to the top left
-        >>> image = to_image(paper, (28, 28, 1), centre=True)
+        >>> image = to_image(paper, (28, 28, 1), center=True)
         >>> [f"{axis.min()} to {axis.max()}" for axis in np.nonzero(image[..., 0])]
         ['4 to 23', '11 to 16']
     """
@@ -51,8 +51,8 @@ def to_image(
         picture = _luma(picture)
     if channels == 1 and _has_bright_border(picture) if invert is None else invert:
         picture = 255 - picture
-    if centre:
-        image = _centred(picture, height, width)
+    if center:
+        image = _centered(picture, height, width)
     else:
         image = _resized(_cropped(picture, height, width), height, width)
     return np.broadcast_to(image.reshape(height, width, -1), image_shape).copy()
@@ -132,7 +132,7 @@ def _cropped(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return picture[top : top + kept_rows, left : left + kept_columns]
 
 
-def _centred(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+def _centered(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """What is bright in the picture, fitted into black of this size."""
     rows, columns = np.nonzero(picture.max(axis=2) >= INK)
     if len(rows) == 0:
@@ -142,7 +142,7 @@ def _centred(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     ink = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     scale = BOX * min(height, width) / max(ink.shape[:2])
     ink = _resized(ink, max(1, round(ink.shape[0] * scale)), max(1, round(ink.shape[1] * scale)))
-    mass = ink.max(axis=2).astype(float) + 1e-9  # so that strokes too thin to be left have a centre, too
+    mass = ink.max(axis=2).astype(float) + 1e-9  # so that strokes too thin to be left have a center, too
     image = np.zeros((height, width, picture.shape[2]), np.uint8)
     top = _start(mass.sum(axis=1), height)
     left = _start(mass.sum(axis=0), width)
@@ -151,6 +151,6 @@ def _centred(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _start(masses: np.ndarray, size: int) -> int:
-    """Where in `size` pixels the first of `masses` goes, so that their centre is in the middle and all are inside."""
-    centre = np.average(np.arange(len(masses)) + 0.5, weights=masses)
-    return int(np.clip(round(size / 2 - centre), 0, size - len(masses)))
+    """Where in `size` pixels the first of `masses` goes, so that their center is in the middle and all are inside."""
+    center = np.average(np.arange(len(masses)) + 0.5, weights=masses)
+    return int(np.clip(round(size / 2 - center), 0, size - len(masses)))

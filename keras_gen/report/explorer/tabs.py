@@ -33,7 +33,7 @@ SEEDS, PICTURES = "two seeds", "two pictures"
 DRAWING, UPLOAD = "drawn", "uploaded"
 
 
-def tabs_of(explorer: Explorer) -> dict[str, Callable[[Explorer], None]]:
+def available_tabs(explorer: Explorer) -> dict[str, Callable[[Explorer], None]]:
     """By their titles, the functions that build the tabs for what the SavedModel can do; at least one.
 
     To be called inside `gradio.Tab`. A SavedModel that was exported without a function lacks the tabs that need it.
@@ -89,8 +89,8 @@ def sample_tab(explorer: Explorer) -> None:
         return enlarged(explorer.sample(count, seed, None if label == DRAWN else label))
 
     choices = [seed, count, label]
-    gr.on([c.change for c in choices], sample, choices, output, trigger_mode="always_last", **REFUSABLE)
-    another.click(lambda: random.randrange(2**31), None, seed, **QUICK)
+    gr.on([c.change for c in choices], sample, choices, output, trigger_mode="always_last", **QUEUED_EVENT)
+    another.click(lambda: random.randrange(2**31), None, seed, **INSTANT_EVENT)
 
 
 def latent_tab(explorer: Explorer) -> None:
@@ -132,13 +132,15 @@ def latent_tab(explorer: Explorer) -> None:
 
     for index, slider in enumerate(sliders):
         move = _with_errors_shown(functools.partial(moved, index))
-        slider.input(move, [latent, chosen, label, slider], [latent, output], trigger_mode="always_last", **REFUSABLE)
+        slider.input(
+            move, [latent, chosen, label, slider], [latent, output], trigger_mode="always_last", **QUEUED_EVENT
+        )
     everything = [latent, output, *sliders]
     start = _with_errors_shown(lambda seed, *rest: placed(explorer.latent(seed).tolist(), *rest))
-    from_seed.click(start, [seed, chosen, label], everything, **REFUSABLE)
-    origin.click(lambda *rest: placed([0.0] * size, *rest), [chosen, label], everything, **QUICK)
-    chosen.change(_slider_values, [latent, chosen], sliders, **QUICK)
-    label.change(decoded, [latent, label], output, **QUICK)
+    from_seed.click(start, [seed, chosen, label], everything, **QUEUED_EVENT)
+    origin.click(lambda *rest: placed([0.0] * size, *rest), [chosen, label], everything, **INSTANT_EVENT)
+    chosen.change(_slider_values, [latent, chosen], sliders, **INSTANT_EVENT)
+    label.change(decoded, [latent, label], output, **INSTANT_EVENT)
 
 
 def interpolate_tab(explorer: Explorer) -> None:
@@ -155,7 +157,7 @@ def interpolate_tab(explorer: Explorer) -> None:
         first_seed, second_seed = _seed("First seed", 0), _seed("Second seed", 1)
     with gr.Row(visible=ends[0] == PICTURES) as uploads:
         first_picture, second_picture = _upload("First picture"), _upload("Second picture")
-        invert, centre = _preparation(explorer)
+        invert, center = _preparation(explorer)
 
     def way(start, end, kind, steps, label):
         return enlarged(explorer.interpolate(start, end, steps, kind, label), columns=steps)
@@ -166,16 +168,16 @@ def interpolate_tab(explorer: Explorer) -> None:
     output = _output("On the way", first_way if explorer.has_prior else None)
 
     @_with_errors_shown
-    def interpolated(between, kind, steps, label, first_seed, second_seed, first, second, invert, centre):
+    def interpolated(between, kind, steps, label, first_seed, second_seed, first, second, invert, center):
         if between == SEEDS:
             return way(explorer.latent(first_seed), explorer.latent(second_seed), kind, steps, label)
         if first is None or second is None:
             return None
-        images = [_prepared(explorer, picture, invert, centre)[np.newaxis] for picture in (first, second)]
+        images = [_prepared(explorer, picture, invert, center)[np.newaxis] for picture in (first, second)]
         return way(*(explorer.encode(image, label)[0] for image in images), kind, steps, label)
 
-    choices = [between, kind, steps, label, first_seed, second_seed, first_picture, second_picture, invert, centre]
-    gr.on([c.change for c in choices], interpolated, choices, output, trigger_mode="always_last", **REFUSABLE)
+    choices = [between, kind, steps, label, first_seed, second_seed, first_picture, second_picture, invert, center]
+    gr.on([c.change for c in choices], interpolated, choices, output, trigger_mode="always_last", **QUEUED_EVENT)
     _show_chosen(between, {SEEDS: seeds, PICTURES: uploads})
 
 
@@ -191,7 +193,7 @@ def reconstruct_tab(explorer: Explorer) -> None:
                 sketch = _sketchpad()
             with gr.Column(visible=not by_hand) as file:
                 upload = _upload("Picture")
-            invert, centre = _preparation(explorer)
+            invert, center = _preparation(explorer)
         with gr.Column():
             seen = _output("What the model gets")
             noise = gr.Slider(0, 1, 0, step=0.05, label="Gaussian noise, standard deviation")
@@ -203,26 +205,26 @@ def reconstruct_tab(explorer: Explorer) -> None:
     drawn = gr.State(None)
 
     @_with_errors_shown
-    def reconstructed(source, drawn, upload, invert, centre, noise, label):
+    def reconstructed(source, drawn, upload, invert, center, noise, label):
         picture = upload if source == UPLOAD else drawn
         if picture is None:
             return None, None
-        image = drawing.with_noise(_prepared(explorer, picture, invert, centre), noise, seed=0)[np.newaxis]
+        image = drawing.with_noise(_prepared(explorer, picture, invert, center), noise, seed=0)[np.newaxis]
         return enlarged(image), enlarged(explorer.reconstruct(image, label))
 
-    choices = [source, drawn, upload, invert, centre, noise, label]
-    answer = {"fn": reconstructed, "inputs": choices, "outputs": [seen, output], **REFUSABLE}
+    choices = [source, drawn, upload, invert, center, noise, label]
+    answer = {"fn": reconstructed, "inputs": choices, "outputs": [seen, output], **QUEUED_EVENT}
     gr.on([c.change for c in choices if c is not drawn], trigger_mode="always_last", **answer)
-    sketch.change(_drawn, sketch, drawn, trigger_mode="always_last", **QUICK).then(**answer)
+    sketch.change(_drawn, sketch, drawn, trigger_mode="always_last", **INSTANT_EVENT).then(**answer)
     _show_chosen(source, {DRAWING: canvas, UPLOAD: file})
 
 
 # What the tabs are made of
 
-REFUSABLE = {"show_progress": "hidden", "api_visibility": "undocumented"}
+QUEUED_EVENT = {"show_progress": "hidden", "api_visibility": "undocumented"}
 """Of events whose handler is `_with_errors_shown`: Gradio shows the message of one that waits in its queue only."""
 
-QUICK = REFUSABLE | {"queue": False}
+INSTANT_EVENT = QUEUED_EVENT | {"queue": False}
 """Of events that are answered at once, and never refused."""
 
 
@@ -241,8 +243,8 @@ def _with_errors_shown(function):
     return handler
 
 
-def _prepared(explorer: Explorer, picture: np.ndarray, invert: str, centre: bool) -> np.ndarray:
-    return drawing.to_image(picture, explorer.image_shape, invert=INVERT[invert], centre=centre)
+def _prepared(explorer: Explorer, picture: np.ndarray, invert: str, center: bool) -> np.ndarray:
+    return drawing.to_image(picture, explorer.image_shape, invert=INVERT[invert], center=center)
 
 
 def _output(label: str, at_first: Callable[[], np.ndarray] | None = None) -> gradio.Image:
@@ -260,7 +262,7 @@ def _output(label: str, at_first: Callable[[], np.ndarray] | None = None) -> gra
     )
     # Not as the image's value: Gradio would make it twice, and write the second over the first while that is fetched.
     if at_first is not None:
-        gr.on(None, at_first, None, image, **QUICK)
+        gr.on(None, at_first, None, image, **INSTANT_EVENT)
     return image
 
 
@@ -281,7 +283,7 @@ def _sketchpad() -> gradio.Sketchpad:
         buttons=[],
     )
     # Once cleared it waits for its brush again, unless there is a picture in `composite`.
-    sketch.clear(lambda: {"background": None, "layers": [], "composite": blank}, None, sketch, **QUICK)
+    sketch.clear(lambda: {"background": None, "layers": [], "composite": blank}, None, sketch, **INSTANT_EVENT)
     return sketch
 
 
@@ -298,7 +300,7 @@ def _show_chosen(choice: gradio.Radio, parts: dict[str, gradio.Row | gradio.Colu
         # Hidden and not taken out of the page, which would lose the drawing and could interrupt the sketchpad.
         return [type(part)(visible=True if name == chosen else "hidden") for name, part in parts.items()]
 
-    choice.change(show, choice, list(parts.values()), **QUICK)
+    choice.change(show, choice, list(parts.values()), **INSTANT_EVENT)
 
 
 def _upload(label: str) -> gradio.Image:
@@ -327,12 +329,12 @@ def _class(explorer: Explorer, choices: list[str] | None = None) -> gradio.Dropd
 
 
 def _preparation(explorer: Explorer) -> tuple[gradio.Dropdown, gradio.Checkbox]:
-    """How pictures become images of the model; by default a grey model's are taken for digits."""
+    """How pictures become images of the model; by default a gray model's are taken for digits."""
     import gradio as gr
 
-    grey = explorer.image_shape[2] == 1
-    invert = gr.Dropdown(list(INVERT), value="if the border is bright" if grey else "never", label="Invert")
-    return invert, gr.Checkbox(grey, label="Fit and centre as MNIST does")
+    gray = explorer.image_shape[2] == 1
+    invert = gr.Dropdown(list(INVERT), value="if the border is bright" if gray else "never", label="Invert")
+    return invert, gr.Checkbox(gray, label="Fit and center as MNIST does")
 
 
 def _sliders(dimensions: list[int]) -> list[gradio.Slider]:

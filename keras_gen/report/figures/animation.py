@@ -19,7 +19,7 @@ SHORTEST, LONGEST = 0.02, 600.0
 def animate(frames: np.ndarray, path: str | os.PathLike, seconds: float = 0.5) -> Path:
     """Write frames as a picture that repeats for ever, in one atomic step.
 
-    A `.webp` keeps every pixel as it is. So does a `.gif` of grey frames; one in colour has 256 colours a frame. Equal
+    A `.webp` keeps every pixel as it is. So does a `.gif` of gray frames; one in color has 256 colors a frame. Equal
     frames that follow each other may be stored as one that stays longer.
 
     Args:
@@ -90,9 +90,9 @@ def _check_frames(value: object) -> np.ndarray:
         frames = np.asarray(value)
     except ValueError:  # frames of different sizes
         raise UsageError("frames must be of one size, received: several") from None
-    grey = frames.ndim == 3 or (frames.ndim == 4 and frames.shape[3] == 1)
-    colour = frames.ndim == 4 and frames.shape[3] == 3
-    if frames.dtype != np.uint8 or not (grey or colour) or not frames.size:
+    gray = frames.ndim == 3 or (frames.ndim == 4 and frames.shape[3] == 1)
+    color = frames.ndim == 4 and frames.shape[3] == 3
+    if frames.dtype != np.uint8 or not (gray or color) or not frames.size:
         shape = "(n, height, width) or (n, height, width, 1 or 3), none of them 0"
         raise UsageError(f"frames must be uint8 of shape {shape}, received: {frames.dtype} of shape {frames.shape}")
-    return frames[..., 0] if frames.ndim == 4 and grey else frames
+    return frames[..., 0] if frames.ndim == 4 and gray else frames

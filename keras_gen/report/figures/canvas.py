@@ -23,7 +23,7 @@ _LARGEST_CELL, _SMALLEST_CANVAS = 0.9, 2.0  # inches
 
 
 @dataclass(frozen=True)
-class Ticks:
+class AxisLabels:
     """Names along one side of a canvas.
 
     Args:
@@ -102,7 +102,7 @@ def check_named_images(argument: str, pairs: object, shape_like: np.ndarray | No
 
 
 def rows_figure(
-    title: str, rows: Sequence[tuple[str, np.ndarray]], columns: int, bottom: Ticks | None = None
+    title: str, rows: Sequence[tuple[str, np.ndarray]], columns: int, bottom: AxisLabels | None = None
 ) -> Figure:
     """Rows of images below one another, each with its name at its left.
 
@@ -121,7 +121,7 @@ def rows_figure(
         _padded(images[start : start + columns], columns) for start in range(0, count, columns) for _, images in rows
     ]
     labels = names * (len(blocks) // len(rows))
-    figure, axes = canvas_figure(title, np.concatenate(blocks), columns, Ticks(labels), bottom)
+    figure, axes = canvas_figure(title, np.concatenate(blocks), columns, AxisLabels(labels), bottom)
     step = (rows[0][1].shape[1] + _PADDING) * len(rows)
     picture = axes.images[0].get_array()
     for block in range(1, len(blocks) // len(rows)):
@@ -132,7 +132,7 @@ def rows_figure(
 
 
 def canvas_figure(
-    title: str, images: np.ndarray, columns: int, left: Ticks | None = None, bottom: Ticks | None = None
+    title: str, images: np.ndarray, columns: int, left: AxisLabels | None = None, bottom: AxisLabels | None = None
 ) -> tuple[Figure, Axes]:
     """Images row by row in a figure as large as they need, never so small that pixels are left out.
 
@@ -145,7 +145,7 @@ def canvas_figure(
     Returns:
         The figure, and the axes that hold the canvas as their only image.
     """
-    left, bottom = left or Ticks(), bottom or Ticks()
+    left, bottom = left or AxisLabels(), bottom or AxisLabels()
     picture = image_utils.grid(images, columns=columns, padding=_PADDING)
     beside = _LETTER * max(map(len, left.labels), default=0) + 0.2 * bool(left.title) + 0.2
     below = 0.18 * bool(bottom.labels) + 0.2 * bool(bottom.title) + 0.15
@@ -179,7 +179,7 @@ def whiten(axes: Axes, left: int, top: int, width: int, height: int) -> None:
     axes.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, facecolor="white", linewidth=0))
 
 
-def centre(index: int, size: int) -> float:
+def center(index: int, size: int) -> float:
     """Where the middle of the image at `index` lies on a canvas, in its pixels; `size` is an image's."""
     return _PADDING + index * (size + _PADDING) + (size - 1) / 2
 
@@ -190,10 +190,10 @@ def _leave_white(axes: Axes, picture: np.ndarray, columns: int, rows: int, size:
     whiten(axes, picture.shape[1] - width, picture.shape[0] - height, width, height)
 
 
-def _label(axis, ticks: Ticks, size: int) -> None:
+def _label(axis, ticks: AxisLabels, size: int) -> None:
     count = len(ticks.labels)
     chosen = np.linspace(0, count - 1, min(count, ticks.most)).round().astype(int)  # both ends among them
-    axis.set_ticks([centre(index, size) for index in chosen], [ticks.labels[index] for index in chosen])
+    axis.set_ticks([center(index, size) for index in chosen], [ticks.labels[index] for index in chosen])
     axis.set_tick_params(length=0, labelsize=style.SMALL_SIZE)
 
 

@@ -66,7 +66,7 @@ def loss_curves(
     for index, panel in enumerate(losses):
         _draw_losses(places[index], panel, history, smoothing, index)
     for index, panel in enumerate(measured, start=len(losses)):
-        _draw_score(places[index], panel, history, style.COLOURS[index % len(style.COLOURS)])
+        _draw_score(places[index], panel, history, style.COLORS[index % len(style.COLORS)])
     if smoothing:
         note = f"Lines: exponential moving average, strength {smoothing:g}. Faint: as measured."
         figure.supxlabel(note, fontsize=style.SMALL_SIZE)
@@ -101,7 +101,7 @@ def metric_curves(history: Rows, title: str, *, columns: int = COLUMNS) -> Figur
         raise UsageError("history must have scores, columns NAME and NAME_images, received: none")
     figure, places = _panels(title, len(panels), columns, history)
     for index, (axes, panel) in enumerate(zip(places, panels, strict=True)):
-        _draw_score(axes, panel, history, style.COLOURS[index % len(style.COLOURS)])
+        _draw_score(axes, panel, history, style.COLORS[index % len(style.COLORS)])
     return figure
 
 
@@ -138,7 +138,7 @@ def _draw_losses(axes: Axes, panel: Panel, history: Rows, smoothing: float, inde
     grouped = len(panel.quantities) > 1
     shown, not_finite = set(), 0
     for place, quantity in enumerate(panel.quantities):
-        colour = style.COLOURS[(place if grouped else index) % len(style.COLOURS)]
+        color = style.COLORS[(place if grouped else index) % len(style.COLORS)]
         for column, kind, dashes in ((quantity, "training", "-"), (f"val_{quantity}", "validation", "--")):
             epochs, values = _points(history, column)
             if not len(epochs):
@@ -148,12 +148,12 @@ def _draw_losses(axes: Axes, panel: Panel, history: Rows, smoothing: float, inde
             label = kind if not grouped else quantity if kind == "training" else f"_{column}"
             drawn = values
             if smoothing:
-                axes.plot(epochs, values, dashes, color=colour, alpha=0.25, label=f"_{column} as measured")
+                axes.plot(epochs, values, dashes, color=color, alpha=0.25, label=f"_{column} as measured")
                 drawn = smoothed(values, smoothing)
             dot = {"marker": _marker(drawn), "markersize": 4.5}
             if kind == "validation":  # a dot has no dashes to tell it by
                 dot["markerfacecolor"] = "white"
-            axes.plot(epochs, drawn, dashes, color=colour, label=label, **dot)
+            axes.plot(epochs, drawn, dashes, color=color, label=label, **dot)
     style.describe(axes, panel.title, "epoch", panel.unit)
     _prepare(axes, not_finite)
     if panel.bound is not None:
@@ -162,7 +162,7 @@ def _draw_losses(axes: Axes, panel: Panel, history: Rows, smoothing: float, inde
         _legend(axes, grouped, shown)
 
 
-def _draw_score(axes: Axes, panel: Panel, history: Rows, colour: str) -> None:
+def _draw_score(axes: Axes, panel: Panel, history: Rows, color: str) -> None:
     (name,) = panel.quantities
     measured = [row for row in history if row.get(name) is not None]
     counts = list(dict.fromkeys(row.get(name + history_columns.COUNT_ENDING) for row in measured))
@@ -172,7 +172,7 @@ def _draw_score(axes: Axes, panel: Panel, history: Rows, colour: str) -> None:
         epochs, values = _points(rows, name)
         not_finite += np.isnan(values).sum()
         label = "unknown number of images" if count is None else f"{count:,.0f} images"
-        axes.plot(epochs, values, dashes, marker="o", markersize=4, color=colour, label=label)
+        axes.plot(epochs, values, dashes, marker="o", markersize=4, color=color, label=label)
     style.describe(axes, panel.title, "epoch", panel.unit)
     _prepare(axes, not_finite)
     axes.legend(fontsize=style.SMALL_SIZE)
@@ -186,7 +186,7 @@ def _points(history: Rows, column: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _marker(values: np.ndarray) -> str | None:
-    """A dot where some value has no neighbour: a line alone would not show it."""
+    """A dot where some value has no neighbor: a line alone would not show it."""
     finite = np.pad(np.isfinite(values), 1)
     alone = finite[1:-1] & ~finite[:-2] & ~finite[2:]
     return "o" if alone.any() else None
@@ -198,7 +198,7 @@ def _prepare(axes: Axes, not_finite: int) -> None:
     axes.grid(alpha=0.3)
     if not_finite:
         words = f"{not_finite} value{'s' if not_finite > 1 else ''} not finite"
-        axes.text(0.03, 0.03, words, transform=axes.transAxes, fontsize=style.SMALL_SIZE, color=style.COLOURS[1])
+        axes.text(0.03, 0.03, words, transform=axes.transAxes, fontsize=style.SMALL_SIZE, color=style.COLORS[1])
 
 
 def _draw_bound(axes: Axes, value: float, words: str) -> None:

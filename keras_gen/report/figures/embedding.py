@@ -71,13 +71,13 @@ def tsne(codes: np.ndarray, seed: int = 0, perplexity: float = 30.0, most: int =
     """A plane in which codes that are near each other stay so (van der Maaten & Hinton 2008, "Visualizing data using
     t-SNE").
 
-    Read neighbourhoods from it, not sizes or distances of clusters: they have no scale.
+    Read neighborhoods from it, not sizes or distances of clusters: they have no scale.
 
     Args:
         codes: real numbers of shape `(n, D)`, n at least 4; flatten what has more axes.
         seed: of the choice of codes and of the algorithm, 0 to 2147483647. The same seed on the same machine gives the
             same points.
-        perplexity: how many neighbours a code has, roughly; above 0. It is lowered to (m − 1) / 3 for the m codes
+        perplexity: how many neighbors a code has, roughly; above 0. It is lowered to (m − 1) / 3 for the m codes
             embedded if it is above that; the description states what was used.
         most: how many codes are embedded, at least 4; of more, so many are drawn by chance, and the description
             says so.
@@ -108,7 +108,7 @@ def tsne(codes: np.ndarray, seed: int = 0, perplexity: float = 30.0, most: int =
     # none.
     start = "pca" if chosen.shape[1] > 1 and np.ptp(chosen, axis=0).any() else "random"
     # On one thread: several add up in an order that differs from run to run, and get into each other's way.
-    with threadpool_limits(limits=1), progress.elapsing(f"t-SNE of {len(chosen):,} codes"):
+    with threadpool_limits(limits=1), progress.timer(f"t-SNE of {len(chosen):,} codes"):
         points = TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(chosen.astype(np.float32))
     count = f"{len(codes):,}" if len(chosen) == len(codes) else f"{len(chosen):,} of {len(codes):,}"
     return Embedding(

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_gen.metrics import arrays
 from keras_gen.report.figures import canvas, style
-from keras_gen.report.figures.canvas import Ticks
+from keras_gen.report.figures.canvas import AxisLabels
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError
 
@@ -118,14 +118,14 @@ def denoising(noisy: np.ndarray, denoised: np.ndarray, clean: np.ndarray, title:
     return _rows(title, [*rows, ("clean", clean)])
 
 
-def nearest_neighbours(
-    generated: np.ndarray, neighbours: np.ndarray, distances: np.ndarray, title: str, measure: str = "distance"
+def nearest_neighbors(
+    generated: np.ndarray, neighbors: np.ndarray, distances: np.ndarray, title: str, measure: str = "distance"
 ) -> Figure:
     """Generated images, each at the left of the training images nearest to it, with their distances below them.
 
     Args:
         generated: uint8, shape `(n, height, width, channels)`.
-        neighbours: uint8, shape `(n, k, height, width, channels)`: of every generated image the k nearest training
+        neighbors: uint8, shape `(n, k, height, width, channels)`: of every generated image the k nearest training
             images, the nearest first.
         distances: to them, shape `(n, k)`, finite, at least 0, in ascending order.
         title: of the figure.
@@ -138,28 +138,28 @@ def nearest_neighbours(
         UsageError: other images, shapes that do not fit together, or distances that are negative or not in order.
 
     Example:
-        >>> figure = nearest_neighbours(images[:2], images[2:8].reshape(2, 3, 28, 28, 1), np.ones((2, 3)), "made up")
+        >>> figure = nearest_neighbors(images[:2], images[2:8].reshape(2, 3, 28, 28, 1), np.ones((2, 3)), "made up")
         >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
         ['generated', 'nearest', '2nd', '3rd']
     """
     generated = canvas.check_images("generated", generated)
-    neighbours = canvas.check_images("neighbours", neighbours, "n, k")
-    count, nearest = neighbours.shape[:2]
-    if (count, *neighbours.shape[2:]) != generated.shape:
+    neighbors = canvas.check_images("neighbours", neighbors, "n, k")
+    count, nearest = neighbors.shape[:2]
+    if (count, *neighbors.shape[2:]) != generated.shape:
         expected = f"({len(generated)}, k, {', '.join(map(str, generated.shape[1:]))})"
-        raise UsageError(f"neighbours must be of shape {expected}, as generated, received: {neighbours.shape}")
+        raise UsageError(f"neighbours must be of shape {expected}, as generated, received: {neighbors.shape}")
     distances = _check_distances(distances, (count, nearest))
     height, width = generated.shape[1:3]
     room = -(-height // 4)  # for the distance below each image
-    shown = np.concatenate([generated[:, None], neighbours], axis=1).reshape(-1, *generated.shape[1:])
+    shown = np.concatenate([generated[:, None], neighbors], axis=1).reshape(-1, *generated.shape[1:])
     shown = np.pad(shown, ((0, 0), (0, room), (0, 0), (0, 0)), constant_values=255)
     names = ["generated", "nearest", *map(_ordinal, range(2, nearest + 1))]
-    bottom = Ticks(names, f"below each training image: {measure}")
+    bottom = AxisLabels(names, f"below each training image: {measure}")
     figure, axes = canvas.canvas_figure(title, shown, nearest + 1, bottom=bottom)
     axes.tick_params(axis="x", labeltop=True, labelbottom=False)
     canvas.whiten(axes, width + 1, 0, 1, axes.images[0].get_array().shape[0])
     for (row, column), distance in np.ndenumerate(distances):
-        x, y = canvas.centre(column + 1, width), canvas.centre(row, height + room) + height / 2
+        x, y = canvas.center(column + 1, width), canvas.center(row, height + room) + height / 2
         axes.text(x, y, f"{distance:.3g}", ha="center", va="center", fontsize=style.SMALL_SIZE)
     return figure
 

@@ -18,7 +18,7 @@ _PARALLEL = 1e-6
 def normal_quantiles(count: int, low: float = 0.05, high: float = 0.95) -> np.ndarray:
     """Values at evenly spaced quantiles of the standard normal distribution.
 
-    zᵢ = Φ⁻¹(pᵢ), pᵢ = low + (high − low) · i / (count − 1), so that each step between neighbours has the same
+    zᵢ = Φ⁻¹(pᵢ), pᵢ = low + (high − low) · i / (count − 1), so that each step between neighbors has the same
     probability under the prior of one latent dimension (Kingma & Welling 2013, "Auto-encoding variational Bayes",
     draw their manifolds so).
 
@@ -45,7 +45,7 @@ def normal_quantiles(count: int, low: float = 0.05, high: float = 0.95) -> np.nd
 
 
 def manifold(
-    values: Sequence[float], latent_dim: int = 2, dimensions: tuple[int, int] = (0, 1), centre: object = None
+    values: Sequence[float], latent_dim: int = 2, dimensions: tuple[int, int] = (0, 1), center: object = None
 ) -> np.ndarray:
     """Latents on a plane, in the order of a diagram: the first dimension grows to the right, the second upward.
 
@@ -53,7 +53,7 @@ def manifold(
         values: of both dimensions, shape `(count,)`, ascending, such as `normal_quantiles`.
         latent_dim: size of a latent, at least 2.
         dimensions: the two that vary, counted from 0.
-        centre: values of the others, shape `(latent_dim,)`; by default 0, the mean of the prior.
+        center: values of the others, shape `(latent_dim,)`; by default 0, the mean of the prior.
 
     Returns:
         float32, shape `(count, count, latent_dim)`; row 0 has the largest value of the second dimension.
@@ -67,21 +67,21 @@ def manifold(
     """
     values = _vector("values", values)
     latent_dim = checks.positive_int("latent_dim", latent_dim)
-    centre = np.zeros(latent_dim) if centre is None else _vector("centre", centre, latent_dim)
+    center = np.zeros(latent_dim) if center is None else _vector("centre", center, latent_dim)
     chosen = _check_dimensions(dimensions, latent_dim)
     if len(chosen) != 2 or chosen[0] == chosen[1]:
         raise must_be("dimensions", "two different ones", tuple(chosen))
-    latents = np.tile(centre, (len(values), len(values), 1))
+    latents = np.tile(center, (len(values), len(values), 1))
     latents[..., chosen[0]] = values[None, :]
     latents[..., chosen[1]] = values[::-1, None]
     return latents.astype(np.float32)
 
 
-def traversal(centre: object, values: Sequence[float], dimensions: Sequence[int] | None = None) -> np.ndarray:
+def traversal(center: object, values: Sequence[float], dimensions: Sequence[int] | None = None) -> np.ndarray:
     """Latents that differ from one in one dimension at a time.
 
     Args:
-        centre: the latent, shape `(latent_dim,)`.
+        center: the latent, shape `(latent_dim,)`.
         values: that each dimension is set to in turn, shape `(steps,)`.
         dimensions: which, counted from 0; by default all.
 
@@ -95,9 +95,9 @@ def traversal(centre: object, values: Sequence[float], dimensions: Sequence[int]
         >>> traversal([5, 6], [-1, 1], dimensions=[1]).tolist()
         [[[5.0, -1.0], [5.0, 1.0]]]
     """
-    centre, values = _vector("centre", centre), _vector("values", values)
-    chosen = _check_dimensions(range(len(centre)) if dimensions is None else dimensions, len(centre))
-    latents = np.tile(centre, (len(chosen), len(values), 1))
+    center, values = _vector("centre", center), _vector("values", values)
+    chosen = _check_dimensions(range(len(center)) if dimensions is None else dimensions, len(center))
+    latents = np.tile(center, (len(chosen), len(values), 1))
     for row, dimension in enumerate(chosen):
         latents[row, :, dimension] = values
     return latents.astype(np.float32)

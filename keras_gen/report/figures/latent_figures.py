@@ -9,14 +9,14 @@ import numpy as np
 
 from keras_gen.metrics import arrays
 from keras_gen.report.figures import canvas
-from keras_gen.report.figures.canvas import Ticks
+from keras_gen.report.figures.canvas import AxisLabels
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_NUMBERS = 10
+MAX_NUMBERS = 10
 """Numbers along an axis, at most."""
 
 
@@ -50,8 +50,8 @@ def traversals(
     )
     if len(chosen) != count:
         raise UsageError(f"dimensions must be {count}, one a row of images, received: {len(chosen)}")
-    left = Ticks([latent_name(dimension) for dimension in chosen])
-    bottom = Ticks(numbers, "value of the latent dimension", MOST_NUMBERS)
+    left = AxisLabels([latent_name(dimension) for dimension in chosen])
+    bottom = AxisLabels(numbers, "value of the latent dimension", MAX_NUMBERS)
     return canvas.canvas_figure(title, _flat(images), steps, left, bottom)[0]
 
 
@@ -79,7 +79,7 @@ def interpolations(rows: Sequence[tuple[str, np.ndarray]], title: str) -> Figure
     if steps < 2:
         raise UsageError(f"rows must have at least 2 images each, received: {steps}")
     labels = [f"{t:.2f}".rstrip("0").rstrip(".") for t in np.linspace(0, 1, steps)]
-    bottom = Ticks(labels, "t, the fraction of the way", MOST_NUMBERS + 1)
+    bottom = AxisLabels(labels, "t, the fraction of the way", MAX_NUMBERS + 1)
     return canvas.rows_figure(title, [(str(name), images) for name, images in rows], steps, bottom)
 
 
@@ -112,8 +112,8 @@ def manifold(images: np.ndarray, values: Sequence[float], title: str, dimensions
     if (np.diff(np.asarray(values, dtype=float)) <= 0).any():
         raise UsageError("values must be in ascending order, received: others")
     horizontal, vertical = (checks.non_negative_int("dimensions", dimension) for dimension in dimensions)
-    left = Ticks(numbers[::-1], latent_name(vertical), MOST_NUMBERS)
-    bottom = Ticks(numbers, latent_name(horizontal), MOST_NUMBERS)
+    left = AxisLabels(numbers[::-1], latent_name(vertical), MAX_NUMBERS)
+    bottom = AxisLabels(numbers, latent_name(horizontal), MAX_NUMBERS)
     return canvas.canvas_figure(title, _flat(images), columns, left, bottom)[0]
 
 

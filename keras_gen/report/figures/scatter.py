@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_NAMED = 20
+MAX_NAMED = 20
 """Classes that are named in the plane, too; more would cover it."""
 
 
@@ -28,7 +28,7 @@ def scatter(
     names: Sequence[str] | None = None,
     axis_names: tuple[str, str] = (latent_name(0), latent_name(1)),
 ) -> Figure:
-    """Points of two dimensions, coloured and shaped by class, each class named at its median.
+    """Points of two dimensions, colored and shaped by class, each class named at its median.
 
     Args:
         codes: real numbers of shape `(n, 2)`, such as the means that a VAE with two latent dimensions encodes to.
@@ -58,11 +58,11 @@ def scatter(
     axes = figure.add_subplot()
     size = float(np.clip(20_000 / len(codes), 6, 40))
     if labels is None:
-        axes.scatter(*codes.T, s=size, color=style.COLOURS[0], alpha=0.6, linewidths=0, rasterized=True)
+        axes.scatter(*codes.T, s=size, color=style.COLORS[0], alpha=0.6, linewidths=0, rasterized=True)
     for index in classes:
-        colour, marker = style.class_style(index)
+        color, marker = style.class_style(index)
         points, label = codes[labels == index], f"{called[index]} ({(labels == index).sum():,})"
-        axes.scatter(*points.T, s=size, c=colour, marker=marker, alpha=0.6, linewidths=0, label=label, rasterized=True)
+        axes.scatter(*points.T, s=size, c=color, marker=marker, alpha=0.6, linewidths=0, label=label, rasterized=True)
     style.describe(axes, "", *axis_names)
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid(alpha=0.3)
@@ -118,7 +118,7 @@ def _name_classes(axes: Axes, codes: np.ndarray, labels: np.ndarray, called: dic
     )
     for handle in axes.get_legend().legend_handles:
         handle.set_alpha(1)
-    if len(called) > MOST_NAMED:
+    if len(called) > MAX_NAMED:
         return
     for index, name in called.items():
         middle = np.median(codes[labels == index], axis=0)
@@ -136,8 +136,8 @@ def _check_labels(labels: object, count: int) -> np.ndarray | None:
         raise UsageError(f"labels must be {count} integers, received: {array.dtype} of shape {array.shape}")
     if array.min() < 0:
         raise must_be("labels", "at least 0", int(array.min()))
-    if (classes := len(np.unique(array))) > style.MOST_CLASSES:
-        raise UsageError(f"labels must be of at most {style.MOST_CLASSES} classes, or None, received: {classes}")
+    if (classes := len(np.unique(array))) > style.MAX_CLASSES:
+        raise UsageError(f"labels must be of at most {style.MAX_CLASSES} classes, or None, received: {classes}")
     return array
 
 

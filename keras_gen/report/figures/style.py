@@ -1,4 +1,4 @@
-"""The one style of all figures: colours, markers, sizes of text, and how a figure becomes a file."""
+"""The one style of all figures: colors, markers, sizes of text, and how a figure becomes a file."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe & Ito 2008, "Color universal design", without the yellow, which is faint on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Told apart with any kind of colour vision."""
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Told apart with any kind of color vision."""
 
-# Wine and indigo of Tol's muted scheme, and a grey, on top, so that ten classes have ten colours.
-CLASS_COLOURS = (*COLOURS, "#882255", "#888888", "#332288")
+# Wine and indigo of Tol's muted scheme, and a gray, on top, so that ten classes have ten colors.
+CLASS_COLORS = (*COLORS, "#882255", "#888888", "#332288")
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
-"""Filled shapes, as many as colours, so that ten classes have ten shapes, too."""
+"""Filled shapes, as many as colors, so that ten classes have ten shapes, too."""
 
-MOST_CLASSES = len(CLASS_COLOURS) * len(MARKERS)
+MAX_CLASSES = len(CLASS_COLORS) * len(MARKERS)
 """How many classes `class_style` tells apart."""
 
 TITLE_SIZE, LABEL_SIZE, SMALL_SIZE = 11, 9, 8
@@ -68,9 +68,9 @@ def describe(axes: Axes, title: str = "", x_label: str = "", y_label: str = "") 
 
 
 def class_style(index: int) -> tuple[str, str]:
-    """Colour and marker of class `index`, a pair that no other of the first `MOST_CLASSES` classes has.
+    """Colour and marker of class `index`, a pair that no other of the first `MAX_CLASSES` classes has.
 
-    The first ten differ in colour and in shape, so that they stay apart without colour vision and in grey.
+    The first ten differ in color and in shape, so that they stay apart without color vision and in gray.
 
     Raises:
         UsageError: `index` is no integer of at least 0.
@@ -80,8 +80,8 @@ def class_style(index: int) -> tuple[str, str]:
         (('#0072B2', 'o'), ('#D55E00', 's'), ('#0072B2', 's'))
     """
     index = checks.non_negative_int("index", index)
-    # After each ten classes the shapes move on by one against the colours: 100 pairs.
-    return CLASS_COLOURS[index % len(CLASS_COLOURS)], MARKERS[(index + index // len(CLASS_COLOURS)) % len(MARKERS)]
+    # After each ten classes the shapes move on by one against the colors: 100 pairs.
+    return CLASS_COLORS[index % len(CLASS_COLORS)], MARKERS[(index + index // len(CLASS_COLORS)) % len(MARKERS)]
 
 
 def save_figure(figure: Figure, path: str | os.PathLike) -> None:

@@ -23,7 +23,7 @@ from keras_gen.utils.errors import UsageError, must_be
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_GRIDS = 24
+MAX_GRIDS = 24
 """Runs whose last samples are shown; of more, the first ones."""
 
 _COLUMNS, _PANEL_WIDTH, _PANEL_HEIGHT, _LEGEND_LINE = 2, 3.6, 2.7, 0.2
@@ -115,7 +115,7 @@ def seed_groups(compared: Sequence[RunFiles]) -> list[list[int]]:
 
 
 def loss_figure(histories: Sequence[tuple[str, history_columns.Rows]], columns: int = _COLUMNS) -> Figure:
-    """A panel a quantity, losses and scores, with the curves of all runs that have it: one colour and marker a run.
+    """A panel a quantity, losses and scores, with the curves of all runs that have it: one color and marker a run.
 
     Training is solid, validation dashed; a value that is not finite is a gap.
 
@@ -155,14 +155,14 @@ def loss_figure(histories: Sequence[tuple[str, history_columns.Rows]], columns: 
 
 
 def _draw(axes, rows: history_columns.Rows, name: str, index: int) -> None:
-    colour, marker = style.class_style(index % style.MOST_CLASSES)
+    color, marker = style.class_style(index % style.MAX_CLASSES)
     for column, dashes in ((name, "-"), (f"val_{name}", "--")):
         points = [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
         if points:
             epochs, values = zip(*points, strict=True)
             finite = [value if math.isfinite(value) else math.nan for value in values]
-            every = max(1, len(points) // 5)  # enough to tell the runs apart without colours
-            axes.plot(epochs, finite, dashes, color=colour, marker=marker, markevery=every, markersize=4, linewidth=1.3)
+            every = max(1, len(points) // 5)  # enough to tell the runs apart without colors
+            axes.plot(epochs, finite, dashes, color=color, marker=marker, markevery=every, markersize=4, linewidth=1.3)
 
 
 def _legend(figure: Figure, names: Sequence[str], columns: int) -> None:
@@ -170,9 +170,9 @@ def _legend(figure: Figure, names: Sequence[str], columns: int) -> None:
 
     handles = []
     for index, name in enumerate(names):
-        colour, marker = style.class_style(index % style.MOST_CLASSES)
+        color, marker = style.class_style(index % style.MAX_CLASSES)
         text = name.replace("$", r"\$")  # which would begin a formula
-        handles.append(Line2D([], [], color=colour, marker=marker, markersize=4, label=text))
+        handles.append(Line2D([], [], color=color, marker=marker, markersize=4, label=text))
     for dashes, kind in (("-", "training, or score"), ("--", "validation")):
         handles.append(Line2D([], [], color="0.4", linestyle=dashes, label=kind))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=style.SMALL_SIZE)
@@ -334,7 +334,7 @@ def _curves(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
         wide, narrow = (data_uri.svg(loss_figure(histories, columns)) for columns in (_COLUMNS, 1))
     except UsageError:
         return element("p", "There are no curves: no run has finished an epoch.")
-    words = f"Curves of the losses and scores of {len(histories)} runs over their epochs, a colour each"
+    words = f"Curves of the losses and scores of {len(histories)} runs over their epochs, a color each"
     counts = {
         row[name + history_columns.COUNT_ENDING]
         for _, rows in histories
@@ -348,7 +348,7 @@ def _curves(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
 
 def _samples(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
     shown = []
-    for run, name in list(zip(compared, names, strict=True))[:MOST_GRIDS]:
+    for run, name in list(zip(compared, names, strict=True))[:MAX_GRIDS]:
         pictures = run.samples or run.reconstructions
         if not pictures:
             shown.append(element("div", element("h3", name), element("p", "No pictures are saved.")))
@@ -357,5 +357,5 @@ def _samples(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
         grid = sections.grid(run, pictures[-1], f"{kind}, epoch {pictures[-1][0]}", "pixels")
         shown.append(element("div", element("h3", name), grid))
     left_out = len(compared) - len(shown)
-    note = element("p", f"Of the first {MOST_GRIDS} runs; {left_out} more are not shown.") if left_out else ""
+    note = element("p", f"Of the first {MAX_GRIDS} runs; {left_out} more are not shown.") if left_out else ""
     return html.joined([note, element("div", *shown, class_="side")])

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
-MOST_PIXELS = 2_000_000
+MAX_PIXELS = 2_000_000
 """Of a grid that is shown whole; of a larger one the first rows are."""
 
-MOST_BYTES = 600_000
+MAX_BYTES = 600_000
 """Of a grid that is shown as it was saved; a larger one becomes a JPEG, so that a page stays small."""
 
 _JPEG_QUALITY = 85
-_MOST_FILE_BYTES = 256 * 2**20
+_MAX_FILE_BYTES = 256 * 2**20
 
 
 def svg(figure: Figure) -> str:
@@ -47,7 +47,7 @@ def grid(path: Path, cell_height: int | None = None, rows: int | None = None) ->
     Args:
         path: of the PNG file.
         cell_height: height of an image in it, in pixels; None if that is not known, and nothing is cut off.
-        rows: how many rows of images to show, the first ones; None for all, up to `MOST_PIXELS`.
+        rows: how many rows of images to show, the first ones; None for all, up to `MAX_PIXELS`.
 
     Raises:
         UsageError: the file can't be read, or is no picture.
@@ -66,8 +66,8 @@ def grid(path: Path, cell_height: int | None = None, rows: int | None = None) ->
             picture = picture.crop((0, 0, picture.width, height))
             content = _encoded(picture, "PNG")
         else:
-            content = safe_files.read_bytes(path, _MOST_FILE_BYTES)
-        if len(content) > MOST_BYTES:
+            content = safe_files.read_bytes(path, _MAX_FILE_BYTES)
+        if len(content) > MAX_BYTES:
             return _data_uri("jpeg", _encoded(picture.convert("RGB"), "JPEG", quality=_JPEG_QUALITY))
         return _data_uri("png", content)
 
@@ -83,7 +83,7 @@ def _shown_height(size: tuple[int, int], cell_height: int | None, rows: int | No
     step = checks.positive_int("cell_height", cell_height) + 1
     there = max(1, (height - 1) // step)
     most = there if rows is None else checks.positive_int("rows", rows)
-    return min(height, 1 + step * min(there, most, max(1, MOST_PIXELS // (width * step))))
+    return min(height, 1 + step * min(there, most, max(1, MAX_PIXELS // (width * step))))
 
 
 def _encoded(picture, file_format: str, **options: object) -> bytes:

@@ -17,9 +17,9 @@ from keras_gen.models import VAE, Autoencoder, GenerativeModel, export
 from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.report.figures import interpolation
 from keras_gen.report.pages import run_page
-from keras_gen.report.pages.run_page import Illustration
+from keras_gen.report.pages.run_page import PageFigure
 from keras_gen.runs import loading
-from keras_gen.runs.checkpoints import Position
+from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.utils import progress
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 SHOWN_IMAGES = 20
 """Real images that are shown with their reconstructions."""
 
-MOST_CODES = 2000
+MAX_CODES = 2000
 """Images that are encoded for figures of the codes."""
 
-MOST_NEIGHBOURS_OF = 20_000
+MAX_NEIGHBOURS_OF = 20_000
 """Training images, at most, among which the nearest are looked for."""
 
-_NEIGHBOURS, _GENERATED = 5, 8
-_MOST_TRAVERSED, _TRAVERSAL = 8, np.linspace(-2.5, 2.5, 9)
+_NEIGHBORS, _GENERATED = 5, 8
+_MAX_TRAVERSED, _TRAVERSAL = 8, np.linspace(-2.5, 2.5, 9)
 _WAYS, _STEPS = 3, 9
 _MANIFOLD = 20
 _CHUNK = 500
@@ -65,17 +65,17 @@ def write(run: str | os.PathLike, out: str | os.PathLike | None = None) -> Path:
         PosixPath('runs/00001-vae-mlp/report.html')
     """
     try:
-        opened = loading.open_run(run, strategy="none")
-        if opened.position == Position():
+        opened = loading.load(run, strategy="none")
+        if opened.position == TrainingPosition():
             raise UsageError(f"run {run} has no checkpoint yet")
     except UsageError as error:
-        illustrations = [Illustration("Figures that need the model", None, str(error))]
+        illustrations = [PageFigure("Figures that need the model", None, str(error))]
     else:
         illustrations = illustrate(opened)
     return run_page.write(run, illustrations, out)
 
 
-def illustrate(opened: loading.OpenRun) -> list[Illustration]:
+def illustrate(opened: loading.Run) -> list[PageFigure]:
     """The figures of a trained model, in the order of the page; one that can't be made has the reason.
 
     - VAE, autoencoder: images over their reconstructions, of a denoiser corrupted ones; the codes in the plane by
@@ -91,7 +91,7 @@ def illustrate(opened: loading.OpenRun) -> list[Illustration]:
     model, data = opened.model, opened.data
     role = next(role for role in ("test", "validation", "train") if len(getattr(data, role)))
     shown, which = getattr(data, role), f"{role} images"
-    makers: list[tuple[str, Callable[[], Illustration]]] = []
+    makers: list[tuple[str, Callable[[], PageFigure]]] = []
     if isinstance(model, EncoderDecoder):
         makers.append(("Reconstructions", lambda: _reconstructions(model, shown, which, opened)))
         codes, labels = _codes(model, shown), shown.labels
@@ -104,13 +104,13 @@ def illustrate(opened: loading.OpenRun) -> list[Illustration]:
         makers.append(("Interpolations", lambda: _interpolations(model, opened.settings.seed)))
         makers.append(("Nearest training images", lambda: _nearest(model, data.train, opened.settings.seed)))
     illustrations = []
-    with progress.step("figures of the model", len(makers), "figures", alike=False, ticking=True) as step:
+    with progress.task("figures of the model", len(makers), "figures", uniform=False, show_clock=True) as step:
         for heading, make in makers:
             step.note(heading)
             try:
                 illustrations.append(make())
             except UsageError as error:
-                illustrations.append(Illustration(heading, None, str(error)))
+                illustrations.append(PageFigure(heading, None, str(error)))
             step.advance()
     return illustrations
 
@@ -180,7 +180,7 @@ def nearest_images(images: np.ndarray, train: np.ndarray, count: int) -> tuple[n
     return indices, np.sqrt(np.take_along_axis(squared, indices, axis=1) / images.shape[1]) / 255
 
 
-def _reconstructions(model: EncoderDecoder, shown: Split, which: str, opened: loading.OpenRun) -> Illustration:
+def _reconstructions(model: EncoderDecoder, shown: Split, which: str, opened: loading.Run) -> PageFigure:
     originals = shown.images[:SHOWN_IMAGES]
     labels = model.labels_of(shown)
     labels = None if labels is None else labels[:SHOWN_IMAGES]
@@ -189,18 +189,16 @@ def _reconstructions(model: EncoderDecoder, shown: Split, which: str, opened: lo
         denoised = _to_uint8(model, model.reconstruct(corrupted, labels))
         figure = report.denoising(_to_uint8(model, corrupted), denoised, originals, "")
         words = f"The first {len(originals)} {which}: corrupted ({model.corruption}), denoised, and as they are."
-        return Illustration("Denoised images", figure, words)
+        return PageFigure("Denoised images", figure, words)
     made = _to_uint8(model, model.reconstruct(originals, labels))
     words = f"The first {len(originals)} {which} over what the model makes of them after {opened.position}."
-    return Illustration(
-        "Reconstructions", report.reconstructions(originals, [(opened.position.epoch, made)], ""), words
-    )
+    return PageFigure("Reconstructions", report.reconstructions(originals, [(opened.position.epoch, made)], ""), words)
 
 
 def _codes(model: EncoderDecoder, shown: Split) -> np.ndarray:
     """Codes of the first images, `(n, D)`: a VAE's are the means of the posteriors."""
     labels = model.labels_of(shown)
-    encoded = model.encode(shown.images[:MOST_CODES], None if labels is None else labels[:MOST_CODES])
+    encoded = model.encode(shown.images[:MAX_CODES], None if labels is None else labels[:MAX_CODES])
     codes = np.asarray(encoded[0] if isinstance(model, VAE) else encoded)
     return codes.reshape(len(codes), -1)
 
@@ -214,39 +212,39 @@ def _planes(codes: np.ndarray) -> list[tuple[str, Callable]]:
     return [("Principal components of the codes", _pca), ("t-SNE of the codes", _tsne)]
 
 
-def _making(maker: Callable, codes: np.ndarray, labels: np.ndarray | None, which: str) -> Callable[[], Illustration]:
+def _making(maker: Callable, codes: np.ndarray, labels: np.ndarray | None, which: str) -> Callable[[], PageFigure]:
     labels = None if labels is None or labels.min() < 0 else labels[: len(codes)]
     by_class = "" if labels is None else " by class"
     return lambda: maker(codes, labels, f"Codes of the first {len(codes):,} {which}{by_class}")
 
 
-def _scatter(codes, labels, words: str) -> Illustration:
-    return Illustration("Codes", report.scatter(codes, labels, ""), f"{words}.")
+def _scatter(codes, labels, words: str) -> PageFigure:
+    return PageFigure("Codes", report.scatter(codes, labels, ""), f"{words}.")
 
 
-def _pca(codes, labels, words: str) -> Illustration:
+def _pca(codes, labels, words: str) -> PageFigure:
     figure = report.embedding_figure(report.pca(codes), labels, "")
-    return Illustration("Principal components of the codes", figure, f"{words}, on their first two components.")
+    return PageFigure("Principal components of the codes", figure, f"{words}, on their first two components.")
 
 
-def _tsne(codes, labels, words: str) -> Illustration:
-    figure = report.embedding_figure(report.tsne(codes, most=MOST_CODES), labels, "")
+def _tsne(codes, labels, words: str) -> PageFigure:
+    figure = report.embedding_figure(report.tsne(codes, most=MAX_CODES), labels, "")
     reading = "what lies near each other does so in the code; sizes and distances of clusters mean nothing"
-    return Illustration("t-SNE of the codes", figure, f"{words}; {reading}.")
+    return PageFigure("t-SNE of the codes", figure, f"{words}; {reading}.")
 
 
-def _manifold(model: VAE) -> Illustration:
+def _manifold(model: VAE) -> PageFigure:
     values = interpolation.normal_quantiles(_MANIFOLD)
     plane = interpolation.manifold(values)
     images = _decoded(model, plane, np.zeros(plane.shape[:2], np.int64))
     what = "of class 0 " if model.num_classes else ""
     words = f"Images {what}decoded from a plane of latents, at evenly spaced quantiles (5 to 95 %) of the prior."
-    return Illustration("Manifold", report.manifold(images, values, ""), words)
+    return PageFigure("Manifold", report.manifold(images, values, ""), words)
 
 
-def _traversals(model: VAE, codes: np.ndarray, shown: Split, which: str) -> Illustration:
+def _traversals(model: VAE, codes: np.ndarray, shown: Split, which: str) -> PageFigure:
     variances = codes.astype(np.float64).var(axis=0)
-    chosen = np.argsort(-variances, kind="stable")[:_MOST_TRAVERSED].tolist()
+    chosen = np.argsort(-variances, kind="stable")[:_MAX_TRAVERSED].tolist()
     ways = interpolation.traversal(codes[0], _TRAVERSAL, chosen)
     label = int(model.labels_of(shown)[0]) if model.num_classes else 0
     images = _decoded(model, ways, np.full(ways.shape[:2], label))
@@ -255,10 +253,10 @@ def _traversals(model: VAE, codes: np.ndarray, shown: Split, which: str) -> Illu
         f"The code of the first of the {which}, changed in one dimension at a time: the {len(chosen)} of "
         f"{codes.shape[1]} that vary most over {len(codes):,} codes. Their variances from the top: {listed}."
     )
-    return Illustration("Traversals", report.traversals(images, _TRAVERSAL.tolist(), "", chosen), words)
+    return PageFigure("Traversals", report.traversals(images, _TRAVERSAL.tolist(), "", chosen), words)
 
 
-def _interpolations(model: GenerativeModel, seed: int) -> Illustration:
+def _interpolations(model: GenerativeModel, seed: int) -> PageFigure:
     ends = np.random.default_rng(seed).normal(size=(_WAYS, 2, model.latent_dim))
     ways = {"linear": interpolation.linear_interpolation, "spherical": interpolation.spherical_interpolation}
     if model.latent_dim == 1:
@@ -270,20 +268,20 @@ def _interpolations(model: GenerativeModel, seed: int) -> Illustration:
             rows.append((f"{name} {pair + 1}", _decoded(model, way(start, end, _STEPS), np.full(_STEPS, label))))
     words = f"Images from one random latent to another, {_WAYS} pairs, {' and '.join(ways)}; seed {seed}"
     words += f"; of classes 0 to {min(_WAYS, model.num_classes) - 1}." if model.num_classes else "."
-    return Illustration("Interpolations", report.interpolations(rows, ""), words)
+    return PageFigure("Interpolations", report.interpolations(rows, ""), words)
 
 
-def _nearest(model: GenerativeModel, train: Split, seed: int) -> Illustration:
+def _nearest(model: GenerativeModel, train: Split, seed: int) -> PageFigure:
     generated = model.generate(_GENERATED, seed)
     if not np.isfinite(generated["images_float"]).all():
         raise UsageError("the model generates values that are not finite")
-    generated, searched = np.asarray(generated["images"]), train.images[:MOST_NEIGHBOURS_OF]
-    indices, distances = nearest_images(generated, searched, min(_NEIGHBOURS, len(searched)))
+    generated, searched = np.asarray(generated["images"]), train.images[:MAX_NEIGHBOURS_OF]
+    indices, distances = nearest_images(generated, searched, min(_NEIGHBORS, len(searched)))
     measure = "root mean square difference of pixels in [0, 1]"
-    figure = report.nearest_neighbours(generated, searched[indices], distances, "", measure)
+    figure = report.nearest_neighbors(generated, searched[indices], distances, "", measure)
     which = "all" if len(searched) == len(train) else "the first"
     words = f"Generated images (seed {seed}), and of {which} {len(searched):,} training images those nearest in pixels."
-    return Illustration("Nearest training images", figure, words)
+    return PageFigure("Nearest training images", figure, words)
 
 
 def _decoded(model, latent: np.ndarray, labels: np.ndarray) -> np.ndarray:

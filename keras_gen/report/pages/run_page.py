@@ -21,7 +21,7 @@ REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True)
-class Illustration:
+class PageFigure:
     """A figure that a page shows under a heading of its own, or why there is none.
 
     Args:
@@ -35,7 +35,7 @@ class Illustration:
     words: str
 
 
-def run_page(run: RunFiles, latents: Sequence[Illustration] = ()) -> str:
+def run_page(run: RunFiles, latents: Sequence[PageFigure] = ()) -> str:
     """The page of a run as HTML: data, settings, time, curves, images, scores, networks and commands.
 
     Args:
@@ -70,12 +70,12 @@ def run_page(run: RunFiles, latents: Sequence[Illustration] = ()) -> str:
         ("Latents and images", _latents(run, latents)),
         ("Scores", sections.scores(run)),
         ("Model", sections.model(run)),
-        ("How to go on", sections.how_to_go_on(run)),
+        ("How to go on", sections.resume_command(run)),
     ]
     return html.page(title, introduction, parts)
 
 
-def write(run: str | os.PathLike, latents: Sequence[Illustration] = (), out: str | os.PathLike | None = None) -> Path:
+def write(run: str | os.PathLike, latents: Sequence[PageFigure] = (), out: str | os.PathLike | None = None) -> Path:
     """Write a run's page, and return where it is.
 
     Args:
@@ -103,7 +103,7 @@ def write_or_note(run: str | os.PathLike) -> None:
         print(f"report: {path}", flush=True)
 
 
-def _latents(run: RunFiles, latents: Sequence[Illustration]) -> Markup:
+def _latents(run: RunFiles, latents: Sequence[PageFigure]) -> Markup:
     if not latents:
         how = element("code", sections.command("report.py", run.path))
         return element("p", "Figures that need the model, of its latents among them, are added by ", how)

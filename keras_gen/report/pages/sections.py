@@ -17,7 +17,7 @@ from keras_gen.report.run_files import RunFiles
 from keras_gen.runs.settings import RunSettings
 from keras_gen.utils.errors import UsageError
 
-MOST_EPOCHS = 6
+MAX_EPOCHS = 6
 """Epochs, at most, whose pictures are shown below one another."""
 
 # What a run looks up and then keeps: the record does not say what was asked for.
@@ -46,7 +46,7 @@ def data(run: RunFiles) -> Markup:
     rows = [("recipe", run.model)]
     if run.settings is not None:
         recipe = run.settings.recipe
-        rows += [("what it is", f"{recipe.summary} ({recipe.report})"), ("its own data", recipe.dataset)]
+        rows += [("what it is", f"{recipe.summary} ({recipe.source})"), ("its own data", recipe.dataset)]
     rows += [("data", run.data_name), ("source", record.get("source", "not recorded"))]
     if isinstance(counts, dict):
         rows.append(("images", ", ".join(f"{number(count)} {role}" for role, count in counts.items())))
@@ -188,7 +188,7 @@ def reconstructions(run: RunFiles) -> Markup:
 
 def through_training(run: RunFiles, pictures: Sequence[tuple[int, Path]], heading: str, rows: int) -> Markup:
     """The first rows of the pictures of some epochs, below one another; nothing if there is only one epoch."""
-    chosen = evenly_spread(pictures, MOST_EPOCHS)
+    chosen = evenly_spread(pictures, MAX_EPOCHS)
     if len(chosen) < 2:
         return Markup("")
     shown = [grid(run, picture, f"epoch {picture[0]}", "pixels", rows) for picture in chosen]
@@ -269,7 +269,7 @@ def model(run: RunFiles) -> Markup:
     return html.details("Networks, layer by layer", element("pre", run.summary, tabindex="0"))
 
 
-def how_to_go_on(run: RunFiles) -> Markup:
+def resume_command(run: RunFiles) -> Markup:
     """The commands for what can be done with the run."""
     done, asked = run.epochs
     more = [] if asked is None or done < asked else ["--epochs", 2 * asked]

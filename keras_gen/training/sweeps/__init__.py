@@ -1,7 +1,7 @@
 """Many runs of one recipe: a grid of settings and seeds, each member in a process of its own."""
 
 from keras_gen.training.sweeps.plan import Plan
-from keras_gen.training.sweeps.runner import Commands, SweepInterrupted, carry_out, go_on, how_to_go_on
+from keras_gen.training.sweeps.runner import Commands, SweepInterrupted, resume, resume_command, run
 from keras_gen.training.sweeps.state import Member, Sweep, read
 from keras_gen.training.sweeps.table import Quantity, Row, notes, rows, write_csv
 
@@ -13,9 +13,9 @@ __all__ = [
     "Row",
     "Sweep",
     "SweepInterrupted",
-    "carry_out",
-    "go_on",
-    "how_to_go_on",
+    "run",
+    "resume",
+    "resume_command",
     "notes",
     "read",
     "rows",

@@ -17,7 +17,7 @@ from keras_gen.runs.settings import RunSettings
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
-MOST_MEMBERS = 10_000
+MAX_MEMBERS = 10_000
 _GIVEN_OTHERWISE = ("model", "overrides", "seed")
 
 
@@ -64,8 +64,8 @@ class Plan:
             if isinstance(values, str) or not isinstance(values, Sequence) or not values:
                 raise must_be(name, "a list of values in the grid", values)
         count = math.prod(map(len, self.grid.values())) * checks.positive_int("seeds", self.seeds)
-        if count > MOST_MEMBERS:
-            raise UsageError(f"grid must have at most {MOST_MEMBERS:,} members with its seeds, received: {count:,}")
+        if count > MAX_MEMBERS:
+            raise UsageError(f"grid must have at most {MAX_MEMBERS:,} members with its seeds, received: {count:,}")
         settings = tuple(self._settings(values, seed) for values in self.combinations for seed in range(self.seeds))
         object.__setattr__(self, "settings", settings)
         self._check_different()

@@ -24,7 +24,7 @@ from keras_gen.training.sweeps.plan import Plan
 from keras_gen.training.sweeps.state import Member, Sweep
 from keras_gen.utils import progress
 from keras_gen.utils.errors import UsageError
-from keras_gen.utils.signals import Requests
+from keras_gen.utils.signals import StopSignals
 
 POLL_SECONDS = 0.1
 
@@ -47,7 +47,7 @@ class Commands:
     resume: Callable[[Path], list[str]]
 
 
-def carry_out(plan: Plan, commands: Commands, *, out: str | os.PathLike = "sweeps") -> Sweep:
+def run(plan: Plan, commands: Commands, *, out: str | os.PathLike = "sweeps") -> Sweep:
     """Make the next numbered sweep directory and train the plan's members in it.
 
     Args:
@@ -73,12 +73,12 @@ def carry_out(plan: Plan, commands: Commands, *, out: str | os.PathLike = "sweep
     return sweep
 
 
-def go_on(path: str | os.PathLike, commands: Commands) -> Sweep:
+def resume(path: str | os.PathLike, commands: Commands) -> Sweep:
     """Go on with a sweep: its finished members stay, those with a run directory are resumed, the others are started.
 
     Raises:
         UsageError: `path` is no sweep's directory, somebody works on it, or the folder that it was started in is gone.
-        SweepInterrupted: as in `carry_out`.
+        SweepInterrupted: as in `run`.
     """
     state.read(path)  # before a lock file is made
     with locked(path, "sweep") as lock:
@@ -91,7 +91,7 @@ def go_on(path: str | os.PathLike, commands: Commands) -> Sweep:
     return sweep
 
 
-def how_to_go_on(sweep: Sweep) -> str:
+def resume_command(sweep: Sweep) -> str:
     """The command for those who want the rest."""
     return f"go on with: python experiments/sweep.py --resume {sweep.path}"
 
@@ -100,7 +100,7 @@ def _train(sweep: Sweep, commands: Commands, lock: Lock) -> None:
     begin = time.monotonic()
     told = set()
     waiting = sum(not sweep.is_done(member) for member in sweep.members)
-    with Requests() as requests, progress.step("sweep", waiting, "members", ticking=True) as step:
+    with StopSignals() as requests, progress.task("sweep", waiting, "members", show_clock=True) as step:
         for member in sweep.members:
             if sweep.is_done(member):
                 continue
@@ -111,7 +111,7 @@ def _train(sweep: Sweep, commands: Commands, lock: Lock) -> None:
             if requests.count and not all(map(sweep.is_done, sweep.members)):
                 done = sum(map(sweep.is_done, sweep.members))
                 raise SweepInterrupted(
-                    f"interrupted after {done} of {len(sweep.members)} members; {how_to_go_on(sweep)}"
+                    f"interrupted after {done} of {len(sweep.members)} members; {resume_command(sweep)}"
                 )
             step.advance()
 
@@ -121,7 +121,7 @@ def _tell_notes(printed: str, told: set[str]) -> None:
     for line in printed.splitlines():
         if line.startswith("NOTE: ") and line not in told:
             told.add(line)
-            progress.say(line)
+            progress.print_line(line)
 
 
 def _train_member(sweep, member, commands, lock, requests, begin) -> str:
@@ -129,7 +129,7 @@ def _train_member(sweep, member, commands, lock, requests, begin) -> str:
     sweep.find_run(member)  # of a sweep that was killed before it saw it
     run = sweep.run_of(member)
     what = f"[{member.number}/{len(sweep.members)}] {member.label}"
-    progress.say(f"{what}: {'started' if run is None else 'resumed'}, log {sweep.log_of(member)}")
+    progress.print_line(f"{what}: {'started' if run is None else 'resumed'}, log {sweep.log_of(member)}")
     if run is None:
         member.run = None
         command = commands.start(member.settings, (sweep.path / state.RUNS_FOLDER).absolute())
@@ -151,7 +151,7 @@ def _train_member(sweep, member, commands, lock, requests, begin) -> str:
     _conclude(sweep, member, code, printed, requests)
     sweep.write()
     how = f"{member.status} after {_clock(end - start)} ({_clock(end - begin)} in all)"
-    progress.say(f"{what}: {how}" + (f": {member.error}" if member.error else ""))
+    progress.print_line(f"{what}: {how}" + (f": {member.error}" if member.error else ""))
     return printed
 
 
@@ -176,7 +176,7 @@ def _start(command: list[str], directory: str, log, lock: Lock) -> subprocess.Po
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _wait(sweep: Sweep, member: Member, process: subprocess.Popen, lock: Lock, requests: Requests) -> int:
+def _wait(sweep: Sweep, member: Member, process: subprocess.Popen, lock: Lock, requests: StopSignals) -> int:
     """The exit code of the member's process, to which requests to stop are handed on; a second one kills it."""
     asked = 0
     try:
@@ -186,7 +186,7 @@ def _wait(sweep: Sweep, member: Member, process: subprocess.Popen, lock: Lock, r
                 first, asked = not asked, requests.count
                 process.send_signal(signal.SIGINT if first else signal.SIGKILL)
                 if first:
-                    progress.say(f"stopping member {member.number}; once more to kill it")
+                    progress.print_line(f"stopping member {member.number}; once more to kill it")
             sweep.find_run(member)
             time.sleep(POLL_SECONDS)
         return code
@@ -197,7 +197,7 @@ def _wait(sweep: Sweep, member: Member, process: subprocess.Popen, lock: Lock, r
         raise
 
 
-def _conclude(sweep: Sweep, member: Member, code: int, printed: str, requests: Requests) -> None:
+def _conclude(sweep: Sweep, member: Member, code: int, printed: str, requests: StopSignals) -> None:
     if code == 0 and sweep.run_of(member) is not None:
         member.status = state.FINISHED
     elif code != 0 and requests.count:

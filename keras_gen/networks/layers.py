@@ -1,12 +1,35 @@
-"""A convolution to few channels, as narrow as its result."""
+"""Layers of the networks: dropout alike on N replicas, and a convolution to few channels."""
 
 from __future__ import annotations
-
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
+import tensorflow as tf
 from keras import layers, ops
-
+from keras_gen import distribution
 from keras_gen.utils.errors import UsageError, must_be
+
+
+@keras.saving.register_keras_serializable("keras_gen")
+class Dropout(keras.layers.Dropout):
+    """`keras.layers.Dropout`; under a strategy, the replicas' masks joined are that of one device for the whole batch.
+
+    Keras' own layer draws the same mask on every replica (Keras 3.15): examples of different replicas would be dropped
+    out alike, and N replicas would not compute what one does.
+
+    Example:
+        >>> float(keras.ops.max(Dropout(0.5)(keras.ops.ones((2, 8)), training=True)))
+        2.0
+    """
+
+    def call(self, inputs, training=False):
+        """As `keras.layers.Dropout`."""
+        context = tf.distribute.get_replica_context()
+        alone = context is None or context.num_replicas_in_sync == 1
+        if alone or not training or self.rate == 0:
+            return super().call(inputs, training=training)
+        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        return distribution.dropout(inputs, self.rate, seed, self.noise_shape)
+
 
 _MOVEMENT = {"strides": 1, "padding": "same", "dilation_rate": 1, "groups": 1, "data_format": "channels_last"}
 
