@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from callback_helpers import fit, names, pictures, state_of, tiny, tiny_gan
 from PIL import Image
-from scoring_helpers import QuadrantExtractor
+from scorer_helpers import QuadrantExtractor
 
 from keras_gen import UsageError, callbacks, report
 from keras_gen.callbacks import history

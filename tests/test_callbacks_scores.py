@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from model_helpers import images, make_gan, make_vae, pixels
-from scoring_helpers import NoiseModel, QuadrantExtractor, squares
+from scorer_helpers import NoiseModel, QuadrantExtractor, squares
 
 from keras_gen import callbacks
 from keras_gen.evaluation import Reference

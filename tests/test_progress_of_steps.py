@@ -9,7 +9,7 @@ import numpy as np
 import progress_helpers
 import pytest
 from data_helpers import gray, write_image
-from scoring_helpers import NoiseModel, QuadrantExtractor, squares
+from scorer_helpers import NoiseModel, QuadrantExtractor, squares
 
 import keras_gen
 from keras_gen import data

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from scoring_helpers import QuadrantExtractor, squares
+from scorer_helpers import QuadrantExtractor, squares
 
 from keras_gen.evaluation import Reference, reference
 from keras_gen.utils.errors import UsageError

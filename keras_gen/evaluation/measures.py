@@ -99,7 +99,7 @@ def _mode_coverage(sample, reference, held_out, seed):
 
 def _memorisation(sample, reference, held_out, seed):
     made, unseen = sample.features[:PAIRWISE_IMAGES], held_out.features[:PAIRWISE_IMAGES]
-    result = data_copying.memorisation(made, unseen, reference.features)
+    result = data_copying.memorization(made, unseen, reference.features)
     settings = {
         "compared_generated": len(made),
         "held_out": held_out.split,

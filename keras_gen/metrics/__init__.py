@@ -1,5 +1,24 @@
-"""Measures of generated images: one file a metric, formulas on feature arrays.
+"""Metrics of generated images: formulas on arrays of features and logits, one file a metric.
 
-Importing this package costs NumPy at most, and no formula imports TensorFlow: features are what `keras_gen.metrics.extractors`
-make of images.
+Names are imported when they are first used. No formula imports TensorFlow: `keras_gen.metrics.extractors` make features
+and logits from images.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["extractors"],
+    submod_attrs={
+        "data_copying": ["Memorization", "memorization"],
+        "frechet": ["GaussianStatistics", "fid", "frechet_distance"],
+        "frechet_infinity": ["FIDInfinity", "fid_infinity"],
+        "importance_sampling": ["effective_sample_size", "log_likelihood_bound"],
+        "inception": ["InceptionScore", "inception_score"],
+        "latent_units": ["ActiveUnits", "active_units"],
+        "manifold_overlap": ["PrecisionRecall", "precision_recall"],
+        "modes": ["ModeCoverage", "mode_coverage"],
+        "polynomial_mmd": ["KID", "kid"],
+        "reconstruction": ["ReconstructionError", "reconstruction_error"],
+    },
+)

@@ -12,7 +12,7 @@ _ROWS = 1024
 
 
 class Memorization(NamedTuple):
-    """What `memorisation` returns.
+    """What `memorization` returns.
 
     Args:
         copying: how often a generated sample is nearer to the training set than a test sample, in [0, 1].
@@ -25,7 +25,7 @@ class Memorization(NamedTuple):
     test_distance: float
 
 
-def memorisation(generated: np.ndarray, test: np.ndarray, train: np.ndarray) -> Memorization:
+def memorization(generated: np.ndarray, test: np.ndarray, train: np.ndarray) -> Memorization:
     """Whether generated samples lie nearer to the training set than samples of the real distribution do.
 
     With d(x) the Euclidean distance of x to its nearest training sample, G of the n generated and T of the m test
@@ -57,7 +57,7 @@ def memorisation(generated: np.ndarray, test: np.ndarray, train: np.ndarray) -> 
 
     Example:
         >>> train, test = [[0.0], [10.0], [20.0]], [[1.0], [12.0], [23.0]]
-        >>> memorisation([[0.0], [10.5], [24.0]], test, train)  # distances 0, 0.5, 4 against 1, 2, 3
+        >>> memorization([[0.0], [10.5], [24.0]], test, train)  # distances 0, 0.5, 4 against 1, 2, 3
         Memorization(copying=0.6666666666666666, generated_distance=0.5, test_distance=2.0)
     """
     generated, test = arrays.features("generated", generated), arrays.features("test", test)

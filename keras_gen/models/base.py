@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_gen import distribution
 from keras_gen.distribution import sharding
-from keras_gen.models import inputs, network_checks, sampling
+from keras_gen.models import export, inputs, network_checks, sampling
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.image_utils import check_value_range
@@ -300,6 +300,41 @@ class ImageModel(keras.Model):
     def compile_from_config(self, config: dict) -> None:
         """Compile as the saved model was."""
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """Write the model for inference.
+
+        Args:
+            filepath: str or path, the folder or file to write.
+            format: str. `"tf_saved_model"`, the default, is the SavedModel of `keras_gen.models.export.save`, whose
+                functions are `generate`, `decode`, `encode` and `reconstruct`, those that the model has. Other formats
+                are those of `keras.Model.export`.
+            verbose: bool, whether to print the path; by default False.
+            input_signature: for other formats, as in `keras.Model.export`. The functions of a SavedModel have
+                signatures of their own.
+            **kwargs: for a SavedModel, `functions`, `half_precision`, `description` and `overwrite` of
+                `keras_gen.models.export.save`; otherwise options of the format.
+
+        Raises:
+            UsageError: `filepath` exists and `overwrite` is not set, or an argument does not fit the format.
+
+        Example:
+            >>> model = keras_gen.zoo.build("vae-mlp")
+            >>> model.export("exported")
+            >>> tf.saved_model.load("exported").generate(n=2, seed=0)["images"].shape
+            TensorShape([2, 28, 28, 1])
+        """
+        if format != "tf_saved_model":
+            super().export(filepath, format=format, verbose=verbose, input_signature=input_signature, **kwargs)
+            return
+        if input_signature is not None:
+            raise must_be("input_signature", "None for the format tf_saved_model", input_signature)
+        options = {"functions", "half_precision", "description", "overwrite"}
+        if unknown := sorted(kwargs.keys() - options):
+            raise must_be("export's options", "some of " + ", ".join(sorted(options)), unknown[0])
+        path = export.save(self, filepath, **kwargs)
+        if verbose:
+            print(f"saved to {path}", flush=True)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:

@@ -7,6 +7,7 @@ import inspect
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
@@ -14,9 +15,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gen.models import inputs
-from keras_gen.models.base import Endpoint, ImageModel
 from keras_gen.utils import checks, files, safe_files
 from keras_gen.utils.errors import UsageError, must_be
+
+if TYPE_CHECKING:
+    from keras_gen.models.base import Endpoint, ImageModel
 
 RUN_FOLDER = "saved_model"
 RUN_RECORD = "recipe.json"  # as in keras_gen.runs.run_directory, which lies above this room

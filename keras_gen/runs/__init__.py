@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["settings"],
     submod_attrs={
+        "loading": ["Run", "load"],
         "settings": ["RunSettings"],
     },
 )

@@ -158,7 +158,7 @@ def test_pickles_are_not_run(tmp_path):
 
 
 def test_a_pickle_in_the_cache_is_not_run(tmp_path, monkeypatch):
-    from scoring_helpers import QuadrantExtractor, squares
+    from scorer_helpers import QuadrantExtractor, squares
 
     monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path))
     expected = Reference(squares(30), QuadrantExtractor()).features

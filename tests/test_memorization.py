@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from keras_gen.metrics.data_copying import memorisation
+from keras_gen.metrics.data_copying import memorization
 from keras_gen.utils.errors import UsageError
 
 
@@ -29,7 +29,7 @@ def standard_error(n, m):
 def test_equals_the_definition_pair_by_pair(sizes):
     rng = np.random.default_rng(0)
     generated, test, train = (scale * rng.normal(size=(n, 4)) for n, scale in zip(sizes, (0.8, 1, 1), strict=True))
-    assert memorisation(generated, test, train) == pytest.approx(by_hand(generated, test, train), rel=1e-12)
+    assert memorization(generated, test, train) == pytest.approx(by_hand(generated, test, train), rel=1e-12)
 
 
 def test_worked_by_hand_with_ties():
@@ -37,14 +37,14 @@ def test_worked_by_hand_with_ties():
     generated = [[3, 4], [10, 1], [0, 0]]  # 5, 1, 0
     test = [[13, 4], [-1, 0], [0, 2], [10, -7]]  # 5, 1, 2, 7
     # Pairs won and tied, for 5: 1 and 1; for 1: 3 and 1; for 0: 4 and 0.
-    assert memorisation(generated, test, train) == (9 / 12, 1.0, 3.5)
+    assert memorization(generated, test, train) == (9 / 12, 1.0, 3.5)
 
 
 def test_a_fresh_sample_of_the_distribution_scores_one_half():
     rng, scores = np.random.default_rng(1), []
     train = rng.normal(size=(500, 6))
     for _ in range(25):
-        scores.append(memorisation(rng.normal(size=(150, 6)), rng.normal(size=(100, 6)), train).copying)
+        scores.append(memorization(rng.normal(size=(150, 6)), rng.normal(size=(100, 6)), train).copying)
     error = standard_error(150, 100)
     assert np.std(scores) == pytest.approx(error, rel=0.3)
     assert abs(np.mean(scores) - 0.5) < 4 * error / math.sqrt(25)
@@ -55,7 +55,7 @@ def test_copies_score_one(noise):
     rng = np.random.default_rng(2)
     train, test = rng.normal(size=(300, 8)), rng.normal(size=(100, 8))
     copies = train[rng.integers(0, 300, 120)] + noise * rng.normal(size=(120, 8))
-    result = memorisation(copies, test, train)
+    result = memorization(copies, test, train)
     assert result.copying == 1.0
     assert result.generated_distance == pytest.approx(noise * math.sqrt(8), rel=0.2)
     assert result.test_distance > 0.5
@@ -66,13 +66,13 @@ def test_the_share_of_copies_shows():
     train, test = rng.normal(size=(1000, 8)), rng.normal(size=(500, 8))
     generated = np.concatenate([train[:200], rng.normal(size=(300, 8))])
     expected = 0.4 * 1 + 0.6 * 0.5
-    assert memorisation(generated, test, train).copying == pytest.approx(expected, abs=4 * standard_error(300, 500))
+    assert memorization(generated, test, train).copying == pytest.approx(expected, abs=4 * standard_error(300, 500))
 
 
 def test_far_noise_scores_zero():
     rng = np.random.default_rng(4)
     train, test = rng.normal(size=(200, 3)), rng.normal(size=(50, 3))
-    result = memorisation(50 + rng.normal(size=(60, 3)), test, train)
+    result = memorization(50 + rng.normal(size=(60, 3)), test, train)
     assert result.copying == 0.0
     assert result.generated_distance > 40 > result.test_distance
 
@@ -81,7 +81,7 @@ def test_shrunk_samples_score_above_one_half_without_copying():
     """The pitfall in the docstring: samples drawn toward the mean, as blurred images are."""
     rng = np.random.default_rng(5)
     train, test = rng.normal(size=(500, 20)), rng.normal(size=(200, 20))
-    result = memorisation(0.6 * rng.normal(size=(200, 20)), test, train)
+    result = memorization(0.6 * rng.normal(size=(200, 20)), test, train)
     assert result.copying > 0.9
     assert result.generated_distance > 1
 
@@ -90,7 +90,7 @@ def test_copies_are_at_distance_zero_however_far_from_zero_they_lie():
     """The fast formula for distances would leave rounding errors, which would decide between equal distances."""
     rng = np.random.default_rng(6)
     train = rng.normal(size=(50, 100)) + 1000
-    result = memorisation(train[:20], train[20:45], train)
+    result = memorization(train[:20], train[20:45], train)
     assert result == (0.5, 0.0, 0.0)
 
 
@@ -98,16 +98,16 @@ def test_pixels_as_they_come():
     rng = np.random.default_rng(7)
     train, test, generated = (rng.integers(0, 256, (n, 64), np.uint8) for n in (40, 15, 10))
     expected = by_hand(generated.astype(float), test.astype(float), train.astype(float))
-    assert memorisation(generated, test, train) == pytest.approx(expected, rel=1e-12)
+    assert memorization(generated, test, train) == pytest.approx(expected, rel=1e-12)
 
 
 def test_no_matrix_of_all_distances_is_made():
     rng = np.random.default_rng(8)
     generated, test, train = (rng.normal(size=(n, 2)) for n in (2000, 2000, 5000))  # 76 MiB of distances each
-    memorisation(generated[:5], test[:5], train)  # imports
+    memorization(generated[:5], test[:5], train)  # imports
     tracemalloc.start()
     try:
-        memorisation(generated, test, train)
+        memorization(generated, test, train)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -131,4 +131,4 @@ GOOD = np.ones((3, 2))
 )
 def test_what_makes_no_sense_is_refused_by_name(arguments, message):
     with pytest.raises(UsageError, match=message):
-        memorisation(*arguments)
+        memorization(*arguments)

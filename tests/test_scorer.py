@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scoring_helpers import NoiseModel, QuadrantExtractor, squares
+from scorer_helpers import NoiseModel, QuadrantExtractor, squares
 
 from keras_gen.evaluation import MEASURES, Reference, Score, Scorer, protocol, score_name
 from keras_gen.evaluation.samples import Sample, generate_chunks
