@@ -378,7 +378,7 @@ _COUNTED = textwrap.dedent(
     """
     import resource, sys
     import numpy as np
-    from keras_gen.data import Split, batches, evaluation_batches, preparing, storage
+    from keras_gen.data import Split, batches, evaluation_batches, preprocessing, storage
     from keras_gen.data.image_data import fingerprint
 
     COUNT, SIZE = 640, 500
@@ -416,8 +416,8 @@ _COUNTED = textwrap.dedent(
 _PREPARED = """
 images = in_hand(lambda: stack(0))
 split = in_hand(lambda: Split(images).take(np.arange(1, COUNT)))
-binary = in_hand(lambda: preparing.binarize(images, "stochastic", np.random.default_rng(0)))
-large = in_hand(lambda: preparing.fit_stack(images, 510, None))
+binary = in_hand(lambda: preprocessing.binarize(images, "stochastic", np.random.default_rng(0)))
+large = in_hand(lambda: preprocessing.fit_stack(images, 510, None))
 if sys.argv[1] == "disk":
     in_hand(lambda: fingerprint(split, Split(binary), Split(large)))
 print("done")

@@ -225,11 +225,11 @@ def test_what_are_no_images_is_refused_by_name(wrong, received):
         ),
         (
             lambda: report.nearest_neighbors(made(2), made((3, 1)), np.ones((3, 1)), "x"),
-            r"neighbours must be of shape \(2, k, 5, 5, 1\), as generated, received: \(3, 1, 5, 5, 1\)",
+            r"neighbors must be of shape \(2, k, 5, 5, 1\), as generated, received: \(3, 1, 5, 5, 1\)",
         ),
         (
             lambda: report.nearest_neighbors(made(2), made(2), np.ones((2, 1)), "x"),
-            r"neighbours must be uint8 of shape \(n, k, height, width, 1 or 3\), none .*, received: uint8 of shape .*",
+            r"neighbors must be uint8 of shape \(n, k, height, width, 1 or 3\), none .*, received: uint8 of shape .*",
         ),
         (
             lambda: report.nearest_neighbors(made(2), made((2, 2)), np.ones((2, 1)), "x"),

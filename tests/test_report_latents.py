@@ -93,7 +93,7 @@ def test_a_traversal_changes_one_dimension_at_a_time():
         (lambda: interpolation.manifold([-1, 1], 1), r"dimensions must be integers from 0 to 0, .*"),
         (
             lambda: interpolation.manifold([-1, 1], 3, center=[1, 2]),
-            r"centre must be of shape \(3,\), received: shape \(2,\)",
+            r"center must be of shape \(3,\), received: shape \(2,\)",
         ),
         (
             lambda: interpolation.manifold([[0.0]]),

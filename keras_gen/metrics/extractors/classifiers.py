@@ -36,14 +36,14 @@ KINDS = {
         channels=1,
         size=28,
         build=classifier_networks.lenet,
-        takes="grey images (n, H, W, 1)",
+        takes="gray images (n, H, W, 1)",
         classes_of=("mnist", "digits"),
     ),
     "cifar": ClassifierSpec(
         channels=3,
         size=32,
         build=classifier_networks.cifar_resnet,
-        takes="colour images (n, H, W, 3)",
+        takes="color images (n, H, W, 3)",
         classes_of=("cifar10",),
     ),
 }

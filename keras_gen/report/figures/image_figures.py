@@ -143,11 +143,11 @@ def nearest_neighbors(
         ['generated', 'nearest', '2nd', '3rd']
     """
     generated = canvas.check_images("generated", generated)
-    neighbors = canvas.check_images("neighbours", neighbors, "n, k")
+    neighbors = canvas.check_images("neighbors", neighbors, "n, k")
     count, nearest = neighbors.shape[:2]
     if (count, *neighbors.shape[2:]) != generated.shape:
         expected = f"({len(generated)}, k, {', '.join(map(str, generated.shape[1:]))})"
-        raise UsageError(f"neighbours must be of shape {expected}, as generated, received: {neighbors.shape}")
+        raise UsageError(f"neighbors must be of shape {expected}, as generated, received: {neighbors.shape}")
     distances = _check_distances(distances, (count, nearest))
     height, width = generated.shape[1:3]
     room = -(-height // 4)  # for the distance below each image

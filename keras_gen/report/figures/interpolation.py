@@ -67,7 +67,7 @@ def manifold(
     """
     values = _vector("values", values)
     latent_dim = checks.positive_int("latent_dim", latent_dim)
-    center = np.zeros(latent_dim) if center is None else _vector("centre", center, latent_dim)
+    center = np.zeros(latent_dim) if center is None else _vector("center", center, latent_dim)
     chosen = _check_dimensions(dimensions, latent_dim)
     if len(chosen) != 2 or chosen[0] == chosen[1]:
         raise must_be("dimensions", "two different ones", tuple(chosen))
@@ -95,7 +95,7 @@ def traversal(center: object, values: Sequence[float], dimensions: Sequence[int]
         >>> traversal([5, 6], [-1, 1], dimensions=[1]).tolist()
         [[[5.0, -1.0], [5.0, 1.0]]]
     """
-    center, values = _vector("centre", center), _vector("values", values)
+    center, values = _vector("center", center), _vector("values", values)
     chosen = _check_dimensions(range(len(center)) if dimensions is None else dimensions, len(center))
     latents = np.tile(center, (len(chosen), len(values), 1))
     for row, dimension in enumerate(chosen):
