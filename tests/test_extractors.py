@@ -150,9 +150,9 @@ def test_images_of_another_size_are_resized_with_antialiasing(tmp_path):
 def test_images_they_were_not_made_for_are_refused_by_name(tmp_path):
     lenet = from_folder(write(tmp_path, "lenet", arrays_of("lenet")), "lenet")
     cifar = from_folder(write(tmp_path, "cifar", arrays_of("cifar")), "cifar")
-    with pytest.raises(UsageError, match=r"grey images \(n, H, W, 1\) for extractor lenet, received: \(2, 28, 28, 3\)"):
+    with pytest.raises(UsageError, match=r"gray images \(n, H, W, 1\) for extractor lenet, received: \(2, 28, 28, 3\)"):
         lenet(np.zeros((2, 28, 28, 3), np.uint8))
-    with pytest.raises(UsageError, match=r"colour images .* for extractor cifar, received: \(2, 32, 32, 1\)"):
+    with pytest.raises(UsageError, match=r"color images .* for extractor cifar, received: \(2, 32, 32, 1\)"):
         cifar(np.zeros((2, 32, 32, 1), np.uint8))
 
 

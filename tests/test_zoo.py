@@ -40,7 +40,7 @@ def made_up(
 def register(monkeypatch):
     """The decorator, on a register of its own."""
     monkeypatch.setattr(registry, "_RECIPES", dict(zoo.registry._RECIPES))
-    details = {"report": "none", "dataset": "digits", "epochs": 1, "batch_size": 2, "weights": 3}
+    details = {"source": "none", "dataset": "digits", "epochs": 1, "batch_size": 2, "weights": 3}
     return lambda name, function, **more: registry.recipe(name, **(details | more))(function)
 
 
@@ -173,7 +173,7 @@ def test_building_passes_the_shape_and_the_checked_values(every_type):
 
 
 def test_a_recipe_carries_what_its_decorator_says(every_type):
-    assert (every_type.name, every_type.aliases, every_type.report) == ("made-up", ("invented",), "none")
+    assert (every_type.name, every_type.aliases, every_type.source) == ("made-up", ("invented",), "none")
     assert (every_type.dataset, every_type.epochs, every_type.batch_size) == ("digits", 1, 2)
     assert (every_type.weights, every_type.fid_every) == (3, 10)
     assert every_type.summary == "A recipe of every type of parameter."
