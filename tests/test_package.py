@@ -4,6 +4,7 @@ import configparser
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import keras_gen
+from keras_gen import zoo
 
 ROOT = Path(keras_gen.__file__).parents[1]
 HEAVY = ("tensorflow", "keras", "sklearn", "skimage", "matplotlib", "tensorflow_datasets", "scipy")
@@ -122,8 +124,6 @@ def test_what_needs_no_tensorflow_does_not_wait_for_it(arguments, light_outcomes
 
 
 def test_the_list_of_recipes_names_every_recipe_alias_and_parameter(light_outcomes):
-    from keras_gen import zoo
-
     listed = light_outcomes["run.py", "--list"][1]
     for recipe in zoo.recipes():
         assert f"\n{recipe.name}" in f"\n{listed}"
@@ -190,13 +190,52 @@ def test_an_empty_backend_variable_is_as_none(tmp_path):
     assert result.stdout == "tensorflow\n"
 
 
-def test_every_public_name_resolves_and_is_listed():
-    assert sorted(set(keras_gen.__all__)) == sorted(keras_gen.__all__)
-    for name in keras_gen.__all__:
-        assert getattr(keras_gen, name) is not None
-        assert name in dir(keras_gen)
+def test_the_public_names_are_the_documented_ones():
+    rows = re.findall(
+        r"^\| (`keras_gen\..*?) \|", (ROOT / "docs" / "design.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    documented = [name for row in rows for name in re.findall(r"`keras_gen\.(\w+)`", row)]
+    assert sorted(documented) == sorted(dir(keras_gen)) == sorted(keras_gen.__all__)
     with pytest.raises(AttributeError, match="attribute nothing"):
         keras_gen.nothing  # noqa: B018
+
+
+def documented_names():
+    """Every name such as `keras_gen.zoo.build` in README and docs, and the names that the table in docs/design.md lists."""
+    pages = [ROOT / "README.md", ROOT / "saved_models" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    texts = [page.read_text(encoding="utf-8") for page in pages]
+    names = {name for text in texts for name in re.findall(r"(?<![\w/])keras_gen((?:\.[A-Za-z_]\w*)+)", text)}
+    for package, contents in re.findall(r"^\| `keras_gen(\.\w+)` \| (.*) \|$", "\n".join(texts), re.MULTILINE):
+        names |= {f"{package}.{name}" for name in re.findall(r"`(\w+)`", contents)}
+    return sorted(names)
+
+
+def test_every_documented_name_resolves_in_a_fresh_process(tmp_path):
+    names = documented_names()
+    assert len(names) > 60
+    script = f"""
+        import operator
+        import keras_gen
+        for name in {names!r}:
+            try:
+                operator.attrgetter(name[1:])(keras_gen)
+            except AttributeError:
+                print(name)
+    """
+    result = python(script, tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+
+
+def test_a_keras_file_loads_after_importing_keras_and_keras_gen(tmp_path):
+    zoo.build("gan-mlp", (8, 8, 1), hidden=2, latent_dim=2).save(tmp_path / "model.keras")
+    script = """
+        import keras, keras_gen
+        print(type(keras.models.load_model("model.keras")).__name__)
+    """
+    result = python(script, tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "GAN\n"
 
 
 PACKAGES = (
@@ -232,6 +271,7 @@ def test_setup_cfg_describes_the_package():
     required = configuration["options"]["install_requires"]
     for name in ("tensorflow", "keras", "numpy", "scipy", "scikit-image", "scikit-learn", "matplotlib", "pillow"):
         assert any(line.startswith(name + ">=") and ",<" in line for line in required.splitlines()), name
+    assert configuration["options.package_data"]["keras_gen"].strip() == "py.typed"
     assert configuration["tool:pytest"]["filterwarnings"].strip() == "error:::keras_gen"
 
 

@@ -46,12 +46,24 @@ def test_an_older_run_resumes_to_the_epoch_that_its_own_version_computed(golden,
     run = copied_run(golden, name, tmp_path)
     outcome = call("run", "--resume", run, "--epochs", 3)
     assert outcome.code == 0, outcome.err
+    (note,) = [line for line in outcome.out.splitlines() if line.startswith("NOTE")]
+    assert "keras_gen's own source" in note
     last = history.read(run / "history.csv")[-1]
     expected = expected_of(golden)[name]["third_epoch"]
     assert expected.keys() <= last.keys()
     for column in expected.keys() - {"seconds"}:
         # On another processor the last digits differ, and Adam enlarges them.
         assert last[column] == pytest.approx(expected[column], rel=2e-3, abs=2e-4), column
+
+
+def test_an_older_deterministic_run_is_refused(golden, tmp_path):
+    run = copied_run(golden, "vae-mlp", tmp_path)
+    record = record_of(run)
+    record["settings"]["deterministic"] = True
+    (run / "recipe.json").write_text(json.dumps(record), encoding="utf-8")
+    outcome = call("run", "--resume", run, "--epochs", 3)
+    assert f"run {run} is deterministic" in outcome.error
+    assert "keras_gen's own source" in outcome.error
 
 
 @pytest.mark.parametrize("name", RUNS)
