@@ -1,4 +1,4 @@
-"""Time parts of keras_gen against what they replace: interleaved, as ratios. Watch a long run's memory.
+"""Time parts of keras_gen against their alternatives, or watch the memory of a long run.
 
 python experiments/benchmark.py frechet
 python experiments/benchmark.py inception-v3

@@ -1,4 +1,4 @@
-"""Train recipes, and the same models as Keras trains them by itself, in turn; print images a second and their ratios.
+"""Compare the training speed of recipes with that of plain Keras.
 
 python experiments/benchmark_training.py --models vae-mlp,gan-conv --rounds 5 --json measured.json
 """

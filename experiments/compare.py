@@ -1,4 +1,4 @@
-"""Measured runs side by side; ranked only where their numbers were measured in the same way.
+"""Compare evaluated runs; rank only scores with the same protocol.
 
 python experiments/compare.py runs/00001-gan-conv runs/00002-wgan-conv
 """

@@ -1,4 +1,4 @@
-"""Measure a trained run.
+"""Evaluate a trained run.
 
 python experiments/evaluate.py runs/00003-vae-lstm
 """

@@ -1,4 +1,4 @@
-"""Walk trained models in the browser: sample, move latents, interpolate, reconstruct a drawing.
+"""Explore trained models in the browser: sample, vary latents, interpolate, reconstruct a drawing.
 
 python experiments/explore.py saved_models/vae-mlp
 """

@@ -1,4 +1,4 @@
-"""Write the report page of a run, or one page that compares several.
+"""Write the report page of a run, or a page that compares several runs.
 
 python experiments/report.py runs/00003-vae-lstm
 python experiments/report.py runs/00003-vae-lstm --animate samples.webp

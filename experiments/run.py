@@ -1,4 +1,4 @@
-"""Train a recipe of the zoo, or list the recipes.
+"""Train a recipe, list the recipes, or resume a run.
 
 python experiments/run.py --list
 python experiments/run.py --model vae --epochs 100

@@ -1,4 +1,4 @@
-"""Train a recipe with every combination of some settings, each with several seeds, each in a process of its own.
+"""Train a recipe on a grid of settings and seeds, each member in its own process.
 
 python experiments/sweep.py --model vae-dense --grid latent_dim=2,64 --grid epochs=20,100 --seeds 3
 python experiments/sweep.py --resume sweeps/00001-vae-dense

@@ -1,4 +1,4 @@
-"""Train one of the classifiers whose features ship with keras_gen, and write its weights and where they come from.
+"""Train a feature extractor that ships with keras_gen.
 
 python experiments/train_extractor.py lenet --data-dir DIR
 """

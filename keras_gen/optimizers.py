@@ -1,24 +1,24 @@
-"""Adam (Kingma & Ba 2015), an update of a variable in one kernel of TensorFlow."""
+"""The Adam optimizer (Kingma & Ba 2015) with TensorFlow's fused kernel."""
 
 from __future__ import annotations
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable("keras_gen")
 class Adam(keras.optimizers.Adam):
-    """`keras.optimizers.Adam`, with the same arguments, state and update rule, in fewer passes over memory.
+    """Adam with the arguments, state and update rule of `keras.optimizers.Adam`, in fewer passes over memory.
 
-    Keras writes an update as about ten operations, each of which reads and writes as many numbers as the variable has;
-    TensorFlow has one operation for all of them:
+    Keras computes an update with about ten operations, each of which reads and writes the whole variable. TensorFlow
+    has a single operation:
 
         m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  θ ← θ − α √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε)
 
-    (the paper's section 2, last paragraph). Results differ from Keras' by rounding. Where the operation does not fit,
-    Keras' own is used: AMSGrad, sparse gradients, other types than float32, several devices. Clipping, decay, averages
-    of weights and learning rate schedules happen outside of it, and work as ever.
+    (section 2 of the paper, last paragraph). Results differ from Keras' by rounding. Keras' implementation is used for
+    AMSGrad, sparse gradients, types other than float32 and several devices. Clipping, weight decay, weight averages and
+    learning rate schedules work as in Keras.
 
     Example:
         >>> vae = keras_gen.zoo.build("vae-mlp")
@@ -26,8 +26,8 @@ class Adam(keras.optimizers.Adam):
     """
 
     def update_step(self, gradient, variable, learning_rate):
-        """Update one variable and its moments."""
-        if not self._fits(gradient, variable):
+        """Update a variable and its moments."""
+        if not self._is_supported(gradient, variable):
             super().update_step(gradient, variable, learning_rate)
             return
         index = self._get_variable_index(variable)
@@ -45,7 +45,7 @@ class Adam(keras.optimizers.Adam):
             grad=gradient,
         )
 
-    def _fits(self, gradient, variable) -> bool:
+    def _is_supported(self, gradient, variable) -> bool:
         return (
             not self.amsgrad
             and not tf.distribute.has_strategy()

@@ -1,4 +1,4 @@
-"""A real browser for tests, where there is one: what its pages ask for and complain of, and how legible they are."""
+"""A real browser for tests, if there is one: the requests, errors and contrasts of its pages."""
 
 import contextlib
 import os
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import pytest
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-"""What Chromium is called, by Debian and others."""
+"""Names of the Chromium program on Debian and other systems."""
 
-OPAQUE_COLOURS = """
+OPAQUE_COLORS = """
 () => {
   const painter = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
   const rgba = color => {
@@ -33,12 +33,12 @@ OPAQUE_COLOURS = """
     .map(element => [element.outerHTML.slice(0, 80), rgba(getComputedStyle(element).color), behind(element)]);
 }
 """
-"""Of each visible element with text of its own: its HTML, its text's color and the nearest opaque one behind it."""
+"""Returns, for each visible element with text: its HTML, the color of its text and the opaque color behind it."""
 
 
 @pytest.fixture(scope="session")
 def chromium():
-    """Chromium without a window, for all tests of the session; they are skipped where it can't be had."""
+    """Headless Chromium for all tests of the session; they are skipped if it is not installed."""
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="needs playwright to drive a browser: pip install 'keras_gen[test]'"
     )
@@ -55,7 +55,7 @@ def chromium():
 
 @dataclass
 class Watched:
-    """A page of the browser, and what it did."""
+    """A page of the browser, its requests and its errors."""
 
     page: object
     requests: list = field(default_factory=list)
@@ -73,13 +73,13 @@ class Watched:
 
     @property
     def fetched(self):
-        """Addresses that were asked for outside the page: not what lies in the page or its memory itself."""
+        """Requested addresses outside the page: no `data:` or `blob:` addresses."""
         return [url for url in self.requests if not url.startswith(("data:", "blob:"))]
 
 
 @contextlib.contextmanager
 def watched_page(browser, *, width=1280, height=900, **options):
-    """An empty page of its own, without cookies or cache of others; `options` are those of `browser.new_context`."""
+    """A new page with its own cookies and cache; `options` are those of `browser.new_context`."""
     context = browser.new_context(viewport={"width": width, "height": height}, **options)
     try:
         yield Watched(context.new_page())
@@ -88,18 +88,18 @@ def watched_page(browser, *, width=1280, height=900, **options):
 
 
 def free_port():
-    """Of 127.0.0.1, nobody's at the moment."""
+    """A port of 127.0.0.1 that is free at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
 
 
 def contrasts(page):
-    """The contrast (WCAG 2.2, 1 to 21) of every visible text with what is behind it, lowest first, with its HTML."""
-    return sorted((contrast(text, back), shown) for shown, text, back in page.evaluate(OPAQUE_COLOURS))
+    """The contrast (WCAG 2.2, 1 to 21) of every visible text with its background, lowest first, with its HTML."""
+    return sorted((contrast(text, back), shown) for shown, text, back in page.evaluate(OPAQUE_COLORS))
 
 
 def contrast(text, back):
-    """Of two colors, RGBA from 0 to 255; the text's may let the one behind it through."""
+    """The contrast of two colors, RGBA from 0 to 255; that of the text may be transparent."""
     alpha = text[3] / 255
     seen = [alpha * front + (1 - alpha) * behind for front, behind in zip(text[:3], back[:3], strict=True)]
     low, high = sorted((luminance(seen), luminance(back[:3])))
@@ -107,14 +107,14 @@ def contrast(text, back):
 
 
 def luminance(color):
-    """Relative luminance of an sRGB color, as WCAG 2.2 has it."""
+    """Relative luminance of an sRGB color, as defined by WCAG 2.2."""
     parts = [part / 255 for part in color]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def background(page):
-    """Colour of the page's body, as the browser computes it."""
+    """Computed color of the page's body."""
     return page.evaluate("getComputedStyle(document.body).backgroundColor")
 
 

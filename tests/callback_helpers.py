@@ -1,4 +1,4 @@
-"""Small models to call callbacks with, and what is in them. No tests in here."""
+"""Helpers of callback tests: small models and their state."""
 
 import numpy as np
 

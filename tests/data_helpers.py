@@ -1,4 +1,4 @@
-"""What the tests of data have in common. No tests in here."""
+"""Helpers of the tests of data."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from PIL import Image
 
 @pytest.fixture(autouse=True)
 def nothing_at_hand(monkeypatch, tmp_path):
-    """An empty working directory and home, no data by environment, and no network but the machine's own."""
+    """An empty working directory and home, and no data folders or proxies in the environment."""
     for name in ("work", "home"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "work")
@@ -19,7 +19,7 @@ def nothing_at_hand(monkeypatch, tmp_path):
 
 
 def coded(count, size=8, channels=1, start=0):
-    """Images that tell their index: pixel (0, 0) is its low byte, pixel (0, 1) its high byte."""
+    """Return images that encode their index: pixel (0, 0) is its low byte, pixel (0, 1) its high byte."""
     images = np.zeros((count, size, size, channels), np.uint8)
     index = np.arange(start, start + count)
     images[:, 0, 0], images[:, 0, 1] = (index % 256)[:, None], (index // 256)[:, None]
@@ -27,7 +27,7 @@ def coded(count, size=8, channels=1, start=0):
 
 
 def indices(split):
-    """What `coded` hid in each image."""
+    """Return the index that `coded` put in each image."""
     return (split.images[:, 0, 0, 0].astype(int) + 256 * split.images[:, 0, 1, 0].astype(int)).tolist()
 
 

@@ -1,7 +1,8 @@
-"""What the tests of models have in common: small models, images, steps by hand. No tests in here."""
+"""Small models, images and helper functions for the tests of models."""
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from keras_gen import GAN, VAE, WGAN, Autoencoder, networks
@@ -69,6 +70,15 @@ def make(kind, **arguments):
 KINDS = ["vae", "denoiser", "gan", "wgan"]
 
 
+def mostly_slow(values, *fast):
+    """Return test parameters, tuples if there are several names, of which only `fast` run by default."""
+    slow = {"marks": pytest.mark.slow}
+    return [
+        value if value in fast else pytest.param(*(value if isinstance(value, tuple) else (value,)), **slow)
+        for value in values
+    ]
+
+
 def encoder(shape=SHAPE, latent_dim=LATENT, num_classes=0):
     return networks.mlp_encoder(shape, latent_dim=latent_dim, hidden=(2,), num_classes=num_classes)
 
@@ -87,7 +97,7 @@ def fit(model, x, y=None, **arguments):
 
 
 def train(model, x, steps):
-    """So many steps, each on all of x."""
+    """Train for `steps` steps, each on all of x."""
     model.fit(tf.data.Dataset.from_tensors(x).repeat(steps), verbose=0)
 
 
@@ -103,7 +113,7 @@ def weights(model):
 
 
 def differ(before, after):
-    """For every weight array, whether it changed."""
+    """Return for every weight array whether it changed."""
     return [not np.array_equal(old, new) for old, new in zip(before, after, strict=True)]
 
 
@@ -113,7 +123,7 @@ def assert_close(actual, expected, **tolerances):
 
 
 def given(x, labels, num_classes):
-    """What a network is to be called with, written out: the labels as one-hot rows beside x, if there are any."""
+    """Return the inputs of a network, with labels as one-hot rows if there are classes."""
     if not num_classes:
         return x
     return [tf.convert_to_tensor(x), tf.constant(np.eye(num_classes, dtype="float32")[labels])]
@@ -124,6 +134,6 @@ def sigmoid(x):
 
 
 def latents_of(key, count):
-    """The latents and the key for the rest that an update of an adversarial model draws from its key."""
+    """Return the latents that an update of an adversarial model draws from its key, and the key of other noise."""
     first, second = tf.unstack(tf.random.split(key, 2))
     return tf.random.stateless_normal((count, LATENT), first), second

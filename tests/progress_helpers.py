@@ -1,4 +1,4 @@
-"""What the tests of progress have in common: a clock, and what a person sees. No tests in here."""
+"""Helpers of the tests of progress: a clock, and the screen of a terminal."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ from keras_gen.utils import progress
 
 
 class Clock:
-    """Time that goes on when it is told to, or by `each` seconds whenever somebody looks."""
+    """A clock that is set by the test, and advances by `each` seconds per reading."""
 
     def __init__(self):
         self.now, self.each = 1000.0, 0.0
@@ -20,7 +20,7 @@ class Clock:
 
 
 class Shown:
-    """What came to stderr, and to stdout."""
+    """The text written to stderr and stdout."""
 
     def __init__(self, capture):
         self._capture, self._out, self._err = capture, "", ""
@@ -49,7 +49,7 @@ class Shown:
 
 
 def screen(written):
-    """The lines that a person sees in a terminal, without blank ones at the end."""
+    """Return the lines that a terminal shows, without blank ones at the end."""
     lines, row, column = [""], 0, 0
     for piece in re.findall(r"\x1b\[A|\r|\n|[^\x1b\r\n]+", written):
         if piece == "\x1b[A":

@@ -1,4 +1,4 @@
-"""What several replicas train is what one device trains: the cases, and the comparison. No tests in here."""
+"""Cases for, and comparison of, training on several replicas and on one device."""
 
 import json
 import os
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 PROGRAM = Path(__file__).with_name("replica_program.py")
-# Kind of model, number of images, form in which `fit` gets them. Most have a last batch that replicas can't share
-# equally, or of which there is not one image for each.
+# Kind of model, number of images, form in which `fit` gets them. Most have a last batch that can't be divided evenly, or
+# has fewer images than replicas.
 EXACT = [
     ("vae", 17, "unknown"),
     ("gaussian vae", 15, "array"),
@@ -30,7 +30,7 @@ EXACT = [
 
 
 def start_program(devices, strategies, cases, **variables):
-    """The program in a process of its own, with these environment variables too."""
+    """Start the program with additional environment variables."""
     return subprocess.Popen(
         [sys.executable, PROGRAM, str(devices), json.dumps(strategies), json.dumps(cases)],
         stdout=subprocess.PIPE,
@@ -41,7 +41,7 @@ def start_program(devices, strategies, cases, **variables):
 
 
 def results_of(*processes):
-    """What the programs printed, which may wait for each other."""
+    """Return the results that the programs print; the programs may wait for each other."""
     results = []
     try:
         for process in processes:
@@ -55,7 +55,7 @@ def results_of(*processes):
 
 
 def assert_trained_alike(one, several, replicas, kind, count):
-    """A model of so many replicas is to float32's rounding that of one device, and so is what was reported of it."""
+    """Check that weights and reported values of several replicas equal those of one device up to float32 rounding."""
     assert "error" not in several, several
     assert (one["replicas"], several["replicas"]) == (1, replicas)
     for name in ("updates", "validated", "evaluated batches"):
@@ -69,7 +69,7 @@ def assert_trained_alike(one, several, replicas, kind, count):
     has_average = kind in ("averaged gan", "clipped wgan", "conditional gan")
     if count > 1:
         assert one["average lags"] == several["average lags"] == has_average
-    if kind == "conditional vae":  # the floor is at work, in some dimension
+    if kind == "conditional vae":  # free bits are active in some dimension
         for values in (several["history"], several["evaluated"]):
             assert values["loss"] - values["reconstruction"] - 50 * values["kl"] > 0.01
     if kind == "gaussian vae":

@@ -1,9 +1,9 @@
-"""A process that trains small models under strategies and prints what they became, as JSON. No tests in here.
+"""Program that trains small models under strategies and prints the results as JSON. No tests.
 
     python replica_program.py DEVICES STRATEGIES CASES
 
-with so many CPU devices, under each of the named strategies (JSON, a list), each of the cases (JSON, a list of kind,
-number of images and the form in which `fit` gets them). `multiworker` reads TF_CONFIG.
+DEVICES: number of CPU devices. STRATEGIES: JSON list of names; `multiworker` reads TF_CONFIG. CASES: JSON list of kind
+of model, number of images and the form in which `fit` gets them.
 """
 
 import json
@@ -17,7 +17,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * DEVICES
 )
 
-import keras  # noqa: E402  (what devices there are is said before anything uses them)
+import keras  # noqa: E402  (devices must be configured first)
 import numpy as np  # noqa: E402
 
 from keras_gen import GAN, VAE, WGAN, Autoencoder, UsageError, data, distribution, networks  # noqa: E402
@@ -26,7 +26,7 @@ SHAPE = (8, 8, 1)
 
 
 def images(count):
-    # The first half of every batch of 8 is dark: what replicas compute alone differs from what they do together.
+    # The first half of every batch of 8 is dark: means over one replica differ from global means.
     brightness = np.where(np.arange(count) % 8 < 4, 0.05, 1.0).reshape(count, 1, 1, 1)
     return (brightness * np.random.default_rng(0).uniform(size=(count, *SHAPE))).astype("float32")
 
@@ -92,7 +92,7 @@ def farthest(some, others):
 
 
 def trained(strategy, kind, count, form):
-    """A model of `kind` after plain gradient descent on `count` images, and what was reported of it."""
+    """Return the weights and reported values of a model after plain gradient descent on `count` images."""
     with strategy.scope():
         model = build(kind)
         start = [variable.numpy() for variable in model.trainable_variables]
@@ -104,10 +104,10 @@ def trained(strategy, kind, count, form):
             else:
                 dataset = tf.data.Dataset.from_tensor_slices(arrays).batch(size)
                 options = {"validation_data": dataset}
-                if form == "unknown":  # how many batches there are
+                if form == "unknown":  # number of batches
                     dataset = dataset.filter(lambda *batch: True)
                     options = {"validation_data": dataset, "epochs": 2}
-                elif form == "steps":  # of which there are more than in an epoch
+                elif form == "steps":  # the dataset has more than an epoch's
                     options |= {"steps_per_epoch": 2, "epochs": 2}
                     dataset = dataset.repeat()
                 history = model.fit(dataset, verbose=0, **options).history
@@ -118,7 +118,7 @@ def trained(strategy, kind, count, form):
         after = [variable.numpy() for variable in model.trainable_variables]
         average, generator = getattr(model, "generator_average", None), getattr(model, "generator", None)
         everything = [variable.numpy() for variable in model.weights]
-        # A critic's last offset cancels out of its loss, as does one before a batch normalization.
+        # A critic's last bias cancels out of its loss, as does one before a batch normalization.
         must_move = [array.ndim > 1 or kind in ("vae", "gan") for array in start]
         return {
             "replicas": model.distribute_strategy.num_replicas_in_sync,
@@ -183,11 +183,11 @@ def refused():
 def main():
     strategies, cases = json.loads(sys.argv[2]), json.loads(sys.argv[3])
     used = [distribution.strategy(name) for name in strategies]
-    told = {}
+    results = {}
     if "mirrored" in strategies:
-        told = {"names": names(), "refused": refused(), "noise": joined_noise(), "means": joined_means()}
-    told["trained"] = [[trained(strategy, *case) for strategy in used] for case in cases]
-    print(json.dumps(told))
+        results = {"names": names(), "refused": refused(), "noise": joined_noise(), "means": joined_means()}
+    results["trained"] = [[trained(strategy, *case) for strategy in used] for case in cases]
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

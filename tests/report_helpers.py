@@ -1,4 +1,4 @@
-"""Run directories without a model, as training leaves them, and what a browser reads from a page."""
+"""Run directories without a model, as training writes them, and a parser of report pages."""
 
 import csv
 import html.parser
@@ -21,13 +21,13 @@ WITHOUT_END = ("meta", "img", "source")
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
-    """Curves take most of a page's time: an empty picture in the place of each, but where a test wants them `DRAWN`."""
+    """Replace curves, which take most of the time of a page, by empty pictures; `DRAWN` is the original function."""
     monkeypatch.setattr(data_uri, "svg", lambda figure: "data:image/svg+xml;base64,PHN2Zy8+")
 
 
 @dataclass
 class Page(html.parser.HTMLParser):
-    """A page taken apart; an element that is not closed, or closed in the wrong place, fails."""
+    """A parsed page; raises if an element is not closed, or closed in the wrong place."""
 
     text: str
     elements: list = field(default_factory=list)
@@ -87,7 +87,7 @@ def write_history(path, rows):
 
 
 def make_run(path, *, epochs=8, done=None, seed=0, data="mnist", overrides=None, level=0.0, samples=True, **more):
-    """A run directory of vae-mlp; `more` is of the record's data."""
+    """Write a run directory of vae-mlp; `more` are entries of the record's data."""
     settings = RunSettings("vae-mlp", overrides or {}, epochs=epochs, seed=seed)
     description = {"name": data, "source": "npz", "counts": {"train": 55000, "validation": 5000, "test": 10000}}
     description |= {"image_shape": list(SHAPE), "fingerprint": "f00d" * 16, "notes": [], "requested": None, **more}

@@ -1,4 +1,4 @@
-"""Active latent dimensions: against NumPy's variances, and of a VAE that ignores one."""
+"""Active latent units, against NumPy's variances and with a VAE that ignores a dimension."""
 
 from __future__ import annotations
 
@@ -58,6 +58,6 @@ GOOD = np.ones((3, 2))
         (GOOD, {"threshold": -0.1}, "^threshold must be a number of at least 0, received: -0.1$"),
     ],
 )
-def test_what_makes_no_sense_is_refused_by_name(means, options, message):
+def test_bad_arguments_are_refused_by_name(means, options, message):
     with pytest.raises(UsageError, match=message):
         active_units(means, **options)

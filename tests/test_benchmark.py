@@ -1,4 +1,4 @@
-"""benchmark.py: every part runs at a small size, compares equal things and prints how many times as fast one is."""
+"""benchmark.py: every part runs at a small size, compares equal computations and prints their relative speed."""
 
 import json
 import os
@@ -23,7 +23,7 @@ DIFFERENCE = re.compile(r"^(\S+), (.+): largest difference of .* (\S+)$", re.MUL
 
 @pytest.fixture
 def measured(tmp_path):
-    """A function that calls the command and returns what it printed and what it wrote."""
+    """Return a function that runs the command and returns its output and its JSON file."""
 
     def run(*arguments):
         path = tmp_path / "measured.json"
@@ -43,7 +43,7 @@ def spread(values):
 
 
 def assert_compared(out, seconds, repeats):
-    """Every way has its line with the seconds of the rounds, and with their ratios to the first way's."""
+    """Check that each variant has a line with its seconds and their ratios to the first variant's."""
     first = next(iter(seconds.values()))
     for way, each in seconds.items():
         assert len(each) == repeats
@@ -55,7 +55,7 @@ def assert_compared(out, seconds, repeats):
 
 
 def assert_rates(out, name, rates, repeats):
-    """The line of a recipe has the rates of the rounds, and their ratios to Keras' in the same round."""
+    """Check that a recipe's line has the rates of the rounds and their ratios to those of Keras."""
     shown = re.search(rf"^{name}: (Keras .*)$", out, re.MULTILINE)[1]
     for part, (way, each) in zip(shown.split("; "), rates.items(), strict=True):
         assert len(each) == repeats
@@ -66,7 +66,7 @@ def assert_rates(out, name, rates, repeats):
         assert found[3:] == (pytest.approx(spread(ratios), abs=0.0051) if tail else [])
 
 
-def test_both_frechet_distances_are_one_number_and_their_times_are_compared(measured):
+def test_both_frechet_distances_are_equal_and_their_times_are_compared(measured):
     out, found = measured("frechet", "--size", 40, "--repeats", 2)
     reference, ours = re.match(r"D = 40: sqrtm (\S+), keras_gen (\S+)\n", out).groups()
     assert float(ours) == pytest.approx(float(reference), rel=1e-6)
@@ -86,7 +86,8 @@ def test_both_ways_to_inception_features_agree_and_their_times_are_compared(meas
     assert_compared(out, found["seconds"], 1)
 
 
-def test_a_long_run_is_watched(measured):
+@pytest.mark.slow
+def test_memory_of_a_long_run_is_measured(measured):
     out, found = measured("memory", "--size", 2)
     for model in ("vae-mlp", "gan-mlp"):
         table = out[out.index(f"{model}: epoch, memory in MB, open files, threads") :].splitlines()[1:6]
@@ -99,7 +100,8 @@ def test_a_long_run_is_watched(measured):
     assert re.search(r"written, in KB: checkpoints \d", out)
 
 
-def test_training_is_compared_with_keras_own(tmp_path):
+@pytest.mark.slow
+def test_training_is_compared_with_plain_keras(tmp_path):
     path = tmp_path / "measured.json"
     outcome = call("benchmark_training", "--models", "vae-mlp", "--rounds", 2, "--seconds", 0.1, "--json", path)
     assert outcome.code == 0, outcome.err
@@ -108,6 +110,7 @@ def test_training_is_compared_with_keras_own(tmp_path):
     assert_rates(outcome.out, "vae-mlp", found, 2)
 
 
+@pytest.mark.slow
 def test_sampling_makes_the_same_images_as_keras_predict(measured):
     out, found = measured("sampling", "--models", "vae-mlp,gan-mlp", "--size", 20, "--repeats", 2)
     assert found["images"] == 20
@@ -115,12 +118,13 @@ def test_sampling_makes_the_same_images_as_keras_predict(measured):
     for name, rates in found["images_a_second"].items():
         others = ["float32", "SavedModel float32", "bfloat16", "SavedModel bfloat16"]
         assert list(rates) == ["Keras", "Keras bfloat16", *others]
-        assert max(largest[name, way] for way in others) < 1e-2  # each beside Keras in the same precision
+        assert max(largest[name, way] for way in others) < 1e-2  # relative to Keras in the same precision
         assert max(largest[name, way] for way in others[:2]) < 1e-5
         assert_rates(out, name, rates, 2)
     assert list(found["images_a_second"]) == ["vae-mlp", "gan-mlp"]
 
 
+@pytest.mark.slow
 def test_evaluation_finds_the_same_losses_as_keras(measured):
     out, found = measured("evaluation", "--models", "vae-mlp,gan-mlp,ae-conv", "--size", 70, "--repeats", 2)
     largest = {(name, way): float(value) for name, way, value in DIFFERENCE.findall(out)}
@@ -131,8 +135,9 @@ def test_evaluation_finds_the_same_losses_as_keras(measured):
     assert list(found["images_a_second"]) == ["vae-mlp", "gan-mlp", "ae-conv"]
 
 
-def test_what_is_compared_with_is_told_from_something_else(measured, monkeypatch):
-    """The differences that are printed would show another model: here one with other weights."""
+@pytest.mark.slow
+def test_a_baseline_with_other_weights_is_noticed(measured, monkeypatch):
+    """The printed differences reveal a different model, here one with other weights."""
     monkeypatch.setattr(benchmark_training, "stock", lambda model: zoo.build("vae-mlp", seed=7))
     for part in ("sampling", "evaluation"):
         out, _ = measured(part, "--models", "vae-mlp", "--size", 20, "--repeats", 1)
@@ -167,6 +172,7 @@ def test_a_step_of_several_batches_is_counted_as_one():
     assert case == {"batch_size": 128, "image_shape": (28, 28, 1), "images": 2 * 4 * 5 * 64, "steps": 4}
 
 
+@pytest.mark.slow
 def test_commands_and_the_first_step_of_a_run_are_timed_as_processes(measured):
     out, found = measured("start-up", "--repeats", 1)
     commands = ["run.py --list", "run.py --help", "run.py --modle vae"]
@@ -181,15 +187,15 @@ def test_commands_and_the_first_step_of_a_run_are_timed_as_processes(measured):
     assert shown[::3] == pytest.approx([run["first_seconds"], run["seconds"], run["peak_megabytes"]], abs=0.51)
 
 
-def test_a_command_that_does_something_else_is_not_timed():
+def test_a_command_with_another_exit_code_is_not_timed():
     with pytest.raises(RuntimeError, match=r"-c raise SystemExit\(3\) ended with exit code 3, not 0"):
-        start.finish(["-c", "raise SystemExit(3)"], 0)
+        start.run_python(["-c", "raise SystemExit(3)"], 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["frechet", "--size", 10, "--repeats", 1],
         ["sampling", "--models", "vae-mlp", "--size", 4, "--repeats", 1],
         ["scaling", "--models", "vae-mlp", "--size", 1, "--repeats", 1],
     ],

@@ -1,4 +1,4 @@
-"""The explorer in a real browser: what is typed, moved, drawn and uploaded shows what the model makes of it."""
+"""The explorer in a real browser: typing, moving sliders, drawing and uploading show the outputs of the model."""
 
 import importlib.util
 import io
@@ -15,12 +15,15 @@ from keras_gen.models import export
 from keras_gen.report.explorer import app, drawing, tabs
 from keras_gen.report.explorer.model import Explorer
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("gradio") is None, reason="needs gradio: pip install 'keras_gen[demo]'"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("gradio") is None, reason="needs gradio: pip install 'keras_gen[demo]'"
+    ),
+]
 
 SECONDS = 20
-"""Within which a picture has to be there on a machine that does much else; it takes a tenth of one."""
+"""Time limit for a picture on a busy machine; usually it takes a tenth of a second."""
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +38,14 @@ def explorers(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(explorers):
-    """Of the served page with all models, the VAE first."""
+    """URL of the served page with all models, the VAE first."""
     with app.running(list(explorers.values()), "127.0.0.1", free_port()) as url:
         yield url
 
 
 @pytest.fixture
 def view(chromium, address):
-    """The page opened; in the end it must have asked no other machine, and complained of nothing."""
+    """The opened page; afterwards it must have contacted no other machine and logged no error."""
     with watched_page(chromium) as watched:
         watched.page.goto(address)
         view = View(watched.page)
@@ -54,12 +57,12 @@ def view(chromium, address):
 
 @dataclass
 class View:
-    """What a person does with the page and sees of it."""
+    """Actions and observations of a user of the page."""
 
     page: object
 
     def visible(self, locator):
-        """The part that is shown: each model has parts of its own, and one model's are."""
+        """The visible one of the matching parts: each model has its own parts, and those of one model are visible."""
         return locator.locator("visible=true").first
 
     def open_tab(self, title):
@@ -181,7 +184,7 @@ def test_between_two_pictures_there_is_a_strip(view, explorers, tmp_path):
     view.open_tab("Interpolate")
     view.choose("two pictures")
     view.choose_from("Invert", "never")
-    view.field("Fit and center as MNIST does").uncheck()
+    view.field("Scale and center as in MNIST").uncheck()
     for index, image in enumerate(images):
         Image.fromarray(image[..., 0]).save(tmp_path / f"{index}.png")
         view.upload(("First picture", "Second picture")[index], tmp_path / f"{index}.png")
@@ -202,7 +205,7 @@ def test_a_drawing_is_reconstructed_stroke_by_stroke_without_choosing_the_brush(
 
 
 def reconstructed_drawing(view, explorer, *points, unlike=None):
-    """Draw a stroke; what the model gets of it, once its reconstruction is shown."""
+    """Draw a stroke; return the model's input once its reconstruction is shown."""
 
     def is_reconstructed(pictures):
         if len(pictures) != 2 or (unlike is not None and np.array_equal(original(pictures[0]), unlike)):

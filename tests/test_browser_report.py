@@ -1,4 +1,4 @@
-"""The report pages in a real browser: legible in light, dark and print, on a phone, and every control does its work."""
+"""The report pages in a real browser: legible in light, dark and print, on a phone, and with working controls."""
 
 import json
 
@@ -12,16 +12,18 @@ from keras_gen.report.pages import comparison_page, run_page
 from keras_gen.report.pages.run_page import PageFigure
 
 HOSTILE = "<script>document.title = 'taken'</script><img src=\"data:,\" onerror=\"document.title = 'taken'\">"
+pytestmark = pytest.mark.slow
+
 PAGES = ("run", "hostile", "comparison")
 LEGIBLE = 4.5
-"""The least contrast of text of ordinary size at level AA of WCAG 2.2."""
+"""Minimum contrast of text of normal size at level AA of WCAG 2.2."""
 
 WIDTHS = {"desk": 1280, "phone": 390}
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Addresses of the pages: of a run with all there can be on it, of one full of markup, and of both compared."""
+    """Addresses of the pages of a complete run, of a run full of markup, and of their comparison."""
     folder = tmp_path_factory.mktemp("pages")
     run = make_run(folder / "00001-vae-mlp", overrides={"latent_dim": 2}, notes=["one note"], done=7)
     measure(run, score(), score("precision_lenet", 0.5, better="high", generated=500), notes=["one note"])
@@ -47,7 +49,7 @@ def pages(tmp_path_factory):
 
 @pytest.fixture
 def opened(chromium, pages):
-    """Opens a page in a window without a network; in the end it must have asked and complained of nothing."""
+    """Opens a page without network; afterwards it must have requested nothing and logged no error."""
     with watched_page(chromium, offline=True) as watched:
 
         def opened(name, **media):
@@ -61,7 +63,7 @@ def opened(chromium, pages):
 
 
 def unfolded(shown):
-    """The page with all that is folded open, as after a click on each summary."""
+    """The page with all details open, as after a click on each summary."""
     shown.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
     return shown
 

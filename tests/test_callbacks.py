@@ -1,13 +1,12 @@
-"""Callbacks and what stands behind them: history, sample grids, checkpoints, the loss curves."""
+"""The history callback, all callbacks together, and the loss curves."""
 
 import csv
 import math
-import shutil
 import types
 
 import numpy as np
 import pytest
-from callback_helpers import fit, names, pictures, state_of, tiny, tiny_gan
+from callback_helpers import fit, names, pictures, state_of, tiny
 from PIL import Image
 from scorer_helpers import QuadrantExtractor
 
@@ -19,7 +18,7 @@ from keras_gen.callbacks import history
 
 
 class Epochs:
-    """Drives a callback as `fit` does, on a model that does nothing."""
+    """Call a callback as `fit` does, on a model that does nothing."""
 
     def __init__(self, callback, updates=("updates",), step=3):
         self.callback, self.updates, self.step = callback, updates, step
@@ -32,7 +31,7 @@ class Epochs:
         self.callback.on_epoch_end(epoch, logs)
 
 
-def test_history_has_a_row_an_epoch_and_grows_as_the_run_goes_on(tmp_path):
+def test_history_has_a_row_per_epoch_and_is_written_after_each(tmp_path):
     path = tmp_path / "history.csv"
     epochs = Epochs(callbacks.HistoryCSV(path))
     epochs.run(0, {"loss": 2.5, "val_loss": 3.0})
@@ -68,7 +67,7 @@ def test_history_has_the_union_of_columns_and_empty_fields(tmp_path):
 
 
 @pytest.mark.parametrize(("done", "kept"), [(0, []), (1, [1]), (2, [1, 2]), (3, [1, 2, 3])])
-def test_history_of_a_resumed_run_keeps_what_was_done_and_drops_what_was_not(tmp_path, done, kept):
+def test_history_of_a_resumed_run_keeps_complete_epochs_and_drops_later_ones(tmp_path, done, kept):
     path = tmp_path / "history.csv"
     first = Epochs(callbacks.HistoryCSV(path))
     for epoch in range(3):
@@ -80,7 +79,7 @@ def test_history_of_a_resumed_run_keeps_what_was_done_and_drops_what_was_not(tmp
     assert ["fd_lenet" in row for row in rows] == [False] * len(kept) + [True]
 
 
-def test_history_keeps_what_is_not_finite(tmp_path):
+def test_history_keeps_nan_and_infinity(tmp_path):
     path = tmp_path / "history.csv"
     Epochs(callbacks.HistoryCSV(path)).run(0, {"loss": math.nan, "kl": math.inf})
     row = history.read(path)[0]
@@ -110,7 +109,7 @@ def test_a_damaged_history_is_refused_by_name(tmp_path, content):
         callbacks.HistoryCSV(path, initial_epoch=1)
 
 
-def test_a_history_that_is_missing_is_refused_when_a_run_goes_on_and_made_when_it_starts(tmp_path):
+def test_a_missing_history_is_refused_only_on_resuming(tmp_path):
     with pytest.raises(UsageError, match="can't be read"):
         callbacks.HistoryCSV(tmp_path / "history.csv", initial_epoch=1)
     callbacks.HistoryCSV(tmp_path / "history.csv", initial_epoch=0)
@@ -136,8 +135,8 @@ def test_history_agrees_with_what_fit_returns(tmp_path):
 # All together
 
 
-def test_looking_at_a_model_does_not_change_its_training(tmp_path, capsys):
-    alone, watched = tiny_gan(), tiny_gan()
+def test_callbacks_do_not_change_training(tmp_path, capsys):
+    alone, watched = tiny(), tiny()
     fit(alone, epochs=2)
     chosen = [
         callbacks.FID(pictures(), every=1, num_images=6, extractor=QuadrantExtractor()),
@@ -183,21 +182,6 @@ def test_curves_show_every_quantity_in_a_panel_of_its_own():
     assert [text.get_text() for text in loss.get_legend().get_texts()] == ["training", "validation"]
 
 
-def test_a_single_epoch_is_visible_as_points():
-    figure = report.loss_curves(ROWS[:1], "one epoch")
-    assert [axes.get_title() for axes in figure.axes] == ["loss", "kl"]
-    assert {line.get_marker() for axes in figure.axes for line in axes.get_lines()} == {"o"}
-    assert {line.get_marker() for line in report.loss_curves(ROWS, "").axes[0].get_lines()} == {"None"}
-
-
-def test_curves_need_no_validation_and_stand_what_is_not_finite(tmp_path):
-    rows = [{"epoch": 1.0, "loss": 1.0}, {"epoch": 2.0, "loss": math.nan}, {"epoch": 3.0, "loss": math.inf}]
-    figure = report.loss_curves(rows, "diverged")
-    assert list(drawn(figure.axes[0])) == ["training"]
-    report.save_figure(figure, tmp_path / "losses.png")
-    assert names(tmp_path) == ["losses.png"]
-
-
 def test_many_quantities_take_several_rows_of_panels(tmp_path):
     rows = [{"epoch": float(epoch)} | {f"quantity_{i}": float(i) for i in range(9)} for epoch in (1, 2)]
     figure = report.loss_curves(rows, "many")
@@ -208,22 +192,3 @@ def test_many_quantities_take_several_rows_of_panels(tmp_path):
     with Image.open(tmp_path / "losses.png") as picture:
         assert picture.format == "PNG"
         assert picture.size == (round(3.2 * 4 * 120), round(2.6 * 3 * 120))
-
-
-def test_drawing_opens_no_window_and_leaves_no_figure_behind():
-    from matplotlib import pyplot
-
-    before = pyplot.get_fignums()
-    report.loss_curves(ROWS, "quiet")
-    assert pyplot.get_fignums() == before
-
-
-def test_a_figure_that_can_not_be_saved_leaves_the_old_one(tmp_path):
-    path = tmp_path / "losses.png"
-    path.write_bytes(b"old")
-    figure = report.loss_curves(ROWS, "x")
-    figure.savefig = lambda *arguments, **keywords: shutil.copy(tmp_path / "missing", path)
-    with pytest.raises(FileNotFoundError):
-        report.save_figure(figure, path)
-    assert path.read_bytes() == b"old"
-    assert names(tmp_path) == ["losses.png"]

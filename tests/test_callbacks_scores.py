@@ -1,4 +1,4 @@
-"""Scores while a model trains, and the callbacks of Keras that read them."""
+"""The score callbacks, and Keras callbacks that read the scores."""
 
 import csv
 import random
@@ -20,7 +20,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
 
 
-def test_scores_come_every_few_epochs_by_their_name(capsys):
+def test_scores_are_logged_every_few_epochs_by_name(capsys):
     model, extractor = NoiseModel(level=128), QuadrantExtractor()
     callback = callbacks.FID(squares(40), every=3, num_images=12, extractor=extractor, seed=5)
     callback.set_model(model)
@@ -40,7 +40,7 @@ def test_scores_come_every_few_epochs_by_their_name(capsys):
     assert lines[0].endswith("(12 generated against 40 train images)")
 
 
-def test_real_images_are_looked_at_once():
+def test_features_of_real_images_are_computed_once():
     extractor = QuadrantExtractor()
     callback = callbacks.FID(squares(40), every=1, num_images=12, extractor=extractor)
     callback.set_model(NoiseModel())
@@ -49,7 +49,7 @@ def test_real_images_are_looked_at_once():
     assert extractor.seen == 40 + 3 * 12
 
 
-def test_a_model_that_diverged_gets_no_number_and_trains_on(capsys):
+def test_a_diverged_model_gets_no_score_and_trains_on(capsys):
     class Diverged(NoiseModel):
         def generate(self, n, seed):
             return super().generate(n, seed) | {"images_float": np.full((n, 8, 8, 1), np.inf)}
@@ -82,14 +82,14 @@ def test_each_measure_has_a_callback(kind, names):
 
 
 class GetsWorse(keras.callbacks.Callback):
-    """Puts a score of our choosing where the real one stood."""
+    """Replace the real score by a chosen one."""
 
     def on_epoch_end(self, epoch, logs=None):
         assert np.isfinite(logs["fd_lenet"])
         logs["fd_lenet"] = abs(epoch - 1) + 1.0
 
 
-def test_the_callbacks_of_keras_see_the_score(tmp_path):
+def test_keras_callbacks_see_the_score(tmp_path):
     score = callbacks.FID(pixels(20), every=1, num_images=8, extractor=QuadrantExtractor())
     best = keras.callbacks.ModelCheckpoint(
         str(tmp_path / "{epoch}.keras"), monitor="fd_lenet", mode="min", save_best_only=True
@@ -113,7 +113,7 @@ def test_the_callbacks_of_keras_see_the_score(tmp_path):
     assert "epoch_fd_lenet" in tags
 
 
-@pytest.mark.parametrize("make", [make_vae, make_gan])
+@pytest.mark.parametrize("make", [pytest.param(make_vae, marks=pytest.mark.slow), make_gan])
 def test_training_is_the_same_to_the_bit_with_the_callback(make):
     def train(chosen):
         model = make(eager=False)

@@ -1,4 +1,4 @@
-"""Checkpoints: when they are saved, what is in them, and what becomes of damaged ones."""
+"""Checkpoints: when they are saved, their content, and damaged ones."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from keras_gen.runs.checkpoints import TrainingPosition
 @pytest.mark.parametrize(
     ("every", "epochs", "saved"), [(1, 5, [1, 2, 3, 4, 5]), (2, 5, [2, 4, 5]), (10, 3, [3]), (3, 6, [3, 6])]
 )
-def test_checkpoints_are_saved_every_so_often_and_after_the_last_epoch(tmp_path, monkeypatch, every, epochs, saved):
+def test_checkpoints_are_saved_at_intervals_and_after_the_last_epoch(tmp_path, monkeypatch, every, epochs, saved):
     done = []
     monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append((run, position)))
     callback = callbacks.Checkpoint(tmp_path, every)
@@ -43,7 +43,7 @@ def test_checkpoints_are_saved_every_so_often_and_after_the_last_epoch(tmp_path,
     ],
     ids=str,
 )
-def test_checkpoints_are_saved_in_the_middle_of_epochs(tmp_path, monkeypatch, every, executed, start, saved):
+def test_checkpoints_are_saved_within_epochs(tmp_path, monkeypatch, every, executed, start, saved):
     done = []
     monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append((position.epoch, position.step)))
     callback = callbacks.Checkpoint(tmp_path, every, start=start)
@@ -59,7 +59,7 @@ def test_checkpoints_are_saved_in_the_middle_of_epochs(tmp_path, monkeypatch, ev
     assert done == saved
 
 
-def test_checkpoints_are_saved_every_so_many_minutes(tmp_path, monkeypatch):
+def test_checkpoints_are_saved_at_intervals_of_minutes(tmp_path, monkeypatch):
     done, now = [], [0.0]
     monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append(position.step))
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
@@ -96,7 +96,7 @@ def test_the_two_newest_checkpoints_are_kept(tmp_path):
     assert names(tmp_path / "checkpoints") == ["epoch-00009-step-123456789.npz", "epoch-00009.npz"]
 
 
-def test_the_newest_checkpoint_is_the_one_of_the_highest_epoch(tmp_path):
+def test_the_newest_checkpoint_has_the_highest_epoch(tmp_path):
     folder = tmp_path / "checkpoints"
     folder.mkdir()
     for name in ("epoch-00002.npz", "epoch-100000.npz", "epoch-99999.npz", ".epoch-200000.npz.x.npz", "notes.txt"):
@@ -104,7 +104,7 @@ def test_the_newest_checkpoint_is_the_one_of_the_highest_epoch(tmp_path):
     assert checkpoints.latest(tmp_path) == (TrainingPosition(100000), folder / "epoch-100000.npz")
 
 
-def test_a_checkpoint_gives_back_every_variable(trained, saved):
+def test_a_checkpoint_restores_every_variable(trained, saved):
     model = tiny_gan(seed=1)
     before = state_of(model)
     checkpoints.restore(saved, model)
@@ -143,7 +143,7 @@ def test_a_truncated_checkpoint_is_refused_by_name(saved, tmp_path, share):
 
 
 @pytest.mark.parametrize("content", [b"not an archive at all", b"\x80\x04pickle", b"\x93NUMPY\x01\x00v\x00{"], ids=repr)
-def test_something_else_than_a_checkpoint_is_refused_by_name(tmp_path, content):
+def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path, content):
     path = tmp_path / "epoch-00002.npz"
     path.write_bytes(content)
     with pytest.raises(UsageError, match="^checkpoint .* is damaged: "):
@@ -163,7 +163,7 @@ def test_a_pickle_in_a_checkpoint_is_not_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_flipped_bit_is_found_or_does_no_harm(tmp_path):
+def test_a_flipped_bit_is_detected_or_harmless(tmp_path):
     model, other = tiny(), tiny(seed=1)
     fit(model)
     path = checkpoints.save(tmp_path, model, TrainingPosition(1))
@@ -214,7 +214,7 @@ def test_a_checkpoint_of_another_model_is_refused_and_changes_nothing(tmp_path, 
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_checkpoint_that_can_not_be_written_leaves_the_older_ones(tmp_path, monkeypatch):
+def test_a_checkpoint_that_can_not_be_written_keeps_the_older_ones(tmp_path, monkeypatch):
     model = tiny()
     for epoch in (1, 2):
         checkpoints.save(tmp_path, model, TrainingPosition(epoch))
@@ -230,7 +230,7 @@ def test_a_checkpoint_that_can_not_be_written_leaves_the_older_ones(tmp_path, mo
     assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == before
 
 
-def test_a_checkpoint_is_an_archive_anybody_can_read(saved, trained):
+def test_a_checkpoint_is_an_ordinary_npz_archive(saved, trained):
     with zipfile.ZipFile(saved) as archive:
         assert archive.testzip() is None
     with np.load(saved, allow_pickle=False) as archive:
@@ -238,7 +238,7 @@ def test_a_checkpoint_is_an_archive_anybody_can_read(saved, trained):
         assert any(name.endswith("kernel") for name in archive.files)
 
 
-def test_the_checkpoint_before_a_damaged_one_is_taken_and_said(tmp_path, capsys):
+def test_the_checkpoint_before_a_damaged_one_is_used_with_a_note(tmp_path, capsys):
     model = tiny()
     checkpoints.save(tmp_path, model, TrainingPosition(1))
     expected = state_of(model)
@@ -250,11 +250,11 @@ def test_the_checkpoint_before_a_damaged_one_is_taken_and_said(tmp_path, capsys)
     for one, another in zip(state_of(other), expected, strict=True):
         np.testing.assert_array_equal(one, another)
     assert re.match(
-        r"NOTE: checkpoint .*epoch-00002\.npz is damaged: .*; taking the one before it", capsys.readouterr().out
+        r"NOTE: checkpoint .*epoch-00002\.npz is damaged: .*; using the previous one", capsys.readouterr().out
     )
 
 
-def test_a_run_whose_every_checkpoint_is_damaged_is_refused(tmp_path):
+def test_a_run_with_only_damaged_checkpoints_is_refused(tmp_path):
     path = checkpoints.save(tmp_path, tiny(), TrainingPosition(1))
     path.write_bytes(b"damaged")
     with pytest.raises(UsageError, match=r"epoch-00001\.npz is damaged"):

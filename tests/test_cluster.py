@@ -1,4 +1,4 @@
-"""Who trains together, as TF_CONFIG and the command line say it, and the workers' first meeting."""
+"""Clusters from TF_CONFIG and the command line, and the check that workers agree before they train."""
 
 import json
 import socket
@@ -27,7 +27,7 @@ def addresses(count):
 
 
 def met(members, statements):
-    """What each member's meeting ended with, None or the error's text."""
+    """Return the error message of each member's meeting, or None."""
     found = [None] * len(members)
 
     def attend(place):
@@ -45,7 +45,7 @@ def met(members, statements):
     return found
 
 
-# Who
+# Addresses
 
 
 def test_a_chief_is_the_first_worker(monkeypatch):
@@ -57,7 +57,9 @@ def test_a_chief_is_the_first_worker(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", json.dumps(content))
     found = cluster.from_environment()
     assert (found.workers, found.index, found.is_chief, found.port) == (("a:1", "b:2", "c:3"), 2, False, 3)
-    monkeypatch.setenv("TF_CONFIG", json.dumps(content | {"task": {"type": "chief", "index": "0"}}))  # some write text
+    monkeypatch.setenv(
+        "TF_CONFIG", json.dumps(content | {"task": {"type": "chief", "index": "0"}})
+    )  # some schedulers write text
     assert cluster.from_environment().is_chief
 
 
@@ -66,7 +68,7 @@ def test_no_variable_is_no_cluster(monkeypatch):
     assert cluster.from_environment() is None
 
 
-def test_a_command_line_may_say_who():
+def test_a_command_line_can_give_the_workers():
     assert cluster.from_arguments(None, None) is None
     assert cluster.from_arguments("[::1]:5,b:6", 0).workers == ("[::1]:5", "b:6")
 
@@ -82,11 +84,11 @@ def test_a_command_line_may_say_who():
         ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}', "must be host:port"),
         (
             '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
-            "TF_CONFIG's task must be one of its cluster's 1, received: 'worker 1'",
+            "TF_CONFIG's task must be a member of its cluster, received: 'worker 1'",
         ),
         (
             '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
-            "TF_CONFIG must have no job but chief and worker, received: ps",
+            "TF_CONFIG must have no jobs except chief and worker, received: ps",
         ),
     ],
 )
@@ -106,7 +108,7 @@ def test_a_wrong_variable_is_named(monkeypatch, content, message):
         ("a:1,:2", 0, "workers must be host:port"),
         ("a:1,b:0", 0, "workers must be host:port"),
         ("a:1,b:65536", 0, "workers must be host:port"),
-        ("a:1,b:2", 2, "worker_index must be from 0 to 1, as there are workers, received: 2"),
+        ("a:1,b:2", 2, "worker_index must be from 0 to 1 for 2 workers, received: 2"),
         ("a:1,b:2", -1, "worker_index must be an integer of at least 0"),
     ],
 )
@@ -118,54 +120,55 @@ def test_a_wrong_command_line_is_named(workers, index, message):
 # The meeting
 
 
-def test_workers_that_say_the_same_go_on_together_and_leave_their_ports_free():
+def test_workers_that_agree_continue_and_free_their_ports():
     workers = addresses(3)
     members = [Cluster(workers, index) for index in range(3)]
     assert met(members, [SAME] * 3) == [None] * 3
-    assert met(members, [SAME] * 3) == [None] * 3  # at once again, as after a crash
+    assert met(members, [SAME] * 3) == [None] * 3  # again immediately, as after a crash
 
 
 @pytest.mark.parametrize(
-    ("other", "message"),
+    ("other", "received"),
     [
-        (SAME | {"settings": "gan"}, "has another settings: gan, worker 0 ({chief}) has vae-mlp"),
-        ({"tensorflow": "2.21.0"}, "has another settings: None, worker 0 ({chief}) has vae-mlp"),
+        (SAME | {"settings": "gan"}, "gan on worker 1 ({}), vae-mlp on worker 0 ({})"),
+        ({"tensorflow": "2.21.0"}, "None on worker 1 ({}), vae-mlp on worker 0 ({})"),
     ],
 )
-def test_a_worker_that_says_something_else_is_named_to_all(other, message):
+def test_a_worker_that_differs_is_named_to_all(other, received):
     workers = addresses(2)
     found = met([Cluster(workers, 0), Cluster(workers, 1)], [SAME, other])
-    assert found == [f"worker 1 ({workers[1]}) " + message.format(chief=workers[0])] * 2
+    received = received.format(workers[1], workers[0])
+    assert found == [f"settings must be the same on all workers, received: {received}"] * 2
 
 
 class OnAnotherMachine(Cluster):
-    """Here, two processes would fight for one port."""
+    """A worker with a port of its own: on this machine two with the same index would use the same one."""
 
     @property
     def port(self):
         return free_ports(1)[0]
 
 
-def test_two_that_claim_one_place_are_found():
+def test_two_workers_with_the_same_index_are_refused():
     workers = addresses(3)
     found = met([Cluster(workers, 0), OnAnotherMachine(workers, 1), OnAnotherMachine(workers, 1)], [SAME] * 3)
-    assert found == ["two processes say that they are worker 1"] * 3
+    assert found == ["two processes have the index of worker 1"] * 3
 
 
-def test_another_list_of_workers_is_said():
+def test_a_different_list_of_workers_is_refused():
     workers = addresses(3)
     found = met([Cluster(workers[:2], 0), Cluster((workers[0], workers[2]), 1)], [SAME] * 2)
-    assert found == [f"a worker 1 has another list of workers: {workers[0]},{workers[2]}"] * 2
+    assert found == [f"worker 1 has a different list of workers: {workers[0]},{workers[2]}"] * 2
 
 
-def test_nobody_waits_longer_than_asked_for_who_is_not_there():
+def test_missing_workers_are_waited_for_as_long_as_requested():
     workers = addresses(2)
     begun = time.monotonic()
-    assert met([Cluster(workers, 1, patience=1)], [SAME]) == [
-        f"worker 0 ({workers[0]}) can't be reached from worker 1 within 1 seconds: Connection refused"
+    assert met([Cluster(workers, 1, patience=0.5)], [SAME]) == [
+        f"worker 0 ({workers[0]}) can't be reached from worker 1 within 0.5 seconds: Connection refused"
     ]
-    assert met([Cluster(workers, 0, patience=1)], [SAME]) == [
-        f"worker 1 ({workers[1]}) did not come to worker 0 ({workers[0]}) within 1 seconds"
+    assert met([Cluster(workers, 0, patience=0.5)], [SAME]) == [
+        f"worker 1 ({workers[1]}) did not connect to worker 0 ({workers[0]}) within 0.5 seconds"
     ]
     assert time.monotonic() - begun < 30
 
@@ -177,23 +180,23 @@ def test_a_port_in_use_is_named():
     assert found == f"worker 1 ({workers[1]}) can't listen on its port: Address already in use"
 
 
-def test_strangers_do_not_disturb():
+def test_other_connections_are_ignored():
     workers = addresses(2)
     host, port = "127.0.0.1", Cluster(workers, 0).port
-    strangers = []
+    others = []
 
     def visit():
         for message in (b"GET / HTTP/1.1\r\n\r\n\n", b"[" * 100_000 + b"\n", b'{"index": 1}\n', b"null\n", b""):
             while True:
                 try:
-                    stranger = socket.create_connection((host, port))
+                    other = socket.create_connection((host, port))
                     break
                 except ConnectionRefusedError:
                     time.sleep(0.01)
-            strangers.append(stranger)
-            stranger.sendall(message)
+            others.append(other)
+            other.sendall(message)
             if not message:
-                stranger.close()
+                other.close()
 
     chief = []
     thread = threading.Thread(target=lambda: chief.append(met([Cluster(workers, 0)], [SAME])))
@@ -202,5 +205,5 @@ def test_strangers_do_not_disturb():
     assert met([Cluster(workers, 1)], [SAME]) == [None]
     thread.join()
     assert chief == [[None]]
-    for stranger in strangers:
-        stranger.close()
+    for other in others:
+        other.close()

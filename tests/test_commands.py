@@ -1,4 +1,4 @@
-"""run.py: what it writes and prints, and that every mistake is one line on stderr and exit code 2."""
+"""run.py: files and output of a run; every mistake is one line on stderr and exit code 2."""
 
 import json
 from pathlib import Path
@@ -17,6 +17,7 @@ from command_helpers import (
     write_npz,
 )
 from PIL import Image
+from run_helpers import without_artifacts
 
 import keras_gen
 from keras_gen.callbacks import history
@@ -31,7 +32,7 @@ finished, copied = command_helpers.finished, command_helpers.copied
 # run.py
 
 
-def test_a_run_leaves_everything_in_its_directory(finished):
+def test_a_run_writes_all_files_of_its_directory(finished):
     run = finished.path
     assert run.name == "00001-vae-mlp"
     assert names(run) == [
@@ -68,7 +69,7 @@ def test_a_run_leaves_everything_in_its_directory(finished):
     assert description["last_epoch"] == rows[-1]
 
 
-def test_the_record_says_all_that_decided_the_run(finished):
+def test_the_record_has_all_settings_arguments_and_data(finished):
     record = record_of(finished.path)
     assert list(record) == ["settings", "arguments", "data", "extractor", "versions", "machine", "command", "created"]
     assert record["settings"] == {
@@ -133,9 +134,12 @@ def test_what_a_run_generates_is_what_its_saved_model_generates(finished):
     np.testing.assert_array_equal(loaded, opened.model.generate(4, 5)["images"])
 
 
-def test_without_a_data_set_named_the_digits_stand_in_and_the_run_says_so(tmp_path):
-    outcome = call("run", "--model", "vae-mlp", *SMALL, "--epochs", 1, "--samples-every", 0, "--batch-size", 512)
-    assert outcome.code == 0, outcome.err
+def test_unavailable_default_data_fall_back_to_digits_with_a_note(tmp_path):
+    options = ("--epochs", 1, "--samples-every", 0, "--batch-size", 512, "--fid-every", 0)
+    with without_artifacts():
+        outcome = call("run", "--model", "vae-mlp", *SMALL, *options)
+        assert outcome.code == 0, outcome.err
+        again = call("run", "--resume", only_run(Path("runs")))
     run = only_run(Path("runs"))
     (note,) = (line for line in outcome.out.splitlines() if line.startswith("NOTE: "))
     assert note.startswith("NOTE: training on the embedded digits instead of mnist: mnist is not on this machine")
@@ -146,12 +150,14 @@ def test_without_a_data_set_named_the_digits_stand_in_and_the_run_says_so(tmp_pa
     assert record["data"]["requested"] is None
     assert note.endswith(record["data"]["substituted_because"])
     assert "samples" not in names(run)
-    again = call("run", "--resume", run)
+    assert record["extractor"] is None
+    assert "fd_lenet" not in outcome.out
+    assert "fd_lenet" not in history.read(run / "history.csv")[0]
     assert again.code == 0
     assert "NOTE" not in again.out
 
 
-def test_a_data_set_that_was_named_has_no_stand_in():
+def test_a_named_data_set_has_no_fallback():
     outcome = call("run", "--model", "vae-mlp", "--dataset", "mnist")
     assert outcome.error.startswith("error: mnist is not on this machine")
     assert NO_NETWORK in outcome.error
@@ -159,16 +165,17 @@ def test_a_data_set_that_was_named_has_no_stand_in():
     assert not Path("runs").exists()
 
 
-def test_a_data_set_put_where_the_variable_points_is_the_recipe_s_own(tmp_path, monkeypatch):
+def test_the_recipes_data_set_is_found_by_the_environment_variable(tmp_path, monkeypatch):
     write_npz(tmp_path / "mnist.npz")
     monkeypatch.setenv("KERAS_GEN_DATA", str(tmp_path))
-    outcome = call("run", "--model", "vae-mlp", *SMALL, "--epochs", 1)
-    assert outcome.code == 0, outcome.err
-    assert "NOTE" not in outcome.out
-    run = only_run(Path("runs"))
-    assert record_of(run)["data"]["requested"] is None
-    monkeypatch.delenv("KERAS_GEN_DATA")
-    assert "nothing to do" in call("run", "--resume", run).out
+    with without_artifacts():
+        outcome = call("run", "--model", "vae-mlp", *SMALL, "--epochs", 1)
+        assert outcome.code == 0, outcome.err
+        assert "NOTE" not in outcome.out
+        run = only_run(Path("runs"))
+        assert record_of(run)["data"]["requested"] is None
+        monkeypatch.delenv("KERAS_GEN_DATA")
+        assert "nothing to do" in call("run", "--resume", run).out
 
 
 # Mistakes
@@ -255,8 +262,13 @@ MISTAKES = {
     "export a file": (export_onto_a_file, "export must be a folder or a new name"),
 }
 
+# Cases that build a model and then fail like others do.
+SLOW = {"learning rate", "negative beta", "constraint", "odd size for a VAE", "size for an LSTM", "weights missing"}
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+
+@pytest.mark.parametrize(
+    "mistake", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in MISTAKES]
+)
 def test_a_mistake_is_one_line_and_leaves_no_run_directory(mistake, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "_fit", lambda *arguments: pytest.fail("it went on to train"))
     arguments, message = MISTAKES[mistake]
@@ -303,7 +315,7 @@ def test_an_export_below_a_file_is_refused_before_training(finished, monkeypatch
 
 
 @pytest.mark.parametrize("kind", ["beyond 64 bits", "beyond the memory"])
-def test_a_network_that_does_not_fit_is_a_mistake(finished, monkeypatch, kind):
+def test_a_network_that_does_not_fit_into_memory_is_a_usage_error(finished, monkeypatch, kind):
     def exhausted(*arguments, **keywords):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nand a page of detail")
 

@@ -1,4 +1,4 @@
-"""Measured runs side by side: ranks where the protocols agree, the difference by name where they do not."""
+"""Tests of comparisons: ranks where protocols agree, the differing entries where they do not."""
 
 import dataclasses
 import json
@@ -6,7 +6,8 @@ import math
 
 import command_helpers
 import pytest
-from command_helpers import call, only_run
+import run_helpers
+from command_helpers import call, only_run, train, write_npz
 
 from keras_gen.evaluation import Score, comparison, results
 from keras_gen.evaluation.results import Evaluation
@@ -32,7 +33,7 @@ def memorisation(value):
 
 @pytest.fixture
 def make(tmp_path):
-    """Writes a run directory that has been measured."""
+    """Return a function that writes an evaluated run directory."""
 
     def write(name, *scores):
         path = tmp_path / "runs" / name
@@ -61,7 +62,7 @@ def test_a_lower_distance_and_a_higher_precision_are_better(make):
     assert all(row.differences == {} for row in rows.values())
 
 
-def test_what_was_read_back_is_what_was_written(make):
+def test_read_returns_what_write_wrote(make):
     path = make("one", distance(9.0), dataclasses.replace(precision(0.5), spread=math.inf, spread_over="3 seeds"))
     result = results.read(path)
     assert result.scores == [distance(9.0), dataclasses.replace(precision(0.5), spread=math.inf, spread_over="3 seeds")]
@@ -134,7 +135,7 @@ def test_likelihoods_of_different_models_of_pixels_are_not_ranked(make):
     assert row.differences["likelihood"] == ["bernoulli", "gaussian"]
 
 
-# Mistakes
+# Errors
 
 
 def test_one_run_is_no_comparison(make):
@@ -148,7 +149,7 @@ def test_an_entry_that_no_protocol_has_is_refused_by_name(make):
         comparison.compare(paths, ["seed", "moving_avarage"])
 
 
-def test_a_run_that_was_not_measured_is_told_how_to(make):
+def test_the_error_for_an_unevaluated_run_names_the_command(make):
     one, two = make("one", distance(9.0)), make("two")
     with pytest.raises(UsageError) as error:
         comparison.compare([one, two])
@@ -232,29 +233,30 @@ def test_the_command_marks_the_best_and_names_what_differs(make):
     assert "not ranked" not in "".join(ignoring)
 
 
-def test_mistakes_of_the_command_are_one_line(make, tmp_path):
+def test_errors_of_the_command_are_one_line(make, tmp_path):
     one = make("one", distance(9.0))
     assert "runs must be at least two run directories" in call("compare", one).error
     assert "run must be a run directory" in call("compare", one, tmp_path / "nowhere").error
     assert "ignore must name entries of a protocol" in call("compare", one, one, "--ignore", "weather").error
 
 
-def test_what_evaluate_wrote_is_compared(tmp_path):
-    found = []
-    for model, hidden in (("vae-mlp", 8), ("vae-mlp", 32)):
-        options = ("--samples-every", 0, "--fid-every", 0, "--epochs", 1, "--set", f"hidden={hidden}")
-        outcome = call("run", "--model", model, "--dataset", "digits", *options, "--out", tmp_path / str(hidden))
+@pytest.mark.slow
+def test_evaluated_runs_are_compared(tmp_path):
+    runs, data = [], write_npz(tmp_path / "noise.npz", size=12)
+    options = ("--extractor", "lenet", "--measures", "fid")
+    for seed in (0, 1):
+        with run_helpers.without_artifacts():
+            outcome = train(tmp_path / str(seed), data, "--samples-every", 0, "--fid-every", 0, "--seed", seed)
         assert outcome.code == 0, outcome.err
-        found.append(only_run(tmp_path / str(hidden)))
-        options = ("--measures", "fid", "--images", 50, "--likelihood-samples", 5)
-        assert call("evaluate", found[-1], *options).code == 0
-    rows = rows_of(*found)
+        runs.append(only_run(tmp_path / str(seed)))
+        assert call("evaluate", runs[-1], *options, "--images", 50, "--likelihood-samples", 5).code == 0
+    rows = rows_of(*runs)
     ranked = ["fd_lenet", "reconstruction_mse", "reconstruction_psnr", "reconstruction_ssim", "nll"]
     assert list(rows) == [*ranked, "active_units"]
     assert [sorted(rows[name].ranks) for name in ranked] == [[1, 2]] * 5
     assert rows["active_units"].ranks == []
-    assert call("evaluate", found[1], "--measures", "fid", "--images", 60, "--seed", 1).code == 0
-    rows = rows_of(*found)
+    assert call("evaluate", runs[1], *options, "--images", 60, "--seed", 1).code == 0
+    rows = rows_of(*runs)
     assert rows["fd_lenet"].differences == {"generated": [50, 60], "seed": [0, 1]}
     assert rows["nll"].differences == {"samples": [5, 100], "seed": [0, 1]}
     assert sorted(rows["reconstruction_mse"].ranks) == [1, 2]

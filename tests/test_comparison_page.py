@@ -25,7 +25,7 @@ def after(words, heading, count):
     return words[start : start + count]
 
 
-def test_only_what_differs_is_in_the_table(tmp_path):
+def test_only_different_settings_are_in_the_table(tmp_path):
     one = make_run(tmp_path / "one", epochs=4, overrides={"latent_dim": 2})
     two = make_run(tmp_path / "two", epochs=8)
     assert comparison_page.differences(read(one, two)) == {
@@ -41,12 +41,12 @@ def test_only_what_differs_is_in_the_table(tmp_path):
     )
 
 
-def test_runs_of_one_name_are_called_by_their_paths(tmp_path):
+def test_runs_of_the_same_name_are_labeled_by_their_paths(tmp_path):
     runs = [make_run(tmp_path / folder / "run") for folder in ("a", "b")]
     assert comparison_page.labels(read(*runs)) == [str(path) for path in runs]
 
 
-def test_the_last_losses_stand_side_by_side(tmp_path):
+def test_the_last_losses_are_side_by_side(tmp_path):
     words = words_of(make_run(tmp_path / "one"), make_run(tmp_path / "two", level=100.0, epochs=6))
     rows = ["quantity", "one", "two", "epoch", "8", "6", "kl", "5", "5", "loss", "6", "107", "val_loss", "7", "108"]
     assert after(words, "Losses of each run's last epoch", 15) == rows
@@ -61,18 +61,18 @@ def test_scores_are_ranked_as_compare_does(tmp_path):
     ranked = ["fd_lenet", "5 (3)", "3 (1)", "3 (1)", "precision_lenet", "0.5", "0.3", "0.3"]
     assert after(words, "Scores; rank 1 is the best", 12)[4:] == ranked
     reason = ["precision_lenet", "generated", "500", "300", "300"]
-    assert after(words, "Not ranked, because these entries of the protocols differ", 10)[5:] == reason
+    assert after(words, "Not ranked because these protocol entries differ", 10)[5:] == reason
     assert "0.5 (1)" in words_of(*runs, ignore=["generated"])
     with pytest.raises(UsageError, match="ignore must name entries of a protocol"):
         words_of(*runs, ignore=["nothing"])
 
 
-def test_runs_that_were_not_measured_are_said(tmp_path):
+def test_runs_that_were_not_evaluated_have_a_notice(tmp_path):
     one, two = make_run(tmp_path / "one"), make_run(tmp_path / "two")
     measure(one, score())
     words = words_of(one, two)
     assert any(word.startswith("two: run") and "was not measured yet" in word for word in words)
-    assert "Scores are compared where at least two runs were measured." in words
+    assert "Scores are compared if at least two runs were evaluated." in words
 
 
 def test_means_and_spreads_over_seeds(tmp_path):
@@ -90,7 +90,7 @@ def test_means_and_spreads_over_seeds(tmp_path):
     assert "precision_lenet (evaluate.py)" not in text  # of different protocols
 
 
-def test_runs_of_different_data_and_unfinished_ones_are_told(tmp_path):
+def test_different_data_and_unfinished_runs_have_a_notice(tmp_path):
     one, two = make_run(tmp_path / "one"), make_run(tmp_path / "two", fingerprint="beef" * 16, done=3)
     shown = " ".join(words_of(one, two))
     assert "trained on different data" in shown
@@ -135,8 +135,8 @@ def test_runs_given_twice_or_none_are_refused(tmp_path):
     assert not (tmp_path / "page.html").exists()
 
 
-def test_samples_stand_side_by_side(tmp_path):
+def test_samples_are_side_by_side(tmp_path):
     one, two = make_run(tmp_path / "one"), make_run(tmp_path / "two", samples=False)
     read_page = Page(comparison_page.comparison_page(read(one, two)))
-    assert "No pictures are saved." in read_page.words
+    assert "No images are saved." in read_page.words
     assert [image for image in read_page.all("img") if "grid" in image["alt"]]

@@ -1,4 +1,4 @@
-"""What workers agree on while they train, with a cluster of two that is only pretended."""
+"""Agreement of workers during training, with a simulated cluster of two."""
 
 import time
 import types
@@ -12,7 +12,7 @@ from keras_gen.distribution.consensus import Agreement
 
 @pytest.fixture
 def cluster(monkeypatch):
-    """The clock, what the other worker says each time, and what was said to it."""
+    """Fake the clock and the other worker; return them, with the values sent to it."""
     state = types.SimpleNamespace(now=0.0, others=[], said=[])
 
     def sum_over_workers(strategy, values):
@@ -25,7 +25,7 @@ def cluster(monkeypatch):
     return state
 
 
-def test_a_process_alone_agrees_with_itself_after_each_step():
+def test_a_single_process_agrees_with_itself_after_each_step():
     agreement = Agreement(tf.distribute.get_strategy())
     assert agreement.of(True, False) == (True, False)
     assert agreement.of(False, True) == (False, True)
@@ -39,7 +39,7 @@ def test_a_wish_of_another_worker_is_known(cluster):
     assert cluster.said == [[1, pytest.approx(0.1), True, False]]
 
 
-def test_workers_talk_about_once_a_second_by_the_mean_of_their_steps(cluster):
+def test_workers_synchronize_about_once_a_second(cluster):
     agreement = Agreement(None)
     cluster.others = [[1, 0.3, 0], [1, 0.3, 1]]
     cluster.now = 0.1
@@ -52,7 +52,7 @@ def test_workers_talk_about_once_a_second_by_the_mean_of_their_steps(cluster):
     assert cluster.said[1] == [1, pytest.approx(0.2), False]
 
 
-def test_at_the_end_of_an_epoch_they_talk_in_any_case(cluster):
+def test_workers_synchronize_at_the_end_of_an_epoch(cluster):
     agreement = Agreement(None)
     cluster.others = [[1, 0.001, 0], [1, 0.001, 0]]
     cluster.now = 0.001

@@ -1,4 +1,4 @@
-"""Loading: every source gives the same kind of data."""
+"""Tests of `data.load`: names, splits, fingerprint, description and preprocessing."""
 
 import dataclasses
 import hashlib
@@ -21,6 +21,13 @@ from keras_gen.utils.errors import UsageError
 nothing_at_hand = data_helpers.nothing_at_hand
 
 ROLES = ("train", "validation", "test")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("KERAS_GEN_DATA", raising=False)
+        return data.load("digits")
 
 
 def test_importing_the_package_imports_numpy_only():
@@ -56,7 +63,7 @@ def test_names_and_shapes():
         ("nul\0", "one of digits"),
     ],
 )
-def test_a_name_that_leads_nowhere(name, message):
+def test_unknown_names_are_refused(name, message):
     with pytest.raises(UsageError, match=f"dataset must be {message}"):
         data.load(name)
 
@@ -89,8 +96,7 @@ def test_wrong_arguments_are_named(arguments, message):
 # The embedded digits
 
 
-def test_digits():
-    digits = data.load("digits")
+def test_digits(digits):
     assert (digits.name, digits.source, digits.image_shape) == ("digits", "embedded", (28, 28, 1))
     assert [len(split) for split in (digits.train, digits.validation, digits.test)] == [1375, 125, 297]
     for split in (digits.train, digits.validation, digits.test):
@@ -101,11 +107,11 @@ def test_digits():
         assert split.images.sum() == split.images[:, 4:-4, 4:-4].sum()  # a margin of 4, as MNIST has
 
 
-def test_digits_are_the_original_enlarged():
+def test_digits_are_the_original_enlarged(digits):
     from sklearn.datasets import load_digits
 
     original = load_digits()
-    test = data.load("digits").test
+    test = digits.test
     assert np.array_equal(test.labels, original.target[1500:])
     shrunk = np.stack(
         [
@@ -173,9 +179,9 @@ def test_fingerprint_follows_the_content_of_the_file(tmp_path):
     assert data.load("a", data_dir=tmp_path, validation=0).fingerprint != first
 
 
-def test_description_is_json_and_repeats_the_load():
-    digits = data.load("digits", image_size=16, validation=np.float64(0.1), binarize="stochastic", binarize_seed=4)
-    description = json.loads(json.dumps(digits.description()))
+def test_description_is_json_and_repeats_the_load(digits):
+    small = data.load("digits", image_size=16, validation=np.float64(0.1), binarize="stochastic", binarize_seed=4)
+    description = json.loads(json.dumps(small.description()))
     assert description == {
         "name": "digits",
         "source": "embedded",
@@ -189,11 +195,10 @@ def test_description_is_json_and_repeats_the_load():
         "binarize": "stochastic",
         "binarize_seed": 4,
         "notes": [],
-        "fingerprint": digits.fingerprint,
+        "fingerprint": small.fingerprint,
     }
-    assert data.load("digits", **digits.options).fingerprint == digits.fingerprint
-    plain = data.load("digits")
-    assert data.load("digits", **plain.options).fingerprint == plain.fingerprint != digits.fingerprint
+    assert data.load("digits", **small.options).fingerprint == small.fingerprint
+    assert data.load("digits", **digits.options).fingerprint == digits.fingerprint != small.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -203,25 +208,25 @@ def test_description_is_json_and_repeats_the_load():
         (([4, 1], [0], [3]), 5),
         (([0, 0], [0], [0]), 1),
         (([0, 1], [], [1]), 2),
-        (([0, 1], "none", [1]), 2),  # no images, hence no labels to miss
+        (([0, 1], "none", [1]), 2),  # no images need no labels
         (([0, 1], None, [1]), 0),
         (([0, 1], [2], None), 0),
         ((None, None, None), 0),
         (([0, 1], [-1], [1]), 0),
     ],
 )
-def test_number_of_classes(labels, classes):
+def test_number_of_classes(digits, labels, classes):
     def split(values):
         if values in (None, "none"):
             return Split(coded(0 if values else 2))
         return Split(coded(len(values)), np.array(values, np.int64))
 
-    loaded = dataclasses.replace(data.load("digits"), **dict(zip(ROLES, map(split, labels), strict=True)))
+    loaded = dataclasses.replace(digits, **dict(zip(ROLES, map(split, labels), strict=True)))
     assert loaded.num_classes == classes and type(loaded.num_classes) is int
 
 
-def test_number_of_classes_of_what_is_loaded(tmp_path):
-    assert data.load("digits").num_classes == data.load("digits", validation=0).num_classes == 10
+def test_number_of_classes_of_loaded_data(digits, tmp_path):
+    assert digits.num_classes == data.load("digits", validation=0).num_classes == 10
     write_npz(tmp_path / "half.npz", x_train=coded(9), y_train=np.arange(9), x_test=coded(3))
     assert data.load("half", data_dir=tmp_path).num_classes == 0
 
@@ -291,14 +296,14 @@ def test_a_crop_is_the_center_to_the_pixel(mode, height, width, crop, top, left)
 
 
 @pytest.mark.parametrize("image_size", [10, 28, 40, 64])  # the last is the whole picture's size
-def test_what_a_crop_leaves_out_has_no_influence(image_size):
+def test_pixels_outside_a_crop_have_no_influence(image_size):
     generator = np.random.default_rng(0)
     one, other = generator.integers(0, 256, (2, 64, 64, 3), np.uint8)
     other[12:52, 12:52] = one[12:52, 12:52]
     first, second = (fit_picture(Image.fromarray(pixels), image_size, 3, crop=40) for pixels in (one, other))
     assert first.shape == (image_size, image_size, 3)
     assert np.array_equal(first, second)
-    other[12, 12] += 128  # the first pixel that counts
+    other[12, 12] += 128  # the first pixel inside the crop
     assert not np.array_equal(first, fit_picture(Image.fromarray(other), image_size, 3, crop=40))
 
 

@@ -1,4 +1,4 @@
-"""Folders of image files: sizes, kinds, classes and splits, and every fault of a file is named."""
+"""Tests of folders of image files: sizes, formats, classes, splits, and errors that name the file."""
 
 import struct
 import zlib
@@ -90,7 +90,7 @@ def test_folder_without_test_sub_folder_splits_train(tmp_path):
 
 
 def _framed(value, height, width):
-    """Grey `value` in the largest central square, black around it. The lengths differ by an even number."""
+    """Return gray `value` in the largest central square, black around it. The lengths differ by an even number."""
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     picture = color(0, 0, 0, height, width)
@@ -99,7 +99,7 @@ def _framed(value, height, width):
 
 
 def test_a_folder_laid_out_like_imagenette(tmp_path):
-    """Splits train and val, ten files each of three classes named by synsets, in JPEG and PNG, no two of one size."""
+    """Splits train and val, ten files each of three classes named by synsets, in JPEG and PNG, of different sizes."""
     folder = tmp_path / "imagenette2-160"
     synsets, sides = ("n01440764", "n02102040", "n02979186"), {}
     for number, role in enumerate(("train", "val")):

@@ -1,4 +1,4 @@
-"""Images in .npz files: where they are looked for, and every fault of a file is named."""
+"""Tests of images in .npz files: the folders searched, and errors that name the file."""
 
 import time
 import zipfile
@@ -63,16 +63,16 @@ def _not_an_array(path):
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (_write_text, "can't be read as an .npz file: it is no zip archive"),
+        (_write_text, "can't be read as an .npz file: it is not a zip archive"),
         (_truncated, "can't be read as an .npz file"),
         (_damaged, "can't be read as an .npz file"),
-        (_not_an_array, "can't be read as an .npz file: x_train is no NumPy array"),
+        (_not_an_array, "can't be read as an .npz file: x_train is not a NumPy array"),
         ({"images": coded(9)}, "must hold an array x_train"),
         ({"x_train": coded(9) / 255.0}, "x_train must be uint8, 0 to 255, received: float64"),
         ({"x_train": coded(9).astype(np.int64)}, "x_train must be uint8.*int64"),
         (
             {"x_train": np.array([None] * 9, object)},
-            "can't be read.*x_train holds Python objects, and nothing is unpickled",
+            "can't be read.*x_train holds Python objects, which are not unpickled",
         ),
         ({"x_train": np.zeros((9, 64), np.uint8)}, r"x_train must have shape .*received: \(9, 64\)"),
         ({"x_train": np.zeros((9, 8, 8, 4), np.uint8)}, r"x_train must have 1 or 3 channels.*\(9, 8, 8, 4\)"),
@@ -96,23 +96,6 @@ def test_a_wrong_npz_is_named_with_its_fault(tmp_path, write, message):
         data.load("bad", data_dir=tmp_path)
     assert "\n" not in str(raised.value)
     assert "bad.npz" in str(raised.value) or "validation" in str(raised.value)
-
-
-def test_any_damage_to_an_npz_is_a_usage_error_or_none(tmp_path):
-    np.savez_compressed(tmp_path / "good.npz", x_train=coded(30), y_train=np.arange(30))
-    good = (tmp_path / "good.npz").read_bytes()
-    generator = np.random.default_rng(0)
-    refused = 0
-    for _ in range(150):
-        content = bytearray(good)
-        for place in generator.integers(0, len(good), 3):
-            content[place] = generator.integers(0, 256)
-        (tmp_path / "bad.npz").write_bytes(content)
-        try:
-            data.load("bad", data_dir=tmp_path)
-        except UsageError:
-            refused += 1
-    assert refused > 50
 
 
 def test_the_real_mnist(mnist_folder):

@@ -1,4 +1,4 @@
-"""Data that are large for the memory: on the disk, the same to the byte, gone with the process, never copied whole."""
+"""Tests of images that exceed the memory limit: on disk, identical, deleted with the process, never copied whole."""
 
 import errno
 import mmap
@@ -26,12 +26,12 @@ nothing_at_hand = data_helpers.nothing_at_hand
 ROOT = Path(__file__).resolve().parent.parent
 ROLES = ("train", "validation", "test")
 
-linux = pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="needs Linux' account of a process' memory")
+linux = pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="needs /proc/self/maps")
 
 
 @pytest.fixture
 def scratch(monkeypatch, tmp_path):
-    """The folder for temporary files, empty, and on a disk as far as anybody can tell."""
+    """An empty temporary folder that counts as a folder on disk."""
     path = tmp_path / "scratch"
     path.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(path))
@@ -41,9 +41,9 @@ def scratch(monkeypatch, tmp_path):
 
 @pytest.fixture
 def no_memory(monkeypatch, scratch):
-    """Every stack is large for the memory, and is copied in many pieces."""
+    """Every array exceeds the memory limit and is copied in many chunks."""
     monkeypatch.setattr(storage, "_memory", lambda: 0)
-    monkeypatch.setattr(storage, "PIECE", 1000)
+    monkeypatch.setattr(storage, "CHUNK_BYTES", 1000)
     return scratch
 
 
@@ -77,8 +77,9 @@ def digits(tmp_path):
 
 
 SOURCES = (prepared_folder, prepared_folder_with_splits, prepared_npz, npz_in_columns, digits)
+PLAIN = {}
 OPTIONS = (
-    {},
+    PLAIN,
     {"validation": 0},
     {"image_size": 5, "channels": 1},
     {"binarize": "threshold"},
@@ -86,14 +87,25 @@ OPTIONS = (
 )
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "plain")
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.__name__)
-def test_on_the_disk_data_are_what_they_are_in_memory(tmp_path, monkeypatch, scratch, source, options):
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        pytest.param(
+            source,
+            options,
+            id="-".join([source.__name__, *options]),
+            marks=[pytest.mark.slow] * (source is digits and options is not PLAIN),
+        )
+        for source in SOURCES
+        for options in OPTIONS
+    ],
+)
+def test_data_on_disk_equal_those_in_memory(tmp_path, monkeypatch, scratch, source, options):
     name = source(tmp_path)
     inside = data.load(name, **options)
     assert not any(storage.is_mapped(getattr(inside, role).images) for role in ROLES)
     monkeypatch.setattr(storage, "_memory", lambda: 0)
-    monkeypatch.setattr(storage, "PIECE", 1000)
+    monkeypatch.setattr(storage, "CHUNK_BYTES", 1000)
     outside = data.load(name, **options)
     assert outside.fingerprint == inside.fingerprint
     mapped = 0
@@ -106,12 +118,12 @@ def test_on_the_disk_data_are_what_they_are_in_memory(tmp_path, monkeypatch, scr
         mapped += there.images.nbytes * storage.is_mapped(there.images)
     assert mapped >= outside.validation.images.nbytes
     notes = [note for note in outside.notes if note not in inside.notes]
-    assert notes == ["0.0 GB of images were put on the disk, since they are large for the memory"] * (mapped > 0)
+    assert notes == ["0.0 GB of images were written to disk, because they exceed the memory limit"] * (mapped > 0)
     assert {**outside.description(), "notes": []} == {**inside.description(), "notes": []}
 
 
 @pytest.mark.parametrize("source", [prepared_folder, prepared_folder_with_splits], ids=lambda source: source.__name__)
-def test_all_images_of_a_folder_are_on_the_disk(tmp_path, no_memory, source):
+def test_all_images_of_a_folder_are_on_disk(tmp_path, no_memory, source):
     loaded = data.load(source(tmp_path), validation=3)
     assert all(storage.is_mapped(getattr(loaded, role).images) for role in ROLES)
 
@@ -124,8 +136,8 @@ def test_a_quarter_of_the_memory_is_the_limit(monkeypatch, scratch):
     assert not storage.is_mapped(storage.allocate_images("x", (10, 10, 10, 3)))
 
 
-def test_memory_is_no_more_than_a_container_may_use(monkeypatch, tmp_path):
-    monkeypatch.setattr(storage, "_LIMITS", (str(tmp_path / "new"), str(tmp_path / "old")))
+def test_the_memory_is_limited_by_the_container(monkeypatch, tmp_path):
+    monkeypatch.setattr(storage, "_CGROUP_LIMITS", (str(tmp_path / "new"), str(tmp_path / "old")))
     whole = storage._memory()
     assert whole > 10**8
     (tmp_path / "new").write_text("max\n")
@@ -135,7 +147,7 @@ def test_memory_is_no_more_than_a_container_may_use(monkeypatch, tmp_path):
     assert storage._memory() == 50_000_000
 
 
-def test_what_is_mapped():
+def test_is_mapped():
     with mmap.mmap(-1, 4096) as pages:
         array = np.frombuffer(pages, np.uint8).reshape(4, 32, 32, 1)
         assert not storage.is_mapped(array.copy()) and not storage.is_mapped(np.zeros((3, 2, 2, 1), np.uint8)[1:])
@@ -147,9 +159,9 @@ def test_what_is_mapped():
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 3, 1), (1, 1, 1, 1), (5, 7, 3, 3), (100,)])
-def test_pieces_are_all_of_it_once(monkeypatch, shape):
+def test_slices_cover_all_images_once(monkeypatch, shape):
     for size in (1, 10, 64, 10**6):
-        monkeypatch.setattr(storage, "PIECE", size)
+        monkeypatch.setattr(storage, "CHUNK_BYTES", size)
         rows = [list(range(shape[0]))[piece] for piece in storage.slices(shape)]
         assert sum(rows, []) == list(range(shape[0]))
         image = int(np.prod(shape[1:]))
@@ -168,11 +180,11 @@ def test_taking_is_indexing(no_memory):
 
 @pytest.mark.parametrize("piece", [1, 28, 1000, 2**24])
 @pytest.mark.parametrize("shape", [(1, 3), (2, 7), (50, 9, 9, 3)], ids=str)
-def test_draws_in_pieces_are_those_of_one_call(monkeypatch, shape, piece):
-    monkeypatch.setattr(storage, "PIECE", piece)
+def test_draws_in_chunks_equal_those_of_one_call(monkeypatch, shape, piece):
+    monkeypatch.setattr(storage, "CHUNK_BYTES", piece)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     ours, theirs = np.random.default_rng(1), np.random.default_rng(1)
-    for _ in range(3):  # what is drawn afterwards is the same, too
+    for _ in range(3):  # later draws are the same, too
         expected = np.where(theirs.integers(0, 255, shape, np.uint8) < images, 255, 0)
         assert np.array_equal(preprocessing.binarize(images, "stochastic", ours), expected)
     assert ours.bit_generator.state == theirs.bit_generator.state
@@ -188,7 +200,7 @@ def test_draws_are_the_same_on_every_machine():
 
 
 def mapped_files(scratch, process="self"):
-    """Lines of a process' memory map that are files in the folder."""
+    """Return the lines of a process' memory map that are files in the folder."""
     return [line for line in Path(f"/proc/{process}/maps").read_text().splitlines() if f"{scratch}/" in line]
 
 
@@ -197,7 +209,7 @@ def test_the_file_has_no_name_and_goes_with_the_array(tmp_path, no_memory):
     loaded = data.load(prepared_folder(tmp_path))
     assert os.listdir(no_memory) == []
     lines = mapped_files(no_memory)
-    assert len(lines) == 3 and all(line.endswith("(deleted)") for line in lines)  # what was split is gone already
+    assert len(lines) == 3 and all(line.endswith("(deleted)") for line in lines)  # the arrays before the split are gone
     descriptors = [os.path.realpath(path) for path in Path("/proc/self/fd").iterdir()]
     assert sum(f"{no_memory}/" in path for path in descriptors) == 3
     del loaded
@@ -219,8 +231,16 @@ time.sleep(600)
 
 
 @linux
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-def test_nothing_is_left_of_a_process_that_is_ended(tmp_path, scratch, number):
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+    ],
+    ids=lambda number: number.name,
+)
+def test_no_file_remains_of_a_killed_process(tmp_path, scratch, number):
     arguments = [sys.executable, "-c", _KILLED, prepared_folder(tmp_path), scratch]
     with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
         try:
@@ -237,19 +257,19 @@ def test_nothing_is_left_of_a_process_that_is_ended(tmp_path, scratch, number):
 
 @pytest.fixture
 def two_folders(monkeypatch, tmp_path):
-    """The usual folder, that for large files, and the list of those that are in memory."""
+    """The temporary folder, the folder for large files, and the list of folders that count as in memory."""
     places, in_memory = [tmp_path / name for name in ("usual", "large")], []
     for place in places:
         place.mkdir()
     monkeypatch.setattr(storage, "_memory", lambda: 0)
     monkeypatch.setattr(tempfile, "tempdir", str(places[0]))
-    monkeypatch.setattr(storage, "_FOR_LARGE_FILES", str(places[1]))
+    monkeypatch.setattr(storage, "_LARGE_FILES_FOLDER", str(places[1]))
     monkeypatch.setattr(storage, "_is_in_memory", lambda folder: Path(folder) in in_memory)
     return *places, in_memory
 
 
 @linux
-def test_files_in_memory_are_no_room(two_folders):
+def test_folders_in_memory_are_not_used(two_folders):
     usual, large, in_memory = two_folders
 
     def used():
@@ -262,7 +282,7 @@ def test_files_in_memory_are_no_room(two_folders):
     in_memory.append(usual)
     assert used() == [large]
     in_memory.append(large)
-    with pytest.raises(UsageError, match=f"TMPDIR can name .* on a disk: {re.escape(str(usual))} is in memory itself$"):
+    with pytest.raises(UsageError, match=f"TMPDIR to .* on a disk: {re.escape(str(usual))} is in memory itself$"):
         storage.allocate_images("x", (10, 10, 10, 1))
     in_memory.clear()
     in_memory.append(usual)
@@ -290,24 +310,24 @@ def refused(name, **options):
     return str(raised.value)
 
 
-def test_a_disk_without_the_room_is_refused_in_one_line(tmp_path, monkeypatch, no_memory):
+def test_a_full_disk_is_refused_in_one_line(tmp_path, monkeypatch, no_memory):
     photos = prepared_folder(tmp_path)
     usage = type("usage", (), {"free": 9000})
     monkeypatch.setattr(storage.shutil, "disk_usage", lambda folder: usage)
     message = refused(photos)
-    assert message.startswith(f"{photos}: 40 images of 9x9x3 are 0.0 GB, more than there is memory for; ")
-    assert "a smaller image_size takes less, or TMPDIR can name a folder with that much room on a disk: " in message
+    assert message.startswith(f"{photos}: 40 images of 9x9x3 take 0.0 GB, which exceeds the memory limit; ")
+    assert "use a smaller image_size, or set TMPDIR to a folder with that much space on a disk: " in message
     assert message.endswith(f"{no_memory} has 0.0 GB")
     assert os.listdir(no_memory) == []
     usage.free = 40 * 9 * 9 * 3
     assert len(data.load(photos).train) == 33
     assert "the data: " in refused("digits", image_size=64)
-    assert "40 images of 100000x100000x3 are 1,200.0 GB" in refused(photos, image_size=10**5)
+    assert "40 images of 100000x100000x3 take 1,200.0 GB" in refused(photos, image_size=10**5)
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system has no such call")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG], ids=errno.errorcode.get)
-def test_a_disk_that_does_not_give_the_room_is_refused_in_one_line(tmp_path, monkeypatch, no_memory, number):
+def test_a_failed_reservation_is_refused_in_one_line(tmp_path, monkeypatch, no_memory, number):
     def refuse(*arguments):
         raise OSError(number, os.strerror(number))
 
@@ -316,17 +336,17 @@ def test_a_disk_that_does_not_give_the_room_is_refused_in_one_line(tmp_path, mon
     assert os.listdir(no_memory) == []
 
 
-def test_a_folder_for_temporary_files_that_is_not_there_is_refused_in_one_line(tmp_path, no_memory):
+def test_a_missing_temporary_folder_is_refused_in_one_line(tmp_path, no_memory):
     no_memory.rmdir()
     assert refused(prepared_folder(tmp_path)).endswith("No such file or directory")
 
 
 @pytest.mark.parametrize("system", ["its own", "without posix_fallocate"])
-def test_the_room_is_taken_before_anything_is_written(tmp_path, monkeypatch, system):
-    """What is not taken at once can be lacking later, and the process then ends without a word."""
+def test_the_space_is_reserved_before_anything_is_written(tmp_path, monkeypatch, system):
+    """Otherwise the disk could be full later, which kills the process."""
     if system != "its own":
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    monkeypatch.setattr(storage, "PIECE", 10_000)
+    monkeypatch.setattr(storage, "CHUNK_BYTES", 10_000)
     with open(tmp_path / "file", "w+b") as file:
         storage._reserve(file, 1_234_567)
         os.fsync(file.fileno())
@@ -361,11 +381,11 @@ def test_files_of_limited_size_are_refused_in_one_line(tmp_path):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)),
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("large: 3 images of 1000x1000x1 are 0.0 GB, more than there is memory for; ")
+    assert result.stdout.startswith("large: 3 images of 1000x1000x1 take 0.0 GB, which exceeds the memory limit; ")
     assert result.stdout.endswith(f"on a disk: {os.strerror(errno.EFBIG)}\n")
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_room(tmp_path, no_memory, monkeypatch):
+def test_other_errors_are_not_taken_for_a_full_disk(tmp_path, no_memory, monkeypatch):
     monkeypatch.setattr(folder.storage, "_reserve", lambda file, size: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         data.load(prepared_folder(tmp_path))
@@ -382,7 +402,7 @@ _COUNTED = textwrap.dedent(
     from keras_gen.data.image_data import fingerprint
 
     COUNT, SIZE = 640, 500
-    WHOLE, LITTLE = 160, 64  # MB: all of them, and what work may need besides
+    WHOLE, LITTLE = 160, 64  # MB: of all images, and of a tolerance
 
     def megabytes(entry):
         for line in open("/proc/self/status"):
@@ -395,10 +415,10 @@ _COUNTED = textwrap.dedent(
             images[index] = index % 256
         return images
 
-    def in_hand(work, copies=1, threads=False):
+    def measured(work, copies=1, threads=False):
         before = megabytes("RssAnon")
-        if sys.argv[1] == "disk" and not threads:  # whose storage count
-            # No more may be allocated even for a moment; what is mapped doesn't count.
+        if sys.argv[1] == "disk" and not threads:  # whose stacks count
+            # Not even temporarily may more be allocated; mapped files don't count.
             limit = int(1e6 * (megabytes("VmData") + 2 * LITTLE))
             resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
         result = work()
@@ -414,12 +434,12 @@ _COUNTED = textwrap.dedent(
     """
 )
 _PREPARED = """
-images = in_hand(lambda: stack(0))
-split = in_hand(lambda: Split(images).take(np.arange(1, COUNT)))
-binary = in_hand(lambda: preprocessing.binarize(images, "stochastic", np.random.default_rng(0)))
-large = in_hand(lambda: preprocessing.fit_stack(images, 510, None))
+images = measured(lambda: stack(0))
+split = measured(lambda: Split(images).take(np.arange(1, COUNT)))
+binary = measured(lambda: preprocessing.binarize(images, "stochastic", np.random.default_rng(0)))
+large = measured(lambda: preprocessing.fit_stack(images, 510, None))
 if sys.argv[1] == "disk":
-    in_hand(lambda: fingerprint(split, Split(binary), Split(large)))
+    measured(lambda: fingerprint(split, Split(binary), Split(large)))
 print("done")
 """
 _TRAINED = """
@@ -442,13 +462,13 @@ def counted(dataset, steps):
 
 def whole(images):
     labels = np.arange(len(images))
-    train = batches(images, labels, batch_size=16, seed=0)
-    test = evaluation_batches(images, labels, batch_size=16)
+    train = batches(images, labels, batch_size=4, seed=0)
+    test = evaluation_batches(images, labels, batch_size=4)
     return train, test, counted(train.dataset, train.steps_per_epoch), counted(test, train.steps_per_epoch)
 
 images = stack(0)
-whole(images[:32])  # what TensorFlow needs in any case
-held = in_hand(lambda: whole(images), copies=2, threads=True)  # a dataset to train and one to evaluate on
+whole(images[:32])  # allocates what TensorFlow always needs
+held = measured(lambda: whole(images), copies=2, threads=True)  # a dataset to train and one to evaluate on
 assert held[2:] == (COUNT, COUNT)
 print("done")
 """
@@ -458,16 +478,15 @@ print("done")
 @pytest.mark.parametrize(
     "case",
     [
-        (_PREPARED, "disk"),
-        (_PREPARED, "memory"),
-        (_TRAINED, "disk"),
-        (_TRAINED, "disk", "two devices"),
-        (_TRAINED, "memory"),
+        pytest.param((_PREPARED, "disk"), id="prepared-disk"),
+        pytest.param((_PREPARED, "memory"), id="prepared-memory", marks=pytest.mark.slow),
+        pytest.param((_TRAINED, "disk"), id="trained-disk", marks=pytest.mark.slow),
+        pytest.param((_TRAINED, "disk", "two devices"), id="trained-disk-two-devices", marks=pytest.mark.slow),
+        pytest.param((_TRAINED, "memory"), id="trained-memory", marks=pytest.mark.slow),
     ],
-    ids=["prepared-disk", "prepared-memory", "trained-disk", "trained-disk-two-devices", "trained-memory"],
 )
-def test_what_is_on_the_disk_is_not_copied_into_memory(case):
-    """And of what is in memory the same figures tell each copy."""
+def test_images_on_disk_are_not_copied_into_memory(case):
+    """The "memory" cases check that the measurement sees copies."""
     code, *options = case
     arguments = [sys.executable, "-c", _COUNTED + code, *options]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}

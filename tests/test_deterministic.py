@@ -1,4 +1,4 @@
-"""run.py --deterministic, in processes of its own: the setting is TensorFlow's for as long as a process lives."""
+"""run.py --deterministic, in separate processes, since TensorFlow's setting lasts as long as its process."""
 
 import os
 import subprocess
@@ -21,20 +21,11 @@ def run(*arguments):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["gan-conv"])
-def test_the_same_command_gives_the_same_bits_and_goes_on(model, tiny_data, tmp_path):
-    options = [
-        "--model",
-        model,
-        "--set",
-        "latent_dim=3",
-        "--dataset",
-        tiny_data,
-        "--image-size",
-        12,
-        "--batch-size",
-        10,
-    ]
+def test_the_same_command_gives_the_same_bits_and_can_be_resumed(model, tiny_data, tmp_path):
+    options = ["--model", model, "--set", "latent_dim=3", "--dataset", tiny_data]
+    options += ["--image-size", 12, "--batch-size", 10]
     options += ["--epochs", 2, "--fid-every", 0, "--samples", 4, "--deterministic"]
     for name in ("one", "two"):
         result = run(*options, "--out", tmp_path / name)

@@ -1,9 +1,10 @@
-"""Strategies by name, and several replicas against one device (in processes that have two and four CPU devices)."""
+"""Strategies by name, and comparison of several replicas with one device, in processes with 2 and 4 CPU devices."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from replica_helpers import EXACT, assert_trained_alike, results_of, start_program
+from selection_helpers import selected
 
 from keras_gen import UsageError, distribution
 from keras_gen.distribution.cluster import Cluster
@@ -12,23 +13,30 @@ GPUS = tf.config.list_logical_devices("GPU")
 
 ROUNDED = ("bfloat16 gan", 21, "array")
 SEEN_TWICE = ("averaged gan", 17, "array")
-CASES = [*EXACT, ROUNDED, SEEN_TWICE]
+FAST = [("vae", 17, "unknown"), ("averaged gan", 21, "array")]
 
 
-@pytest.fixture(scope="module", params=[pytest.param(2, marks=pytest.mark.slow), 4], ids="{} replicas".format)
+@pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)], ids="{} replicas".format)
 def comparison(request):
-    (told,) = results_of(start_program(request.param, ["none", "mirrored"], CASES))
-    return told | {"trained": dict(zip(CASES, told["trained"], strict=True)), "replicas": request.param}
+    """Results of the cases of all selected tests with a number of replicas."""
+    cases = selected(request, "case")
+    (results,) = results_of(start_program(request.param, ["none", "mirrored"], cases))
+    return results | {"trained": dict(zip(cases, results["trained"], strict=True)), "replicas": request.param}
 
 
-@pytest.mark.parametrize("kind, count, form", EXACT)
-def test_replicas_train_and_evaluate_as_one_device(comparison, kind, count, form):
-    one, several = comparison["trained"][kind, count, form]
+@pytest.mark.parametrize(
+    "case", [case if case in FAST else pytest.param(case, marks=pytest.mark.slow) for case in EXACT], ids=str
+)
+def test_replicas_train_and_evaluate_as_one_device(comparison, case):
+    kind, count, _ = case
+    one, several = comparison["trained"][case]
     assert_trained_alike(one, several, comparison["replicas"], kind, count)
 
 
-def test_in_bfloat16_they_differ_by_its_rounding(comparison):
-    one, several = comparison["trained"][ROUNDED]
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [ROUNDED], ids=str)
+def test_in_bfloat16_they_differ_by_its_rounding(comparison, case):
+    one, several = comparison["trained"][case]
     assert "error" not in several, several
     assert one["updates"] == several["updates"]
     assert one["moved"] > 1e-5
@@ -36,8 +44,10 @@ def test_in_bfloat16_they_differ_by_its_rounding(comparison):
         assert several[part] == pytest.approx(one[part], rel=0.01)
 
 
-def test_batch_normalization_looks_twice_at_images_of_a_batch_with_fewer_than_replicas(comparison):
-    one, several = comparison["trained"][SEEN_TWICE]
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [SEEN_TWICE], ids=str)
+def test_batch_normalization_sees_repeated_images_of_a_batch_smaller_than_replicas(comparison, case):
+    one, several = comparison["trained"][case]
     assert one["updates"] == several["updates"]
     farthest = np.abs(np.subtract(several["weights"], one["weights"])).max()
     assert 1e-6 < farthest < 0.01
@@ -51,21 +61,21 @@ def test_the_replicas_noise_joined_is_that_of_one_device(comparison, name):
     assert len(np.unique(noise["joined"])) == 6 * comparison["replicas"]
 
 
-def test_the_mean_of_the_global_batch_is_of_all_replicas_and_a_constant(comparison):
+def test_the_global_mean_is_of_all_replicas_and_a_constant(comparison):
     means, gradients = comparison["means"]
-    # Of rows (1, 5), (3, 9) on the first replica, and of these and 10, 20, … on the others.
+    # The first replica has rows (1, 5) and (3, 9); the others have these plus 10, 20, …
     replicas = comparison["replicas"]
     added = 5 * (replicas - 1)
     assert means == [[2 + added, 7 + added]] * replicas
     assert gradients == [[[0, 0], [0, 0]]] * replicas
 
 
-def test_batches_that_are_shared_already_are_no_steps_of_several_updates(comparison):
-    expected = "x must be a tf.data.Dataset, since fit joins its batches to steps, received: 'batches shared already'"
+def test_sharded_batches_are_refused_by_a_model_with_several_batches_per_step(comparison):
+    expected = "x must be a tf.data.Dataset, since fit groups its batches into steps, received: 'sharded batches'"
     assert comparison["refused"] == expected
 
 
-def test_cpu_devices_are_mirrored_only_when_asked_for(comparison):
+def test_cpu_devices_are_mirrored_only_on_request(comparison):
     assert comparison["names"]["mirrored"] == ["MirroredStrategy", comparison["replicas"]]
     assert comparison["names"]["none"][1] == comparison["names"]["auto"][1] == 1
 
@@ -104,11 +114,11 @@ def test_devices_that_cannot_be_set_up_are_a_usage_error(monkeypatch):
         distribution.strategy("mirrored")
 
 
-def test_gpus_memory_is_taken_as_it_is_needed_unless_they_run_already(monkeypatch):
-    asked = []
+def test_gpu_memory_grows_on_demand_unless_already_initialized(monkeypatch):
+    calls = []
 
     def set_memory_growth(gpu, enable):
-        asked.append((gpu, enable))
+        calls.append((gpu, enable))
         if gpu == "GPU:0":
             raise RuntimeError("Physical devices cannot be modified after being initialized")
         if gpu == "GPU:1":
@@ -117,7 +127,7 @@ def test_gpus_memory_is_taken_as_it_is_needed_unless_they_run_already(monkeypatc
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"{kind}:{index}" for index in range(3)])
     monkeypatch.setattr(tf.config.experimental, "set_memory_growth", set_memory_growth)
     distribution.strategy("none")
-    assert asked == [(f"GPU:{index}", True) for index in range(3)]
+    assert calls == [(f"GPU:{index}", True) for index in range(3)]
 
 
 def test_workers_use_the_gpus_they_see(monkeypatch):
@@ -132,11 +142,11 @@ def test_workers_use_the_gpus_they_see(monkeypatch):
     assert (resolver.task_type, resolver.task_id) == ("worker", 1)
 
 
-def test_the_mean_over_the_global_batch_on_one_device_is_the_mean():
+def test_the_scaled_loss_on_one_device_is_the_mean():
     assert float(distribution.scaled_loss(tf.constant([1.0, 2.0, 6.0]))) == 3.0
 
 
-def test_the_mean_of_the_global_batch_on_one_device_is_the_mean_over_examples_and_a_constant():
+def test_the_global_mean_on_one_device_is_the_mean_over_examples_and_a_constant():
     values = tf.constant([[1.0, 5.0], [3.0, 9.0]])
     with tf.GradientTape() as tape:
         tape.watch(values)

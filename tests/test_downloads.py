@@ -1,4 +1,4 @@
-"""Downloads from servers that mean harm: encrypted, bounded, and nothing is left of one that is refused."""
+"""Tests of downloads from malicious servers: encrypted, limited in size, and deleted if refused."""
 
 import contextlib
 import http.server
@@ -18,7 +18,7 @@ def test_every_download_is_encrypted():
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Sends without an end."""
+    """Server of an endless file."""
 
     def do_HEAD(self):
         self.send_error(403)
@@ -46,13 +46,13 @@ def test_a_download_without_an_end_is_ended(tmp_path, monkeypatch):
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_download_that_is_sent_on_without_encryption_is_refused(tmp_path, monkeypatch):
+def test_a_redirect_without_encryption_is_refused(tmp_path, monkeypatch):
     class Answer(io.BytesIO):
         url, headers = "http://elsewhere.example/x", {}
 
     monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(weight_files, "connection_error", lambda *_: None)
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Answer(b"weights"))
-    with pytest.raises(DataUnavailableError, match="leads to http://elsewhere.example/x, which is not encrypted"):
+    with pytest.raises(DataUnavailableError, match="redirects to http://elsewhere.example/x, which is not encrypted"):
         weight_files.obtain(weight_files.Source("x", "https://here.example/x", ("x",), 3), download=True)
     assert list((tmp_path / "cache").iterdir()) == []

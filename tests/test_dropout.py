@@ -1,4 +1,4 @@
-"""keras_gen's dropout on one device: Keras' own. (Several replicas: test_distribution.)"""
+"""`Dropout` on one device equals Keras'; test_distribution.py has several replicas."""
 
 import keras
 import numpy as np

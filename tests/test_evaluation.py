@@ -1,59 +1,76 @@
-"""evaluate.py: what it measures of each kind of model, says of what it does not, and refuses in one line."""
+"""Tests of evaluate.py: the scores of each kind of model, notes on missing scores, and errors."""
 
+import functools
 import json
 import os
 import shutil
 
 import command_helpers
+import model_helpers
 import numpy as np
 import pytest
+import run_helpers
+import scorer_helpers
 from command_helpers import NO_NETWORK, call, names, no_space, only_run, record_of, train, write_npz
 
-from keras_gen.evaluation import Reference, Scorer, results
+from keras_gen.evaluation import Reference, Scorer, encoder_scores, results
 from keras_gen.metrics import reconstruction
+from keras_gen.metrics.extractors import registry
 from keras_gen.runs import loading
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 finished, copied = command_helpers.finished, command_helpers.copied
+few_digits = scorer_helpers.few_digits
+
+# In every run and evaluation: 275 digits for training, 25 for validation and 60 for test.
+pytestmark = pytest.mark.usefixtures("few_digits", "one_lenet")
 
 SHORT = ("--epochs", 1, "--samples-every", 0, "--fid-every", 0)
-OF_SAMPLES = [
+SAMPLE_SCORES = [
     *(f"{name}_lenet" for name in ("fd", "fd_infinity", "kd", "classifier_score")),
     *(f"{name}_lenet" for name in ("precision", "recall", "density", "coverage", "modes", "mode_entropy")),
     "memorisation_lenet",
 ]
-OF_RECONSTRUCTIONS = ["reconstruction_mse", "reconstruction_psnr", "reconstruction_ssim"]
+RECONSTRUCTION_SCORES = ["reconstruction_mse", "reconstruction_psnr", "reconstruction_ssim"]
+
+
+@pytest.fixture(scope="module")
+def one_lenet():
+    """Build the extractor once, to save time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "ShippedClassifier", functools.cache(registry.ShippedClassifier))
+        yield
 
 
 def run_of(folder, model, *arguments):
-    outcome = call("run", "--model", model, "--dataset", "digits", *SHORT, "--out", folder, *arguments)
+    with run_helpers.without_artifacts():
+        outcome = call("run", "--model", model, "--dataset", "digits", *SHORT, "--out", folder, *arguments)
     assert outcome.code == 0, outcome.err
     return only_run(folder)
 
 
 @pytest.fixture(scope="module")
-def vae(tmp_path_factory):
-    """A VAE on the embedded digits (1,375 train, 125 validation, 297 test images)."""
+def vae(tmp_path_factory, few_digits):
     return run_of(tmp_path_factory.mktemp("vae"), "vae-mlp", "--set", "hidden=32")
 
 
 @pytest.fixture(scope="module")
-def bernoulli(tmp_path_factory):
-    return run_of(tmp_path_factory.mktemp("bernoulli"), "vae-2d", "--batch-size", 500)
+def bernoulli(tmp_path_factory, few_digits):
+    return run_of(tmp_path_factory.mktemp("bernoulli"), "vae-2d", "--batch-size", 100)
 
 
 @pytest.fixture(scope="module")
-def gan(tmp_path_factory):
-    return run_of(tmp_path_factory.mktemp("gan"), "gan-mlp", "--batch-size", 250)
+def gan(tmp_path_factory, few_digits):
+    return run_of(tmp_path_factory.mktemp("gan"), "gan-mlp", "--batch-size", 50, "--set", "hidden=32")
 
 
 @pytest.fixture(scope="module")
-def autoencoder(tmp_path_factory):
-    return run_of(tmp_path_factory.mktemp("autoencoder"), "ae-conv", "--batch-size", 500)
+def autoencoder(tmp_path_factory, few_digits):
+    return run_of(tmp_path_factory.mktemp("autoencoder"), "ae-conv", "--batch-size", 100)
 
 
 def measured(run, *arguments):
-    """Its scores by name, and the whole evaluation."""
+    """Evaluate a run and return its scores by name, the evaluation and the output."""
     outcome = call("evaluate", run, *arguments)
     assert outcome.code == 0, outcome.err
     result = results.read(run)
@@ -61,23 +78,23 @@ def measured(run, *arguments):
 
 
 @pytest.fixture(scope="module")
-def whole(vae):
-    """All that can be measured of a VAE, with no options."""
+def whole(vae, one_lenet):
+    """The evaluation of the VAE without options."""
     return measured(vae)
 
 
-# What is measured
+# Scores
 
 
 def test_a_vae_is_measured_by_everything(whole):
     scores, result, out = whole
-    assert list(scores) == [*OF_SAMPLES, *OF_RECONSTRUCTIONS, "nll", "active_units"]
+    assert list(scores) == [*SAMPLE_SCORES, *RECONSTRUCTION_SCORES, "nll", "active_units"]
     assert out.startswith("extractor lenet: made for mnist and digits, needs no download\n")
     for score in result.scores:
         [line] = (line for line in out.splitlines() if line.split()[:1] == [score.name])
         assert f"{score.value:.5g}" in line
         assert line.endswith(score.fingerprint)
-    assert "generated: 422\n" in out  # as many as there are real ones outside the reference
+    assert "generated: 85\n" in out  # the number of real images outside the reference
     assert sorted(result.losses) == ["kl", "loss", "mse", "reconstruction"]
 
 
@@ -85,7 +102,7 @@ def test_the_file_says_what_was_measured(whole, vae):
     content = json.loads((vae / "evaluation.json").read_text(encoding="utf-8"))
     details = ["model", "epoch", "step", "split", "images", "data", "versions", "measured"]
     assert list(content) == ["losses", "scores", "notes", *details]
-    assert (content["model"], content["epoch"], content["split"], content["images"]) == ("vae-mlp", 1, "test", 297)
+    assert (content["model"], content["epoch"], content["split"], content["images"]) == ("vae-mlp", 1, "test", 60)
     assert content["data"]["fingerprint"] == record_of(vae)["data"]["fingerprint"]
     assert [score["name"] for score in content["scores"]] == list(whole[0])
 
@@ -102,11 +119,11 @@ def test_losses_are_those_of_the_test_images(finished, copied):
 def test_scores_are_those_of_the_model_against_all_training_images(whole, vae):
     opened = loading.load(vae)
     reference = Reference(opened.data.train.images, "lenet", data="digits")
-    [expected] = Scorer(reference, ("fid",), num_images=422).score(opened.model)
+    [expected] = Scorer(reference, ("fid",), num_images=85).score(opened.model)
     assert whole[0]["fd_lenet"].value == pytest.approx(expected.value, rel=1e-6)
     assert whole[0]["fd_lenet"].protocol == expected.protocol
-    made = np.asarray(opened.model.reconstruct(opened.data.test.images))
-    error = reconstruction.reconstruction_error(opened.data.test.images, np.clip(made, 0, 1))
+    reconstructed = np.asarray(opened.model.reconstruct(opened.data.test.images))
+    error = reconstruction.reconstruction_error(opened.data.test.images, np.clip(reconstructed, 0, 1))
     assert whole[0]["reconstruction_ssim"].value == pytest.approx(error.ssim, rel=1e-5)
 
 
@@ -121,21 +138,21 @@ def test_a_second_evaluation_gives_the_same_bits(whole, vae):
 
 def test_floors_are_those_of_real_images_outside_the_reference(whole):
     floors = {name: score.floor for name, score in whole[0].items()}
-    assert [name for name, floor in floors.items() if floor is not None] == OF_SAMPLES[:-1]
+    assert [name for name, floor in floors.items() if floor is not None] == SAMPLE_SCORES[:-1]
     assert floors["fd_lenet"] < 0.1 * whole[0]["fd_lenet"].value
     assert floors["modes_lenet"] == 10
     assert floors["precision_lenet"] > 0.7
 
 
-def test_memorisation_says_what_it_looked_for_and_where(whole):
+def test_the_protocol_of_memorisation_names_both_sets(whole):
     protocol = whole[0]["memorisation_lenet"].protocol
-    assert (protocol["held_out"], protocol["held_out_count"]) == ("test and validation", 422)
-    assert (protocol["searched"], protocol["reference_split"]) == (1375, "train")
+    assert (protocol["held_out"], protocol["held_out_count"]) == ("test and validation", 85)
+    assert (protocol["searched"], protocol["reference_split"]) == (275, "train")
 
 
 def test_a_gan_is_measured_by_what_it_generates(gan):
     scores, result, out = measured(gan, "--images", 60)
-    assert list(scores) == OF_SAMPLES
+    assert list(scores) == SAMPLE_SCORES
     assert {score.protocol["generated"] for score in result.scores} == {60}
     assert scores["fd_lenet"].floor > 0
     assert any(note.startswith("fd_lenet is measured on too few images (60)") for note in result.notes) == (
@@ -147,15 +164,16 @@ def test_a_gan_is_measured_by_what_it_generates(gan):
 
 def test_an_autoencoder_is_measured_by_its_reconstructions(autoencoder):
     scores, result, out = measured(autoencoder)
-    assert list(scores) == OF_RECONSTRUCTIONS
+    assert list(scores) == RECONSTRUCTION_SCORES
     assert result.notes == []
     assert "extractor" not in out
     assert "measures must be left out for a model that generates no images" in (
         call("evaluate", autoencoder, "--measures", "fid").error
     )
-    assert list(measured(autoencoder, "--measures", "none")[0]) == OF_RECONSTRUCTIONS
+    assert list(measured(autoencoder, "--measures", "none")[0]) == RECONSTRUCTION_SCORES
 
 
+@pytest.mark.slow
 def test_several_seeds_give_a_mean_and_a_spread(gan):
     one, other, both = (
         measured(gan, "--measures", "fid", "inception_score", "--images", 60, *options)[0]
@@ -169,45 +187,69 @@ def test_several_seeds_give_a_mean_and_a_spread(gan):
     assert (one["fd_lenet"].spread, one["classifier_score_lenet"].spread_over) == (None, "10 splits")
 
 
-def test_only_what_was_asked_for_is_measured_of_generated_images(vae):
+def test_only_requested_measures_are_taken(vae):
     scores, _, _ = measured(vae, "--measures", "kid", "--images", 50, "--likelihood-images", 0)
-    assert list(scores) == ["kd_lenet", *OF_RECONSTRUCTIONS, "active_units"]
+    assert list(scores) == ["kd_lenet", *RECONSTRUCTION_SCORES, "active_units"]
     scores, result, out = measured(vae, "--measures", "none", "--likelihood-images", 20)
-    assert list(scores) == [*OF_RECONSTRUCTIONS, "nll", "active_units"]
+    assert list(scores) == [*RECONSTRUCTION_SCORES, "nll", "active_units"]
     assert scores["nll"].protocol["images_count"] == 20
     assert (result.notes, "extractor" in out) == ([], False)
 
 
 def test_test_images_as_reference_leave_out_memorisation(gan):
     scores, result, out = measured(gan, "--reference", "test", "--images", 100)
-    assert list(scores) == OF_SAMPLES[:-1]
+    assert list(scores) == SAMPLE_SCORES[:-1]
     assert "no memorisation: the reference is not of training images" in result.notes
     assert "NOTE: no memorisation: the reference is not of training images" in out.splitlines()
     protocol = scores["fd_lenet"].protocol
-    assert (protocol["reference_split"], protocol["reference_count"]) == ("test", 297)
+    assert (protocol["reference_split"], protocol["reference_count"]) == ("test", 60)
     assert scores["fd_lenet"].floor is not None  # of training images
 
 
 def test_more_images_than_real_ones_have_no_floor(gan):
-    scores, result, _ = measured(gan, "--measures", "fid", "--images", 423)
+    scores, result, _ = measured(gan, "--measures", "fid", "--images", 86)
     assert scores["fd_lenet"].floor is None
-    assert "no floors: there are no 423 real images outside the reference" in result.notes
+    assert "no floors: fewer than 86 real images are outside the reference" in result.notes
 
 
 # Likelihoods
 
 
-def test_a_bernoulli_likelihood_is_of_binarized_images(bernoulli):
-    scores, _, _ = measured(bernoulli, "--measures", "none", "--likelihood-samples", 5)
+def likelihood(model, images, samples):
+    [score] = encoder_scores.likelihood_scores(model, images, None, {}, count=100, samples=samples, seed=0)
+    return score
+
+
+def test_a_bernoulli_likelihood_is_of_binary_images_and_tighter_with_more_samples():
+    model, gray = model_helpers.make_vae(likelihood="bernoulli"), model_helpers.pixels()
+    tight, loose = (likelihood(model, gray, samples) for samples in (50, 1))
+    protocol = tight.protocol
+    assert (protocol["likelihood"], protocol["binarized"]) == ("bernoulli", "stochastic, seed 0")
+    assert (protocol["units"], protocol["images_count"], protocol["samples"]) == ("nats an image", 12, 50)
+    assert tight.spread_over == "the mean of 12 images"
+    assert 0 < tight.value < loose.value
+    binary = (gray > 127).astype("uint8") * 255
+    score = likelihood(model, binary, 50)
+    assert score.protocol["binarized"] == "in the data"
+    bound = model.evaluate(binary, verbose=0, return_dict=True)["loss"]
+    assert score.value < bound  # the bound that was trained
+
+
+@pytest.mark.slow
+def test_the_bernoulli_likelihood_of_a_run(bernoulli):
+    scores, _, _ = measured(bernoulli, "--measures", "none", "--likelihood-samples", 50)
     protocol = scores["nll"].protocol
     assert (protocol["likelihood"], protocol["binarized"]) == ("bernoulli", "stochastic, seed 0")
-    assert (protocol["units"], protocol["images_count"], protocol["samples"]) == ("nats an image", 297, 5)
+    assert (protocol["units"], protocol["images_count"], protocol["samples"]) == ("nats an image", 60, 50)
     assert 0 < scores["nll"].value < 784 * np.log(2)
-    assert scores["nll"].spread_over == "the mean of 297 images"
+    assert scores["nll"].spread_over == "the mean of 60 images"
+    single = measured(bernoulli, "--measures", "none", "--likelihood-samples", 1)[0]["nll"]
+    assert scores["nll"].value < single.value
 
 
-def test_images_that_are_binary_already_are_left_so(tmp_path):
-    run = run_of(tmp_path / "runs", "vae-2d", "--batch-size", 500, "--binarize", "threshold")
+@pytest.mark.slow
+def test_binary_images_of_a_run_are_not_binarized_again(tmp_path):
+    run = run_of(tmp_path / "runs", "vae-2d", "--batch-size", 100, "--binarize", "threshold")
     scores, result, _ = measured(run, "--measures", "none", "--likelihood-samples", 5)
     assert scores["nll"].protocol["binarized"] == "in the data"
     assert scores["nll"].value < result.losses["loss"]  # no looser than the bound that was trained
@@ -221,14 +263,7 @@ def test_a_gaussian_likelihood_is_a_density_of_the_pixels(whole):
     assert score.value < whole[1].losses["loss"]
 
 
-def test_more_samples_bound_the_likelihood_more_tightly(bernoulli):
-    few, many = (
-        measured(bernoulli, "--measures", "none", "--likelihood-samples", count)[0]["nll"].value for count in (1, 50)
-    )
-    assert many < few
-
-
-# What can't be measured
+# Missing scores
 
 
 def test_small_images_without_an_extractor_keep_their_losses_and_likelihood(copied):
@@ -251,20 +286,25 @@ def test_an_extractor_that_is_named_measures_data_it_was_not_made_for(copied):
 @pytest.mark.parametrize(
     ("count", "missing"),
     [
-        ((2, 2), ["generated images were not measured: reference must be at least 2 images, received: '1'"]),
+        pytest.param(
+            (2, 2),
+            ["generated images were not measured: reference must be at least 2 images, received: '1'"],
+            marks=pytest.mark.slow,
+        ),
         ((3, 1), ["no precision_recall: ", "no active_units: their variance needs at least 2 test images"]),
     ],
 )
 def test_data_with_hardly_any_images_lose_no_other_score(tmp_path, count, missing):
     data = write_npz(tmp_path / "few.npz", *count, size=12)
-    assert train(tmp_path / "runs", data, "--samples-every", 0, "--fid-every", 0).code == 0
+    with run_helpers.without_artifacts():
+        assert train(tmp_path / "runs", data, "--samples-every", 0, "--fid-every", 0).code == 0
     scores, result, _ = measured(only_run(tmp_path / "runs"), "--extractor", "lenet", "--images", 2)
-    assert {*OF_RECONSTRUCTIONS, "nll"} <= scores.keys()
+    assert {*RECONSTRUCTION_SCORES, "nll"} <= scores.keys()
     assert ("fd_lenet" in scores, "active_units" in scores) == (count[0] > 2, count[1] > 1)
     assert [any(note.startswith(start) for note in result.notes) for start in missing] == [True] * len(missing)
 
 
-# Mistakes
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -272,7 +312,7 @@ def test_data_with_hardly_any_images_lose_no_other_score(tmp_path, count, missin
     [
         (["--images", 1], "num_images must be an integer of at least 2"),
         (["--images", -1], "num_images must be"),
-        (["--measures", "none", "fid"], "--measures none stands alone"),
+        (["--measures", "none", "fid"], "--measures none can't be combined with other measures"),
         (["--measures", "fdi"], "measures must be one of fid, fid_infinity, kid"),
         (["--measures", "fid", "fid"], "measures must be different names, received: ('fid', 'fid')"),
         (["--measures", "mode_coverage", "--extractor", "lenet"], "lenet does not know the classes of noise"),
@@ -280,7 +320,7 @@ def test_data_with_hardly_any_images_lose_no_other_score(tmp_path, count, missin
             ["--measures", "memorisation", "--extractor", "lenet", "--reference", "test"],
             "the reference is not of training images",
         ),
-        (["--measures", "fid"], "measures can't be had: there is no extractor for noise"),
+        (["--measures", "fid"], "measures are unavailable: there is no extractor for noise"),
         (["--extractor", "letnet"], "extractor must be one of auto, inception-2015"),
         (["--extractor", "cifar"], "extractor cifar takes color images (n, H, W, 3), noise has images (8, 8, 1)"),
         (["--extractor", "inception-v3"], NO_NETWORK),
@@ -304,7 +344,7 @@ def test_a_mistake_in_evaluating_is_one_line(copied, arguments, message):
 def test_a_run_without_a_checkpoint_has_nothing_to_evaluate(copied):
     shutil.rmtree(copied / "checkpoints")
     error = call("evaluate", copied).error
-    assert error == f"error: run {copied} has no checkpoint yet: go on with --resume {copied}"
+    assert error == f"error: run {copied} has no checkpoint yet: resume it with --resume {copied}"
 
 
 def test_a_full_disk_while_evaluating_is_one_line_and_keeps_the_older_result(copied, monkeypatch):

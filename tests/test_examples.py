@@ -1,4 +1,4 @@
-"""The examples in docstrings run and give what they say."""
+"""Run the examples of all docstrings and compare their output."""
 
 import doctest
 import importlib
@@ -10,10 +10,22 @@ import keras_gen
 
 MODULES = [module.name for module in pkgutil.walk_packages(keras_gen.__path__, "keras_gen.")]
 
+SLOW = {
+    "keras_gen.callbacks.health",
+    "keras_gen.callbacks.scores",
+    "keras_gen.data.pipeline",
+    "keras_gen.models.gan",
+    "keras_gen.models.wgan",
+    "keras_gen.training.trainer",
+}
+"""Modules whose examples train a model for seconds."""
+
+assert set(MODULES) >= SLOW
+
 
 @pytest.fixture(scope="module")
 def names():
-    """What examples take for granted."""
+    """Names that the examples use without defining them."""
     import numpy as np
     import tensorflow as tf
 
@@ -36,7 +48,9 @@ def names():
     }
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize(
+    "module", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in MODULES]
+)
 def test_examples_of_a_module(module, names, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""The page over HTTP, as a browser has it (only where Gradio is installed), and what the command refuses."""
+"""The explorer page over HTTP (only if Gradio is installed), and the errors of its command."""
 
 import contextlib
 import importlib.util
@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import types
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -33,13 +34,29 @@ needs_gradio = pytest.mark.skipif(
 )
 
 
+class Explorers(dict):
+    """Explorers by kind, each exported and loaded on its first use."""
+
+    MODELS = {
+        "vae": lambda: (make_vae(), None),
+        "denoiser": lambda: (make_denoiser(), None),
+        "conditional": lambda: (make_vae(num_classes=CLASSES), None),
+        "sampler": lambda: (make_gan(), ["generate"]),
+    }
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def __missing__(self, kind):
+        model, functions = self.MODELS[kind]()
+        self[kind] = Explorer(export.save(model, self.folder / kind, functions=functions))
+        return self[kind]
+
+
 @pytest.fixture(scope="module")
 def explorers(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("saved")
-    models = {"vae": make_vae(), "denoiser": make_denoiser(), "conditional": make_vae(num_classes=CLASSES)}
-    paths = {kind: export.save(model, folder / kind) for kind, model in models.items()}
-    paths["sampler"] = export.save(make_gan(), folder / "sampler", functions=["generate"])
-    return {kind: Explorer(path) for kind, path in paths.items()}
+    return Explorers(tmp_path_factory.mktemp("saved"))
 
 
 @pytest.fixture
@@ -50,17 +67,20 @@ def free_port():
 # Without Gradio
 
 
-def test_a_tab_is_there_only_for_what_the_saved_model_can_do(explorers, tmp_path):
-    titles = {kind: list(tabs.available_tabs(explorer)) for kind, explorer in explorers.items()}
-    everything = ["Sample", "Latent dimensions", "Interpolate", "Reconstruct"]
-    assert titles == {
-        "vae": everything,
-        "conditional": everything,
-        "denoiser": everything[2:],
-        "sampler": everything[:1],
-    }
-    without = Explorer(export.save(make_denoiser(), tmp_path / "decoder", functions=["decode", "reconstruct"]))
-    assert list(tabs.available_tabs(without)) == ["Reconstruct"]
+@pytest.mark.parametrize(
+    ("functions", "has_prior", "has_latent_vector", "titles"),
+    [
+        ("generate decode encode reconstruct", True, True, "Sample, Latent dimensions, Interpolate, Reconstruct"),
+        ("decode encode reconstruct", False, False, "Interpolate, Reconstruct"),  # an autoencoder
+        ("generate", False, False, "Sample"),
+        ("decode reconstruct", False, False, "Reconstruct"),
+    ],
+)
+def test_tabs_depend_on_the_functions_of_the_saved_model(functions, has_prior, has_latent_vector, titles):
+    explorer = types.SimpleNamespace(
+        functions=functions.split(), has_prior=has_prior, has_latent_vector=has_latent_vector
+    )
+    assert ", ".join(tabs.available_tabs(explorer)) == titles
 
 
 @pytest.mark.parametrize(
@@ -77,13 +97,13 @@ def test_images_are_enlarged_in_whole_pixels(count, columns, shape):
     assert tabs.enlarged(np.zeros((1, 400, 300, 3), np.uint8)).shape == (400, 300, 3)
 
 
-def test_without_gradio_the_command_says_what_to_install(monkeypatch, explorers):
+def test_without_gradio_the_command_says_what_to_install(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "gradio" else find(name))
-    outcome = call("explore", explorers["vae"].path)
-    assert outcome.error == "error: gradio, which makes the page, is not installed: pip install 'keras_gen[demo]'"
+    outcome = call("explore", "saved_model")
+    assert outcome.error == "error: the explorer needs gradio, which is not installed: pip install 'keras_gen[demo]'"
     with pytest.raises(UsageError, match="is not installed"):
-        app.build([explorers["vae"]])
+        app.build(["an explorer"])
 
 
 @pytest.mark.parametrize(
@@ -103,17 +123,17 @@ def test_a_mistake_in_the_command_is_one_line(monkeypatch, arguments, message):
     assert message in call("explore", *arguments).error
 
 
-def test_an_address_that_is_taken_or_not_ours_is_refused():
+def test_an_unavailable_address_is_refused():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        with pytest.raises(UsageError, match=rf"127.0.0.1:{port} can't be listened on: Address already in use"):
+        with pytest.raises(UsageError, match=rf"can't listen on 127.0.0.1:{port}: Address already in use"):
             app.check_address("127.0.0.1", port)
     assert app.check_address("127.0.0.1", port) == ("127.0.0.1", port)
-    with pytest.raises(UsageError, match=r"192\.0\.2\.1:\d+ can't be listened on: "):
+    with pytest.raises(UsageError, match=r"can't listen on 192\.0\.2\.1:\d+: "):
         app.check_address("192.0.2.1", port)  # an address for documentation, nobody's
 
 
-def test_a_host_that_is_none_is_refused(monkeypatch):
+def test_an_unknown_host_is_refused(monkeypatch):
     def unknown(address):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -122,7 +142,7 @@ def test_a_host_that_is_none_is_refused(monkeypatch):
         app.check_address("no such host", 7860)
 
 
-def test_the_command_serves_what_was_asked_for_at_this_machine_only(monkeypatch, explorers):
+def test_the_command_serves_the_given_models_on_this_machine_only(monkeypatch, explorers):
     served = []
     monkeypatch.setattr(app, "check_gradio", lambda: None)
     monkeypatch.setattr(app, "check_address", lambda *address: address)
@@ -142,7 +162,7 @@ def test_the_command_serves_what_was_asked_for_at_this_machine_only(monkeypatch,
 
 
 class Browser:
-    """What a browser does with a page: reads its configuration, sends events, fetches images."""
+    """A client of the page that reads its configuration, sends events and fetches images."""
 
     def __init__(self, url):
         self.url = url
@@ -156,7 +176,7 @@ class Browser:
             return reply.read()
 
     def labels(self, kind):
-        """Of the components of a kind, in the page's order."""
+        """The labels of the components of a kind, in the order of the page."""
         return [c["props"].get("label") for c in self.components.values() if c["type"] == kind]
 
     def send(self, label, event, *inputs):
@@ -228,6 +248,7 @@ def test_the_page_is_opened_with_images_in_place(browse, explorers):
 
 
 @needs_gradio
+@pytest.mark.slow
 def test_a_seed_a_number_and_a_class_make_a_grid(browse, explorers):
     browser = browse("conditional")
     for label, chosen in ((2, 2), (tabs.DRAWN, None)):
@@ -256,6 +277,7 @@ def test_sliders_move_the_latent_that_the_session_has(browse, explorers):
 
 
 @needs_gradio
+@pytest.mark.slow
 def test_of_many_dimensions_those_chosen_have_sliders(browse, explorers, tmp_path):
     wide = networks.mlp_decoder(SHAPE, latent_dim=20, hidden=(6,))
     encoder = networks.mlp_encoder(SHAPE, latent_dim=20, hidden=(6,))
@@ -276,21 +298,23 @@ def test_of_many_dimensions_those_chosen_have_sliders(browse, explorers, tmp_pat
 
 
 @needs_gradio
-def test_ways_between_seeds_and_between_pictures(browse, explorers):
+@pytest.mark.slow
+def test_interpolations_between_seeds_and_between_pictures(browse, explorers):
     browser, vae = browse("vae"), explorers["vae"]
     kept = ["never", False]
-    (sent,) = browser.send("Way", "change", tabs.SEEDS, "linear", 4, None, 3, 8, None, None, *kept)
+    (sent,) = browser.send("Kind", "change", tabs.SEEDS, "linear", 4, None, 3, 8, None, None, *kept)
     expected = vae.interpolate(vae.latent(3), vae.latent(8), 4, "linear")
     np.testing.assert_array_equal(browser.pixels(sent), tabs.enlarged(expected, columns=4))
     first, second = pixels(2)[..., 0]
     files = [browser.upload(first), browser.upload(second)]
-    (sent,) = browser.send("Way", "change", tabs.PICTURES, "spherical", 3, None, 3, 8, *files, *kept)
+    (sent,) = browser.send("Kind", "change", tabs.PICTURES, "spherical", 3, None, 3, 8, *files, *kept)
     expected = vae.interpolate(*vae.encode(np.stack([first, second])), 3, "spherical")
     np.testing.assert_array_equal(browser.pixels(sent), tabs.enlarged(expected, columns=3))
-    assert browser.send("Way", "change", tabs.PICTURES, "linear", 3, None, 3, 8, files[0], None, *kept) == [None]
+    assert browser.send("Kind", "change", tabs.PICTURES, "linear", 3, None, 3, 8, files[0], None, *kept) == [None]
 
 
 @needs_gradio
+@pytest.mark.slow
 def test_a_drawing_and_a_noisy_upload_are_reconstructed(browse, explorers):
     browser, denoiser = browse("denoiser"), explorers["denoiser"]
     strokes = np.zeros((320, 320, 4), np.uint8)  # transparent, as the sketchpad sends it
@@ -314,7 +338,7 @@ def test_a_drawing_and_a_noisy_upload_are_reconstructed(browse, explorers):
 
 
 @needs_gradio
-def test_a_mistake_is_shown_on_the_page(browse):
+def test_an_error_is_shown_on_the_page(browse):
     browser = browse("vae")
     with pytest.raises(urllib.error.HTTPError) as error:
         browser.send("Seed", "change", None, 4, None)
@@ -322,6 +346,7 @@ def test_a_mistake_is_shown_on_the_page(browse):
 
 
 @needs_gradio
+@pytest.mark.slow
 def test_a_menu_switches_between_models(browse, explorers):
     browser = browse("vae", "sampler", "denoiser")
     with pytest.raises(UsageError, match="explorers must be at least one, received:"):
@@ -337,7 +362,7 @@ def test_a_menu_switches_between_models(browse, explorers):
 
 
 @needs_gradio
-def test_nothing_is_asked_of_other_machines_nor_told_them(browse, monkeypatch):
+def test_no_other_machine_is_contacted(browse, monkeypatch):
     asked = []
     connect = socket.socket.connect
 
@@ -360,7 +385,7 @@ def test_nothing_is_asked_of_other_machines_nor_told_them(browse, monkeypatch):
 
 
 @needs_gradio
-def test_pictures_do_not_outlive_the_page(explorers, free_port, monkeypatch, tmp_path):
+def test_pictures_are_deleted_with_the_page(explorers, free_port, monkeypatch, tmp_path):
     monkeypatch.setattr(app.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv(app.FOLDER_VARIABLE, "as before")
     with app.running([explorers["sampler"]], "127.0.0.1", free_port) as url:
@@ -372,10 +397,13 @@ def test_pictures_do_not_outlive_the_page(explorers, free_port, monkeypatch, tmp
 
 
 @needs_gradio
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    "name",
+    ["SIGINT", pytest.param("SIGTERM", marks=pytest.mark.slow), pytest.param("SIGHUP", marks=pytest.mark.slow)],
+)
 def test_a_signal_ends_the_server_and_nothing_is_left(explorers, free_port, monkeypatch, tmp_path, name):
     number, urls = getattr(signal, name), []
-    before = signal.signal(number, signal.default_int_handler)  # so that a failure is no end of the tests
+    before = signal.signal(number, signal.default_int_handler)  # a failure must not end the test process
     monkeypatch.setattr(app.tempfile, "tempdir", str(tmp_path))
 
     def ask(url):

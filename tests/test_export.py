@@ -1,4 +1,4 @@
-"""SavedModels run on other devices than they were made on. (What they compute: test_conformance, test_sample.)"""
+"""A SavedModel runs on other devices than it was made on. (For its results, see test_conformance and test_sample.)"""
 
 import sys
 
@@ -10,7 +10,7 @@ from keras_gen.models import export
 
 
 def test_a_saved_model_made_where_there_is_a_gpu_runs_where_there_is_none(tmp_path, monkeypatch):
-    """As Keras sees it, there is a GPU while it is saved: an LSTM would be traced as one operation of cuDNN."""
+    """Keras believes that there is a GPU while the model is saved, so an LSTM would be traced as a cuDNN operation."""
     vae = zoo.build("vae-lstm", (8, 8, 1), units=4, latent_dim=2)
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
     expected = vae.encode(images)[0]

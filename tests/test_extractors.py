@@ -1,4 +1,4 @@
-"""What extractors have in common, the classifiers that ship with the package, and which one a data set gets."""
+"""Tests of the extractors' base class, the shipped classifiers, and the choice of an extractor for a data set."""
 
 import dataclasses
 import hashlib
@@ -16,7 +16,7 @@ from keras_gen.utils.errors import UsageError
 
 
 class Means(Extractor):
-    """Features are the means of the channels; notes the batches it gets."""
+    """An extractor whose features are the means of the channels. It records the shapes of batches."""
 
     name, sha256, dimensions, num_classes, resize = "means", "0" * 64, 3, 0, "none"
 
@@ -77,7 +77,7 @@ def test_a_bad_batch_size_is_named():
 
 
 def tiny(size, channels):
-    """A network of the kind that `extractors.networks` builds."""
+    """Return a function that builds a tiny network with the outputs of a shipped classifier."""
 
     def build():
         import keras
@@ -95,7 +95,7 @@ KINDS = {
 
 
 def arrays_of(name):
-    """Weights in half precision, by shape as the tiny network of that name has them."""
+    """Return half-precision weights for the tiny network of that name."""
     generator, inputs = np.random.default_rng(3), KINDS[name].size ** 2 * KINDS[name].channels
     shapes = [(inputs, 5), (5,), (5, 10), (10,)]
     return [(generator.normal(size=shape) / np.sqrt(shape[0])).astype(np.float16) for shape in shapes]
@@ -130,7 +130,7 @@ def test_features_and_logits_are_the_networks_of_the_stored_weights(tmp_path, na
 def test_images_of_another_size_are_resized_with_antialiasing(tmp_path):
     extractor = from_folder(write(tmp_path, "lenet", arrays_of("lenet")), "lenet")
     generator = np.random.default_rng(5)
-    # Four equal pixels for one: halved by a triangle of twice the width, 1/8 3/8 3/8 1/8 of neighbors in each axis.
+    # Halving with a triangle filter of twice the width: weights 1/8 3/8 3/8 1/8 along each axis.
     large = generator.integers(0, 256, (2, 56, 56, 1), dtype=np.uint8)
     padded = np.pad(large.astype(float), ((0, 0), (1, 1), (1, 1), (0, 0)))
     inside = np.pad(np.ones((1, 56, 56, 1)), ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -156,7 +156,7 @@ def test_images_they_were_not_made_for_are_refused_by_name(tmp_path):
         cifar(np.zeros((2, 32, 32, 1), np.uint8))
 
 
-def test_building_one_leaves_no_trace_and_heeds_no_policy(tmp_path):
+def test_construction_preserves_random_state_and_dtype_policy(tmp_path):
     import keras
 
     write(tmp_path, "lenet", arrays_of("lenet"))
@@ -184,13 +184,13 @@ def test_weights_that_are_missing_damaged_or_of_another_network_are_named(tmp_pa
     other, pickled = arrays_of("cifar"), np.array([{}], dtype=object)
     for arrays in (other, other[:2], [pickled]):
         write(tmp_path, "lenet", arrays)
-        with pytest.raises(UsageError, match="the weights of lenet are not of its network") as raised:
+        with pytest.raises(UsageError, match="the weights of lenet do not fit its network") as raised:
             from_folder(tmp_path, "lenet")
         assert "\n" not in str(raised.value)
     (tmp_path / "lenet.npz").write_bytes(b"PK nonsense")
     sha256 = hashlib.sha256(b"PK nonsense").hexdigest()
     (tmp_path / "lenet.json").write_text(json.dumps({"sha256": sha256}))
-    with pytest.raises(UsageError, match="the weights of lenet are not of its network"):
+    with pytest.raises(UsageError, match="the weights of lenet do not fit its network"):
         from_folder(tmp_path, "lenet")
     (tmp_path / "lenet.json").write_text("[]")
     with pytest.raises(UsageError, match="the weights of lenet are missing or damaged"):
@@ -198,7 +198,7 @@ def test_weights_that_are_missing_damaged_or_of_another_network_are_named(tmp_pa
 
 
 @pytest.mark.parametrize("name", [name for name in classifiers.KINDS if classifiers.is_shipped(name)])
-def test_what_ships_is_whole_and_gives_finite_features(name):
+def test_shipped_classifiers_give_finite_features(name):
     extractor = extractors.build(name)
     kind = classifiers.KINDS[name]
     images = np.random.default_rng(8).integers(0, 256, (3, 40, 40, kind.channels), dtype=np.uint8)
@@ -209,10 +209,10 @@ def test_what_ships_is_whole_and_gives_finite_features(name):
     np.testing.assert_allclose(batches.features, found.features, rtol=1e-4, atol=1e-4)
 
 
-# Which one
+# Choosing
 
 
-def test_names_are_listed_to_who_mistypes_one():
+def test_the_error_for_an_unknown_name_lists_the_names():
     for call in (extractors.build, extractors.check_choice):
         with pytest.raises(UsageError, match="extractor must be one of .*inception-2015, inception-v3, lenet, cifar"):
             call("inception")
@@ -220,7 +220,7 @@ def test_names_are_listed_to_who_mistypes_one():
         ShippedClassifier("inception-v3")
 
 
-def test_weights_are_for_the_extractors_that_have_none():
+def test_weights_are_rejected_for_shipped_classifiers():
     for name in ("lenet", "cifar", "auto"):
         with pytest.raises(UsageError, match=f"weights must be left out with extractor {name}, received: 'file'"):
             extractors.check_choice(name, "file")
@@ -230,7 +230,7 @@ def test_weights_are_for_the_extractors_that_have_none():
         extractors.build("lenet", "file")
 
 
-def test_data_sets_get_what_was_made_for_them(monkeypatch):
+def test_data_sets_get_the_extractor_trained_on_them(monkeypatch):
     shipped = {"lenet", "cifar"}
     monkeypatch.setattr("keras_gen.metrics.extractors.registry.is_shipped", lambda name: name in shipped)
     for data in ("mnist", "digits"):

@@ -1,4 +1,4 @@
-"""The FID network of 2015: a graph of the same make, against NumPy, in all its packings and damages."""
+"""Tests of the Inception extractor of 2015: a small graph of the same structure against NumPy, files, damage."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ ARCHIVE, GRAPH = "inception-2015-12-05.tgz", "classify_image_graph_def.pb"
 
 
 class Weights:
-    """Those of the small network: convolution, normalization (with γ, without), the last layer."""
+    """Weights of the small network: convolutions, normalizations (with and without γ), the last layer."""
 
     def __init__(self):
         generator = np.random.default_rng(0)
@@ -34,7 +34,7 @@ class Weights:
 
 
 class GraphWriter:
-    """A GraphDef as in 2015: without a producer version, normalising by an operation since removed."""
+    """Writer of a GraphDef of 2015: without a producer version, with a normalization that was removed later."""
 
     def __init__(self):
         import tensorflow as tf
@@ -79,7 +79,7 @@ class GraphWriter:
 
 
 def graph_of(weights, leave_out=()):
-    """The names and the structure of the published graph, with two layers instead of ninety-four."""
+    """Return a graph with the names and structure of the published one, but two layers instead of ninety-four."""
     writer = GraphWriter()
     real, tf = writer.tf.float32, writer.tf
     pixels = tf.io.encode_jpeg(np.zeros((5, 5, 3), "uint8")).numpy()
@@ -109,7 +109,7 @@ def graph_of(weights, leave_out=()):
 
 
 def archive_of(graph, name=GRAPH):
-    """The published archive's make, with other members before the graph."""
+    """Return an archive like the published one, with another member before the graph."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for member, content in (("LICENSE", b"terms"), (name, graph)):
@@ -120,21 +120,21 @@ def archive_of(graph, name=GRAPH):
 
 
 def resized(images, size=299):
-    """Bilinear as TensorFlow 1 did it: output i looks at input i · (input size / output size), corners not aligned."""
+    """Resize bilinearly like TensorFlow 1: output i reads input i · (input size / output size), corners not aligned."""
     for axis in (1, 2):
         length = images.shape[axis]
-        where = np.arange(size) * (length / size)
-        low = np.floor(where).astype(int)
+        position = np.arange(size) * (length / size)
+        low = np.floor(position).astype(int)
         high = np.minimum(low + 1, length - 1)
         shape = [1, 1, 1, 1]
         shape[axis] = size
-        share = (where - low).reshape(shape)
-        images = images.take(low, axis) * (1 - share) + images.take(high, axis) * share
+        weight = (position - low).reshape(shape)
+        images = images.take(low, axis) * (1 - weight) + images.take(high, axis) * weight
     return images
 
 
 def expected_of(weights, images):
-    """Features and logits in NumPy, in float64."""
+    """Compute features and logits in NumPy, in float64."""
     x = (resized(np.repeat(images, 4 - images.shape[-1], -1)[..., :3].astype(float)) - 128) / 128
     windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))[:, ::STRIDE, ::STRIDE]
     x = np.einsum("nhwcij,ijco->nhwo", windows, weights.kernel_1.astype(float))
@@ -181,7 +181,9 @@ def extractor(graph, tmp_path_factory):
         return Inception2015(folder / GRAPH)
 
 
-@pytest.mark.parametrize("shape", [(3, 28, 28, 1), (2, 32, 32, 3), (2, 64, 48, 3), (2, 400, 400, 3), (1, 299, 299, 3)])
+@pytest.mark.parametrize(
+    "shape", [(3, 28, 28, 1), (2, 64, 48, 3), pytest.param((2, 400, 400, 3), marks=pytest.mark.slow)]
+)
 def test_features_and_logits_are_the_formulas(extractor, weights, shape):
     images = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     features, logits = extractor(images)
@@ -327,7 +329,7 @@ def test_features_that_are_not_finite_are_an_error(tmp_path):
         Inception2015(tmp_path / "broken.pb")(np.zeros((2, 8, 8, 3), np.uint8))
 
 
-def test_bfloat16_is_near_and_says_so(archive, extractor):
+def test_bfloat16_is_close_to_float32(archive, extractor):
     images = np.random.default_rng(2).integers(0, 256, (3, 32, 32, 3), np.uint8)
     rough = Inception2015(archive, precision="bfloat16")
     exact, near = extractor(images), rough(images)

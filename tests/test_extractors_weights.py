@@ -1,4 +1,4 @@
-"""Weights files: the cache folder, downloads that work and that don't, and the record of what was used."""
+"""Tests of weights files: the cache folder, downloads and their failures, and the record of hashes."""
 
 import dataclasses
 import hashlib
@@ -20,7 +20,7 @@ SOURCE = dataclasses.replace(weight_files.INCEPTION_2015, md5=hashlib.md5(CONTEN
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A machine without weights, with no proxy between it and servers on itself."""
+    """Empty cache folders, and no proxy for local servers."""
     monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setattr(weight_files.tempfile, "tempdir", str(tmp_path))
@@ -30,18 +30,18 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server():
-    """A server on this machine that has one file, and answers 403 to the question whether it has it."""
+    """A local server with one file, which answers 403 to HEAD requests."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        asked: list[str] = []
+        requests: list[str] = []
         content, claimed, status = CONTENT, None, 200
 
         def do_HEAD(self):
-            self.asked.append("HEAD")
+            self.requests.append("HEAD")
             self.send_error(403)
 
         def do_GET(self):
-            self.asked.append("GET")
+            self.requests.append("GET")
             self.send_response(self.status)
             self.send_header("Content-Length", str(self.claimed or len(self.content)))
             self.end_headers()
@@ -50,7 +50,7 @@ def server():
         def log_message(self, *_):
             pass
 
-    Handler.asked = []
+    Handler.requests = []
     running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
     yield running
@@ -86,7 +86,7 @@ def test_a_download_puts_the_file_where_it_is_found_and_needs_the_network_once(s
     assert path.read_bytes() == CONTENT
     assert [entry.name for entry in cache.iterdir()] == [path.name]
     assert weight_files.obtain(source, download=True) == path
-    assert handler.asked == ["HEAD", "GET"]
+    assert handler.requests == ["HEAD", "GET"]
 
     path.write_bytes(b"damaged")
     with pytest.raises(UsageError, match=f"{path} is damaged: its MD5 is not {source.md5}; delete it"):
@@ -94,7 +94,7 @@ def test_a_download_puts_the_file_where_it_is_found_and_needs_the_network_once(s
     assert weight_files.obtain(source, download=True).read_bytes() == CONTENT
 
 
-def test_what_keras_keeps_is_downloaded_to_where_keras_looks(server, tmp_path):
+def test_weights_of_keras_are_downloaded_to_the_folder_of_keras(server, tmp_path):
     path = weight_files.obtain(at(server, kept_by_keras=True), download=True)
     assert path.parent == tmp_path / "keras" / "models"
 
@@ -122,7 +122,7 @@ def test_a_cache_folder_that_cannot_be_made_is_named(server, cache):
         weight_files.obtain(at(server), download=True)
 
 
-def test_no_network_is_noticed_at_once(cache):
+def test_a_missing_network_is_reported_fast(cache):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         source = dataclasses.replace(SOURCE, url=f"http://127.0.0.1:{closed.getsockname()[1]}/weights")
@@ -155,7 +155,7 @@ def test_a_download_that_stalls_ends(monkeypatch, cache):
     assert list(cache.iterdir()) == []
 
 
-def test_the_first_use_is_recorded_and_held_to(cache, tmp_path):
+def test_the_first_use_is_recorded_and_later_ones_are_compared(cache, tmp_path):
     weight_files.check_unchanged(SOURCE, tmp_path / "a", "11")
     weight_files.check_unchanged(SOURCE, tmp_path / "b", "11")
     record = cache / "weights.json"

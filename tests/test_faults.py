@@ -1,4 +1,4 @@
-"""Faults of the machine: a disk that is really full, a folder that can't be written, memory that runs out."""
+"""Faults of the machine: a full disk, a folder that can't be written, exhausted memory."""
 
 import contextlib
 import os
@@ -10,19 +10,19 @@ import sys
 import command_helpers
 import pytest
 from command_helpers import EXPERIMENTS, call, names, only_run, train, write_npz
-from run_helpers import assert_same_run
+from run_helpers import assert_same_run, without_artifacts
 
 from keras_gen.callbacks import history
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
 SIZE = "--set", "hidden=64", "latent_dim=2", "--samples", "4", "--samples-every", "0", "--fid-every", "0"
-"""Of the model: checkpoints of about 250 KB."""
+"""Model arguments with checkpoints of about 250 KB."""
 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of its own in memory, and a function that sets its options, such as its size."""
+    """Mount a file system in memory; return its folder and a function that changes its mount options."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = shutil.which("mount")
@@ -47,7 +47,8 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    assert trained(folder, data, "--epochs", 4).code == 0
+    with without_artifacts():
+        assert trained(folder, data, "--epochs", 4).code == 0
     return only_run(folder)
 
 
@@ -55,8 +56,9 @@ def trained(out, data, *arguments):
     return call("run", "--model", "vae-mlp", *SIZE, "--dataset", data, "--out", out, *arguments)
 
 
-@pytest.mark.parametrize("size", [150, 300, 450, 600], ids=lambda size: f"{size} KB")
-def test_a_disk_that_fills_stops_the_run_which_goes_on_when_there_is_room(size, small_disk, data, whole):
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [150, 300, 450, 600], ids="{} KB".format)
+def test_a_full_disk_stops_the_run_which_can_be_resumed_with_more_space(size, small_disk, data, whole):
     """It is full while the first or second checkpoint, the report or the SavedModel is written."""
     disk, remount = small_disk
     remount(f"size={size}k")
@@ -64,7 +66,7 @@ def test_a_disk_that_fills_stops_the_run_which_goes_on_when_there_is_room(size, 
     run = only_run(disk)
     assert outcome.error.startswith(f"error: run {run} stopped: ")
     assert "No space left on device" in outcome.error or "disk full" in outcome.error
-    assert f"; go on with: python experiments/run.py --resume {run}" in outcome.error
+    assert f"; resume with: python experiments/run.py --resume {run}" in outcome.error
     assert not list(run.rglob(".*"))
     before = names(run / "checkpoints") if (run / "checkpoints").exists() else []
 
@@ -86,7 +88,8 @@ def test_a_disk_without_any_room_leaves_no_run(small_disk, data):
     assert names(disk) == ["filling"]
 
 
-def test_a_folder_that_can_not_be_written_is_said(small_disk, data):
+@pytest.mark.slow
+def test_a_folder_that_can_not_be_written_is_refused(small_disk, data):
     disk, remount = small_disk
     remount("size=50m")
     assert trained(disk, data, "--epochs", 1).code == 0
@@ -102,7 +105,8 @@ def test_a_folder_that_can_not_be_written_is_said(small_disk, data):
     assert [row["epoch"] for row in history.read(run / "history.csv")] == [1, 2]
 
 
-def test_memory_that_runs_out_is_one_line(data, tmp_path):
+@pytest.mark.slow
+def test_exhausted_memory_is_one_line(data, tmp_path):
     def limited():
         resource.setrlimit(resource.RLIMIT_AS, (7 * 10**9, 7 * 10**9))
 
@@ -121,19 +125,22 @@ def test_memory_that_runs_out_is_one_line(data, tmp_path):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_it_used(data, tmp_path):
     options = ("--batch-size", 8, "--checkpoint-every", "2steps")
-    assert train(tmp_path / "whole", data, *options, epochs=2).code == 0
-    assert train(tmp_path / "runs", data, *options, epochs=2).code == 0
+    with without_artifacts():
+        assert train(tmp_path / "runs", data, *options, epochs=2).code == 0
     run = only_run(tmp_path / "runs")
+    whole = shutil.copytree(run, tmp_path / "whole")
     assert names(run / "checkpoints") == ["epoch-00001-step-00000001.npz", "epoch-00002.npz"]
     newest = run / "checkpoints" / "epoch-00002.npz"
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
-    outcome = call("run", "--resume", run)
+    with without_artifacts():
+        outcome = call("run", "--resume", run)
     assert outcome.code == 0, outcome.err
     assert f"NOTE: checkpoint {newest} is damaged: " in outcome.out
-    assert outcome.out.splitlines()[0].endswith("; taking the one before it")
+    assert outcome.out.splitlines()[0].endswith("; using the previous one")
     assert f"{run}: 1 of 2 epochs and 1 step done" in outcome.out
-    assert_same_run(run, only_run(tmp_path / "whole"))
+    assert_same_run(run, whole)

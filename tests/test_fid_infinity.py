@@ -1,14 +1,11 @@
-"""FID∞: the extrapolation against closed forms, and its line against scikit-learn's."""
+"""Tests of FID∞: the extrapolation against closed forms, its line against scikit-learn's."""
 
 from __future__ import annotations
-
-import doctest
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from keras_gen.metrics import frechet_infinity
 from keras_gen.metrics.frechet import GaussianStatistics, distance
 from keras_gen.metrics.frechet_infinity import fid_infinity
 from keras_gen.utils.errors import UsageError
@@ -90,8 +87,3 @@ def test_bad_arguments_are_named_in_one_line(change, named):
     with pytest.raises(UsageError, match=named) as raised:
         fid_infinity(**{"generated_features": samples(0, 60), "reference": STANDARD} | change)
     assert "\n" not in str(raised.value)
-
-
-def test_the_example_in_the_docstring_runs():
-    found = doctest.testmod(frechet_infinity)
-    assert found.attempted > 0 and found.failed == 0

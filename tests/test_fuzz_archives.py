@@ -1,4 +1,4 @@
-"""`.npz` files, damaged in any way and put together oddly: read to the right values, or refused in one line."""
+"""Damaged and odd `.npz` files are read correctly or refused in one line."""
 
 import io
 import struct
@@ -28,7 +28,7 @@ def packed(save=np.savez, **arrays):
 
 
 def array_file(header, values=b"", version=(1, 0)):
-    """The bytes of a `.npy` file with a header of one's own."""
+    """Return the bytes of a `.npy` file with that header."""
     written = header.encode("latin1")
     length = struct.pack("<H" if version == (1, 0) else "<I", len(written))
     return b"\x93NUMPY" + bytes(version) + length + written + values
@@ -47,19 +47,19 @@ DEFLATED = packed(np.savez_compressed, x_train=IMAGES, y_train=LABELS)
 
 
 def claims(header, offset, value, size="<I"):
-    """`STORED` with another number at `offset` of its first `header`."""
+    """Return `STORED` with `value` at `offset` of its first `header`."""
     content = bytearray(STORED)
     struct.pack_into(size, content, content.index(header) + offset, value)
     return bytes(content)
 
 
 KNOWN = [
-    claims(b"PK\x01\x02", 10, 8, "<H"),  # said to be deflated: zlib.error
-    claims(b"PK\x01\x02", 10, 14, "<H"),  # to be LZMA
-    claims(b"PK\x01\x02", 10, 12, "<H"),  # to be bzip2
-    claims(b"PK\x01\x02", 8, 1, "<H"),  # encrypted
+    claims(b"PK\x01\x02", 10, 8, "<H"),  # claims to be deflated: zlib.error
+    claims(b"PK\x01\x02", 10, 14, "<H"),  # claims to be LZMA
+    claims(b"PK\x01\x02", 10, 12, "<H"),  # claims to be bzip2
+    claims(b"PK\x01\x02", 8, 1, "<H"),  # claims to be encrypted
     claims(b"PK\x01\x02", 24, 2**32 - 1),  # 4 GB, or zip64 without its record
-    claims(b"PK\x01\x02", 42, 2**31),  # somewhere else
+    claims(b"PK\x01\x02", 42, 2**31),  # at another offset
     claims(b"PK\x05\x06", 16, 2**32 - 1),
 ]
 
@@ -72,7 +72,7 @@ def test_damaged_data(tmp_path, times):
         path.write_bytes(content)
         with done_or_refused():
             arrays = archives.read(path, ("x_train", "y_train"))
-            for name, expected in (("x_train", IMAGES), ("y_train", LABELS)):  # the archive's checksums saw to it
+            for name, expected in (("x_train", IMAGES), ("y_train", LABELS)):  # verified by checksums
                 assert name not in arrays or np.array_equal(arrays[name], expected)
             assert len(data.load(path).train) == 10
 
@@ -117,7 +117,7 @@ def test_odd_archives(tmp_path, times):
 
 @AMOUNTS
 def test_damaged_checkpoints(tmp_path, times):
-    """Whatever is restored is what was saved; whatever is refused leaves the model as it was."""
+    """A restored model has the saved weights, and a refused checkpoint leaves the model unchanged."""
     model, other = make_vae(), make_vae(seed=1)
     content = checkpoints.save(tmp_path, model, checkpoints.TrainingPosition(3, 2, 0.5)).read_bytes()
     path = tmp_path / "epoch-00009.npz"
@@ -139,14 +139,14 @@ def test_damaged_checkpoints(tmp_path, times):
 
 
 def test_undamaged_files_are_read(tmp_path):
-    """The tests above would pass on a reader that refuses everything."""
+    """Without this test, a reader that refuses everything would pass."""
     for content in (STORED, DEFLATED):
         (tmp_path / "a.npz").write_bytes(content)
         np.testing.assert_array_equal(archives.read(tmp_path / "a.npz")["y_train"], LABELS)
         assert len(data.load(tmp_path / "a.npz").train) == 10
 
 
-def test_the_known_ones_are_refused(tmp_path):
+def test_known_damage_is_refused(tmp_path):
     for content in KNOWN:
         (tmp_path / "a.npz").write_bytes(content)
         with pytest.raises(UsageError, match=r"a\.npz can't be read as an \.npz file: "):

@@ -1,4 +1,4 @@
-"""Pictures, damaged in any way: read to images of the right shape, or refused in one line that names the file."""
+"""Damaged pictures are read to images of the right shape or refused in one line that names the file."""
 
 import io
 import struct
@@ -13,7 +13,7 @@ from PIL import Image
 from keras_gen import data
 from keras_gen.report.pages import data_uri
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of what it makes do without
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about damage that it repairs
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
 
@@ -43,7 +43,7 @@ def chunk(kind, content):
 
 
 def png(width, height, *chunks, depth=8, color=2):
-    """A PNG whose header says what one wants."""
+    """Return a PNG with that header."""
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks) + chunk(b"IEND", b"")
 

@@ -1,4 +1,4 @@
-"""The small files of a run, arbitrary and damaged: read, or refused in one line that names the file."""
+"""Arbitrary and damaged files of a run are read or refused in one line that names the file."""
 
 import json
 
@@ -74,10 +74,10 @@ def test_sweeps(tmp_path, times):
             for member in read.members:
                 assert member.label
                 assert read.log_of(member).parent == tmp_path / state.LOGS_FOLDER
-                assert read.run_of(member) is None  # there is none inside, and nowhere else is looked
+                assert read.run_of(member) is None  # there is no run in the folder, and no other folder is searched
                 read.find_run(member)
 
-    # What would be found if names could lead out of the folder.
+    # Files that would be found if names could lead out of the folder.
     (tmp_path / state.RUNS_FOLDER).mkdir()
     (tmp_path.parent / "recipe.json").write_text("{}")
     (tmp_path / "recipe.json").write_text("{}")
@@ -152,7 +152,7 @@ def test_descriptions_of_saved_models(tmp_path, times):
 
 @AMOUNTS
 def test_damaged_saved_models(tmp_path, times):
-    """Damaged, not hostile: a SavedModel is a program, and no check makes it safe."""
+    """Damaged, not malicious: a SavedModel is a program, and no check makes it safe."""
     folder = export.save(make_vae(), tmp_path / "model", functions=["generate"])
     paths = [folder / "saved_model.pb", folder / "variables" / "variables.index"]
     good = {file.name: file.read_bytes() for file in paths}
@@ -170,7 +170,7 @@ def test_damaged_saved_models(tmp_path, times):
 
 
 def test_undamaged_files_are_read(tmp_path):
-    """The tests above would pass on readers that refuse everything."""
+    """Without this test, readers that refuse everything would pass."""
     files.write_json(tmp_path / "recipe.json", RECIPE)
     (tmp_path / "history.csv").write_text(HISTORY)
     results.write(tmp_path, Evaluation({"loss": 1.5}, [], ["a note"]), {"epoch": 3})

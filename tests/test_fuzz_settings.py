@@ -1,4 +1,4 @@
-"""What a user or a `recipe.json` asks for, arbitrary: it is understood, or refused in one line, before TensorFlow."""
+"""Arbitrary settings and command lines are accepted or refused in one line, before TensorFlow is loaded."""
 
 import pytest
 from command_helpers import SCRIPTS, call
@@ -73,7 +73,7 @@ def test_names_of_data(times, tmp_path, monkeypatch):
     monkeypatch.setattr(net, "connection_error", lambda *_: "there is no network in these tests")
 
     def check(name, data_dir):
-        assume(name not in ("/", "..", "~", "//"))  # folders that are read for hours
+        assume(name not in ("/", "..", "~", "//"))  # folders that would be searched for hours
         with done_or_refused():
             data.load(name, data_dir=data_dir)
 
@@ -90,8 +90,8 @@ def test_names_of_data(times, tmp_path, monkeypatch):
     fuzz(check, names, st.none() | names, examples=80 * times, known=known)
 
 
-class TensorFlowIsAskedFor(Exception):
-    """A command line was taken."""
+class CommandLineAccepted(Exception):
+    """The command would load TensorFlow."""
 
 
 def options_of(name):
@@ -107,21 +107,21 @@ STEERING = ["\x1b[2J", "two\nlines", "\u202e", "a\rb"]
 @AMOUNTS
 @pytest.mark.parametrize("name", ["run", "sample", "evaluate", "compare", "report", "explore", "sweep"])
 def test_command_lines(name, times, monkeypatch, tmp_path):
-    """Each ends in status 2 with one printable line, or goes on to what it was asked for."""
+    """Each ends in status 2 with one printable line, or is accepted."""
 
-    def asked_for():
-        raise TensorFlowIsAskedFor
+    def accept():
+        raise CommandLineAccepted
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "load_tensorflow", asked_for)
+    monkeypatch.setattr(cli, "load_tensorflow", accept)
     always = ["--dry-run"] if name == "sweep" else []
 
     def check(arguments):
         try:
             outcome = call(name, *always, *arguments)
-        except TensorFlowIsAskedFor:
+        except CommandLineAccepted:
             return
-        if outcome.code == 0:  # asked for help, a list or a dry run
+        if outcome.code == 0:  # help, a list or a dry run
             assert outcome.out and not outcome.err
         else:
             assert outcome.error.isprintable()
@@ -133,13 +133,13 @@ def test_command_lines(name, times, monkeypatch, tmp_path):
     fuzz(check, st.lists(word, max_size=8), examples=30 * times, known=known)
 
 
-def test_what_an_unspeakable_number_is_called():
-    with pytest.raises(UsageError, match="^checkpoint_every must be .*received: an unspeakable int$"):
+def test_a_number_too_long_to_print_has_a_message():
+    with pytest.raises(UsageError, match="^checkpoint_every must be .*received: <int too long to print>$"):
         Interval.parse("checkpoint_every", 10**5000)
 
 
-def test_scalars_hold_what_is_hard():
-    """The strategies that everything above leans on draw more than plain words."""
+def test_scalars_have_all_types():
+    """The strategies of the tests above draw more than plain words."""
     drawn = set()
     fuzz(lambda value: drawn.add(type(value)), SCALARS, examples=200)
     assert drawn == {type(None), bool, int, float, str}

@@ -1,4 +1,4 @@
-"""Grids of samples and of reconstructions."""
+"""The callbacks that save sample and reconstruction grids."""
 
 import types
 
@@ -29,7 +29,7 @@ def names(folder):
 
 
 def picture_of(grid, model):
-    """What a grid callback saves of a model after an epoch."""
+    """Return the image that a grid callback saves after an epoch."""
     grid.set_model(model)
     grid.set_params({"epochs": 1})
     grid.on_epoch_end(0)
@@ -40,7 +40,7 @@ def picture_of(grid, model):
 @pytest.mark.parametrize(
     ("every", "epochs", "expected"), [(1, 3, [1, 2, 3]), (2, 5, [2, 4, 5]), (2, 4, [2, 4]), (9, 2, [2]), (3, 3, [3])]
 )
-def test_grids_are_saved_every_so_often_and_after_the_last_epoch(tmp_path, every, epochs, expected):
+def test_grids_are_saved_at_intervals_and_after_the_last_epoch(tmp_path, every, epochs, expected):
     grid = callbacks.SampleGrid(tmp_path / "samples", every=every, count=4)
     grid.set_model(types.SimpleNamespace(num_classes=0, generate=lambda n, seed: {"images": pictures(n)}))
     grid.set_params({"epochs": epochs})
@@ -83,7 +83,7 @@ def test_a_grid_s_arguments_are_checked(tmp_path, argument, value):
         callbacks.SampleGrid(tmp_path, **{argument: value})
 
 
-def test_of_a_conditional_model_a_grid_has_a_column_a_class(tmp_path):
+def test_a_grid_of_a_conditional_model_has_one_column_per_class(tmp_path):
     model = tiny(num_classes=3)
     shown = picture_of(callbacks.SampleGrid(tmp_path, count=6, seed=3), model)
     made = model.generate(6, 3, labels=[0, 1, 2, 0, 1, 2])["images"]
@@ -107,7 +107,7 @@ def test_reconstructions_stand_below_their_originals(tmp_path):
         np.testing.assert_array_equal(shown[top : top + 8, 82:90], row[9, ..., 0])
 
 
-def test_of_a_denoiser_the_noisy_images_stand_between(tmp_path):
+def test_a_denoisers_grid_shows_the_corrupted_images_in_between(tmp_path):
     model = zoo.build("dae-conv", SHAPE, seed=0)
     shown = picture_of(callbacks.ReconstructionGrid(tmp_path, pictures(), count=12, seed=7), model)
     noisy = model.corrupted(pictures()[:4], seed=7)

@@ -1,4 +1,4 @@
-"""Grids, PNG files and value ranges."""
+"""Tests of grids, PNG files and value ranges."""
 
 import os
 
@@ -9,7 +9,7 @@ from PIL import Image
 from keras_gen import UsageError
 from keras_gen.utils.image_utils import check_value_range, grid, save_png
 
-GREY = 128
+GRAY = 128
 
 
 def _numbered(count, height=2, width=3, channels=1):
@@ -20,13 +20,13 @@ def _numbered(count, height=2, width=3, channels=1):
 
 def test_grid_lays_images_out_row_by_row():
     expected = [
-        [GREY] * 9,
-        [GREY, 1, 1, 1, GREY, 2, 2, 2, GREY],
-        [GREY, 1, 1, 1, GREY, 2, 2, 2, GREY],
-        [GREY] * 9,
-        [GREY, 3, 3, 3, GREY, GREY, GREY, GREY, GREY],
-        [GREY, 3, 3, 3, GREY, GREY, GREY, GREY, GREY],
-        [GREY] * 9,
+        [GRAY] * 9,
+        [GRAY, 1, 1, 1, GRAY, 2, 2, 2, GRAY],
+        [GRAY, 1, 1, 1, GRAY, 2, 2, 2, GRAY],
+        [GRAY] * 9,
+        [GRAY, 3, 3, 3, GRAY, GRAY, GRAY, GRAY, GRAY],
+        [GRAY, 3, 3, 3, GRAY, GRAY, GRAY, GRAY, GRAY],
+        [GRAY] * 9,
     ]
     picture = grid(_numbered(3))
     assert picture.dtype == np.uint8
@@ -50,7 +50,7 @@ def test_grid_keeps_pixels_and_colors_in_place():
     assert picture.shape == (6, 13, 3)
     np.testing.assert_array_equal(picture[1:5, 1:6], images[0])
     np.testing.assert_array_equal(picture[1:5, 7:12], images[1])
-    assert set(picture[0].ravel()) == {GREY}
+    assert set(picture[0].ravel()) == {GRAY}
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])

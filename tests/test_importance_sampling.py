@@ -1,4 +1,4 @@
-"""Importance sampling: the formulas on weights worked by hand, and VAEs whose likelihood is known or integrable."""
+"""Importance sampling: formulas on known weights, and VAEs whose likelihood is known or integrable."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ STRENGTHS = np.array([0.2, 0.4])
 
 
 class Linear:
-    """Such a model of images (2, 3, 1) with pixels u in [0, 1], what the VAE sees being x = low + (high − low) u."""
+    """Such a model of images (2, 3, 1) with pixels u in [0, 1]; the VAE receives x = low + (high − low) u."""
 
     def __init__(self, value_range=(0, 1), learn_scale=False, mean_error=0.0, variance_factor=1.0):
         rng = np.random.default_rng(0)
@@ -146,7 +146,7 @@ def binary(count, seed=0):
 
 
 def bernoulli_vae(num_classes=0, latent_dim=1, shape=SHAPE):
-    """One whose images depend on the latent, with posteriors about as wide as the prior, so that no weight is huge."""
+    """Make a VAE whose images depend on the latent, with posteriors about as wide as the prior: no weight is huge."""
     keras.utils.set_random_seed(3)
     options = {"latent_dim": latent_dim, "hidden": (6,), "num_classes": num_classes}
     encoder, decoder = networks.mlp_encoder(shape, **options), networks.mlp_decoder(shape, **options)
@@ -200,7 +200,7 @@ def test_equal_images_have_different_samples():
 
 
 @pytest.mark.parametrize("num_classes", [0, CLASSES])
-def test_how_many_are_decoded_at_a_time_does_not_matter(num_classes):
+def test_the_number_decoded_at_a_time_does_not_matter(num_classes):
     model, x = bernoulli_vae(num_classes, latent_dim=2), binary(7)
     labels = np.array([2, 0, 3, 1, 1, 0, 2], np.int32) if num_classes else None
     whole = importance.log_weights(model, x, labels, 11, 0)
@@ -222,10 +222,10 @@ def test_more_than_one_chunk_of_images_and_samples_in_one_trace(monkeypatch):
     assert compute.experimental_get_tracing_count() == 1
 
 
-def test_training_does_not_notice():
+def test_training_is_not_affected():
     histories, ends = [], []
     for looks in (False, True):
-        model = make_vae(likelihood="gaussian", learn_scale=True, eager=False)
+        model = make_vae(likelihood="gaussian", learn_scale=True)
         first = fit(model, images())
         if looks:
             before = weights(model)
@@ -239,7 +239,7 @@ def test_training_does_not_notice():
         np.testing.assert_array_equal(with_it, without)
 
 
-def test_the_objectives_weights_play_no_part():
+def test_the_objectives_weights_have_no_effect():
     plain, weighted = make_vae(likelihood="gaussian"), make_vae(likelihood="gaussian", beta=7.0, free_bits=2.0)
     expected = plain.log_importance_weights(pixels(3), samples=4)
     np.testing.assert_array_equal(weighted.log_importance_weights(pixels(3), samples=4), expected)
@@ -266,7 +266,7 @@ GREY[0, 0, 0, 0] = 254
         (binary(2), {"seed": -1}, "^seed must be an integer from 0 to 2147483647, received: -1$"),
     ],
 )
-def test_what_makes_no_sense_is_refused_by_name(x, options, message):
+def test_bad_arguments_are_refused_by_name(x, options, message):
     with pytest.raises(UsageError, match=message):
         bernoulli_vae().log_importance_weights(x, **({"samples": 2} | options))
 

@@ -1,14 +1,11 @@
-"""Inception Score: closed forms, the definition with entropies, splits and stability."""
+"""Tests of the Inception Score: closed forms, its definition by entropies, splits and stability."""
 
 from __future__ import annotations
-
-import doctest
 
 import numpy as np
 import pytest
 from scipy.stats import entropy
 
-from keras_gen.metrics import inception
 from keras_gen.metrics.inception import inception_score
 from keras_gen.utils.errors import UsageError
 
@@ -86,8 +83,3 @@ def test_bad_arguments_are_named_in_one_line(change, named):
     with pytest.raises(UsageError, match=named) as raised:
         inception_score(**{"logits": logits()} | change)
     assert "\n" not in str(raised.value)
-
-
-def test_the_example_in_the_docstring_runs():
-    found = doctest.testmod(inception)
-    assert found.attempted > 0 and found.failed == 0

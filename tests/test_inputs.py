@@ -1,4 +1,4 @@
-"""What counts as images: every kind that is refused, with its message, and every kind that is taken."""
+"""Checks of images, labels and datasets: what is accepted, and the messages for what is not."""
 
 import numpy as np
 import pytest
@@ -231,7 +231,7 @@ def test_labels_of_any_integer_type_come_back_as_int32(dtype):
 
 
 @pytest.mark.parametrize("labels", [None, np.arange(9), ["a"], object()], ids=lambda labels: type(labels).__name__)
-def test_without_classes_labels_are_not_looked_at(labels):
+def test_without_classes_labels_are_ignored(labels):
     assert check_labels("labels of x", labels, 4, 0) is None
 
 
@@ -244,7 +244,7 @@ def test_labels_to_generate_are_one_for_all_or_one_for_each(labels, expected):
 
 
 def _coded(count):
-    """Images and labels that tell their index."""
+    """Return images and labels that encode their index."""
     index = np.arange(count)
     return np.broadcast_to((index / 100).astype("float32")[:, None, None, None], (count, *SHAPE)), index.astype("int32")
 

@@ -1,4 +1,4 @@
-"""Runs whose steps XLA compiles: they train as others do, resume to the bit, and stay on one device."""
+"""Runs with `--jit-compile`: they train as without XLA, resume bit for bit, and use one device."""
 
 import types
 from pathlib import Path
@@ -16,7 +16,8 @@ from keras_gen.runs.settings import RunSettings
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
 
-def test_a_compiled_run_trains_as_another_and_resumes_to_the_bit():
+@pytest.mark.slow
+def test_a_compiled_run_trains_as_another_and_resumes_bit_for_bit():
     noise = write_npz("noise.npz", train=51)
     options = ["--fid-every", 0, "--batch-size", 8]  # 47 images: the last batch is smaller
     assert train("whole", noise, "--jit-compile", *options, epochs=3).code == 0

@@ -1,14 +1,11 @@
-"""KID: against scikit-learn's kernel summed pair by pair, closed forms, and what chance may do."""
+"""Tests of KID: against scikit-learn's kernel summed pair by pair, closed forms, and its distribution."""
 
 from __future__ import annotations
-
-import doctest
 
 import numpy as np
 import pytest
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from keras_gen.metrics import polynomial_mmd
 from keras_gen.metrics.polynomial_mmd import kid
 from keras_gen.utils.errors import UsageError
 
@@ -115,8 +112,3 @@ def test_bad_arguments_are_named_in_one_line(change, named):
     with pytest.raises(UsageError, match=named) as raised:
         kid(**{"features_a": GOOD, "features_b": np.ones((9, 2))} | change)
     assert "\n" not in str(raised.value)
-
-
-def test_the_example_in_the_docstring_runs():
-    found = doctest.testmod(polynomial_mmd)
-    assert found.attempted > 0 and found.failed == 0

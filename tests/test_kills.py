@@ -1,4 +1,4 @@
-"""Real runs, killed with SIGKILL at random moments and resumed until they end: the bits of one that was left alone."""
+"""Runs killed with SIGKILL at random moments and resumed until they end equal an uninterrupted run, bit for bit."""
 
 import os
 import random
@@ -21,8 +21,7 @@ FAMILIES = {
     "gan-conv": ("latent_dim=3", "moving_average=0.9"),
     "wgan-gp": ("latent_dim=3", "width=4", "critic_steps=2"),
 }
-KILLS = {name: 6 for name in FAMILIES}
-QUICK = ("vae-mlp", 2)
+KILLS = 6
 
 
 def command(*arguments):
@@ -43,7 +42,7 @@ def finish(*arguments):
 
 
 def kill_after_progress(process, run, generator):
-    """Kill a run somewhere after its first new checkpoint; whether it was still at work."""
+    """Kill a run some time after its next checkpoint; return whether it was still running."""
     before = checkpoints.latest(run) if run.exists() else None
     deadline = time.monotonic() + 120
     while process.poll() is None and (checkpoints.latest(run) if run.exists() else None) == before:
@@ -73,12 +72,7 @@ def kill_and_resume(name, kills, data, folder):
     return killed
 
 
-def test_a_run_that_is_killed_ends_in_the_same_bits(tiny_data, tmp_path):
-    name, kills = QUICK
-    assert kill_and_resume(name, kills, tiny_data, tmp_path) >= 1
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_run_of_each_family_that_is_killed_again_and_again_ends_in_the_same_bits(name, tiny_data, tmp_path):
-    assert kill_and_resume(name, KILLS[name], tiny_data, tmp_path) >= 2
+def test_a_run_that_is_killed_again_and_again_ends_in_the_same_bits(name, tiny_data, tmp_path):
+    assert kill_and_resume(name, KILLS, tiny_data, tmp_path) >= 2

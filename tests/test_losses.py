@@ -1,4 +1,4 @@
-"""Losses against closed forms, scipy.stats and derivatives taken by hand."""
+"""Losses against closed forms, scipy.stats and analytic derivatives."""
 
 import math
 

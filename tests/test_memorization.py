@@ -1,4 +1,4 @@
-"""Copies of training images: the statistic against pairs counted by hand, and where it must lie for known models."""
+"""Tests of memorization: the statistic against pairs counted by hand, and its value for known models."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_copies_score_one(noise):
     assert result.test_distance > 0.5
 
 
-def test_the_share_of_copies_shows():
+def test_the_statistic_reflects_the_fraction_of_copies():
     rng = np.random.default_rng(3)
     train, test = rng.normal(size=(1000, 8)), rng.normal(size=(500, 8))
     generated = np.concatenate([train[:200], rng.normal(size=(300, 8))])
@@ -94,14 +94,14 @@ def test_copies_are_at_distance_zero_however_far_from_zero_they_lie():
     assert result == (0.5, 0.0, 0.0)
 
 
-def test_pixels_as_they_come():
+def test_uint8_pixels_are_accepted():
     rng = np.random.default_rng(7)
     train, test, generated = (rng.integers(0, 256, (n, 64), np.uint8) for n in (40, 15, 10))
     expected = by_hand(generated.astype(float), test.astype(float), train.astype(float))
     assert memorization(generated, test, train) == pytest.approx(expected, rel=1e-12)
 
 
-def test_no_matrix_of_all_distances_is_made():
+def test_memory_is_bounded():
     rng = np.random.default_rng(8)
     generated, test, train = (rng.normal(size=(n, 2)) for n in (2000, 2000, 5000))  # 76 MiB of distances each
     memorization(generated[:5], test[:5], train)  # imports
@@ -129,6 +129,6 @@ GOOD = np.ones((3, 2))
         ((np.ones((3, 4, 4, 1)), GOOD, GOOD), r"^generated must be of shape \(n, D\).*shape \(3, 4, 4, 1\)$"),
     ],
 )
-def test_what_makes_no_sense_is_refused_by_name(arguments, message):
+def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(UsageError, match=message):
         memorization(*arguments)

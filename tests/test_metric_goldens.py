@@ -1,6 +1,6 @@
-"""The metrics against what other packages gave for the same features, as `goldens/make_metric_goldens.py` stored it.
+"""Tests of metrics against results of other packages for the same features, from `goldens/make_metric_goldens.py`.
 
-All of it was computed in float64, so the tolerance is 1e-6 of the value at most.
+All values were computed in float64, so the tolerance is at most 1e-6 of the value.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def test_kid(package, name):
 
 
 def test_inception_score():
-    """1003 samples in 10 splits: how the odd three are dealt out counts."""
+    """1003 samples in 10 splits: the result depends on the distribution of the remaining three."""
     found = inception_score(INPUTS["logits"], splits=script.SPLITS)
     assert [found.mean, found.spread] == pytest.approx(GOLDENS["inception_score"]["torch-fidelity"], rel=1e-9)
 

@@ -1,4 +1,4 @@
-"""Classes reached, their entropy and their histogram."""
+"""Tests of mode coverage: classes reached, their entropy and their histogram."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_gen.utils.errors import UsageError
 
 
 def logits_of(classes, count, seed=0):
-    """Logits whose largest is that of the given class."""
+    """Return logits whose largest is that of the given class."""
     logits = np.random.default_rng(seed).normal(size=(len(classes), count))
     logits[np.arange(len(classes)), classes] = logits.max(axis=1) + 0.1
     return logits
@@ -94,6 +94,6 @@ GOOD = np.zeros((4, 3))
         (GOOD, {"threshold": "low"}, "^threshold must be .* received: 'low'$"),
     ],
 )
-def test_what_makes_no_sense_is_refused_by_name(logits, options, message):
+def test_bad_arguments_are_named(logits, options, message):
     with pytest.raises(UsageError, match=message):
         mode_coverage(logits, **options)

@@ -1,4 +1,4 @@
-"""Figures of a report that need the model, the page that a run leaves, and the command that writes it."""
+"""Report figures that need the model, the report page of a run, and the command `report.py`."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ import shutil
 import command_helpers
 import numpy as np
 import pytest
+import report_helpers
 from command_helpers import SCRIPTS, call, names
 from PIL import Image
 from report_helpers import Page, make_run, measure, score
@@ -23,10 +24,11 @@ from keras_gen.utils import image_utils
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 finished, copied = command_helpers.finished, command_helpers.copied
+undrawn = report_helpers.undrawn
 
 
 def opened(model, data, **overrides):
-    """An untrained model as a run would open it."""
+    """An untrained model as `runs.load` would return it."""
     settings = RunSettings(model, overrides, dataset=str(data), image_size=28)
     loaded, _ = loading.load_data(settings)
     return loading.Run({}, settings, loaded, loading.build(settings, loaded), position=TrainingPosition(3))
@@ -50,19 +52,17 @@ def vae(tiny_data):
     return run, illustrated(run)
 
 
-# Which figures there are
+# Figures of each kind of model
 
 
-def test_a_vae_has_figures_of_all_that_it_does(vae):
+def test_a_vae_has_figures_of_codes_and_of_generated_images(vae):
     _, figures = vae
     assert list(figures) == [
         *("Reconstructions", "Principal components of the codes", "t-SNE of the codes", "Traversals"),
         *("Interpolations", "Nearest training images"),
     ]
     assert all(illustration.figure is not None for illustration in figures.values())
-    assert (
-        figures["Reconstructions"].words == "The first 12 test images over what the model makes of them after epoch 3."
-    )
+    assert figures["Reconstructions"].words == "The first 12 test images above their reconstructions after epoch 3."
     assert figures["t-SNE of the codes"].words.startswith("Codes of the first 12 test images by class; ")
     classes = [text.get_text()[0] for text in figures["t-SNE of the codes"].figure.axes[0].get_legend().get_texts()]
     assert set(classes) <= set("012")
@@ -93,7 +93,7 @@ def test_an_autoencoder_has_codes_and_no_prior(tiny_data):
     assert all(illustration.figure is not None for illustration in figures.values())
 
 
-def test_a_denoiser_shows_what_it_saw(tiny_data):
+def test_a_denoiser_shows_its_noisy_inputs(tiny_data):
     run = opened("dae-conv", tiny_data)
     shown = illustrated(run)["Denoised images"]
     labels = [label.get_text() for label in shown.figure.axes[0].get_yticklabels()]
@@ -110,7 +110,7 @@ def test_a_gan_has_no_codes(tiny_data):
     assert all(illustration.figure is not None for illustration in figures.values())
 
 
-# What they show
+# Content of the figures
 
 
 def test_reconstructions_are_the_models(vae):
@@ -133,7 +133,7 @@ def test_traversals_take_the_dimensions_that_vary_most(vae):
     assert np.abs(found.astype(int) - last_of_second_row).max() <= 1  # another batch, other roundings
 
 
-def test_both_ways_of_interpolation_have_the_same_ends(vae):
+def test_both_kinds_of_interpolation_have_the_same_ends(vae):
     picture = canvas(vae[1]["Interpolations"])
     linear, spherical = picture[1:29], picture[30:58]
     for left in (1, 1 + 8 * 29):
@@ -163,10 +163,10 @@ def test_of_equally_near_images_the_earlier_comes_first():
     assert distances[0].tolist() == [0, *[pytest.approx(2 / 255)] * 3]
 
 
-# What can't be shown
+# Figures that can't be drawn
 
 
-def test_a_diverged_model_has_reasons_in_the_place_of_figures(tiny_data, tmp_path):
+def test_a_diverged_model_has_reasons_instead_of_figures(tiny_data, tmp_path):
     run = opened("vae-mlp", tiny_data, hidden=8, latent_dim=3)
     for weight in run.model.trainable_variables:
         weight.assign(np.full(weight.shape, np.nan))
@@ -174,7 +174,7 @@ def test_a_diverged_model_has_reasons_in_the_place_of_figures(tiny_data, tmp_pat
     assert [illustration.figure for illustration in figures.values()] == [None] * 6
     assert "values that are not finite" in figures["Nearest training images"].words
     text = run_page.run_page(run_files.read(make_run(tmp_path / "run")), list(figures.values()))
-    assert "Not shown: the model gives images with values that are not finite" in Page(text).words
+    assert "Not shown: the model returns images with values that are not finite" in Page(text).words
 
 
 def test_a_collapsed_encoder_has_no_plane_of_codes(tiny_data):
@@ -188,7 +188,7 @@ def test_a_collapsed_encoder_has_no_plane_of_codes(tiny_data):
 # A run's page, and the command
 
 
-def test_a_run_leaves_a_page_without_what_needs_the_model(finished):
+def test_a_run_writes_a_page_without_figures_of_the_model(finished):
     assert f"report: {finished.path / 'report.html'}\n" in finished.outcome.out
     read = Page((finished.path / "report.html").read_text(encoding="utf-8"))
     assert "vae-mlp on noise, 2 epochs" in read.words
@@ -204,7 +204,7 @@ def test_the_command_adds_the_figures(copied):
     assert all(image["src"].startswith("data:image/") for image in read.all("img"))
 
 
-def test_a_run_whose_model_is_gone_has_the_rest_of_the_page(copied):
+def test_without_a_model_the_page_has_everything_else(copied):
     shutil.rmtree(copied / "checkpoints")
     assert call("report", copied).code == 0
     read = Page((copied / "report.html").read_text(encoding="utf-8"))
@@ -233,7 +233,7 @@ def test_several_runs_make_one_page(tmp_path):
     assert "2 runs compared" in Page((tmp_path / "mine.html").read_text(encoding="utf-8")).words
 
 
-def test_a_sweep_stands_for_its_runs(tmp_path):
+def test_a_sweep_is_replaced_by_its_runs(tmp_path):
     sweep = sweeps.Sweep.of(sweeps.Plan.parse("vae-mlp", [], [], 3), tmp_path / "sweep")
     for member in sweep.members[:2]:
         member.run = f"0000{member.number}-vae-mlp"
@@ -255,15 +255,14 @@ def test_mistakes_are_one_line(tmp_path):
         measure(path, score())
     assert "ignore must name entries of a protocol" in call("report", one, two, "--ignore", "nothing").error
     assert "runs must be different run directories" in call("report", one, one).error
-    assert (
-        call("report", one, "--quick", "--out", tmp_path).error == f"error: out must be a file, which {tmp_path} is not"
-    )
+    error = call("report", one, "--quick", "--out", tmp_path).error
+    assert error == f"error: out must be a file name, received: {str(tmp_path)!r}"
     error = call("report", one, "--quick", "--out", tmp_path / "no" / "page.html").error
-    assert error == f"error: out must be in a folder that is there, which {tmp_path / 'no'} is not"
+    assert error == f"error: out must be in a folder that exists, received: {str(tmp_path / 'no' / 'page.html')!r}"
     assert names(one) == ["evaluation.json", "history.csv", "model.txt", "recipe.json", "reconstructions", "samples"]
 
 
-def test_the_grids_of_a_run_become_a_moving_picture(tmp_path):
+def test_the_grids_of_a_run_become_an_animation(tmp_path):
     run = make_run(tmp_path / "00001-vae-mlp", epochs=3)
     outcome = call("report", run, "--quick", "--animate", tmp_path / "moving.webp")
     assert outcome.code == 0, outcome.err
@@ -277,26 +276,28 @@ def test_the_grids_of_a_run_become_a_moving_picture(tmp_path):
                 np.testing.assert_array_equal(moving.convert("L"), picture.convert("L"))
 
 
-def test_what_can_not_be_a_moving_picture_is_refused(tmp_path):
+def test_invalid_animations_are_refused(tmp_path):
     run = make_run(tmp_path / "00001-vae-mlp", epochs=1, samples=False)
     assert "has no grids of samples" in call("report", run, "--quick", "--animate", tmp_path / "moving.webp").error
     assert "--animate can't be used here: it is about one run" in call("report", run, run, "--animate", "a.gif").error
     error = call("report", run, "--quick", "--animate", tmp_path / "no" / "moving.webp").error
-    assert error == f"error: animate must be in a folder that is there, which {tmp_path / 'no'} is not"
+    assert (
+        error == f"error: animate must be in a folder that exists, received: {str(tmp_path / 'no' / 'moving.webp')!r}"
+    )
     one = make_run(tmp_path / "00002-vae-mlp", epochs=1)
     assert (
         "path must be a name that ends in .gif or .webp" in call("report", one, "--quick", "--animate", "a.png").error
     )
 
 
-def test_several_models_interpolate_one_above_the_other(tmp_path):
+def test_interpolations_of_several_models_are_drawn_in_rows(tmp_path):
     shape = (8, 8, 1)
     models = {
         "a-vae": zoo.build("vae-mlp", shape, seed=0, hidden=8, latent_dim=1),
         "a-gan": zoo.build("gan-mlp", shape, seed=0, hidden=8, latent_dim=3),
     }
     for name, model in models.items():
-        export.save(model, tmp_path / name)
+        export.save(model, tmp_path / name, functions=["generate", "decode"])
     figure = model_figures.interpolations_of([tmp_path / name for name in models], seed=4)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(models)
     expected = []
@@ -309,8 +310,8 @@ def test_several_models_interpolate_one_above_the_other(tmp_path):
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), drawn)
 
 
-def test_only_finished_runs_that_generate_images_can_be_put_one_above_the_other(tmp_path):
-    export.save(zoo.build("ae-conv", (8, 8, 1)), tmp_path / "autoencoder")
+def test_only_finished_runs_of_generative_models_can_be_interpolated(tmp_path):
+    export.save(zoo.build("ae-conv", (8, 8, 1)), tmp_path / "autoencoder", functions=["decode"])
     with pytest.raises(UsageError, match="paths must be of models that generate images"):
         model_figures.interpolations_of([tmp_path / "autoencoder"])
     run = make_run(tmp_path / "00001-vae-mlp")

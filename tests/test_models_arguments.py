@@ -1,25 +1,25 @@
-"""What constructors and compile refuse, by name."""
+"""Refused arguments of constructors and `compile`."""
 
 import keras
 import pytest
-from model_helpers import CLASSES, KINDS, LATENT, SHAPE, critic, decoder, encoder, make, make_gan, make_vae
+from model_helpers import CLASSES, LATENT, SHAPE, critic, decoder, encoder, make, make_gan, make_vae
 
 from keras_gen import GAN, VAE, WGAN, UsageError, networks
 
 # Compiling
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("option", ["loss", "metrics", "weighted_metrics", "loss_weights"])
-def test_compile_refuses_losses_and_metrics(kind, option):
+@pytest.mark.parametrize("kind", ["vae", "gan"])
+def test_compile_refuses_losses_and_metrics(kind):
     model = make(kind)
-    with pytest.raises(UsageError, match=f"^compile takes no {option}: {type(model).__name__} has its own objective"):
-        model.compile(**{option: ["mse"]})
+    for option in ("loss", "metrics", "weighted_metrics", "loss_weights"):
+        message = f"^compile takes no {option}: {type(model).__name__} has its own objective"
+        with pytest.raises(UsageError, match=message):
+            model.compile(**{option: ["mse"]})
 
 
-@pytest.mark.parametrize("kind", ["gan", "wgan"])
-def test_an_optimizer_shared_between_the_networks_is_refused(kind):
-    model, optimizer = make(kind), keras.optimizers.Adam()
+def test_an_optimizer_shared_between_the_networks_is_refused():
+    model, optimizer = make_gan(), keras.optimizers.Adam()
     with pytest.raises(UsageError, match="^discriminator_optimizer must be another object"):
         model.compile(optimizer, optimizer)
 
@@ -36,7 +36,7 @@ def test_two_names_make_two_optimizers():
 
 
 def with_inputs(*shapes):
-    """A generator of latents, and of more."""
+    """Make a generator with additional inputs."""
     inputs = [keras.Input((LATENT,)), *(keras.Input(shape) for shape in shapes)]
     flat = [keras.layers.Flatten()(tensor) for tensor in inputs]
     x = keras.layers.Dense(64)(keras.layers.Concatenate()(flat))
@@ -95,6 +95,9 @@ def test_networks_that_do_not_fit_together_are_refused_by_name(misfit):
         build()
 
 
+VAE_NETWORKS, GAN_NETWORKS = (encoder(), decoder()), (decoder(), critic())
+
+
 @pytest.mark.parametrize(
     "arguments, argument",
     [
@@ -120,7 +123,7 @@ def test_networks_that_do_not_fit_together_are_refused_by_name(misfit):
 )
 def test_bad_arguments_of_a_vae_are_refused_by_name(arguments, argument):
     with pytest.raises(UsageError, match=f"^{argument} must be "):
-        VAE(encoder(), decoder(), **arguments)
+        VAE(*VAE_NETWORKS, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +148,7 @@ def test_bad_arguments_of_a_vae_are_refused_by_name(arguments, argument):
 )
 def test_bad_arguments_of_a_gan_are_refused_by_name(kind, arguments):
     with pytest.raises(UsageError, match=f"^{next(iter(arguments))} must be "):
-        kind(decoder(), critic(), **arguments)
+        kind(*GAN_NETWORKS, **arguments)
 
 
 def test_a_bernoulli_vae_of_pixels_from_minus_one_says_why_not():
@@ -155,5 +158,7 @@ def test_a_bernoulli_vae_of_pixels_from_minus_one_says_why_not():
 
 def test_a_gan_says_that_it_takes_two_optimizers():
     gan = GAN(networks.mlp_decoder(SHAPE, latent_dim=2), networks.conv_discriminator(SHAPE))
-    with pytest.raises(UsageError, match="generator_optimizer and a discriminator_optimizer"):
+    with pytest.raises(
+        UsageError, match="^compile takes generator_optimizer and discriminator_optimizer instead of optimizer"
+    ):
         gan.compile(optimizer="adam")

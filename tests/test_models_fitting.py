@@ -1,4 +1,4 @@
-"""What fit and evaluate take, report and draw, the same for every model."""
+"""The arguments, results and noise of `fit` and `evaluate`, for every model."""
 
 import keras
 import numpy as np
@@ -15,6 +15,7 @@ from model_helpers import (
     make,
     make_gan,
     make_vae,
+    mostly_slow,
     pixels,
     sigmoid,
     weights,
@@ -23,8 +24,9 @@ from model_helpers import (
 from keras_gen import VAE, UsageError, networks
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("eager", [True, False])
+@pytest.mark.parametrize(
+    "eager, kind", mostly_slow([(eager, kind) for eager in (True, False) for kind in KINDS], (False, "denoiser"))
+)
 def test_one_step_changes_every_trainable_weight(kind, eager):
     model = make(kind, eager=eager)
     before = weights(model)
@@ -38,6 +40,7 @@ def test_one_step_changes_every_trainable_weight(kind, eager):
 
 
 @pytest.mark.parametrize("kind", ["gan", "wgan"])
+@pytest.mark.slow
 def test_each_optimizer_trains_its_own_network_only(kind):
     for rates, moved in (((0.0, 0.1), "discriminator"), ((0.1, 0.0), "generator")):
         model = make(kind, optimizers=[keras.optimizers.SGD(rate / 10) for rate in rates])
@@ -47,15 +50,15 @@ def test_each_optimizer_trains_its_own_network_only(kind):
             assert any(differ(old, [v.numpy() for v in getattr(model, name).weights])) is (name == moved)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, "vae"))
 def test_data_of_unknown_length_train_as_those_of_known_length(kind):
-    """Keras finds their end by a step too many, in which nothing may change."""
+    """Keras detects their end with an additional step, which must not change anything."""
     known = tf.data.Dataset.from_tensor_slices(images(10)).batch(4)
     arguments = {} if kind in ("vae", "denoiser") else {"moving_average": 0.5}
     states = []
     for dataset in (known, known.filter(lambda batch: True)):
         model = make(kind, eager=False, **arguments)
-        history = model.fit(dataset, epochs=3, validation_data=dataset, verbose=0).history
+        history = model.fit(dataset, epochs=2, validation_data=dataset, verbose=0).history
         states.append((model.updates, model.get_weights(), history))
     (updates, before, expected), (other_updates, after, history) = states
     assert updates == other_updates
@@ -66,7 +69,7 @@ def test_data_of_unknown_length_train_as_those_of_known_length(kind):
 # Noise
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, "vae"))
 def test_evaluation_is_repeatable_and_changes_no_weight(kind):
     model = make(kind, eager=False)
     before = model.get_weights()
@@ -82,7 +85,7 @@ def test_evaluation_is_repeatable_and_changes_no_weight(kind):
     assert_close(model.trainable_variables, make(kind).trainable_variables, atol=0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, "gan"))
 def test_every_batch_of_an_evaluation_has_noise_of_its_own(kind):
     model, batch = make(kind), images(4)
     once = model.evaluate(batch, batch_size=4, verbose=0, return_dict=True)
@@ -100,7 +103,7 @@ def test_evaluation_reports_the_mean_over_all_images_of_uneven_batches():
 
 
 def still(kind, seed):
-    """A model whose weights do not move, so that what it reports differs by the noise only."""
+    """Make a model whose weights do not change, so that its results differ by the noise only."""
     frozen = [keras.optimizers.SGD(0.0) for _ in range(2)]
     arguments = {"optimizers": frozen} if kind in ("gan", "wgan") else {"optimizer": frozen[0]}
     model = make(kind, **arguments)
@@ -108,18 +111,17 @@ def still(kind, seed):
     return model
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, "vae"))
 def test_training_noise_is_new_in_every_step_and_a_function_of_seed_and_step(kind):
     name = {"vae": "reconstruction", "denoiser": "corrupted_mse"}.get(kind, "g_loss")
     batch = np.repeat(images(1), 4, axis=0)
-    size = {"batch_size": 2 if kind == "wgan" else 4, "epochs": 3}
+    size = {"batch_size": 2 if kind == "wgan" else 4, "epochs": 2}
     first = fit(still(kind, 5), batch, **size)[name]
-    assert len(set(first)) == 3
-    assert fit(still(kind, 5), batch, **size)[name] == first
+    assert len(set(first)) == 2
     assert not set(fit(still(kind, 6), batch, **size | {"epochs": 1})[name]) & set(first)
     later = still(kind, 5)
-    later.optimizer.iterations.assign(2)
-    assert fit(later, batch, **size | {"epochs": 1})[name] == first[2:]
+    later.optimizer.iterations.assign(1)
+    assert fit(later, batch, **size | {"epochs": 1})[name] == first[1:]
 
 
 def test_training_and_evaluation_noise_differ():
@@ -128,7 +130,7 @@ def test_training_and_evaluation_noise_differ():
     assert model.evaluate(batch, batch_size=4, verbose=0, return_dict=True)["reconstruction"] != trained
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, "denoiser"))
 def test_two_trainings_from_one_seed_are_bit_identical(kind):
     results = []
     for _ in range(2):
@@ -142,7 +144,7 @@ def test_two_trainings_from_one_seed_are_bit_identical(kind):
 # What fit takes
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, "vae"))
 def test_all_forms_of_the_same_images_train_the_same(kind):
     x, labels = pixels(8), np.arange(8)
     scaled = (x / 255).astype("float32")
@@ -160,20 +162,14 @@ def test_all_forms_of_the_same_images_train_the_same(kind):
     from_dataset = {"batch_size": None, "shuffle": True}
     others = [trained(scaled), trained(dataset(x), **from_dataset), trained(dataset(scaled, labels), **from_dataset)]
     if kind == "vae":  # what comes before the steps is common to all models
-        others += [
-            trained(scaled.astype("float64")),
-            trained(x[..., 0]),
-            trained(tf.constant(x)),
-            trained(x, labels),
-            trained(scaled, labels),
-        ]
+        others += [trained(x[..., 0]), trained(x, labels)]
     for actual, other_history in others:
         assert_close(actual, expected, atol=1e-6)
         for name, values in history.items():
             np.testing.assert_allclose(other_history[name], values, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, "vae"))
 def test_all_forms_of_validation_data_report_the_same(kind):
     x, labels = pixels(6, seed=1), np.arange(6)
     scaled = (x / 255).astype("float32")
@@ -190,22 +186,24 @@ def test_all_forms_of_validation_data_report_the_same(kind):
     expected = validated(x)
     assert expected
     forms = [(scaled, labels), tf.data.Dataset.from_tensor_slices((x, labels)).batch(4)]
-    if kind == "vae":  # what comes before the steps is common to all models
-        forms += [(x, labels), scaled, x[..., 0], tf.data.Dataset.from_tensor_slices(scaled).batch(4)]
     for form in forms:
         assert validated(form) == pytest.approx(expected, rel=1e-5, abs=1e-6)
     evaluated = model.evaluate(x, batch_size=4, verbose=0, return_dict=True)
     assert {f"val_{name}": value for name, value in evaluated.items()} == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
-def test_validation_split_holds_images_out():
-    history = fit(make_vae(), images(12), validation_split=0.5)
+def test_validation_split_holds_the_last_images_out():
+    history = fit(make_vae(), images(12), np.arange(12), validation_split=0.5)
     assert {"loss", "val_loss"} <= set(history)
     model = make_vae()
     alone = fit(model, images(12)[:6])
     assert history["loss"] == pytest.approx(alone["loss"], rel=1e-5)
     expected = model.evaluate(images(12)[6:], batch_size=4, verbose=0, return_dict=True)
     assert history["val_loss"][0] == pytest.approx(expected["loss"], rel=1e-5)
+    with pytest.raises(UsageError, match="^validation_split must be"):
+        model.fit(images(1), validation_split=0.5, verbose=0)
+    with pytest.raises(UsageError, match="^validation_split must be 0 for a dataset"):
+        model.fit(tf.data.Dataset.from_tensor_slices(images(4)).batch(2), validation_split=0.5, verbose=0)
 
 
 def test_several_steps_an_execution_train_as_one():
@@ -237,31 +235,17 @@ def test_the_output_activation_follows_the_value_range():
 
 
 @pytest.mark.parametrize("argument", ["sample_weight", "class_weight"])
-def test_weights_of_images_are_refused_since_every_image_counts_alike(argument):
+def test_weights_of_images_are_refused(argument):
     model = VAE(networks.mlp_encoder(SHAPE, latent_dim=2), networks.mlp_decoder(SHAPE, latent_dim=2))
     model.compile("sgd")
     with pytest.raises(UsageError, match=f"^fit takes no {argument}"):
         model.fit(np.zeros((4, *SHAPE), np.uint8), verbose=0, **{argument: np.ones(4)})
 
 
-def test_validation_split_takes_the_last_images():
-    model = VAE(networks.mlp_encoder(SHAPE, latent_dim=2), networks.mlp_decoder(SHAPE, latent_dim=2))
-    model.compile("sgd")
-    images = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), dtype=np.uint8)
-    history = model.fit(images, np.arange(10), validation_split=0.2, epochs=1, verbose=0).history
-    expected = model.evaluate(images[8:], verbose=0, return_dict=True)["loss"]
-    assert history["val_loss"][0] == pytest.approx(expected, rel=1e-6)
-    with pytest.raises(UsageError, match="^validation_split must be"):
-        model.fit(images[:1], validation_split=0.5, verbose=0)
-    with pytest.raises(UsageError, match="^validation_split must be 0 for a dataset"):
-        model.fit(tf.data.Dataset.from_tensor_slices(images).batch(2), validation_split=0.5, verbose=0)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_validation_data_with_weights_are_refused_since_every_image_counts_alike(kind):
+def test_validation_data_with_weights_are_refused():
     x = images(4)
     with pytest.raises(UsageError, match=r"^validation_data must be images, or \(images, labels\), received: 'a tuple"):
-        make(kind).fit(x, validation_data=(x, np.arange(4), np.ones(4)), verbose=0)
+        make_vae().fit(x, validation_data=(x, np.arange(4), np.ones(4)), verbose=0)
 
 
 def test_an_evaluation_after_a_fit_with_another_number_of_steps_a_call_sees_all_images():
@@ -277,11 +261,11 @@ def test_an_evaluation_after_a_fit_with_another_number_of_steps_a_call_sees_all_
 def test_batches_that_are_distributed_already_are_refused_on_one_device():
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     dataset = strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensor_slices(images(8)).batch(4))
-    with pytest.raises(UsageError, match="^x must be a tf.data.Dataset, which fit shares among devices itself, "):
+    with pytest.raises(UsageError, match="^x must be a tf.data.Dataset, which fit distributes to the devices, "):
         make_vae().fit(dataset)
 
 
-@pytest.mark.parametrize(("steps", "together"), [(6, 4), (7, 4), (8, 4), (3, 32)])
+@pytest.mark.parametrize(("steps", "together"), mostly_slow([(6, 4), (7, 4), (8, 4), (3, 32)], (7, 4)))
 def test_an_epoch_has_as_many_steps_as_it_says_however_many_are_executed_together(steps, together):
     model = make_vae(eager=False)
     model.compile(keras.optimizers.SGD(1e-3), steps_per_execution=together)

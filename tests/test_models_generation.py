@@ -1,4 +1,4 @@
-"""Images from latents: shapes, types, seeds."""
+"""`generate`: shapes, types, seeds."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def generators():
 
 
 @pytest.mark.parametrize("name", ["vae", "gan", "tanh", "linear"])
-@pytest.mark.parametrize("n", [1, 7, 600])
+@pytest.mark.parametrize("n", [7, 600])
 def test_generated_images_have_their_shape_type_and_rounding(generators, name, n):
     result = generators[name].generate(n, seed=3)
     assert set(result) == {"images", "images_float"}

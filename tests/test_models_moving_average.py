@@ -1,16 +1,28 @@
-"""The moving average of a generator: a recursion in NumPy, what uses it and what does not, files."""
+"""The moving average of a generator against its recursion in NumPy; its use; files."""
 
 import keras
 import numpy as np
 import pytest
-from model_helpers import CLASSES, LATENT, SHAPE, assert_close, differ, fit, images, make_gan, sigmoid, weights
+from model_helpers import (
+    CLASSES,
+    LATENT,
+    SHAPE,
+    assert_close,
+    differ,
+    fit,
+    images,
+    make_gan,
+    mostly_slow,
+    sigmoid,
+    weights,
+)
 
 from keras_gen import GAN, WGAN, networks
 from keras_gen.models import export
 
 
 def make_normalized(kind=GAN, *, eager=True, **arguments):
-    """A generator with batch normalization, whose statistics are weights that no optimizer trains."""
+    """Make a GAN whose generator has batch normalization, with statistics that no optimizer trains."""
     keras.utils.set_random_seed(0)
     generator = networks.deep_conv_generator(SHAPE, latent_dim=LATENT, filters=(4,), kernel_size=3)
     model = kind(generator, networks.conv_discriminator(SHAPE, filters=(3,), dropout=0.0), **arguments)
@@ -19,7 +31,7 @@ def make_normalized(kind=GAN, *, eager=True, **arguments):
 
 
 class Recorder(keras.callbacks.Callback):
-    """Keeps the generator's weights after every step."""
+    """Records the generator's weights after every step."""
 
     def __init__(self):
         super().__init__()
@@ -38,15 +50,22 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("decay", [0.25, 0.999])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case, decay",
+    mostly_slow(
+        [(case, decay) for case in CASES for decay in (0.25, 0.999)],
+        ("gan", 0.25),
+        ("batch normalization", 0.999),
+        ("wgan", 0.999),
+    ),
+)
 def test_the_average_is_its_recursion_over_the_updates_of_the_generator(case, decay):
     make, arguments = CASES[case]
     model, recorder = make(moving_average=decay, **arguments), Recorder()
     average = model.generator.get_weights()
     assert not any(differ(average, model.generator_average.get_weights()))
-    fit(model, images(24), np.arange(24) % CLASSES, epochs=2, callbacks=[recorder])
-    assert len(recorder.weights) == model.updates["g_updates"] >= 6
+    fit(model, images(24), np.arange(24) % CLASSES, callbacks=[recorder])
+    assert len(recorder.weights) == model.updates["g_updates"] >= 3
     decays = []
     for update, current in enumerate(recorder.weights, start=1):
         decays.append(min(decay, (1 + update) / (10 + update)))
@@ -69,12 +88,12 @@ def test_the_statistics_of_batch_normalization_are_averaged_too():
         assert np.all((averages[name] - start) * (variable.numpy() - averages[name]) > 0)
 
 
-@pytest.mark.parametrize("make", [make_gan, make_normalized])
+@pytest.mark.parametrize("make", mostly_slow([make_gan, make_normalized], make_gan))
 def test_sampling_uses_the_average_and_nothing_else_does(make, tmp_path):
     model, plain = make(moving_average=0.9), make()
-    x = images(12)
-    history = fit(model, x, epochs=2, validation_data=x)
-    assert history == fit(plain, x, epochs=2, validation_data=x)
+    x = images(8)
+    history = fit(model, x, validation_data=x)
+    assert history == fit(plain, x, validation_data=x)
     assert not any(differ(weights(plain), weights(model)))
     assert model.evaluate(x, verbose=0, return_dict=True) == plain.evaluate(x, verbose=0, return_dict=True)
     latents = np.random.default_rng(0).normal(size=(5, LATENT)).astype("float32")
@@ -88,7 +107,7 @@ def test_sampling_uses_the_average_and_nothing_else_does(make, tmp_path):
     # As from a model that has the average as its generator.
     plain.generator.set_weights(model.generator_average.get_weights())
     np.testing.assert_array_equal(plain.generate(5, seed=1)["images_float"], sampled)
-    saved = export.generate(export.save(model, tmp_path / "saved"), 5, seed=1)
+    saved = export.generate(export.save(model, tmp_path / "saved", functions=["generate"]), 5, seed=1)
     np.testing.assert_array_equal(saved["images_float"], sampled)
 
 
@@ -110,6 +129,7 @@ def test_without_a_moving_average_there_is_no_second_generator():
 
 
 @pytest.mark.parametrize("make", [make_gan, make_normalized])
+@pytest.mark.slow
 def test_a_keras_file_keeps_the_average_and_its_recursion(make, tmp_path):
     model = make(moving_average=0.9)
     fit(model, images(12))

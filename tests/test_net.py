@@ -1,4 +1,4 @@
-"""Whether a host answers: asked before a download, and never for long."""
+"""Tests of `net.connection_error`, which checks whether a host answers within a time limit."""
 
 import socket
 import threading
@@ -42,7 +42,7 @@ def test_probe_takes_any_answer_of_the_host_itself(status, reachable):
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         reason = net.connection_error(f"http://127.0.0.1:{server.server_port}/x")
         server.shutdown()
     assert methods == ["HEAD"]

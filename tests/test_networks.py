@@ -1,10 +1,11 @@
-"""Networks: the layers and parameter counts that the reports give, other image shapes, and refused arguments.
+"""Networks: layers and parameter counts, other image shapes, and refused arguments.
 
 test_networks_depth.py has the convolutional stacks at every depth, test_networks_conditional.py networks with labels.
 """
 
 import time
 
+import keras
 import numpy as np
 import pytest
 
@@ -19,7 +20,7 @@ def _output_shapes(model):
 
 
 def _layers(model):
-    """Each layer but the input in words: its kind, units or filters, kernel, stride and activation."""
+    """Describe each layer but the input: its class, units or filters, kernel, stride and activation."""
     return [_words(layer) for layer in model.layers[1:]]
 
 
@@ -367,9 +368,7 @@ def test_the_dcgan_generator_runs_where_its_resize_goes_up_and_down():
 
 
 def test_the_lstm_encoder_reads_rows_not_columns():
-    # The recurrence runs down the image: what it says of the first row does not depend on the rows below.
-    import keras
-
+    # The recurrence runs down the image: its output for the first row does not depend on the rows below.
     encoder = networks.lstm_encoder((6, 4, 1), units=3, latent_dim=2)
     sequence = keras.Model(encoder.input, encoder.get_layer("lstm").output)
     images = np.random.default_rng(0).uniform(size=(1, 6, 4, 1)).astype("float32")
@@ -475,7 +474,7 @@ def test_a_transposed_convolution_has_an_odd_kernel(builder, kernel_size):
     "normalized", [(True,), (True, False, True), (), True, "ab", (1, 0), (None, None), np.ones(2, bool)], ids=repr
 )
 def test_a_bad_choice_of_normalized_layers_is_refused_by_name(normalized):
-    with pytest.raises(UsageError, match="^normalized must be as many of True and False as there are filters, 2"):
+    with pytest.raises(UsageError, match="^normalized must be a sequence of booleans of the length of filters, 2"):
         networks.deep_conv_discriminator((8, 8, 1), filters=(4, 4), normalized=normalized)
 
 

@@ -1,9 +1,10 @@
-"""Convolutional stacks at every depth and size, and their normalisations."""
+"""Convolutional stacks at every depth and size, and their normalization."""
 
 import math
 
 import numpy as np
 import pytest
+from model_helpers import mostly_slow
 
 from keras_gen import networks
 
@@ -27,8 +28,12 @@ def _kinds(model):
     return [type(layer).__name__ for layer in model.layers[1:]]
 
 
-@pytest.mark.parametrize("side", SIDES_DOWN)
-@pytest.mark.parametrize("depth", range(1, 6))
+@pytest.mark.parametrize(
+    "side, depth",
+    mostly_slow(
+        [(side, depth) for side in SIDES_DOWN for depth in range(1, 6)], (28, 1), (28, 4), (32, 3), (30, 5), (8, 2)
+    ),
+)
 def test_a_stack_halves_the_image_down_to_4_and_mirrors_that_up(side, depth):
     shape, filters = (side, side, CHANNELS[side]), FILTERS[:depth]
     down = SIDES_DOWN[side]
@@ -58,8 +63,20 @@ def test_a_stack_halves_the_image_down_to_4_and_mirrors_that_up(side, depth):
     assert discriminator.output_shape == (None, 1)
 
 
-@pytest.mark.parametrize("shape", [(28, 28, 1), (30, 30, 3), (20, 30, 2), (5, 17, 1), (1, 9, 1), (3, 2, 3)], ids=str)
-@pytest.mark.parametrize("depth", [1, 2, 5])
+@pytest.mark.parametrize(
+    "shape, depth",
+    mostly_slow(
+        [
+            (shape, depth)
+            for shape in ((28, 28, 1), (30, 30, 3), (20, 30, 2), (5, 17, 1), (1, 9, 1), (3, 2, 3))
+            for depth in (1, 2, 5)
+        ],
+        ((30, 30, 3), 2),
+        ((5, 17, 1), 5),
+        ((3, 2, 3), 1),
+    ),
+    ids=str,
+)
 def test_a_stack_computes_what_its_shapes_say(shape, depth):
     filters, latents = FILTERS[:depth], np.ones((2, 3), "float32")
     for network in (networks.conv_decoder, networks.deep_conv_generator):
@@ -105,7 +122,7 @@ def test_the_layers_that_are_normalized_are_those_chosen():
     assert _kinds(model) == plain + normalized + plain + normalized + ["Flatten", "Dense"]
 
 
-@pytest.mark.parametrize("depth", range(1, 6))
+@pytest.mark.parametrize("depth", mostly_slow(range(1, 6), 3))
 def test_a_discriminator_whose_first_and_last_convolutions_are_bare(depth):
     # Report R3: conv; (depth - 1) x (conv, batch normalization); conv; dense.
     normalized = [False] + [True] * (depth - 1) + [False]

@@ -1,4 +1,4 @@
-"""Adam in one kernel: Keras' numbers, its state, and its own way where the kernel does not fit."""
+"""Adam: the same results and state as Keras', and Keras' implementation where the kernel is unsupported."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ def variables():
 
 def gradients(steps):
     generator = np.random.default_rng(1)
-    # Over many decades, zeros among them.
+    # Of many magnitudes, including zeros.
     scales = [10.0 ** generator.uniform(-6, 3, shape) * generator.integers(0, 2, shape) for shape in SHAPES]
     return [
         [
@@ -52,7 +52,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_it_does_what_keras_does(options):
+def test_it_equals_keras(options):
     options = {"learning_rate": 0.01} | options
     ours, theirs = trained(Adam(**options)), trained(keras.optimizers.Adam(**options))
     for found, expected in zip(ours, theirs, strict=True):
@@ -60,8 +60,7 @@ def test_it_does_what_keras_does(options):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_it_is_the_papers_rule():
-    """By hand, in float64."""
+def test_it_follows_the_papers_rule_in_float64():
     rate, beta_1, beta_2, epsilon = 0.01, 0.9, 0.999, 1e-7
     found, _ = trained(Adam(rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon), steps=3)
     for index, start in enumerate(variables()):
@@ -75,7 +74,7 @@ def test_it_is_the_papers_rule():
 
 
 def kernels(optimizer, weights, grads):
-    """Names of the operations of one update."""
+    """Return the names of the operations of one update."""
     optimizer.build(weights)
     return operations(tf.function(lambda: optimizer.apply(grads, weights)))
 

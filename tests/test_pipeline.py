@@ -1,4 +1,4 @@
-"""Batches: every image once an epoch, in an order that depends on the seed and the epoch only."""
+"""Batches: every image once per epoch, in an order that depends only on the seed and the epoch."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from keras_gen.utils.errors import UsageError
 
 
 def coded(count):
-    """Images of which every pixel is the index."""
+    """Return images whose pixels all equal the image's index."""
     return np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, 4, 4, 1)).copy()
 
 
 def epochs(stream: Batches, number: int) -> list[list[list[int]]]:
-    """The indices in each batch of each of the first epochs."""
+    """Return the indices in each batch of each of the first epochs."""
     iterator = iter(stream.dataset)
     return [[next(iterator).numpy()[:, 0, 0, 0].tolist() for _ in range(stream.steps_per_epoch)] for _ in range(number)]
 
@@ -48,7 +48,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     for initial_epoch in (1, 3):
         resumed = epochs(batches(coded(50), batch_size=16, seed=5, initial_epoch=initial_epoch), 2)
         assert resumed == seen[initial_epoch : initial_epoch + 2]
-    # Neither the batch size nor the second pass over the same dataset changes it.
+    # The batch size and a second pass over the same dataset don't change it.
     assert [flat(epoch) for epoch in epochs(batches(coded(50), batch_size=7, seed=5), 5)] == [flat(e) for e in seen]
     stream = batches(coded(50), batch_size=16, seed=5)
     assert epochs(stream, 2) == epochs(stream, 2) == seen[:2]
@@ -64,7 +64,7 @@ def test_the_order_is_the_same_on_every_machine():
 
 
 def test_shuffling_is_uniform():
-    # Where image 0 comes in each of 400 epochs of 4 images: 100 times expected, standard deviation 8.7.
+    # Positions of image 0 in 400 epochs of 4 images: each is expected 100 times, standard deviation 8.7.
     seen = epochs(batches(coded(4), batch_size=4, seed=0), 400)
     places = np.bincount([flat(epoch).index(0) for epoch in seen], minlength=4)
     assert np.all(np.abs(places - 100) < 40)
@@ -112,7 +112,7 @@ def test_images_are_not_copied_into_the_graph():
     assert max(map(len, graphs)) < 100_000
 
 
-# Large images, which are used where they lie
+# Large images, which are used without a copy
 
 
 def copied(images, monkeypatch):
@@ -120,24 +120,24 @@ def copied(images, monkeypatch):
 
 
 def in_memory(images, monkeypatch):
-    """Where TensorFlow can use them, as load puts them."""
+    """Aligned as TensorFlow needs it, and as `load` returns them."""
     monkeypatch.setattr(pipeline, "MAX_COPIED", 0)
-    room = np.empty(images.nbytes + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    aligned = room[start : start + images.nbytes].reshape(images.shape)
+    memory = np.empty(images.nbytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    aligned = memory[start : start + images.nbytes].reshape(images.shape)
     aligned[...] = images
     aligned.flags.writeable = False
     return aligned
 
 
-def in_memory_askew(images, monkeypatch):
-    """Where TensorFlow can't use them."""
+def in_memory_unaligned(images, monkeypatch):
+    """Not aligned as TensorFlow needs it."""
     monkeypatch.setattr(pipeline, "MAX_COPIED", 0)
-    room = np.empty(images.nbytes + 65, np.uint8)
-    start = -room.ctypes.data % 64 + 1
-    askew = room[start : start + images.nbytes].reshape(images.shape)
-    askew[...] = images
-    return askew
+    memory = np.empty(images.nbytes + 65, np.uint8)
+    start = -memory.ctypes.data % 64 + 1
+    unaligned = memory[start : start + images.nbytes].reshape(images.shape)
+    unaligned[...] = images
+    return unaligned
 
 
 def in_columns(images, monkeypatch):
@@ -152,22 +152,22 @@ def mapped(images, monkeypatch):
         return np.memmap(file, np.uint8, "r", shape=images.shape)
 
 
-def mapped_askew(images, monkeypatch):
-    """All but the first: of 16 bytes each, the others begin where TensorFlow can't use them."""
+def mapped_unaligned(images, monkeypatch):
+    """All but the first image of 16 bytes: the others are not aligned as TensorFlow needs it."""
     return mapped(np.concatenate([images[:1], images]), monkeypatch)[1:]
 
 
-PLACES = [copied, in_memory, in_memory_askew, in_columns, mapped, mapped_askew]
+PLACES = [copied, in_memory, in_memory_unaligned, in_columns, mapped, mapped_unaligned]
 places = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
 
 
 def address(tensor):
-    """Of a tensor's first byte."""
+    """Return the address of a tensor's first byte."""
     return np.asarray(memoryview(tensor)).ctypes.data
 
 
 @places
-def test_batches_are_the_same_wherever_images_lie(place, monkeypatch):
+def test_batches_are_the_same_wherever_images_are(place, monkeypatch):
     images, labels = coded(50), np.arange(50, dtype=np.int32)
     options = [
         {"batch_size": 16, "seed": 5},
@@ -190,16 +190,16 @@ def test_batches_are_the_same_wherever_images_lie(place, monkeypatch):
 
 
 @places
-def test_where_large_images_are_used_where_they_lie(place, monkeypatch):
+def test_aligned_large_images_are_not_copied(place, monkeypatch):
     placed = place(coded(50), monkeypatch)
     tensor = pipeline._tensor(placed)
     assert np.array_equal(tensor, placed) and tensor.device.endswith("CPU:0")
     assert (address(tensor) == placed.ctypes.data) == (place in (in_memory, mapped))
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="needs Linux' account of a process' memory")
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="needs /proc/self/smaps of Linux")
 def test_a_mapped_file_is_read_in_the_order_of_the_images_unless_they_are_shuffled(monkeypatch):
-    """The system reads around what is asked for: much too much of a file that doesn't fit in memory."""
+    """The kernel's read-ahead is wasteful for random access to a file that doesn't fit in memory."""
 
     def in_any_order(array):
         with open("/proc/self/smaps", encoding="utf-8") as maps:
@@ -235,7 +235,7 @@ def test_images_are_kept_while_a_dataset_needs_them(monkeypatch):
     assert sorted(flat(epochs(stream, 1)[0])) == list(range(50))
     del stream
     gc.collect()
-    np.asarray(pipeline._tensor(mapped(coded(1), monkeypatch)))  # when TensorFlow lets go of what it no longer needs
+    np.asarray(pipeline._tensor(mapped(coded(1), monkeypatch)))  # makes TensorFlow release what it no longer needs
     assert gone() is None
 
 
@@ -272,7 +272,7 @@ def test_evaluation_batches_are_finite_and_in_order():
         evaluation_batches(coded(7), batch_size=0)
 
 
-def test_fit_sees_every_epoch_whole():
+def test_fit_sees_every_epoch_completely():
     import keras
 
     seen = []
@@ -303,14 +303,14 @@ _TWO_DEVICES = """
 import json
 import numpy as np, tensorflow as tf
 from keras_gen.data import batches, evaluation_batches
+from tensorflow.python.data.experimental.ops import distribute
+from tensorflow.python.distribute import input_ops
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-images = np.arange(23, dtype=np.uint8).reshape(23, 1, 1, 1)
-if MAPPED:
-    images.tofile("images")
-    images = np.memmap("images", np.uint8, "r", shape=images.shape)
+copied = np.arange(23, dtype=np.uint8).reshape(23, 1, 1, 1)
+copied.tofile("images")
 
 def pieces(dataset, steps):
     iterator = iter(strategy.experimental_distribute_dataset(dataset))
@@ -323,38 +323,36 @@ def plain(dataset, steps):
     return [batch.numpy().ravel().tolist() for batch in dataset.take(steps)]
 
 result = []
-for drop_remainder in (False, True):
-    dataset = batches(images, batch_size=8, seed=1, drop_remainder=drop_remainder).dataset
+for images in (copied, np.memmap("images", np.uint8, "r", shape=copied.shape)):
+    for drop_remainder in (False, True):
+        dataset = batches(images, batch_size=8, seed=1, drop_remainder=drop_remainder).dataset
+        result.append((plain(dataset, 7), pieces(dataset, 7)))
+    dataset = evaluation_batches(images, batch_size=8)
+    result.append((plain(dataset, 3), pieces(dataset, 3)))
+    with strategy.scope():  # where variables are created per device
+        dataset = batches(images, batch_size=8, seed=1).dataset
     result.append((plain(dataset, 7), pieces(dataset, 7)))
-dataset = evaluation_batches(images, batch_size=8)
-result.append((plain(dataset, 3), pieces(dataset, 3)))
-with strategy.scope():  # where variables are made otherwise
+
     dataset = batches(images, batch_size=8, seed=1).dataset
-result.append((plain(dataset, 7), pieces(dataset, 7)))
+    iterator = iter(batches(images, batch_size=8, seed=1, strategy=strategy).dataset)
+    shared = [next(iterator) for _ in range(7)]
+    result.append((plain(dataset, 7), [[part.parts[0].numpy().ravel().tolist() for part in pair] for pair in shared]))
 
-dataset = batches(images, batch_size=8, seed=1).dataset
-iterator = iter(batches(images, batch_size=8, seed=1, strategy=strategy).dataset)
-shared = [next(iterator) for _ in range(7)]
-result.append((plain(dataset, 7), [[part.parts[0].numpy().ravel().tolist() for part in pair] for pair in shared]))
-
-# What a strategy of two workers with a replica each does to the dataset of worker 0 and of worker 1.
-from tensorflow.python.data.experimental.ops import distribute
-from tensorflow.python.distribute import input_ops
-dataset = batches(images, batch_size=8, seed=1).dataset
-workers = [
-    plain(input_ops.auto_shard_dataset(distribute._LegacyRebatchDataset(dataset, 2), 2, worker, 2), 7)
-    for worker in range(2)
-]
-result.append((plain(dataset, 7), [list(pair) for pair in zip(*workers)]))
+    # The dataset as sharded by a strategy of two workers with one replica each, on worker 0 and on worker 1.
+    dataset = batches(images, batch_size=8, seed=1).dataset
+    workers = [
+        plain(input_ops.auto_shard_dataset(distribute._LegacyRebatchDataset(dataset, 2), 2, worker, 2), 7)
+        for worker in range(2)
+    ]
+    result.append((plain(dataset, 7), [list(pair) for pair in zip(*workers)]))
 print("RESULT" + json.dumps(result))
 """
 
 
-@pytest.mark.parametrize("place", ["copied", "mapped"])
-def test_two_replicas_share_each_batch(place, tmp_path):
+def test_two_replicas_share_each_batch(tmp_path):
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     result = subprocess.run(
-        [sys.executable, "-c", f"MAPPED = {place == 'mapped'}\n{_TWO_DEVICES}"],
+        [sys.executable, "-c", _TWO_DEVICES],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": root},
         capture_output=True,
@@ -363,7 +361,9 @@ def test_two_replicas_share_each_batch(place, tmp_path):
         check=False,
     )
     assert "RESULT" in result.stdout, result.stderr[-2000:]
-    for plain, pieces in json.loads(result.stdout.split("RESULT")[1]):
+    results = json.loads(result.stdout.split("RESULT")[1])
+    assert len(results) == 2 * 6
+    for plain, pieces in results:
         assert [len(pair) for pair in pieces] == [2] * len(plain)
         assert [flat(pair) for pair in pieces] == plain
         assert all(abs(len(pair[0]) - len(pair[1])) <= 1 for pair in pieces)

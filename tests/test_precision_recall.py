@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: against loops over pairs, the prdc package, and expectations."""
+"""Tests of precision, recall, density and coverage against loops over pairs, prdc, and expectations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras_gen.utils.errors import UsageError
 
 
 def by_hand(real, generated, k):
-    """The four definitions, pair by pair, with distances that have no cancellation."""
+    """Compute the four definitions pair by pair, with distances without cancellation."""
 
     def radius(samples, index):
         return sorted(math.dist(samples[index], other) for j, other in enumerate(samples) if j != index)[k - 1]
@@ -83,7 +83,7 @@ def test_far_from_zero_nothing_changes(offset):
     assert precision_recall(real + offset, generated + offset) == precision_recall(real, generated)
 
 
-def test_one_far_sample_does_not_cost_the_others_their_digits():
+def test_one_far_sample_does_not_affect_the_precision_of_others():
     real, generated = sets(seed=4)
     real[0] = generated[0] = 1e7
     assert precision_recall(real, generated, k=3) == pytest.approx(by_hand(real, generated, 3), abs=1e-12)
@@ -107,7 +107,7 @@ def test_a_collapsed_model_is_precise_and_recalls_little():
 
 
 def test_an_outlier_raises_precision_or_recall_but_hardly_density_and_coverage():
-    """What density and coverage are for: a ball around an outlier is so large that it takes in everything."""
+    """The purpose of density and coverage: the ball around an outlier is so large that it contains everything."""
     rng = np.random.default_rng(7)
     samples, others = rng.normal(size=(100, 2)), 12 + rng.normal(size=(100, 2))
     outlier = np.full((1, 2), -20.0)
@@ -146,7 +146,7 @@ def test_the_size_of_the_blocks_does_not_matter_to_the_result(monkeypatch):
     assert precision_recall(real, generated) == whole
 
 
-def test_no_matrix_of_all_distances_is_made(monkeypatch):
+def test_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(manifold_overlap, "WORKING_MEMORY", 1)
     real, generated = sets(seed=11, n=2500, m=2500)  # 48 MiB of distances
     precision_recall(real[:10], generated[:10])  # imports
@@ -183,7 +183,7 @@ GOOD = np.random.default_rng(0).normal(size=(8, 2))
         (GOOD, GOOD, 2.0, "^k must be an integer of at least 1, received: 2.0$"),
     ],
 )
-def test_what_makes_no_sense_is_refused_by_name(real, generated, k, message):
+def test_bad_arguments_are_named(real, generated, k, message):
     with pytest.raises(UsageError, match=message):
         precision_recall(real, generated, k=k)
 

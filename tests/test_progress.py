@@ -1,4 +1,4 @@
-"""What a step shows while it runs: in a terminal, in a notebook, in a log file."""
+"""Tests of the progress of a step: in a terminal, in a notebook, in a log file."""
 
 import os
 import pty
@@ -202,7 +202,9 @@ def test_what_is_said_is_all_that_comes_to_stdout(clock, terminal):
     assert terminal.out == "[1/3] finished\n"
 
 
-@pytest.mark.parametrize("columns", [0, 60, 120])  # 0: nobody has told the terminal its size
+@pytest.mark.parametrize(  # 0: a terminal of unknown size
+    "columns", [0, pytest.param(60, marks=pytest.mark.slow), pytest.param(120, marks=pytest.mark.slow)]
+)
 def test_a_real_terminal_is_left_clean_and_short_steps_import_nothing(columns):
     script = """
         import sys, time

@@ -1,4 +1,4 @@
-"""The steps that can take long say how far they are."""
+"""Long steps report their progress."""
 
 import dataclasses
 import sys
@@ -24,7 +24,7 @@ log, terminal = progress_helpers.log, progress_helpers.terminal
 
 @pytest.fixture
 def slow(clock):
-    """Every look at the clock takes four seconds, so that all steps are long ones."""
+    """Make each reading of the clock advance it by four seconds, so that all steps are long."""
     clock.each = 4.0
 
 
@@ -37,7 +37,7 @@ def test_a_folder_tells_how_many_images_it_has_read(slow, log, tmp_path):
     for index in range(20):
         write_image(tmp_path / "folder" / f"{index}.png", gray(index))
     data.load(tmp_path / "folder")
-    assert headings(log) == {"looking at image files", "reading image files"}
+    assert headings(log) == {"inspecting image files", "reading image files"}
     assert "reading image files: 20 of 20 images (100 %)" in log.err
 
 
@@ -121,7 +121,7 @@ def test_an_evaluation_tells_of_losses_and_of_seeds(slow, log):
     from keras_gen.evaluation import evaluator
 
     scorer = Scorer(Reference(squares(50), QuadrantExtractor(), cache=False), ("fid",), num_images=20)
-    found = evaluator._of_seeds(scorer, NoiseModel(), evaluation.EvaluationSettings(seed=5, seeds=3))
+    found = evaluator._scores_per_seed(scorer, NoiseModel(), evaluation.EvaluationSettings(seed=5, seeds=3))
     assert [score.protocol["seed"] for [score] in found] == [5, 6, 7]
     assert "generated images: 1 of 3 seeds (33 %)" in log.err
     vae = small_vae()
@@ -157,7 +157,7 @@ def test_a_sweep_tells_of_its_members_beside_what_it_prints(slow, log, tmp_path)
     sweeps.run(plan, commands, out=tmp_path / "sweeps")
     assert "sweep: 1 of 3 members (33 %)" in log.err
     assert "sweep: 3 of 3 members (100 %)" in log.err
-    assert len(log.out.splitlines()) == 7  # where it is, and of each member that it began and how it ended
+    assert len(log.out.splitlines()) == 7  # the folder, and the start and end of each member
 
 
 def test_a_download_is_told_in_mebibytes(slow, log, tmp_path):
@@ -177,10 +177,10 @@ def test_tensorflow_datasets_keeps_its_bars_for_terminals(monkeypatch, terminal)
         disable_progress_bar=lambda: calls.append("off"), enable_progress_bar=lambda: calls.append("on")
     )
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake)
-    with tfds._bars_of_its_own():
+    with tfds._tfds_progress_bars():
         assert calls == []
     monkeypatch.setattr(type(sys.stderr), "isatty", lambda self: False)
-    with pytest.raises(OSError), tfds._bars_of_its_own():
+    with pytest.raises(OSError), tfds._tfds_progress_bars():
         assert calls == ["off"]
         raise OSError
     assert calls == ["off", "on"]

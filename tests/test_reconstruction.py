@@ -1,4 +1,4 @@
-"""Errors of reconstructions: against formulas written out, scikit-image image by image, and SSIM window by window."""
+"""Tests of reconstruction errors against formulas, scikit-image per image, and SSIM per window."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pair(shape, seed=0, noise=0.1):
 
 
 def ssim_window_by_window(x, y):
-    """Of two images (H, W) in [0, 1], as Wang et al. define it, by loops over the windows."""
+    """Compute the SSIM of two images (H, W) in [0, 1] as defined by Wang et al., in loops over windows."""
     offsets = np.arange(-5, 6)
     weights = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2 * 1.5**2))
     weights /= weights.sum()

@@ -1,4 +1,4 @@
-"""Real images, their features and statistics, and the files that keep them."""
+"""Tests of references: features and statistics of real images, and their cache."""
 
 import json
 import multiprocessing
@@ -42,7 +42,7 @@ def test_a_count_takes_images_at_random_and_always_the_same(cache):
     assert not np.array_equal(first, images[:20])
 
 
-def test_what_was_computed_is_not_computed_again(cache):
+def test_cached_values_are_not_computed_again(cache):
     images = squares(30)
     first, second = QuadrantExtractor(), QuadrantExtractor()
     statistics, features = Reference(images, first).statistics, Reference(images, first).features
@@ -53,7 +53,7 @@ def test_what_was_computed_is_not_computed_again(cache):
     assert second.seen == 0
 
 
-def test_features_and_statistics_come_from_one_look_at_the_images(cache):
+def test_features_and_statistics_come_from_one_pass_over_the_images(cache):
     extractor = QuadrantExtractor()
     known = Reference(squares(30), extractor)
     known.extract_once()
@@ -106,7 +106,7 @@ def test_a_flipped_bit_is_noticed(cache):
     np.testing.assert_array_equal(Reference(images, QuadrantExtractor()).features, expected)
 
 
-def test_a_folder_that_cannot_be_written_costs_the_time_only(tmp_path, monkeypatch):
+def test_without_a_writable_folder_values_are_computed(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "file"))
     assert Reference(squares(30), QuadrantExtractor()).statistics.count == 30

@@ -1,4 +1,4 @@
-"""Curves of losses and scores: what is drawn from a history's columns, in which panel and unit, and how smooth."""
+"""Curves of losses and scores: panels, units, smoothing, and missing values."""
 
 import math
 
@@ -63,14 +63,14 @@ def test_the_legend_of_a_full_panel_stands_above_the_lines():
 
 def test_the_jensen_shannon_estimate_has_its_bound():
     axes = panels(report.loss_curves(GAN, "gan"))["jsd"]
-    bound = next(line for line in axes.get_lines() if line.get_label() == "_log 2, its bound")
+    bound = next(line for line in axes.get_lines() if line.get_label() == "_upper bound log 2")
     assert set(bound.get_ydata()) == {math.log(2)}
-    assert [text.get_text() for text in axes.texts] == ["log 2, its bound"]
+    assert [text.get_text() for text in axes.texts] == ["upper bound log 2"]
     assert axes.get_ylim()[1] > math.log(2)
     assert not any("bound" in line.get_label() for line in report.loss_curves(WGAN, "wgan").axes[1].get_lines())
 
 
-def test_reconstruction_stands_beside_the_loss_and_kl_has_a_panel_of_its_own():
+def test_reconstruction_and_loss_share_a_panel_and_kl_has_its_own():
     figure = report.loss_curves(VAE, "vae")
     assert list(panels(figure)) == ["loss and reconstruction", "kl", "mse"]
     assert set(drawn(figure.axes[0])) == {"reconstruction", "loss"}
@@ -83,7 +83,7 @@ def test_reconstruction_stands_beside_the_loss_and_kl_has_a_panel_of_its_own():
         (GAN, {"losses of D and G": "nats", "output of D": "probability of real", "d_loss": "nats", "jsd": "nats"}),
         (VAE, {"loss and reconstruction": "nats", "kl": "nats", "mse": "squared pixel value"}),
         (WGAN, dict.fromkeys(("critic_loss", "emd", "g_loss", "gradient_penalty"), "no unit")),
-        ([{"epoch": 1, "loss": 0.1, "mse": 0.02}], {"loss": "nats a pixel", "mse": "squared pixel value"}),
+        ([{"epoch": 1, "loss": 0.1, "mse": 0.02}], {"loss": "nats per pixel", "mse": "squared pixel value"}),
         ([{"epoch": 1, "loss": 0.02, "mse": 0.02}], {"loss": "squared pixel value", "mse": "squared pixel value"}),
         ([{"epoch": 1, "mse": 0.1, "corrupted_mse": 0.2}], {"mean squared error": "squared pixel value"}),
         ([{"epoch": 1, "d_loss": 0.3, "d_real": 0.9}], {"d_loss": "no unit", "d_real": "no unit"}),
@@ -96,7 +96,7 @@ def test_axes_have_their_units_from_the_columns_alone(history, expected):
     assert {axes.get_xlabel() for axes in figure.axes} == {"epoch"}
 
 
-def test_panels_side_by_side_are_as_many_as_asked_for():
+def test_the_number_of_panels_side_by_side_can_be_chosen():
     figure = report.loss_curves(GAN, "gan", columns=2)
     assert figure.get_size_inches().tolist() == [2 * curves.PANEL_WIDTH, 2 * curves.PANEL_HEIGHT]
     with pytest.raises(UsageError, match=r"^columns must be an integer of at least 1, received: 0$"):
@@ -154,7 +154,7 @@ def test_smoothing_out_of_range_is_refused(smoothing):
         report.loss_curves(VAE, "vae", smoothing)
 
 
-# What is missing or not finite
+# Missing and non-finite values
 
 
 def test_missing_cells_are_left_out_and_values_that_are_not_finite_are_gaps():
@@ -195,7 +195,7 @@ def test_a_quantity_that_was_never_finite_has_an_empty_panel_that_says_so(tmp_pa
         ([{"epoch": 1, "seconds": 2.0}], r"history must have a quantity to draw, received: columns epoch, seconds"),
     ],
 )
-def test_what_is_no_history_is_refused(history, message):
+def test_an_invalid_history_is_refused(history, message):
     with pytest.raises(UsageError, match=f"^{message}$"):
         report.loss_curves(history, "x")
 

@@ -1,4 +1,4 @@
-"""Figures of images: what is shown where, under which names, for gray and color, square and oblong, one and many."""
+"""Figures of images: positions and labels for gray and color, square and oblong, one and many images."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def canvas(figure):
 
 
 def image_at(figure, row, column, size):
-    """The image that a figure shows in a place of its canvas, with its channels."""
+    """The image in a row and column of the canvas, with its channels."""
     _, picture = canvas(figure)
     height, width = size
     top, left = LINE + row * (height + LINE), LINE + column * (width + LINE)
@@ -37,9 +37,12 @@ def columns_of(axes):
     return [label.get_text() for label in axes.get_xticklabels()]
 
 
-def draw(figure, tmp_path):
-    """Draw a figure; the folder's pictures are what is looked at when a test fails."""
-    return report.save(figure, tmp_path / "figure")
+def draw(figure, tmp_path, shape):
+    """Draw a figure; one shape is also saved, to be looked at when a test fails."""
+    if shape == SHAPES[0]:
+        report.save(figure, tmp_path / "figure")
+    else:
+        figure.draw_without_rendering()
 
 
 SHAPES = [(28, 28, 1), (8, 20, 3), (20, 8, 1)]
@@ -54,7 +57,7 @@ def test_a_grid_shows_all_samples(tmp_path, count, shape):
     axes, picture = canvas(figure)
     np.testing.assert_array_equal(picture, image_utils.grid(images))
     assert rows_of(axes) == columns_of(axes) == []
-    draw(figure, tmp_path)
+    draw(figure, tmp_path, shape)
 
 
 def test_gray_values_are_shown_as_they_are():
@@ -82,14 +85,14 @@ def test_no_figure_is_so_small_that_pixels_are_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_same_latents_stand_below_one_another(tmp_path, shape):
+def test_samples_of_the_same_latents_are_in_one_column(tmp_path, shape):
     early, late = made(4, *shape), made(4, *shape, seed=1)
     figure = report.samples_through_training([(1, early), (40, late)], "training")
     assert rows_of(canvas(figure)[0]) == ["epoch 1", "epoch 40"]
     for column in range(4):
         np.testing.assert_array_equal(image_at(figure, 0, column, shape[:2]), early[column])
         np.testing.assert_array_equal(image_at(figure, 1, column, shape[:2]), late[column])
-    draw(figure, tmp_path)
+    draw(figure, tmp_path, shape)
 
 
 def test_many_images_are_continued_below_with_all_their_rows():
@@ -120,11 +123,11 @@ def test_denoising_shows_noisy_over_denoised_over_clean(tmp_path):
     for row, images in enumerate((noisy, denoised, clean)):
         for column in range(3):
             np.testing.assert_array_equal(image_at(figure, row, column, (5, 5)), images[column])
-    draw(figure, tmp_path)
+    draw(figure, tmp_path, SHAPES[0])
 
 
 @pytest.mark.parametrize(("count", "nearest", "shape"), [(1, 1, (28, 28, 1)), (3, 4, (8, 20, 3)), (2, 12, (9, 9, 1))])
-def test_neighbors_stand_beside_their_image_over_their_distance(tmp_path, count, nearest, shape):
+def test_neighbors_are_beside_their_image_and_above_their_distance(tmp_path, count, nearest, shape):
     generated, neighbors = made(count, *shape), made((count, nearest), *shape, seed=1)
     distances = np.sort(np.random.default_rng(2).uniform(1, 9, (count, nearest)), axis=1)
     figure = report.nearest_neighbors(generated, neighbors, distances, "x", "metres")
@@ -144,7 +147,7 @@ def test_neighbors_stand_beside_their_image_over_their_distance(tmp_path, count,
     expected = ["generated", "nearest", "2nd", "3rd", "4th", *(f"{n}th" for n in range(5, 13))]
     assert columns_of(axes) == expected[: nearest + 1]
     assert axes.get_xlabel() == "below each training image: metres"
-    draw(figure, tmp_path)
+    draw(figure, tmp_path, shape)
 
 
 def test_an_exact_copy_has_distance_0():
@@ -153,7 +156,7 @@ def test_an_exact_copy_has_distance_0():
     assert [text.get_text() for text in axes.texts] == ["0"]
 
 
-def test_texts_lie_within_the_figure_and_not_on_each_other():
+def test_texts_lie_within_the_figure_and_do_not_overlap():
     figure = report.nearest_neighbors(made(1), made((1, 1)), [[1.0]], "x", "Euclidean distance of pixels in [0, 1]")
     figure.draw_without_rendering()
     axes, _ = canvas(figure)
@@ -174,7 +177,7 @@ def test_texts_lie_within_the_figure_and_not_on_each_other():
         (None, r"object of shape \(\)"),
     ],
 )
-def test_what_are_no_images_is_refused_by_name(wrong, received):
+def test_other_arrays_are_refused_with_the_name_of_the_argument(wrong, received):
     requirement = r"must be uint8 of shape \(n, height, width, 1 or 3\), none of them 0, received: "
     good = made(2)
     for argument, call in {
@@ -237,11 +240,11 @@ def test_what_are_no_images_is_refused_by_name(wrong, received):
         ),
         (
             lambda: report.nearest_neighbors(made(1), made((1, 2)), [[2.0, 1.0]], "x"),
-            r"distances must be at least 0 and ascending in every row, received: others",
+            r"distances must be at least 0 and ascending in every row, received: negative or unsorted values",
         ),
         (
             lambda: report.nearest_neighbors(made(1), made((1, 2)), [[-1.0, 1.0]], "x"),
-            r"distances must be at least 0 and ascending in every row, received: others",
+            r"distances must be at least 0 and ascending in every row, received: negative or unsorted values",
         ),
         (
             lambda: report.nearest_neighbors(made(1), made((1, 2)), [[1.0, np.nan]], "x"),

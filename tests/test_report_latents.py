@@ -1,4 +1,4 @@
-"""Latents for figures against closed forms, and the figures of what is decoded from them."""
+"""Latents for figures compared with closed forms, and figures of images decoded from them."""
 
 import numpy as np
 import pytest
@@ -87,9 +87,12 @@ def test_a_traversal_changes_one_dimension_at_a_time():
         ),
         (
             lambda: interpolation.manifold([-1, 1], 2, (1, 1)),
-            r"dimensions must be two different ones, received: \(1, 1\)",
+            r"dimensions must be two different integers, received: \(1, 1\)",
         ),
-        (lambda: interpolation.manifold([-1, 1], 3, (0, 1, 2)), r"dimensions must be two different ones, received: .*"),
+        (
+            lambda: interpolation.manifold([-1, 1], 3, (0, 1, 2)),
+            r"dimensions must be two different integers, received: .*",
+        ),
         (lambda: interpolation.manifold([-1, 1], 1), r"dimensions must be integers from 0 to 0, .*"),
         (
             lambda: interpolation.manifold([-1, 1], 3, center=[1, 2]),
@@ -113,67 +116,65 @@ def test_a_traversal_changes_one_dimension_at_a_time():
         ),
     ],
 )
-def test_planes_and_traversals_that_can_not_be_are_refused(call, message):
+def test_invalid_planes_and_traversals_are_refused(call, message):
     with pytest.raises(UsageError, match=f"^{message}$"):
         call()
 
 
-# Ways from one latent to another
+# Interpolations
 
 
-def test_the_straight_way_has_equal_steps():
-    way = interpolation.linear_interpolation([0, 10], [4, -10], 5)
-    assert way.dtype == np.float32
-    assert way.tolist() == [[0, 10], [1, 5], [2, 0], [3, -5], [4, -10]]
+def test_linear_interpolation_has_equal_steps():
+    latents = interpolation.linear_interpolation([0, 10], [4, -10], 5)
+    assert latents.dtype == np.float32
+    assert latents.tolist() == [[0, 10], [1, 5], [2, 0], [3, -5], [4, -10]]
 
 
 def test_the_great_circle_is_that_of_rotations():
     generator = np.random.default_rng(0)
     rotations = Rotation.random(2, random_state=0)
     start, end = rotations.as_quat()
-    end = end if start @ end > 0 else -end  # the shorter way, which Slerp takes
+    end = end if start @ end > 0 else -end  # the shorter arc, as Slerp takes
     expected = Slerp([0, 1], Rotation.from_quat([start, end]))(np.linspace(0, 1, 7)).as_quat()
-    way = interpolation.spherical_interpolation(start, end, 7)
-    assert way.dtype == np.float32
-    np.testing.assert_allclose(np.abs((way * expected).sum(axis=1)), 1, atol=1e-6)
+    latents = interpolation.spherical_interpolation(start, end, 7)
+    assert latents.dtype == np.float32
+    np.testing.assert_allclose(np.abs((latents * expected).sum(axis=1)), 1, atol=1e-6)
     start, end = generator.normal(size=(2, 64))
     end *= np.linalg.norm(start) / np.linalg.norm(end)
-    way = interpolation.spherical_interpolation(start, end, 9).astype(float)
-    np.testing.assert_allclose(way[[0, -1]], [start, end], atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(way, axis=1), np.linalg.norm(start), rtol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(np.diff(way, axis=0), axis=1).std(), 0, atol=1e-5)
+    latents = interpolation.spherical_interpolation(start, end, 9).astype(float)
+    np.testing.assert_allclose(latents[[0, -1]], [start, end], atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(latents, axis=1), np.linalg.norm(start), rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(np.diff(latents, axis=0), axis=1).std(), 0, atol=1e-5)
 
 
 def test_the_closed_form_holds_for_latents_of_different_lengths():
-    way = interpolation.spherical_interpolation([3, 0], [0, 5], 3)
-    np.testing.assert_allclose(way[1], [3 * np.sqrt(0.5), 5 * np.sqrt(0.5)], rtol=1e-6)
+    latents = interpolation.spherical_interpolation([3, 0], [0, 5], 3)
+    np.testing.assert_allclose(latents[1], [3 * np.sqrt(0.5), 5 * np.sqrt(0.5)], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("start", "end"),
     [([1, 2], [3, 6]), ([1, 2], [1, 2]), ([0, 0], [2, 4]), ([2, 4], [0, 0]), ([0, 0], [0, 0]), ([1, 0], [1, 1e-9])],
 )
-def test_parallel_latents_and_zero_are_joined_by_the_straight_way(start, end):
-    way = interpolation.spherical_interpolation(start, end, 5)
-    np.testing.assert_allclose(way, interpolation.linear_interpolation(start, end, 5), atol=1e-7)
-    assert np.isfinite(way).all()
+def test_parallel_latents_and_zero_are_interpolated_linearly(start, end):
+    latents = interpolation.spherical_interpolation(start, end, 5)
+    np.testing.assert_allclose(latents, interpolation.linear_interpolation(start, end, 5), atol=1e-7)
+    assert np.isfinite(latents).all()
 
 
 def test_nearly_parallel_latents_need_no_special_case():
-    way = interpolation.spherical_interpolation([1, 0], [np.cos(1e-5), np.sin(1e-5)], 3)
-    np.testing.assert_allclose(way[1], [1, 0.5e-5], rtol=1e-4)
+    latents = interpolation.spherical_interpolation([1, 0], [np.cos(1e-5), np.sin(1e-5)], 3)
+    np.testing.assert_allclose(latents[1], [1, 0.5e-5], rtol=1e-4)
 
 
 @pytest.mark.parametrize("end", [[-1.0, -2.0], [-7.0, -14.0], [-1.0, -2.0 + 1e-9]])
 def test_opposite_latents_are_refused(end):
-    with pytest.raises(
-        UsageError, match="^start and end must not be opposite, which leaves the way between them open$"
-    ):
+    with pytest.raises(UsageError, match="^start and end must not be opposite: no unique great circle connects them$"):
         interpolation.spherical_interpolation([1.0, 2.0], end, 5)
 
 
 @pytest.mark.parametrize("interpolate", [interpolation.linear_interpolation, interpolation.spherical_interpolation])
-def test_ways_that_can_not_be_are_refused(interpolate):
+def test_invalid_interpolations_are_refused(interpolate):
     with pytest.raises(UsageError, match="^steps must be at least 2, received: 1$"):
         interpolate([0.0, 1.0], [1.0, 0.0], 1)
     with pytest.raises(UsageError, match=r"^end must be of shape \(2,\), received: shape \(3,\)$"):
@@ -185,7 +186,7 @@ def test_ways_that_can_not_be_are_refused(interpolate):
 # Their figures
 
 
-def test_a_manifold_stands_as_in_a_diagram():
+def test_a_manifold_is_arranged_as_in_a_diagram():
     images = made(3, 3)
     figure = report.manifold(images, [-1.5, 0, 1.5], "plane", dimensions=(4, 10))
     axes, picture = canvas(figure)
@@ -219,7 +220,7 @@ def test_a_traversal_has_a_row_a_dimension(tmp_path, size):
     report.save(figure, tmp_path / "x")
 
 
-def test_interpolations_stand_above_one_another():
+def test_interpolations_are_drawn_in_rows():
     first, second = made(2, 3)
     axes, picture = canvas(report.interpolations([("vae-mlp", first), ("gan-mlp", second)], "x"))
     assert rows_of(axes) == ["vae-mlp", "gan-mlp"]
@@ -239,7 +240,10 @@ def test_a_long_interpolation_stays_in_one_row():
     ("call", "message"),
     [
         (lambda: report.manifold(made(2, 3), [0, 1, 2], "x"), "images must have as many rows as columns, .*: 2 and 3"),
-        (lambda: report.manifold(made(2, 2), [1, 0], "x"), "values must be in ascending order, received: others"),
+        (
+            lambda: report.manifold(made(2, 2), [1, 0], "x"),
+            "values must be in ascending order, received: unsorted values",
+        ),
         (
             lambda: report.manifold(made(2, 2), [0, 1, 2], "x"),
             r"values must be of shape \(2,\), as the images, received: shape \(3,\)",
@@ -254,7 +258,7 @@ def test_a_long_interpolation_stays_in_one_row():
         ),
         (
             lambda: report.traversals(made(2, 3), [0, 1, 2], "x", dimensions=[4]),
-            "dimensions must be 2, one a row of images, received: 1",
+            "dimensions must be 2, one per row of images, received: 1",
         ),
         (lambda: report.interpolations([("a", made(1))], "x"), "rows must have at least 2 images each, received: 1"),
         (
@@ -263,6 +267,6 @@ def test_a_long_interpolation_stays_in_one_row():
         ),
     ],
 )
-def test_figures_that_can_not_be_are_refused(call, message):
+def test_invalid_figures_are_refused(call, message):
     with pytest.raises(UsageError, match=f"^{message}$"):
         call()

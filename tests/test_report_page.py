@@ -1,4 +1,4 @@
-"""The report page of a run: what stands in it, what it says of what is missing, and that it needs nothing else."""
+"""The report page of a run: its content, its notices on missing files, and that it is self-contained."""
 
 import base64
 import io
@@ -85,7 +85,7 @@ def test_a_page_fetches_nothing_and_runs_nothing(run):
         assert "@import" not in read.text
 
 
-def test_a_page_can_be_read_without_seeing_it(run):
+def test_a_page_is_accessible(run):
     measure(run, score())
     for read in (page_of(run), compared(run, make_run(run.parent / "other"))):
         assert read.all("html") == [{"lang": "en"}]
@@ -121,17 +121,17 @@ def test_a_very_large_grid_is_cut_after_a_whole_row_and_compressed(tmp_path, mon
     assert opened(uri)[0] == "jpeg"
     shown, expected = pixels(uri).astype(float), image_utils.grid(noise[:200], columns=20)
     assert shown.shape == expected.shape == (331, 661, 3)
-    assert np.abs(shown - expected).mean() < 15  # noise is the worst that a JPEG can meet; of other noise it is 85
+    assert np.abs(shown - expected).mean() < 15  # noise is the worst case of JPEG; the difference to other noise is 85
 
 
-def test_a_picture_that_is_none_is_said_in_its_place(run):
+def test_an_invalid_picture_has_a_notice(run):
     (run / "samples" / "epoch-00008.png").write_bytes(b"nothing")
     read = page_of(run)
     assert "epoch-00008.png can't be read" in read.shown
     assert "epoch 1" in read.shown
 
 
-def test_curves_are_whole_svgs_one_for_narrow_screens_and_the_page_is_small(run, monkeypatch):
+def test_curves_are_svgs_with_one_for_narrow_screens_and_the_page_is_small(run, monkeypatch):
     monkeypatch.setattr(data_uri, "svg", DRAWN)
     read = page_of(run)
     sizes = []
@@ -155,7 +155,7 @@ def test_a_page_has_its_sections_in_order(run):
     read = page_of(run)
     headings = [attributes["id"] for tag, attributes in read.elements if tag == "h2"]
     expected = ["recipe-and-data", "settings", "time-and-machine", "losses", "scores-during-training", "samples"]
-    expected += ["reconstructions", "latents-and-images", "scores", "model", "how-to-go-on"]
+    expected += ["reconstructions", "latents-and-images", "scores", "model", "next-steps"]
     assert headings == expected
     assert "vae-mlp on mnist, 8 epochs" in read.words
     assert "55,000 train, 5,000 validation, 10,000 test" in read.words
@@ -170,9 +170,9 @@ def test_time_is_the_sum_of_the_epochs_seconds(run):
     assert "python experiments/run.py --model vae-mlp" in read.words
 
 
-def test_the_last_epochs_losses_stand_in_a_table(run):
+def test_the_losses_of_the_last_epoch_are_in_a_table(run):
     words = page_of(run).words
-    start = words.index("Losses of epoch 8, averaged over the epoch's images")
+    start = words.index("Losses of epoch 8, averaged over the images of the epoch")
     assert words[start + 1 : start + 13] == [
         *("quantity", "training", "validation", "unit"),
         *("kl", "5", "–", "nats"),
@@ -180,18 +180,18 @@ def test_the_last_epochs_losses_stand_in_a_table(run):
     ]
 
 
-def test_what_differs_from_the_recipe_is_told_from_the_rest(tmp_path):
+def test_settings_that_differ_from_the_recipe_are_listed_apart(tmp_path):
     run = make_run(tmp_path / "run", epochs=3, overrides={"latent_dim": 2}, requested="mnist.npz")
     words = page_of(run).words
-    start = words.index("What differs from the recipe's own settings and arguments")
-    rows = ["name", "here", "the recipe's", "dataset", "mnist.npz", "mnist", "epochs", "3", "50"]
+    start = words.index("Settings and arguments that differ from the defaults of the recipe")
+    rows = ["name", "this run", "default", "dataset", "mnist.npz", "mnist", "epochs", "3", "50"]
     assert words[start + 1 : start + 16] == [*rows, "fid_every", "3", "10", "latent_dim", "2", "16"]
     assert "free_bits" in words[start + 16 :]
     usual = make_run(tmp_path / "usual", epochs=50, done=1)
-    assert "All settings and arguments are the recipe's own." in page_of(usual).words
+    assert "All settings and arguments are the defaults of the recipe." in page_of(usual).words
 
 
-def test_changed_settings_leave_out_what_the_run_looked_up():
+def test_changed_settings_leave_out_what_the_run_resolved():
     found = RunSettings("vae-mlp", dataset="/data/mnist.npz", extractor="lenet", epochs=50)
     assert sections.changed_settings(found) == {}
     assert sections.changed_settings(found, "mine.npz") == {"dataset": ("mine.npz", "mnist")}
@@ -207,7 +207,7 @@ def test_pictures_of_epochs_spread_evenly_over_the_run(run):
     np.testing.assert_array_equal(pixels(grids[6]), picture(10, value=8))
 
 
-def test_scores_stand_with_spread_floor_bias_and_protocol(run):
+def test_scores_have_spread_floor_bias_and_protocol(run):
     bias = score(value=80.0, spread=0.75, spread_over="3 seeds", floor=0.5, bias=9.0)
     measure(run, bias, score("precision_lenet", 0.5, better="high", generated=500), notes=["one note"])
     words = page_of(run).words
@@ -222,38 +222,38 @@ def test_scores_stand_with_spread_floor_bias_and_protocol(run):
     assert "740.25" in words
 
 
-def test_an_evaluation_of_an_earlier_epoch_is_told(run):
+def test_an_evaluation_of_an_earlier_epoch_has_a_notice(run):
     measure(run, score(), epoch=5)
-    assert "Measured after epoch 5; the run has done 8 epochs." in page_of(run).words
+    assert "Measured after epoch 5; the run has finished 8 epochs." in page_of(run).words
 
 
-def test_other_data_than_meant_are_told_at_the_top(tmp_path):
+def test_fallback_data_have_a_notice_at_the_top(tmp_path):
     run = make_run(tmp_path / "run", data="digits", substituted_because="no network")
     assert "Trained on digits instead of mnist: no network" in page_of(run).words[:4]
 
 
-def test_an_unfinished_run_and_a_diverged_one_are_told(tmp_path):
+def test_unfinished_and_diverged_runs_have_a_notice(tmp_path):
     run = make_run(tmp_path / "a run", epochs=9, done=2)
     shown = page_of(run).shown
     assert "vae-mlp on mnist, 2 of 9 epochs" in shown
-    assert f"2 of 9 epochs are done. Go on with python experiments/run.py --resume '{run}'" in shown
+    assert f"2 of 9 epochs are done. Resume with python experiments/run.py --resume '{run}'" in shown
     write_history(run / "history.csv", [{"epoch": 1, "seconds": 1.0, "loss": float("nan")}])
     assert "Not finite after the last epoch: loss." in page_of(run).shown
 
 
-# What is missing or damaged
+# Missing and damaged files
 
 
 def test_a_run_that_has_just_begun(tmp_path):
     shown = page_of(make_run(tmp_path / "run", done=0)).shown
     assert "no epoch is finished yet: there is no history" in shown
     assert "no epoch is finished yet" in shown
-    assert "There are no grids of samples" in shown
+    assert "There are no sample grids" in shown
     assert "was not measured yet" in shown
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "said"),
+    ("file", "content", "notice"),
     [
         ("history.csv", "epoch,loss\n1,2,3\n", "history.csv can't be read"),
         ("history.csv", "epoch,loss\nx,y\n", "history.csv can't be read"),
@@ -262,17 +262,17 @@ def test_a_run_that_has_just_begun(tmp_path):
         ("model.txt", b"\xff\xfe\xff", "model.txt can't be read"),
     ],
 )
-def test_a_damaged_file_is_said_in_its_section(run, file, content, said):
+def test_a_damaged_file_has_a_notice_in_its_section(run, file, content, notice):
     (run / file).write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert said in page_of(run).shown
-    assert said in compared(run, make_run(run.parent / "good")).shown or file == "model.txt"
+    assert notice in page_of(run).shown
+    assert notice in compared(run, make_run(run.parent / "good")).shown or file == "model.txt"
 
 
 def test_a_history_without_losses_or_scores(run):
     write_history(run / "history.csv", [{"epoch": 1, "seconds": 2.0}])
     shown = page_of(run).shown
     assert "The history has no losses." in shown
-    assert "No epoch's images were scored during training." in shown
+    assert "No scores were measured during training." in shown
 
 
 def test_a_record_of_nothing_or_of_the_wrong_kinds(run):
@@ -291,7 +291,7 @@ def test_no_run_directory_is_refused(tmp_path):
 # Writing
 
 
-def test_the_page_is_written_into_the_run_or_where_it_is_wanted(run, tmp_path):
+def test_the_page_is_written_into_the_run_or_to_a_given_file(run, tmp_path):
     assert run_page.write(run) == run / "report.html"
     assert run_page.write(run, out=tmp_path / "mine.html") == tmp_path / "mine.html"
     assert (run / "report.html").read_bytes() == (tmp_path / "mine.html").read_bytes()

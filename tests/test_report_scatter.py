@@ -1,4 +1,4 @@
-"""Points by class, and embeddings against other ways to compute them."""
+"""Scatter plots by class, and embeddings compared with independent computations."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_every_class_has_its_points_shape_color_and_name(tmp_path):
     report.save(figure, tmp_path / "x")
 
 
-def test_a_class_looks_the_same_whichever_others_there_are():
+def test_the_style_of_a_class_does_not_depend_on_other_classes():
     codes, labels = np.zeros((4, 2)), np.array([3, 3, 8, 8])
     all_classes = report.scatter(np.zeros((10, 2)), np.arange(10), "x").axes[0].collections
     some = report.scatter(codes, labels, "x")
@@ -64,12 +64,12 @@ def test_points_without_labels_and_of_one_class(tmp_path, count):
     report.save(one, tmp_path / "one")
 
 
-def test_many_classes_are_in_the_legend_only(tmp_path):
+def test_many_classes_are_in_the_legend_only():
     labels = np.arange(100)
     figure = report.scatter(np.random.default_rng(0).normal(size=(100, 2)), labels, "x")
     assert len(legend_of(figure)) == 100
     assert len(figure.axes[0].texts) == 0
-    report.save(figure, tmp_path / "x")
+    figure.draw_without_rendering()
     axes = figure.axes[0].get_window_extent()
     assert axes.width > 0.3 * figure.bbox.width
     assert figure.axes[0].get_legend().get_window_extent().x1 <= figure.bbox.width
@@ -94,7 +94,7 @@ def test_many_classes_are_in_the_legend_only(tmp_path):
         (np.zeros((2, 2)), [0, 1], "ab", "names must be a name for each class from 0 to 1, received: 'ab'"),
     ],
 )
-def test_points_that_can_not_be_drawn_are_refused(codes, labels, names, message):
+def test_invalid_points_are_refused(codes, labels, names, message):
     labels = None if labels is None else np.asarray(labels)
     with pytest.raises(UsageError, match=f"^{message}$"):
         report.scatter(codes, labels, "x", names)
@@ -131,25 +131,25 @@ def test_tsne_keeps_neighbors_and_classes_together():
     assert embedding.description == "t-SNE (perplexity 20, seed 0) of 200 codes of 64 dimensions"
 
 
-def test_tsne_repeats_itself():
+def test_tsne_is_reproducible():
     codes, _ = blobs()
     first, second = (report.tsne(codes, seed=3, most=40) for _ in range(2))
     np.testing.assert_array_equal(first.points, second.points)
     np.testing.assert_array_equal(first.indices, second.indices)
     assert not np.array_equal(first.indices, report.tsne(codes, seed=4, most=40).indices)
-    line = codes[:20, :1]  # has no principal components to start from, so it starts from chance
+    line = codes[:20, :1]  # one dimension: random initialization instead of PCA
     first, second, other = (report.tsne(line, seed=seed).points for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
 
 
-def test_tsne_of_a_part_says_so_and_draws_its_labels():
+def test_tsne_of_a_subsample_says_so_and_draws_its_labels():
     codes, labels = blobs()
     embedding = report.tsne(codes, seed=1, most=30)
     assert embedding.description == "t-SNE (perplexity 9.67, seed 1) of 30 of 60 codes of 5 dimensions"
     assert len(set(embedding.indices.tolist())) == 30
     assert (np.diff(embedding.indices) > 0).all()
-    figure = report.embedding_figure(embedding, labels, "a part")
+    figure = report.embedding_figure(embedding, labels, "a subsample")
     assert figure.axes[0].get_title() == embedding.description
     chosen = labels[embedding.indices]
     assert legend_of(figure) == [f"{index} ({(chosen == index).sum()})" for index in range(3)]
@@ -193,6 +193,6 @@ def test_the_plane_of_tsne_has_no_numbers_and_that_of_pca_has(tmp_path):
         ),
     ],
 )
-def test_embeddings_that_can_not_be_are_refused(call, message):
+def test_invalid_embeddings_are_refused(call, message):
     with pytest.raises(UsageError, match=f"^{message}$"):
         call()

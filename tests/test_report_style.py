@@ -175,13 +175,13 @@ def test_one_frame_is_an_animation_too(tmp_path, frames):
         ([np.zeros((4, 4)), np.zeros((5, 4))], r"frames must be of one size, received: several"),
     ],
 )
-def test_what_are_no_frames_is_refused(tmp_path, wrong, message):
+def test_invalid_frames_are_refused(tmp_path, wrong, message):
     with pytest.raises(UsageError, match=f"^{message}$"):
         report.animate(wrong, tmp_path / "a.gif")
     assert os.listdir(tmp_path) == []
 
 
-def test_other_endings_and_speeds_are_refused(tmp_path, frames):
+def test_other_suffixes_and_durations_are_refused(tmp_path, frames):
     with pytest.raises(UsageError, match=r"^path must be a name that ends in .gif or .webp, received: .*a.mp4'$"):
         report.animate(frames, tmp_path / "a.mp4")
     for seconds in (0.01, 601):

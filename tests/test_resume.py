@@ -1,5 +1,6 @@
-"""run.py --resume: runs that go on, that are refused, that were interrupted or ran out of disk or memory."""
+"""run.py --resume: runs that continue, are refused, were interrupted or ran out of disk or memory."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import command_helpers
 import numpy as np
 import pytest
+import run_helpers
 import tensorflow as tf
 from command_helpers import (
     EXPERIMENTS,
@@ -25,13 +27,20 @@ from command_helpers import (
 )
 from PIL import Image
 
-from keras_gen.callbacks import history
+from keras_gen.callbacks import StopOnDivergence, history
 from keras_gen.runs import checkpoints
 from keras_gen.training import trainer
 from keras_gen.utils import files
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 finished, copied = command_helpers.finished, command_helpers.copied
+
+
+@pytest.fixture
+def only_training(finished):
+    """Train without artifacts, but not the finished run."""
+    with run_helpers.without_artifacts():
+        yield
 
 
 # --resume
@@ -48,7 +57,7 @@ def test_a_finished_run_has_nothing_left_to_do(copied):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_a_finished_run_goes_on_to_more_epochs(copied):
+def test_a_finished_run_continues_to_more_epochs(copied):
     outcome = call("run", "--resume", copied, "--epochs", 3)
     assert outcome.code == 0, outcome.err
     assert f"{copied}: 2 of 3 epochs done" in outcome.out.splitlines()
@@ -88,28 +97,32 @@ def without(*keys):
     return damage
 
 
-@pytest.mark.parametrize("name", ["run", "evaluate"])
+DAMAGES = [
+    (damaged_record("{"), "recipe.json is damaged"),
+    (damaged_record("[]"), "recipe.json is damaged"),
+    (damaged_record("{}"), "recipe.json is damaged"),
+    (without("data"), "no longer what"),
+    (changed_settings(model="vae-mlpp"), "model must be one of"),
+    (changed_settings(epochs="2"), "epochs must be an integer"),
+    (changed_settings(overrides=["hidden"]), "recipe.json is damaged"),
+    (changed_settings(color="red"), "recipe.json is damaged, or of another version"),
+    (changed_settings(dataset=["digits"]), "dataset must be a name or a path"),
+    (changed_settings(data_dir=5), "data_dir must be "),
+    (changed_settings(binarize=["threshold"]), "binarize must be one of"),
+    (changed_settings(dataset="digits"), "no longer what"),
+    (changed_settings(image_size=4), "no longer what"),
+    (changed_settings(overrides={"hidden": 9, "latent_dim": 2}), "no longer builds the model of"),
+    (changed_settings(overrides={"hidden": 0}), "hidden must be an integer of at least 1"),
+    (damaged_checkpoint, "is damaged"),
+    (lambda run: (run / "recipe.json").unlink(), "run must be a run directory"),
+]
+
+
 @pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (damaged_record("{"), "recipe.json is damaged"),
-        (damaged_record("[]"), "recipe.json is damaged"),
-        (damaged_record("{}"), "recipe.json is damaged"),
-        (without("data"), "no longer what"),
-        (changed_settings(model="vae-mlpp"), "model must be one of"),
-        (changed_settings(epochs="2"), "epochs must be an integer"),
-        (changed_settings(overrides=["hidden"]), "recipe.json is damaged"),
-        (changed_settings(color="red"), "recipe.json is damaged, or of another version"),
-        (changed_settings(dataset=["digits"]), "dataset must be a name or a path"),
-        (changed_settings(data_dir=5), "data_dir must be "),
-        (changed_settings(binarize=["threshold"]), "binarize must be one of"),
-        (changed_settings(dataset="digits"), "no longer what"),
-        (changed_settings(image_size=4), "no longer what"),
-        (changed_settings(overrides={"hidden": 9, "latent_dim": 2}), "no longer builds the model of"),
-        (changed_settings(overrides={"hidden": 0}), "hidden must be an integer of at least 1"),
-        (damaged_checkpoint, "is damaged"),
-        (lambda run: (run / "recipe.json").unlink(), "run must be a run directory"),
-    ],
+    ("name", "damage", "message"),
+    [("run", *case) for case in DAMAGES]
+    # Both commands load a run by the same function.
+    + [pytest.param("evaluate", *case, marks=[] if case is DAMAGES[-2] else pytest.mark.slow) for case in DAMAGES],
 )
 def test_a_damaged_run_is_refused_in_one_line(copied, name, damage, message):
     damage(copied)
@@ -145,7 +158,7 @@ def test_a_run_can_not_be_resumed_to_fewer_epochs(copied, epochs, message):
     assert record_of(copied)["settings"]["epochs"] == 2
 
 
-def test_a_run_is_not_resumed_on_other_data(tmp_path):
+def test_a_run_is_not_resumed_on_other_data(only_training, tmp_path):
     data = write_npz(tmp_path / "data.npz")
     assert train(tmp_path / "runs", data).code == 0
     run = only_run(tmp_path / "runs")
@@ -162,7 +175,7 @@ def test_a_run_is_not_resumed_on_other_data(tmp_path):
 
 
 @pytest.mark.parametrize("dataset", ["data.npz", "./digits"])
-def test_a_run_is_resumed_from_another_working_directory(tmp_path, monkeypatch, dataset):
+def test_a_run_is_resumed_from_another_working_directory(only_training, tmp_path, monkeypatch, dataset):
     if dataset == "data.npz":
         write_npz(dataset)
     else:
@@ -182,7 +195,37 @@ def test_a_run_is_resumed_from_another_working_directory(tmp_path, monkeypatch, 
 # Interruptions and full disks
 
 
-def test_ctrl_c_says_how_to_go_on_and_the_run_goes_on(tmp_path):
+def check_interrupted_run(run, position):
+    """Check that an interrupted run can be evaluated and resumed, but not sampled before it is finished."""
+    assert not [name for name in names(run / "checkpoints") + names(run) if name.startswith(".")]
+    assert call("evaluate", run, "--measures", "none").code == 0
+    assert "is not finished" in call("sample", run).error
+    done = position.epoch
+    outcome = call("run", "--resume", run, "--epochs", done + 1)
+    assert outcome.code == 0, outcome.err
+    steps = f" and {position.steps}" if position.step else ""
+    assert f"{run}: {done} of {done + 1} epochs{steps} done" in outcome.out.splitlines()
+    assert [row["epoch"] for row in history.read(run / "history.csv")] == list(range(1, done + 2))
+    assert call("sample", run, "--num", 1).code == 0
+
+
+def test_ctrl_c_prints_how_to_resume(finished, tmp_path, monkeypatch):
+    def interrupt(self, epoch, logs=None):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StopOnDivergence, "on_epoch_begin", interrupt)
+        outcome = train(tmp_path / "runs", finished.data, "--batch-size", 8, "--steps-per-execution", 1, epochs=2)
+    run = only_run(tmp_path / "runs")
+    position = checkpoints.latest(run)[0]
+    assert (position.epoch, position.step) == (0, 1)
+    how = f"interrupted after {position}; resume with: python experiments/run.py --resume {run}\n"
+    assert (outcome.code, outcome.err) == (130, how)
+    check_interrupted_run(run, position)
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_a_process_that_can_be_resumed(tmp_path):
     data = write_npz(tmp_path / "data.npz")
     arguments = ["--model", "vae-mlp", *SMALL, "--dataset", data, "--epochs", 5000, "--samples-every", 0]
     process = subprocess.Popen(
@@ -192,7 +235,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_run_goes_on(tmp_path):
         text=True,
         env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
         | {"PYTHONPATH": str(EXPERIMENTS.parent)},
-        # What a shell runs in the background ignores Ctrl-C, and so does what that starts in its turn.
+        # Background processes of a shell, and their children, ignore SIGINT.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     run = Path("runs", "00001-vae-mlp")
@@ -207,21 +250,12 @@ def test_ctrl_c_says_how_to_go_on_and_the_run_goes_on(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130
-    (position, path), stopping = checkpoints.latest(run), "stopping after this step; Ctrl-C once more to stop at once"
-    assert err == f"{stopping}\ninterrupted after {position}; go on with: python experiments/run.py --resume {run}\n"
-    assert not [name for name in names(path.parent) + names(run) if name.startswith(".")]
-    assert call("evaluate", run, "--measures", "none").code == 0
-    assert "is not finished" in call("sample", run).error
-    done = position.epoch
-    outcome = call("run", "--resume", run, "--epochs", done + 1)
-    assert outcome.code == 0, outcome.err
-    steps = f" and {position.steps}" if position.step else ""
-    assert f"{run}: {done} of {done + 1} epochs{steps} done" in outcome.out.splitlines()
-    assert [row["epoch"] for row in history.read(run / "history.csv")] == list(range(1, done + 2))
-    assert call("sample", run, "--num", 1).code == 0
+    position, stopping = checkpoints.latest(run)[0], "stopping after this step; Ctrl-C once more to stop at once"
+    assert err == f"{stopping}\ninterrupted after {position}; resume with: python experiments/run.py --resume {run}\n"
+    check_interrupted_run(run, position)
 
 
-def test_ctrl_c_before_the_first_checkpoint_starts_over(finished, tmp_path, monkeypatch):
+def test_ctrl_c_before_the_first_checkpoint_starts_over(finished, only_training, tmp_path, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
@@ -229,7 +263,7 @@ def test_ctrl_c_before_the_first_checkpoint_starts_over(finished, tmp_path, monk
         patch.setattr(checkpoints, "save", interrupt)
         outcome = train(tmp_path / "runs", finished.data)
     run = only_run(tmp_path / "runs")
-    how = f"go on with: python experiments/run.py --resume {run}\n"
+    how = f"resume with: python experiments/run.py --resume {run}\n"
     assert (outcome.code, outcome.err) == (130, f"interrupted before the first checkpoint; {how}")
     assert "has no checkpoint yet" in call("evaluate", run).error
     again = call("run", "--resume", run)
@@ -240,8 +274,10 @@ def test_ctrl_c_before_the_first_checkpoint_starts_over(finished, tmp_path, monk
 FULL_WHEN = {"the history": "history.csv", "a sample grid": "epoch-00003.png", "the curves": "losses.png"}
 
 
-@pytest.mark.parametrize("what", ["the checkpoint", *FULL_WHEN])
-def test_a_full_disk_stops_a_run_that_can_go_on(copied, monkeypatch, what):
+@pytest.mark.parametrize(
+    "what", ["the checkpoint", *(pytest.param(what, marks=pytest.mark.slow) for what in FULL_WHEN)]
+)
+def test_a_full_disk_stops_a_run_that_can_be_resumed(copied, monkeypatch, what):
     real = os.replace
 
     def replace(source, target):
@@ -256,16 +292,17 @@ def test_a_full_disk_stops_a_run_that_can_go_on(copied, monkeypatch, what):
         outcome = call("run", "--resume", copied, "--epochs", 3)
     assert outcome.error.startswith(f"error: run {copied} stopped: ")
     assert "can't be written (No space left on device)" in outcome.error
-    assert outcome.error.endswith(f"; go on with: python experiments/run.py --resume {copied}")
+    assert outcome.error.endswith(f"; resume with: python experiments/run.py --resume {copied}")
     assert not list(copied.rglob(".*"))
     if what in ("the checkpoint", "the curves"):
-        again = call("run", "--resume", copied)
+        with run_helpers.without_artifacts() if what == "the checkpoint" else contextlib.nullcontext():
+            again = call("run", "--resume", copied)
         assert again.code == 0, again.err
         assert [row["epoch"] for row in history.read(copied / "history.csv")] == [1, 2, 3]
         assert json.loads((copied / "saved_model" / "description.json").read_text())["epochs"] == 3
 
 
-def test_a_full_disk_while_a_saved_model_is_written_is_not_said_to_be_memory(copied, tmp_path, monkeypatch):
+def test_a_full_disk_while_a_saved_model_is_written_is_not_reported_as_memory(copied, tmp_path, monkeypatch):
     def full(*arguments, **keywords):
         raise tf.errors.ResourceExhaustedError(None, None, "variables.data; No space left on device")
 
@@ -281,7 +318,7 @@ def test_memory_that_runs_out_is_one_line(copied, monkeypatch):
 
     monkeypatch.setattr(trainer.keras.Model, "fit", exhausted)
     error = call("run", "--resume", copied, "--epochs", 3).error
-    assert "out of memory (OOM when allocating tensor); go on with: " in error
+    assert "out of memory (OOM when allocating tensor); resume with: " in error
 
 
 def test_a_full_disk_at_the_very_start_of_resuming_is_one_line(copied, monkeypatch):
@@ -299,7 +336,8 @@ def test_a_full_disk_at_the_very_start_leaves_no_run_directory(finished, tmp_pat
     assert names(tmp_path / "runs") == []
 
 
-def test_a_reader_that_leaves_does_not_end_in_a_traceback(tmp_path):
+@pytest.mark.slow
+def test_a_closed_output_pipe_does_not_end_in_a_traceback(tmp_path):
     data = write_npz(tmp_path / "data.npz")
     line = (
         'python "$0" --model vae-mlp --set hidden=8 --dataset "$1" --epochs 3 --samples-every 0 --fid-every 0 | head -1'

@@ -81,6 +81,14 @@ def test_an_older_run_evaluates_to_the_scores_that_its_own_version_measured(gold
         assert content["fingerprint"] == after[score]["fingerprint"], score
 
 
+def test_an_older_run_loads_with_its_data_and_settings(golden):
+    run = keras_gen.runs.load(golden / "runs" / RUNS["gan-mlp"])
+    assert (run.settings.model, run.settings.epochs, run.position.epoch) == ("gan-mlp", 2, 2)
+    losses = run.model.evaluate(run.data.test.images, batch_size=256, verbose=0, return_dict=True)
+    evaluation = json.loads((golden / "runs" / RUNS["gan-mlp"] / "evaluation.json").read_text(encoding="utf-8"))
+    assert losses == pytest.approx(evaluation["losses"], rel=1e-4, abs=1e-5)
+
+
 def test_older_evaluations_compare(golden):
     paths = [golden / "runs" / name for name in RUNS.values()]
     outcome = call("compare", *paths)

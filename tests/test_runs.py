@@ -1,4 +1,4 @@
-"""Run directories and atomic writing: numbers, permissions, and what is left when something fails half-way."""
+"""Run directories and atomic writing: numbers, permissions, and the state after failures."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from keras_gen.utils import checks, files
 
 
 class Failure(Exception):
-    """Something that goes wrong in a writer."""
+    """An error in a writer."""
 
 
 def names(folder):
@@ -59,12 +59,12 @@ def test_a_file_takes_its_number_too(tmp_path):
     assert run_directory.create(tmp_path, "vae").name == "00002-vae"
 
 
-def test_the_root_is_made_with_its_parents(tmp_path):
+def test_the_root_is_created_with_its_parents(tmp_path):
     assert run_directory.create(tmp_path / "a" / "b", "vae") == tmp_path / "a" / "b" / "00001-vae"
     assert run_directory.create(str(tmp_path / "a" / "b"), "gan").name == "00002-gan"
 
 
-def test_two_at_the_same_time_never_share_a_directory(tmp_path):
+def test_concurrent_calls_never_return_the_same_directory(tmp_path):
     made, start = [], threading.Barrier(8)
 
     def make():
@@ -81,7 +81,7 @@ def test_two_at_the_same_time_never_share_a_directory(tmp_path):
 
 
 @pytest.mark.parametrize("inside", ["", "deeper", "deeper/still"])
-def test_a_root_that_can_not_be_made_is_refused(tmp_path, inside):
+def test_a_root_that_can_not_be_created_is_refused(tmp_path, inside):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UsageError, match="^out can't be written: .*file"):
         run_directory.create(tmp_path / "file" / inside, "vae")
@@ -91,7 +91,7 @@ def test_a_root_that_can_not_be_made_is_refused(tmp_path, inside):
 # One file
 
 
-def test_a_file_appears_whole_and_replaces_the_old_one(tmp_path):
+def test_a_file_is_replaced_atomically(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("old")
     with files.atomic_path(path) as temporary:
@@ -106,7 +106,7 @@ def test_a_file_appears_whole_and_replaces_the_old_one(tmp_path):
 
 @pytest.mark.parametrize("kind", [Failure, KeyboardInterrupt, SystemExit, OSError])
 @pytest.mark.parametrize("old", ["old", None])
-def test_an_exception_in_the_block_leaves_the_old_file_and_no_litter(tmp_path, kind, old):
+def test_an_exception_in_the_block_keeps_the_old_file_and_leaves_no_others(tmp_path, kind, old):
     path = tmp_path / "notes.txt"
     if old:
         path.write_text(old)
@@ -118,7 +118,7 @@ def test_an_exception_in_the_block_leaves_the_old_file_and_no_litter(tmp_path, k
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])
-def test_a_disk_that_fails_at_the_end_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch, step):
+def test_a_disk_error_at_the_end_keeps_the_old_file_and_leaves_no_others(tmp_path, monkeypatch, step):
     path = tmp_path / "notes.txt"
     path.write_text("old")
 
@@ -163,10 +163,10 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path, umask):
     files.write_text(tmp_path / "atomic", "")
     mode = stat.S_IMODE((tmp_path / "atomic").stat().st_mode)
     assert mode == stat.S_IMODE((tmp_path / "ordinary").stat().st_mode) == 0o666 & ~umask
-    assert os.umask(umask) == umask  # the process' own is as it was
+    assert os.umask(umask) == umask  # the process' umask is unchanged
 
 
-def test_json_is_written_for_people_and_comes_back(tmp_path):
+def test_json_is_indented_and_restored(tmp_path):
     content = {"β": [1, 2.5, None], "name": "vae"}
     files.write_json(tmp_path / "a.json", content)
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
@@ -176,7 +176,7 @@ def test_json_is_written_for_people_and_comes_back(tmp_path):
     assert text.endswith("}\n")
 
 
-def test_what_json_can_not_hold_leaves_the_old_file(tmp_path):
+def test_content_that_json_can_not_hold_keeps_the_old_file(tmp_path):
     files.write_json(tmp_path / "a.json", 1)
     with pytest.raises(TypeError):
         files.write_json(tmp_path / "a.json", {"x": object()})
@@ -195,20 +195,20 @@ def fill(text):
     return write
 
 
-def test_a_folder_is_made_with_its_parents(tmp_path):
+def test_a_folder_is_created_with_its_parents(tmp_path):
     path = files.write_directory(tmp_path / "a" / "b", fill("new"), overwrite=False)
     assert path == tmp_path / "a" / "b"
     assert (path / "content").read_text() == "new"
     assert names(tmp_path / "a") == ["b"]
 
 
-def test_a_relative_folder_is_made_in_the_working_directory(tmp_path, monkeypatch):
+def test_a_relative_folder_is_created_in_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert files.write_directory("made", fill("new"), overwrite=False) == tmp_path / "made"
     assert names(tmp_path) == ["made"]
 
 
-def test_a_folder_that_is_there_is_refused_before_anything_is_written(tmp_path):
+def test_an_existing_folder_is_refused_before_anything_is_written(tmp_path):
     files.write_directory(tmp_path / "a", fill("old"), overwrite=False)
     with pytest.raises(UsageError, match="^export exists already: .*--overwrite"):
         files.write_directory(tmp_path / "a", pytest.fail, overwrite=False, argument="export")
@@ -216,7 +216,7 @@ def test_a_folder_that_is_there_is_refused_before_anything_is_written(tmp_path):
     assert names(tmp_path) == ["a"]
 
 
-def test_a_folder_that_is_there_is_replaced_whole_if_asked_for(tmp_path):
+def test_overwrite_replaces_the_whole_folder(tmp_path):
     files.write_directory(tmp_path / "a", fill("old"), overwrite=False)
     (tmp_path / "a" / "more").write_text("old")
     files.write_directory(tmp_path / "a", fill("new"), overwrite=True)
@@ -227,7 +227,7 @@ def test_a_folder_that_is_there_is_replaced_whole_if_asked_for(tmp_path):
 
 @pytest.mark.parametrize("kind", [Failure, KeyboardInterrupt, OSError])
 @pytest.mark.parametrize("old", [True, False])
-def test_a_writer_that_fails_keeps_the_old_folder_and_leaves_no_litter(tmp_path, kind, old):
+def test_a_failing_writer_keeps_the_old_folder_and_leaves_no_others(tmp_path, kind, old):
     if old:
         files.write_directory(tmp_path / "a", fill("old"), overwrite=False)
 
@@ -241,7 +241,7 @@ def test_a_writer_that_fails_keeps_the_old_folder_and_leaves_no_litter(tmp_path,
     assert not old or (tmp_path / "a" / "content").read_text() == "old"
 
 
-def test_a_name_that_can_not_be_given_keeps_the_old_folder(tmp_path, monkeypatch):
+def test_a_failing_rename_keeps_the_old_folder(tmp_path, monkeypatch):
     files.write_directory(tmp_path / "a", fill("old"), overwrite=False)
     rename = run_directory.Path.rename
 
@@ -259,7 +259,7 @@ def test_a_name_that_can_not_be_given_keeps_the_old_folder(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("overwrite", [True, False])
 @pytest.mark.parametrize("kind", ["file", "link to a folder", "link to nothing"])
-def test_what_is_no_folder_is_never_replaced(tmp_path, kind, overwrite):
+def test_a_file_or_link_is_never_replaced(tmp_path, kind, overwrite):
     path = tmp_path / "a"
     (tmp_path / "real").mkdir()
     if kind == "file":
@@ -274,7 +274,7 @@ def test_what_is_no_folder_is_never_replaced(tmp_path, kind, overwrite):
     assert names(tmp_path / "real") == []
 
 
-def test_the_check_says_beforehand_what_writing_would_say(tmp_path):
+def test_the_check_raises_the_errors_of_writing(tmp_path):
     files.check_can_write_directory(tmp_path / "a" / "b", overwrite=False)
     assert names(tmp_path) == []
     (tmp_path / "a").mkdir()
@@ -317,7 +317,7 @@ def test_a_recipe_file_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["missing", "a file", "an empty folder", "a folder named recipe.json"])
-def test_what_is_no_run_directory_is_refused(tmp_path, kind):
+def test_a_path_that_is_no_run_directory_is_refused(tmp_path, kind):
     path = tmp_path / "run"
     if kind == "a file":
         path.write_text("{}")
@@ -354,7 +354,7 @@ def test_a_damaged_recipe_file_is_refused_by_name(tmp_path, content):
     assert "\n" not in str(error.value)
 
 
-# The checks of single arguments that all of this leans on
+# Checks of single arguments
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ def test_a_choice_is_returned_or_refused_with_the_list():
         checks.one_of("rule", "c", iter(("a", "b")))
 
 
-def test_a_long_value_is_cut_in_the_message():
+def test_a_long_value_is_shortened_in_the_message():
     with pytest.raises(UsageError) as error:
         checks.positive_int("width", "x" * 10_000)
     assert len(str(error.value)) < 300

@@ -1,8 +1,9 @@
-"""SavedModels: published by run.py, sampled from by sample.py; every mistake is one line."""
+"""SavedModels: exported by run.py, sampled by sample.py; every mistake is one line."""
 
 import json
 import os
 import shutil
+import types
 from pathlib import Path
 
 import command_helpers
@@ -20,14 +21,17 @@ from command_helpers import (
 )
 from PIL import Image
 
+from keras_gen.models import export
+from keras_gen.training import trainer
+
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 finished, copied = command_helpers.finished, command_helpers.copied
 
 
-# Publishing
+# Exporting
 
 
-def test_a_run_publishes_its_saved_model_and_only_what_was_asked_for(finished, tmp_path):
+def test_a_run_exports_the_requested_functions(quick_results, finished, tmp_path):
     target = tmp_path / "published" / "mine"
     outcome = train(tmp_path / "runs", finished.data, "--export", target, "--export-functions", "generate")
     assert outcome.code == 0, outcome.err
@@ -38,26 +42,32 @@ def test_a_run_publishes_its_saved_model_and_only_what_was_asked_for(finished, t
     np.testing.assert_array_equal(generated(target), generated(run / "saved_model"))
 
 
-def test_a_finished_run_is_published_by_resuming_it_and_replaces_only_if_told_to(copied, tmp_path):
+def test_a_finished_run_is_exported_by_resuming_it_and_overwrites_only_on_request(
+    quick_results, copied, tmp_path, monkeypatch
+):
+    def save(model, path, **options):
+        return None if path == copied / "saved_model" else export.save(model, path, **options)
+
+    monkeypatch.setattr(trainer, "export", types.SimpleNamespace(**vars(export) | {"save": save}))
     target = tmp_path / "mine"
     first = call("run", "--resume", copied, "--export", target)
     assert first.code == 0, first.err
     assert "Epoch" not in first.out
     assert sorted(tf.saved_model.load(str(target)).signatures) == ["decode", "encode", "generate", "reconstruct"]
-    half = tmp_path / "half"
-    assert call("run", "--resume", copied, "--export", half, "--export-half").code == 0
-    sizes = [(folder / "variables" / "variables.data-00000-of-00001").stat().st_size for folder in (half, target)]
-    assert sizes[0] < 0.7 * sizes[1]
     refused = call("run", "--resume", copied, "--export", target, "--export-functions", "decode")
     assert refused.error == f"error: export exists already: {target} (give --overwrite to replace it)"
     assert "decode" in tf.saved_model.load(str(target)).signatures
-    arguments = ["--resume", copied, "--export", target, "--export-functions", "generate", "--overwrite"]
-    assert call("run", *arguments).code == 0
+    arguments = ["--resume", copied, "--export-functions", "generate"]
+    assert call("run", *arguments, "--export", target, "--overwrite").code == 0
     assert sorted(tf.saved_model.load(str(target)).signatures) == ["generate"]
+    half = tmp_path / "half"
+    assert call("run", *arguments, "--export", half, "--export-half").code == 0
+    sizes = [(folder / "variables" / "variables.data-00000-of-00001").stat().st_size for folder in (half, target)]
+    assert sizes[0] < 0.7 * sizes[1]
     assert names(tmp_path) == ["copied", "half", "mine", "work"]
 
 
-def test_only_an_older_saved_model_is_replaced(copied, tmp_path):
+def test_overwrite_replaces_only_a_saved_model(copied, tmp_path):
     folder = tmp_path / "thesis"
     folder.mkdir()
     (folder / "thesis.txt").write_text("three years")
@@ -104,9 +114,16 @@ def test_a_hundred_samples_go_to_samples_png(finished):
         assert picture.size == (91, 91)
 
 
+@pytest.fixture
+def quick_results(monkeypatch):
+    """Leave out the report page and the loss curves."""
+    monkeypatch.setattr(trainer.run_page, "write_or_note", lambda path: None)
+    monkeypatch.setattr(trainer.report, "save_figure", lambda figure, path: None)
+
+
 @pytest.fixture(scope="module")
 def odd_folders(finished, tmp_path_factory):
-    """Folders that are no SavedModel of ours, in one way each."""
+    """Folders that are no valid SavedModel, each for another reason."""
     folder = tmp_path_factory.mktemp("odd")
     (folder / "empty").mkdir()
     shutil.copytree(finished.path, folder / "unfinished")
@@ -130,7 +147,7 @@ def odd_folders(finished, tmp_path_factory):
         ("missing", [], "path must be a SavedModel or a finished run directory"),
         ("empty", [], "path must be a SavedModel or a finished run directory"),
         ("file", [], "path must be a SavedModel or a finished run directory"),
-        ("unfinished", [], "is not finished and has no SavedModel yet: go on with --resume"),
+        ("unfinished", [], "is not finished and has no SavedModel yet: resume it with --resume"),
         ("graph", [], "is damaged"),
         ("weights", [], "is damaged"),
         ("no_weights", [], "is damaged"),
@@ -148,6 +165,7 @@ def odd_folders(finished, tmp_path_factory):
         (None, ["--out", "folder.npz"], "--out can't be written: folder.npz"),
         (None, ["--out", "x" * 300 + ".png"], "--out can't be written"),
         (None, ["--num", 3_000_000_000], "--num must be"),
+        (None, ["--labels", 1], "labels must be left out"),
     ],
 )
 def test_a_mistake_in_sampling_is_one_line(finished, odd_folders, path, arguments, message):
@@ -158,7 +176,7 @@ def test_a_mistake_in_sampling_is_one_line(finished, odd_folders, path, argument
     assert names(Path.cwd()) == ["folder.npz", "folder.png"]
 
 
-def test_more_samples_than_memory_holds_are_one_line(finished, monkeypatch):
+def test_exhausted_memory_while_sampling_is_one_line(finished, monkeypatch):
     def exhausted(*arguments, **keywords):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nand a page of detail")
 

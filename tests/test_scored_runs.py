@@ -1,6 +1,5 @@
-"""Runs that an extractor looks at while they train: what they print, log and record, and how they go on."""
+"""Runs with scores during training: output, history, record, and resuming."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -8,20 +7,26 @@ import command_helpers
 import numpy as np
 import pytest
 from command_helpers import NO_NETWORK, call, only_run, record_of, train
+from run_helpers import without_artifacts
 
 from keras_gen.callbacks import history
 from keras_gen.evaluation import Reference, Scorer
 from keras_gen.metrics import extractors
 from keras_gen.runs import loading
 from keras_gen.utils import files
-from keras_gen.utils.errors import DataUnavailableError
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_artifacts():
+    with without_artifacts():
+        yield
+
+
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory):
-    """A run on the embedded digits, which the shipped classifier looks at after the second and the fourth epoch."""
+def scored(no_artifacts, tmp_path_factory):
+    """A run on the embedded digits, scored by the shipped classifier after the second and the fourth epoch."""
     out = tmp_path_factory.mktemp("scored")
     options = ("--batch-size", 512, "--samples-every", 0, "--fid-every", 2, "--fid-images", 50)
     outcome = train(out, "digits", *options, epochs=4)
@@ -56,21 +61,12 @@ def test_the_score_of_the_last_epoch_is_that_of_the_finished_model(scored):
     assert history.read(scored[0] / "history.csv")[-1]["fd_lenet"] == pytest.approx(expected.value, rel=1e-6)
 
 
-def test_a_run_is_not_scored_if_it_is_not_to_be(tmp_path):
-    outcome = train(tmp_path / "runs", "digits", "--fid-every", 0, "--batch-size", 1024, "--samples-every", 0)
-    assert outcome.code == 0, outcome.err
-    assert "fd_lenet" not in outcome.out
-    run = only_run(tmp_path / "runs")
-    assert record_of(run)["extractor"] is None
-    assert "fd_lenet" not in history.read(run / "history.csv")[0]
-
-
-# Going on
+# Resuming
 
 
 @pytest.fixture
 def copied(scored, tmp_path):
-    """The scored run, to be changed."""
+    """A copy of the scored run, which a test may change."""
     return Path(shutil.copytree(scored[0], tmp_path / "copied"))
 
 
@@ -79,26 +75,22 @@ def change_extractor(run, **entries):
     files.write_json(run / "recipe.json", record | {"extractor": record["extractor"] | entries})
 
 
-def test_a_run_that_goes_on_is_scored_as_before(copied, scored):
-    outcome = call("run", "--resume", copied, "--epochs", 6)
-    assert outcome.code == 0, outcome.err
-    assert "fd_lenet of 50 generated images every 2 epochs, by lenet: asked for by its name" in outcome.out.splitlines()
-    rows = history.read(copied / "history.csv")
-    assert ["fd_lenet" in row for row in rows] == [False, True] * 3
-    assert rows[:4] == history.read(scored[0] / "history.csv")
-    assert record_of(copied)["extractor"] == record_of(scored[0])["extractor"]
-
-
-def test_scores_of_a_resumed_run_are_those_of_one_that_was_not_interrupted(scored, tmp_path):
+def test_a_resumed_run_is_scored_as_an_uninterrupted_one(scored, tmp_path):
     options = ("--batch-size", 512, "--samples-every", 0, "--fid-every", 2, "--fid-images", 50)
     assert train(tmp_path / "runs", "digits", *options, epochs=2).code == 0
     run = only_run(tmp_path / "runs")
-    assert call("run", "--resume", run, "--epochs", 4).code == 0
-    found, expected = (history.read(path / "history.csv") for path in (run, scored[0]))
-    assert [row.get("fd_lenet") for row in found] == [row.get("fd_lenet") for row in expected]
+    before, record = history.read(run / "history.csv"), record_of(run)
+    outcome = call("run", "--resume", run, "--epochs", 4)
+    assert outcome.code == 0, outcome.err
+    assert "fd_lenet of 50 generated images every 2 epochs, by lenet: requested by name" in outcome.out.splitlines()
+    rows, expected = (history.read(path / "history.csv") for path in (run, scored[0]))
+    assert rows[:2] == before
+    assert ["fd_lenet" in row for row in rows] == [False, True] * 2
+    assert [row.get("fd_lenet") for row in rows] == [row.get("fd_lenet") for row in expected]
+    assert record_of(run)["extractor"] == record["extractor"]
 
 
-def test_a_run_does_not_go_on_with_another_extractor(copied):
+def test_a_run_is_not_resumed_with_another_extractor(copied):
     change_extractor(copied, sha256="0" * 64)
     error = call("run", "--resume", copied, "--epochs", 6).error
     assert error.startswith("error: extractor lenet is no longer the one that scored this run")
@@ -107,26 +99,14 @@ def test_a_run_does_not_go_on_with_another_extractor(copied):
     assert record_of(copied)["settings"]["epochs"] == 4
 
 
-def test_a_finished_run_does_not_care_for_its_extractor(copied):
+def test_a_finished_run_ignores_a_changed_extractor(copied):
     change_extractor(copied, sha256="0" * 64)
     outcome = call("run", "--resume", copied)
     assert outcome.code == 0, outcome.err
     assert "nothing to do" in outcome.out
 
 
-def test_a_run_goes_on_without_an_extractor_that_is_not_there_any_more(copied, monkeypatch):
-    def gone(*arguments, **options):
-        raise DataUnavailableError("the weights of lenet are gone")
-
-    monkeypatch.setattr(extractors, "pick", gone)
-    outcome = call("run", "--resume", copied, "--epochs", 6)
-    assert outcome.code == 0, outcome.err
-    assert "NOTE: generated images are not scored any more: the weights of lenet are gone" in outcome.out.splitlines()
-    rows = history.read(copied / "history.csv")
-    assert ["fd_lenet" in row for row in rows] == [False, True, False, True, False, False]
-
-
-def test_a_named_extractor_that_can_not_be_downloaded_stops_a_new_run_and_not_one_that_goes_on(copied):
+def test_an_extractor_that_can_not_be_downloaded_stops_a_new_run_but_not_a_resumed_one(copied):
     error = train("runs", "digits", "--extractor", "inception-2015").error
     assert error.startswith("error: the weights of inception-2015 can't be downloaded")
     assert NO_NETWORK in error
@@ -138,9 +118,11 @@ def test_a_named_extractor_that_can_not_be_downloaded_stops_a_new_run_and_not_on
     outcome = call("run", "--resume", copied, "--epochs", 5)
     assert outcome.code == 0, outcome.err
     assert "NOTE: generated images are not scored any more: the weights of inception-2015" in outcome.out
+    rows = history.read(copied / "history.csv")
+    assert ["fd_lenet" in row for row in rows] == [False, True, False, True, False]
 
 
-# Data that an extractor does not know
+# Data that an extractor was not made for
 
 
 def test_color_images_need_an_extractor_of_their_own(tmp_path):
@@ -151,11 +133,10 @@ def test_color_images_need_an_extractor_of_their_own(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_extractor_that_was_named_looks_at_data_that_it_was_not_made_for(tiny_data, tmp_path):
+def test_a_named_extractor_scores_data_it_was_not_made_for(tiny_data, tmp_path):
     outcome = train(tmp_path / "runs", tiny_data, "--extractor", "lenet", "--fid-images", 20)
     assert outcome.code == 0, outcome.err
-    assert "fd_lenet of 20 generated images every 1 epochs, by lenet: asked for by its name" in outcome.out
+    assert "fd_lenet of 20 generated images every 1 epochs, by lenet: requested by name" in outcome.out
     run = only_run(tmp_path / "runs")
     assert history.read(run / "history.csv")[0]["fd_lenet_images"] == 20
-    description = json.loads((run / "saved_model" / "description.json").read_text(encoding="utf-8"))
-    assert description["last_epoch"]["fd_lenet"] > 0
+    assert history.read(run / "history.csv")[0]["fd_lenet"] > 0

@@ -1,4 +1,4 @@
-"""Scores with their protocols, floors, biases and spreads."""
+"""Tests of scores: their protocols, floors, biases and spreads."""
 
 import dataclasses
 import json
@@ -71,10 +71,10 @@ def test_a_number_of_another_extractor_has_another_name():
 def test_the_frechet_distance_is_that_of_the_generated_images(reference):
     model = NoiseModel()
     [score] = Scorer(reference, ("fid",), num_images=1500).score(model, seed=4)
-    made = np.concatenate([squares(n, seed) for n, seed in model.asked])
-    assert [n for n, _ in model.asked] == [1000, 500]
-    assert len({seed for _, seed in model.asked}) == 2
-    expected = fid(reference.extractor(made).features, reference.features)
+    generated = np.concatenate([squares(n, seed) for n, seed in model.calls])
+    assert [n for n, _ in model.calls] == [1000, 500]
+    assert len({seed for _, seed in model.calls}) == 2
+    expected = fid(reference.extractor(generated).features, reference.features)
     assert score.value == pytest.approx(expected, rel=1e-9)
     assert (score.name, score.better, score.spread, score.floor) == ("fd_lenet", "low", None, None)
 
@@ -100,7 +100,7 @@ def test_every_measure_gives_numbers_with_their_protocol(reference):
         assert score.protocol["extractor_sha256"] == "0" * 64
         assert score.protocol["quantisation"] == "uint8, rounded"
         assert Score.from_json(json.loads(json.dumps(score.to_json()))) == score
-    # Noise is what the reference is made of.
+    # Generated and reference images have the same distribution.
     # Naeem et al. 2020: 1 − (n−1)···(n−k) / ((n+m−1)···(n+m−k)) in the mean, here with n = 1200, m = 600 and k = 5.
     assert one(scores, "coverage_lenet").value == pytest.approx(0.869, abs=0.04)
     assert one(scores, "memorisation_lenet").value == pytest.approx(0.5, abs=0.05)
@@ -135,7 +135,7 @@ def test_the_protocol_says_how_the_model_was_used(reference):
     assert plain["batch_norm"] == "moving averages"
 
 
-def test_floors_are_what_held_out_real_images_score(reference):
+def test_floors_are_scores_of_held_out_images(reference):
     scorer = Scorer(
         reference, ("fid", "precision_recall", "memorisation"), num_images=600, held_out=held_out(reference)
     )
@@ -154,7 +154,7 @@ def test_there_is_no_floor_of_fewer_images(reference):
 
 
 def test_the_bias_is_that_of_the_sample_size(reference):
-    """Real against real of one distribution: all of the score is bias, and it falls as one over the count."""
+    """With equal distributions the whole score is bias, and it falls as one over the count."""
     scorers = [Scorer(reference, num_images=count) for count in (50, 200)]
     values, biases = (
         [np.mean([getattr(scorer.score(NoiseModel(), seed)[0], name) for seed in range(12)]) for scorer in scorers]
@@ -164,14 +164,14 @@ def test_the_bias_is_that_of_the_sample_size(reference):
     assert values[0] - values[1] == pytest.approx(biases[0] - biases[1], rel=0.5)
 
 
-def test_few_images_are_warned_of(reference):
+def test_few_images_give_a_warning(reference):
     few, many = (Scorer(reference, num_images=n).score(NoiseModel(level=128))[0] for n in (6, 3000))
     assert many.warning is None
     far = dataclasses.replace(few, value=10.0, bias=2.5)
     assert far.warning == "fd_lenet is measured on too few images (6): about 2.5 of 10 is bias of the sample size"
 
 
-def test_memory_holds_a_chunk_where_nothing_else_is_needed(reference):
+def test_without_keep_only_statistics_are_stored(reference):
     sample = Sample(generate_chunks(NoiseModel(), 2500, 0), reference.extractor, keep=False)
     assert sample.count == sample.statistics.count == 2500
     assert [half.count for half in sample.halves] == [1250, 1250]
@@ -204,14 +204,14 @@ def test_infinite_values_survive_json():
     assert Score.from_json(json.loads(json.dumps(score.to_json(), allow_nan=False))) == score
 
 
-def test_one_image_over_and_over_has_scores_in_closed_form(reference):
+def test_scores_of_a_constant_image_have_a_closed_form(reference):
     class Constant(NoiseModel):
         def generate(self, n, seed):
             return {"images": np.repeat(reference.images[:1], n, 0), "images_float": np.zeros(n)}
 
     scores = Scorer(reference, tuple(MEASURES), num_images=60, held_out=held_out(reference)).score(Constant())
     statistics, point = reference.statistics, reference.features[0].astype(np.float64)
-    expected = ((point - statistics.mean) ** 2).sum() + np.trace(statistics.covariance)  # a point has no spread
+    expected = ((point - statistics.mean) ** 2).sum() + np.trace(statistics.covariance)  # a point has no variance
     assert one(scores, "fd_lenet").value == pytest.approx(expected, rel=1e-9)
     assert one(scores, "fd_lenet").bias == pytest.approx(0.0, abs=1e-6 * expected)
     found = {score.name: score.value for score in scores}
@@ -248,7 +248,7 @@ def test_bad_arguments_are_named(reference, arguments, message):
         Scorer(reference, **arguments)
 
 
-def test_what_an_extractor_cannot_say_is_refused():
+def test_measures_that_an_extractor_does_not_support_are_refused():
     mute = Reference(squares(20), QuadrantExtractor("inception-v3", num_classes=0), data="squares")
     with pytest.raises(UsageError, match="without inception_score, since inception-v3 has no classifier"):
         Scorer(mute, ("inception_score",))

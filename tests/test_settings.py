@@ -1,4 +1,4 @@
-"""Run settings: every field is checked by name, and what recipe.json keeps comes back the same or is refused."""
+"""Run settings: checks of every field, and their storage in recipe.json."""
 
 import dataclasses
 import json
@@ -36,12 +36,12 @@ EVERYTHING = {
 }
 
 
-def test_the_example_of_these_tests_names_every_field():
+def test_the_example_has_every_field():
     assert list(EVERYTHING) == [field.name for field in dataclasses.fields(RunSettings)]
 
 
 @pytest.mark.parametrize("recipe", zoo.recipes(), ids=lambda recipe: recipe.name)
-def test_what_is_not_given_is_the_recipe_s(recipe):
+def test_defaults_are_those_of_the_recipe(recipe):
     settings = RunSettings(recipe.name)
     assert (settings.epochs, settings.batch_size) == (recipe.epochs, recipe.batch_size)
     assert settings.fid_every == min(recipe.fid_every, recipe.epochs)
@@ -62,12 +62,12 @@ def test_what_is_not_given_is_the_recipe_s(recipe):
     ],
     ids=str,
 )
-def test_a_recipe_s_own_data_have_its_own_size(given, size):
+def test_the_image_size_of_the_recipe_holds_for_its_own_data_set(given, size):
     assert RunSettings("dcgan-celeba", **given).image_size == size
     assert RunSettings("dcgan").image_size is None
 
 
-def test_an_alias_is_resolved_and_overrides_are_brought_to_their_types():
+def test_an_alias_is_resolved_and_overrides_are_converted():
     settings = RunSettings(**EVERYTHING)
     assert settings.model == "wgan-conv"
     assert settings.overrides == {"latent_dim": 5, "learning_rate": 1.0}
@@ -75,34 +75,34 @@ def test_an_alias_is_resolved_and_overrides_are_brought_to_their_types():
     assert settings.arguments() == RunSettings("wgan").arguments() | {"latent_dim": 5, "learning_rate": 1.0}
 
 
-def test_no_epochs_of_fid_is_something_else_than_the_recipe_s():
+def test_fid_every_0_differs_from_the_default():
     assert RunSettings("vae", fid_every=0).fid_every == 0
     assert RunSettings("vae").fid_every == 10
 
 
-def test_a_run_of_few_epochs_is_scored_after_its_last():
+def test_a_short_run_is_scored_after_its_last_epoch():
     assert [RunSettings("vae", epochs=epochs).fid_every for epochs in (1, 9, 10, 11)] == [1, 9, 10, 10]
     assert RunSettings("ae-conv", epochs=3).fid_every == 0
     assert RunSettings("vae", epochs=3, fid_every=7).fid_every == 7
 
 
 @pytest.mark.parametrize("name", ["auto", "lenet", "cifar"])
-def test_weights_are_given_only_to_an_extractor_that_takes_some(name):
+def test_weights_are_refused_for_an_extractor_without_a_weights_file(name):
     with pytest.raises(UsageError, match=f"weights must be left out with extractor {name}, received: '.*weights.h5'"):
         RunSettings("vae", extractor=name, extractor_weights="weights.h5")
 
 
-def test_the_path_of_the_weights_holds_in_every_working_directory():
+def test_the_path_of_the_weights_becomes_absolute():
     settings = RunSettings("vae", extractor="inception-v3", extractor_weights="weights.h5")
     assert settings.extractor_weights == os.path.abspath("weights.h5")
 
 
-def test_settings_can_not_be_changed_afterwards():
+def test_settings_are_immutable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         RunSettings("vae-mlp").epochs = 3
 
 
-def test_overrides_given_are_not_shared():
+def test_overrides_are_copied():
     overrides = {"latent_dim": 5}
     settings = RunSettings("vae-mlp", overrides=overrides)
     overrides["latent_dim"] = 6
@@ -110,7 +110,7 @@ def test_overrides_given_are_not_shared():
 
 
 @pytest.mark.parametrize("given", [EVERYTHING, {"model": "vae-mlp"}], ids=["everything", "only the model"])
-def test_json_brings_the_same_settings_back(given):
+def test_json_restores_the_same_settings(given):
     settings = RunSettings(**given)
     text = json.dumps(settings.to_json(), allow_nan=False)
     again = RunSettings.from_json(json.loads(text), "recipe.json")
@@ -118,7 +118,7 @@ def test_json_brings_the_same_settings_back(given):
     assert again.to_json() == settings.to_json() == json.loads(text)
 
 
-def test_settings_of_a_recipe_whose_defaults_change_stay_what_they_were(monkeypatch):
+def test_stored_settings_do_not_follow_changed_defaults(monkeypatch):
     content = RunSettings("vae-mlp").to_json()
     recipe = zoo.get("vae-mlp")
     monkeypatch.setitem(
@@ -163,7 +163,7 @@ def cases(table):
 
 
 @pytest.mark.parametrize(("name", "value"), cases(WRONG))
-def test_a_field_that_is_not_what_it_must_be_is_refused_by_name(name, value):
+def test_a_wrong_value_is_refused_by_name(name, value):
     with pytest.raises(UsageError) as error:
         RunSettings(**({"model": "vae-mlp"} | {name: value}))
     assert f"{name} must be" in str(error.value)
@@ -171,7 +171,7 @@ def test_a_field_that_is_not_what_it_must_be_is_refused_by_name(name, value):
 
 
 @pytest.mark.parametrize("name", ALSO_WRONG)
-def test_a_field_that_is_not_what_it_must_be_is_refused_before_anything_is_loaded(name):
+def test_a_wrong_value_is_refused_before_anything_is_loaded(name):
     accepted = []
     for value in ALSO_WRONG[name]:
         try:
@@ -185,7 +185,7 @@ def test_a_field_that_is_not_what_it_must_be_is_refused_before_anything_is_loade
     assert accepted == []
 
 
-def test_an_override_that_the_recipe_has_not_is_refused_by_name():
+def test_an_unknown_override_is_refused_by_name():
     with pytest.raises(UsageError, match="vae-mlp has no parameter 'latentdim', did you mean 'latent_dim'"):
         RunSettings("vae-mlp", overrides={"latentdim": 3})
     with pytest.raises(UsageError, match="latent_dim must be an integer, received: '3'"):
@@ -222,13 +222,13 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_damaged_settings_are_refused_and_nothing_else_is_raised(content):
+def test_damaged_settings_raise_usage_error(content):
     with pytest.raises(UsageError) as error:
         RunSettings.from_json(content, "runs/00001-vae-mlp/recipe.json")
     assert "\n" not in str(error.value)
 
 
-def test_the_message_about_damaged_settings_names_the_file():
+def test_the_error_for_damaged_settings_names_the_file():
     messages = []
     for content in DAMAGED.values():
         try:

@@ -1,4 +1,4 @@
-"""How replicas divide batches: every example is one replica's, shares are even, and a step's several batches add up."""
+"""Division of batches among replicas: complete, even, and with the same batches of a step as on one device."""
 
 import json
 import subprocess
@@ -6,10 +6,11 @@ import sys
 import textwrap
 
 import pytest
+from selection_helpers import selected
 
 SIZES = range(1, 14)
-DIVISIONS = [(2, 1), (3, 1), (4, 1), (2, 2), (3, 2), (4, 3)]
-"""Of replicas, and where shares begin."""
+DIVISIONS = [(2, 1), (3, 2), (4, 3), *(pytest.param(each, marks=pytest.mark.slow) for each in [(3, 1), (4, 1), (2, 2)])]
+"""Number of replicas, and `multiple_of`."""
 
 SCRIPT = textwrap.dedent(
     """
@@ -24,29 +25,30 @@ SCRIPT = textwrap.dedent(
 
     sizes, divisions = json.loads(sys.argv[1])
 
-    def numbers(share):
-        return [int(number) for number in share]
+    def numbers(shard):
+        return [int(number) for number in shard]
 
-    def told(replicas, multiple_of):
+    def result(replicas, multiple_of):
         strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(replicas)])
         # The n-th batch has n examples.
         batches = tf.data.Dataset.from_tensor_slices(sizes).map(lambda size: (tf.range(size), 10 * tf.range(size)))
-        shared = sharding.shard(strategy, batches, multiple_of=multiple_of)
-        assert shared.num_batches == len(sizes)
-        assert isinstance(iter(shared), tf.data.Iterator)  # one for all devices
+        sharded = sharding.shard(strategy, batches, multiple_of=multiple_of)
+        assert sharded.num_batches == len(sizes)
+        assert isinstance(iter(sharded), tf.data.Iterator)  # one for all devices
         endless = sharding.shard(strategy, batches.repeat(), multiple_of=multiple_of)
         assert endless.num_batches is None
         unknown = sharding.shard(strategy, batches.filter(lambda *batch: True), multiple_of=multiple_of)
         assert unknown.num_batches is None and len(list(unknown)) == len(sizes)
-        # What a replica's step is handed, and takes for its own.
-        own = tf.function(lambda batch: strategy.run(sharding.replica_part, (batch,)))
+        # What a replica's step receives, and selects as its own part.
+        signature = [sharded.element_spec]  # one trace for all sizes
+        own = tf.function(lambda batch: strategy.run(sharding.replica_part, (batch,)), input_signature=signature)
         passes = []
         for _ in range(2):
             steps = []
-            for element in shared:
-                told = own(element)
+            for element in sharded:
+                parts = own(element)
                 batch = [
-                    tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[index], told)
+                    tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[index], parts)
                     for index in range(replicas)
                 ]
                 steps.append(
@@ -54,10 +56,10 @@ SCRIPT = textwrap.dedent(
                         {
                             "examples": part.parts[0].numpy().tolist(),
                             "together": bool(tf.reduce_all(10 * part.parts[0] == part.parts[1])),
-                            "share": numbers(part.share),
-                            "weights": part.share.weights(len(part.parts[0]), tf.float32).numpy().tolist(),
-                            "strided": [numbers(part.share.strided(i, multiple_of)) for i in range(multiple_of)],
-                            "tripled": numbers(part.share.times(3)),
+                            "shard": numbers(part.shard),
+                            "weights": part.shard.weights(len(part.parts[0]), tf.float32).numpy().tolist(),
+                            "strided": [numbers(part.shard.strided(i, multiple_of)) for i in range(multiple_of)],
+                            "tripled": numbers(part.shard.times(3)),
                         }
                         for part in batch
                     ]
@@ -66,23 +68,24 @@ SCRIPT = textwrap.dedent(
         assert passes[0] == passes[1]
         return passes[0]
 
-    print("RESULT" + json.dumps([told(*division) for division in divisions]))
+    print("RESULT" + json.dumps([result(*division) for division in divisions]))
     """
 )
 
 
 @pytest.fixture(scope="module")
-def told():
-    command = [sys.executable, "-c", SCRIPT, json.dumps([list(SIZES), DIVISIONS])]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert "RESULT" in result.stdout, result.stderr[-3000:]
-    return dict(zip(DIVISIONS, json.loads(result.stdout.partition("RESULT")[2]), strict=True))
+def results(request):
+    divisions = selected(request, "division")
+    command = [sys.executable, "-c", SCRIPT, json.dumps([list(SIZES), divisions])]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert "RESULT" in process.stdout, process.stderr[-3000:]
+    return dict(zip(divisions, json.loads(process.stdout.partition("RESULT")[2]), strict=True))
 
 
 @pytest.mark.parametrize("division", DIVISIONS, ids="{0[0]} replicas, {0[1]}".format)
-def test_every_example_is_one_replicas_and_none_is_left_without(told, division):
+def test_every_example_belongs_to_one_replica_and_no_replica_is_empty(results, division):
     replicas, multiple_of = division
-    for size, parts in zip(SIZES, told[division], strict=True):
+    for size, parts in zip(SIZES, results[division], strict=True):
         assert len(parts) == replicas
         assert all(part["together"] for part in parts)
         counted = [x for part in parts for x, weight in zip(part["examples"], part["weights"], strict=True) if weight]
@@ -95,17 +98,17 @@ def test_every_example_is_one_replicas_and_none_is_left_without(told, division):
         assert sum(lengths) == total
         for index, part in enumerate(parts):
             first = sum(lengths[:index])
-            assert part["share"] == [first, total, size]
+            assert part["shard"] == [first, total, size]
             assert first % multiple_of == 0
             assert part["tripled"] == [3 * first, 3 * total, 3 * size]
 
 
 @pytest.mark.parametrize("division", DIVISIONS, ids="{0[0]} replicas, {0[1]}".format)
-def test_the_batches_of_a_step_are_those_of_one_device(told, division):
+def test_the_batches_of_a_step_are_those_of_one_device(results, division):
     _, step = division
-    for size, parts in zip(SIZES, told[division], strict=True):
+    for size, parts in zip(SIZES, results[division], strict=True):
         for index in range(step):
-            # As one device takes them, which takes one of the images if there are fewer than updates.
+            # As on one device, which takes one of the images if there are fewer than updates.
             expected = list(range(size))[index::step] or [index % size]
             pieces = [part["examples"][index::step] for part in parts]
             total = sum(map(len, pieces))

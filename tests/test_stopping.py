@@ -1,4 +1,4 @@
-"""What long work needs to be stopped well: requests to stop, intervals, locks; files that survive SIGKILL."""
+"""Stop requests, intervals, locks, and files that survive SIGKILL."""
 
 import json
 import multiprocessing
@@ -38,14 +38,14 @@ from keras_gen.utils.signals import StopSignals
         ("5 minutes", Interval(5, "minutes"), "5minutes"),
     ],
 )
-def test_intervals_are_read_and_kept(value, interval, kept):
+def test_intervals_are_parsed_and_kept(value, interval, kept):
     assert Interval.parse("every", value) == interval
     assert interval.to_json() == kept
     assert Interval.parse("every", kept) == interval
 
 
 @pytest.mark.parametrize("value", [0, -1, "0steps", "", "steps", "1.5minutes", "5hours", "1e3steps", None, True, 2.0])
-def test_what_is_no_interval_is_refused(value):
+def test_a_value_that_is_no_interval_is_refused(value):
     with pytest.raises(UsageError) as error:
         Interval.parse("every", value)
     assert str(error.value) == (
@@ -54,11 +54,11 @@ def test_what_is_no_interval_is_refused(value):
     )
 
 
-# StopSignals to stop
+# Stop requests
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_request_is_noted_and_nothing_is_torn(number, capfd):
+def test_a_stop_request_is_counted_and_interrupts_nothing(number, capfd):
     before = signal.getsignal(number)
     with StopSignals("stopping") as requests:
         assert requests.count == 0
@@ -69,10 +69,10 @@ def test_a_request_is_noted_and_nothing_is_torn(number, capfd):
     assert capfd.readouterr().err == "stopping\n"
 
 
-def test_a_second_ctrl_c_can_insist():
+def test_a_second_ctrl_c_can_raise():
     with StopSignals(second_interrupt_raises=True) as requests:
         os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGHUP)  # as when a session ends
+        os.kill(os.getpid(), signal.SIGHUP)  # as at the end of a session
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert (requests.count, requests.signal) == (3, signal.SIGTERM)
@@ -88,7 +88,7 @@ def test_an_ignored_signal_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
-def test_another_thread_can_train_too():
+def test_stop_signals_work_in_another_thread():
     counts = []
 
     def work():
@@ -104,10 +104,10 @@ def test_another_thread_can_train_too():
 # Locks
 
 
-def test_a_lock_is_held_by_one_process_and_freed_by_its_death(tmp_path):
+def test_a_lock_is_held_by_one_process_and_released_by_its_death(tmp_path):
     script = """
         import sys, time
-        from keras_gen.locking import locked
+        from keras_gen.runs.locking import locked
         with locked(sys.argv[1], "run"):
             print("held", flush=True)
             time.sleep(60)
@@ -119,7 +119,7 @@ def test_a_lock_is_held_by_one_process_and_freed_by_its_death(tmp_path):
             with pytest.raises(UsageError) as error, locked(tmp_path, "run"):
                 pass
             assert str(error.value) == (
-                f"run {tmp_path} is being worked on by process {process.pid}: wait for it, or end it first"
+                f"run {tmp_path} is in use by process {process.pid}: wait for it to end, or stop it"
             )
         finally:
             process.kill()
@@ -129,9 +129,11 @@ def test_a_lock_is_held_by_one_process_and_freed_by_its_death(tmp_path):
 
 # Files that survive
 
+SEEDS = [seed if seed < 3 else pytest.param(seed, marks=pytest.mark.slow) for seed in range(20)]
+
 
 def killed_at_random(work, seconds, seed):
-    """Run `work` in a process of its own, which is killed while it is at it."""
+    """Run `work` in a separate process and kill it while it works."""
     process = multiprocessing.get_context("fork").Process(target=work)
     process.start()
     time.sleep(random.Random(seed).uniform(*seconds))
@@ -140,7 +142,7 @@ def killed_at_random(work, seconds, seed):
     assert process.exitcode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_json_file_is_always_the_old_or_the_new_one(tmp_path, seed):
     path = tmp_path / "recipe.json"
     files.write_json(path, {"number": 0, "filling": []})
@@ -158,8 +160,8 @@ def test_a_json_file_is_always_the_old_or_the_new_one(tmp_path, seed):
     assert [entry.name for entry in tmp_path.iterdir()] == ["recipe.json"]
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_a_folder_that_is_replaced_is_whole_under_its_name_or_beside_it(tmp_path, seed):
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_replaced_folder_is_complete_under_its_name_or_beside_it(tmp_path, seed):
     path = tmp_path / "saved_model"
 
     def fill(number):
@@ -186,7 +188,7 @@ def test_a_folder_that_is_replaced_is_whole_under_its_name_or_beside_it(tmp_path
 
 
 class Arrays:
-    """Stands for a model of a few variables, so that a forked process need not call TensorFlow."""
+    """A stand-in for a model of a few variables, since TensorFlow fails in a forked process."""
 
     def __init__(self, count=6):
         self.variables = [types.SimpleNamespace(path=f"v{index}", value=np.zeros((40, 500))) for index in range(count)]
@@ -196,7 +198,7 @@ class Arrays:
             variable.assign = lambda value, variable=variable: setattr(variable, "value", value)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_killed_process_leaves_a_good_checkpoint(tmp_path, seed, monkeypatch):
     monkeypatch.setattr(distribution, "value", lambda variable: variable.value)
 

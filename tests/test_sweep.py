@@ -1,5 +1,6 @@
-"""sweep.py: what it prints and refuses; real members that fail, are stopped or killed, and go on to the same bits."""
+"""sweep.py: output and errors; real members that fail, or are stopped, killed and resumed to the same bits."""
 
+import contextlib
 import json
 import os
 import re
@@ -12,18 +13,19 @@ from pathlib import Path
 import command_helpers
 import pytest
 from command_helpers import EXPERIMENTS, SCRIPTS, call, names, only_run, record_of, train, write_npz
-from run_helpers import assert_same_run
+from run_helpers import assert_same_run, without_artifacts
 
 from keras_gen.callbacks import history
 from keras_gen.runs import checkpoints
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
+from keras_gen.training.sweeps import runner
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 FIXED = ("hidden=8", "sample_count=4", "batch_size=8", "samples_every=0", "fid_every=0")
 EPOCHS = 60
-"""Of the runs that are stopped and killed: so many that they do not end before."""
+"""Epochs of the runs that are stopped and killed: enough not to end before."""
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def sweep(*arguments, data=None):
     return call("sweep", "--model", "vae-mlp", "--set", *FIXED, *dataset, *arguments)
 
 
-# What is asked for
+# Arguments
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_settings_can_not_be_changed_on_resuming(never_started, option):
 
 
 def test_what_is_no_sweep_can_not_be_resumed(never_started):
-    assert call("sweep", "--resume", "nowhere").error.startswith("error: sweep must be a sweep's directory")
+    assert call("sweep", "--resume", "nowhere").error.startswith("error: sweep must be a sweep directory")
 
 
 def test_a_dry_run_prints_members_and_epochs_and_leaves_nothing(never_started):
@@ -117,10 +119,10 @@ def test_a_last_epoch_that_will_have_no_score_is_pointed_out(never_started):
         RunSettings("gan", extractor="inception-v3", extractor_weights="weights.h5"),
     ],
 )
-def test_the_command_of_a_member_asks_for_its_settings(settings):
+def test_the_command_of_a_member_has_its_settings(settings):
     module = SCRIPTS["run"]
-    program, script, *words = SCRIPTS["sweep"].start_command(settings, Path("/there/runs"))
-    assert (program, script) == (sys.executable, str(EXPERIMENTS / "run.py"))
+    program, option, name, *words = SCRIPTS["sweep"].start_command(settings, Path("/there/runs"))
+    assert (program, option, name) == (sys.executable, "-m", "keras_gen.commands.run")
     arguments = module.parser().parse_args(words)
     module.check_combination(module.parser(), arguments)
     assert module.settings_of(arguments) == settings
@@ -148,7 +150,29 @@ def test_the_table_has_the_losses_that_are_there_and_every_score(present, scores
 # Real members
 
 
-def test_a_sweep_of_which_a_member_fails_goes_on_and_ends_in_a_table_and_an_error(tmp_path):
+class InThisProcess:
+    """Stands for the process of a member, but runs its command in this process, to the end."""
+
+    pid = 0
+
+    def __init__(self, command, directory, log, lock):
+        assert command[:3] == [sys.executable, "-m", "keras_gen.commands.run"]
+        with contextlib.chdir(directory), without_artifacts():
+            outcome = call("run", *command[3:])
+        log.write((outcome.out + outcome.err).encode())
+        log.flush()
+        self.code = outcome.code
+
+    def poll(self):
+        return self.code
+
+
+@pytest.mark.parametrize("real_processes", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_sweep_with_a_failing_member_trains_the_rest_and_ends_in_a_table_and_an_error(
+    real_processes, tmp_path, monkeypatch
+):
+    if not real_processes:
+        monkeypatch.setattr(runner, "_start", InThisProcess)
     data = write_npz(tmp_path / "noise.npz")
     os.link(data, "noise.npz")
     outcome = sweep("--set", "epochs=2", "--grid", "latent_dim=0,2", data="noise.npz")
@@ -156,7 +180,7 @@ def test_a_sweep_of_which_a_member_fails_goes_on_and_ends_in_a_table_and_an_erro
     why = "latent_dim must be an integer of at least 1, received: 0"
     assert outcome.code == 1
     assert outcome.err.splitlines() == [
-        f"1 of 2 members failed; go on with: python experiments/sweep.py --resume {path}",
+        f"1 of 2 members failed; resume with: python experiments/sweep.py --resume {path}",
         f"1 latent_dim=0 seed=0: {why}",
     ]
     assert names(path) == ["comparison.html", "lock", "logs", "runs", "sweep.csv", "sweep.json"]
@@ -176,13 +200,13 @@ def test_a_sweep_of_which_a_member_fails_goes_on_and_ends_in_a_table_and_an_erro
     assert record_of(run)["settings"]["dataset"] == os.path.abspath("noise.npz")
     assert call("evaluate", run, "--measures", "none", "--likelihood-images", 0).code == 0
 
-    # A dry run tells what is left.
+    # A dry run lists the remaining members.
     left = call("sweep", "--resume", path, "--dry-run").out.splitlines()
     assert left == ["[1/2] latent_dim=0 seed=0: 2 epochs, batch size 8, failed", "1 members, 2 epochs in all"]
 
 
 def in_a_process(*arguments):
-    """sweep.py in a session of its own, as a terminal would start it."""
+    """Start sweep.py in a session of its own, as a terminal does."""
     return subprocess.Popen(
         [sys.executable, EXPERIMENTS / "sweep.py", *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -194,13 +218,13 @@ def in_a_process(*arguments):
 
 
 def epochs_of(path):
-    """The whole epochs of the member's last checkpoint, 0 before the first."""
+    """Return the complete epochs of the member's last checkpoint, 0 before the first."""
     latest = checkpoints.latest(path / "runs" / "00001-vae-mlp")
     return 0 if latest is None else latest[0].epoch
 
 
 def wait_for_checkpoint(process, path):
-    """The epochs of the first checkpoint that has more of them than now; ``process`` writes no other before."""
+    """Wait for a checkpoint with more epochs than the present one; return its epochs."""
     deadline, before = time.monotonic() + 90, epochs_of(path)
     while (done := epochs_of(path)) <= before:
         assert process.poll() is None, process.communicate()
@@ -218,10 +242,11 @@ def status_of(path):
     return member.status, member.error, member.run
 
 
+@pytest.mark.slow
 def test_a_member_that_was_stopped_and_killed_ends_in_the_bits_of_one_that_was_not(tmp_path):
     data = write_npz(tmp_path / "noise.npz")
     path, run = Path("sweeps", "00001-vae-mlp"), "00001-vae-mlp"
-    how = f"go on with: python experiments/sweep.py --resume {path}\n"
+    how = f"resume with: python experiments/sweep.py --resume {path}\n"
     words = ["--set", *FIXED, f"dataset={data}", f"epochs={EPOCHS}", "latent_dim=2"]
 
     process = in_a_process("--model", "vae-mlp", *words)
@@ -232,7 +257,7 @@ def test_a_member_that_was_stopped_and_killed_ends_in_the_bits_of_one_that_was_n
         assert (process.returncode, err) == (130, f"interrupted after 0 of 1 members; {how}")
         assert status_of(path) == ("interrupted", None, run)
         assert (
-            f"; go on with: python experiments/run.py --resume {path.absolute() / 'runs' / run}\n"
+            f"; resume with: python experiments/run.py --resume {path.absolute() / 'runs' / run}\n"
             in (path / "logs" / "001.log").read_text()
         )
 
@@ -240,7 +265,7 @@ def test_a_member_that_was_stopped_and_killed_ends_in_the_bits_of_one_that_was_n
         done = wait_for_checkpoint(process, path)
         process.kill()
         process.communicate(timeout=60)
-        assert "is being worked on by process " in call("sweep", "--resume", path).error
+        assert "is in use by process " in call("sweep", "--resume", path).error
         os.kill(member_of(path), signal.SIGKILL)
         assert status_of(path) == ("running", None, run)
         assert done < EPOCHS
@@ -249,7 +274,7 @@ def test_a_member_that_was_stopped_and_killed_ends_in_the_bits_of_one_that_was_n
 
     deadline = time.monotonic() + 30
     while (outcome := call("sweep", "--resume", path)).code == 2:
-        assert "is being worked on" in outcome.error
+        assert "is in use by" in outcome.error
         assert time.monotonic() < deadline
     assert (outcome.code, outcome.err) == (0, "")
     assert status_of(path) == ("finished", None, run)

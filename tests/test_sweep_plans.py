@@ -1,4 +1,4 @@
-"""What a sweep is to do: names and values that become the settings of its members, or are refused."""
+"""Plans of sweeps: names and values become the settings of members, or are refused."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_words_become_values_of_the_types_of_settings_and_parameters():
 
 
 def test_no_recipe_has_a_parameter_that_is_called_as_a_setting_is():
-    settings = {*plan._settings_parameters(), *plan._GIVEN_OTHERWISE}
+    settings = {*plan._settings_parameters(), *plan._NOT_IN_GRID}
     assert [recipe.name for recipe in zoo.recipes() if settings & recipe.parameters.keys()] == []
 
 

@@ -1,4 +1,4 @@
-"""The register of recipes: names, aliases, parameters, and what they say about themselves."""
+"""The registry of recipes: names, aliases, parameters and docstrings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def made_up(
 
 @pytest.fixture
 def register(monkeypatch):
-    """The decorator, on a register of its own."""
+    """The decorator, with a copy of the registry."""
     monkeypatch.setattr(registry, "_RECIPES", dict(zoo.registry._RECIPES))
     details = {"source": "none", "dataset": "digits", "epochs": 1, "batch_size": 2, "weights": 3}
     return lambda name, function, **more: registry.recipe(name, **(details | more))(function)
@@ -110,7 +110,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("text", "message"), REFUSED.items(), ids=[text[:20] for text in REFUSED])
-def test_an_assignment_that_is_not_understood_is_refused(every_type, text, message):
+def test_an_invalid_assignment_is_refused(every_type, text, message):
     with pytest.raises(UsageError) as error:
         every_type.parse_overrides(["rate=0.25", text])
     assert str(error.value).startswith(message)
@@ -118,7 +118,7 @@ def test_an_assignment_that_is_not_understood_is_refused(every_type, text, messa
     assert len(str(error.value)) < 500
 
 
-def test_the_last_of_two_assignments_counts(every_type):
+def test_the_last_of_two_assignments_is_used(every_type):
     assert every_type.parse_overrides(["count=1", "rate=1", "count=2"]) == {"count": 2, "rate": 1.0}
 
 
@@ -172,7 +172,7 @@ def test_building_passes_the_shape_and_the_checked_values(every_type):
         every_type.build((8, 8, 1), coutn=3)
 
 
-def test_a_recipe_carries_what_its_decorator_says(every_type):
+def test_a_recipe_has_the_values_of_its_decorator(every_type):
     assert (every_type.name, every_type.aliases, every_type.source) == ("made-up", ("invented",), "none")
     assert (every_type.dataset, every_type.epochs, every_type.batch_size) == ("digits", 1, 2)
     assert (every_type.weights, every_type.fid_every) == (3, 10)
@@ -185,7 +185,7 @@ def test_a_recipe_carries_what_its_decorator_says(every_type):
     assert list(every_type.parameters) == list(inspect.signature(made_up).parameters)[1:]
 
 
-def test_one_function_is_several_recipes_by_other_defaults(register):
+def test_one_function_is_several_recipes_with_other_defaults(register):
     register("first", made_up)
     register("second", made_up, dataset="mnist", defaults={"count": 9, "decay": 0.5})
     first, second = zoo.get("first"), zoo.get("second")
@@ -193,11 +193,11 @@ def test_one_function_is_several_recipes_by_other_defaults(register):
     assert first.build((8, 8, 1))[1]["count"] == 3
     assert second.build((8, 8, 1))[1] == first.build((8, 8, 1), count=9, decay=0.5)[1]
     assert second.build((8, 8, 1), count=4)[1]["count"] == 4
-    with pytest.raises(TypeError, match="has no parameter lost to give a default to"):
+    with pytest.raises(TypeError, match="has no parameter lost, which `defaults` names"):
         register("third", made_up, defaults={"lost": 1})
 
 
-def test_a_recipe_prepares_its_own_data_at_its_own_size(register):
+def test_a_recipe_has_its_own_image_size(register):
     register("small", made_up, dataset="celeb_a", image_size=28)
     register("usual", made_up, dataset="celeb_a")
     assert zoo.get("small").image_shape == (28, 28, 3)
@@ -206,7 +206,7 @@ def test_a_recipe_prepares_its_own_data_at_its_own_size(register):
 
 
 @pytest.mark.parametrize(("name", "aliases"), [("vae-mlp", ()), ("vae", ()), ("new", ("vae-mlp",)), ("new", ("gan",))])
-def test_a_name_that_is_taken_is_refused(register, name, aliases):
+def test_a_registered_name_is_refused(register, name, aliases):
     with pytest.raises(ValueError, match="is registered twice"):
         register(name, made_up, aliases=aliases)
 
@@ -216,11 +216,11 @@ def positional(image_shape, units: int = 3):
 
 
 def of_another_type(image_shape, *, units: list[int] = ()):
-    """Its parameter has a type that no command line can give."""
+    """Its parameter has a type that text can't give."""
 
 
 def of_two_types(image_shape, *, units: int | str = 3):
-    """Its parameter has two."""
+    """Its parameter has two types."""
 
 
 def of_any_number(image_shape, **units: int):
@@ -232,7 +232,7 @@ def without_annotation(image_shape, *, units=3):
 
 
 @pytest.mark.parametrize("function", [positional, of_another_type, of_two_types, of_any_number, without_annotation])
-def test_a_parameter_that_no_command_line_can_give_is_refused(register, function):
+def test_a_parameter_without_a_plain_type_is_refused(register, function):
     with pytest.raises(TypeError, match=f"{function.__name__}: .*units.* must be keyword-only and annotated"):
         register("new", function)
     assert "new" not in [recipe.name for recipe in zoo.recipes()]
@@ -249,7 +249,7 @@ def test_annotations_may_be_types_instead_of_their_names(register):
     assert (parameters["rate"].type, parameters["rate"].optional) == (float, True)
 
 
-def test_aliases_give_the_recipe_itself():
+def test_an_alias_returns_the_recipe():
     for recipe in RECIPES:
         for name in (recipe.name, *recipe.aliases):
             assert zoo.get(name) is recipe
@@ -258,7 +258,7 @@ def test_aliases_give_the_recipe_itself():
     assert zoo.get("wgan").name == "wgan-conv"
 
 
-def test_every_recipe_is_listed_once_and_the_report_s_are_there():
+def test_every_recipe_is_listed_once():
     assert len(set(IDS)) == len(IDS)
     assert {"vae-lstm", "vae-mlp", "gan-conv", "wgan-conv"} <= set(IDS)
 
@@ -266,7 +266,7 @@ def test_every_recipe_is_listed_once_and_the_report_s_are_there():
 @pytest.mark.parametrize(
     ("name", "suggestion"), [("vae-lsmt", "vae-lstm"), ("VAE-LSTM", None), ("wgan_conv", "wgan-conv"), ("", None)]
 )
-def test_an_unknown_name_is_refused_with_the_list_and_the_nearest(name, suggestion):
+def test_an_unknown_name_is_refused_with_the_list_and_the_closest(name, suggestion):
     with pytest.raises(UsageError) as error:
         zoo.get(name)
     message = str(error.value)
@@ -278,7 +278,7 @@ def test_an_unknown_name_is_refused_with_the_list_and_the_nearest(name, suggesti
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=IDS)
-def test_a_recipe_says_what_it_is_and_where_its_values_come_from(recipe):
+def test_the_docstring_of_a_recipe_has_a_summary_and_its_sources(recipe):
     lines = inspect.getdoc(recipe.function).splitlines()
     assert recipe.summary == lines[0]
     assert len(recipe.summary) <= 120
@@ -290,7 +290,7 @@ def test_a_recipe_says_what_it_is_and_where_its_values_come_from(recipe):
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=IDS)
-def test_a_recipe_s_own_values_are_such_as_a_command_line_could_give(recipe):
+def test_the_defaults_of_a_recipe_can_be_parsed_from_text(recipe):
     assert catalog.find(recipe.dataset) is not None
     for value in (recipe.epochs, recipe.batch_size, recipe.weights):
         assert isinstance(value, int)
@@ -304,12 +304,12 @@ def test_a_recipe_s_own_values_are_such_as_a_command_line_could_give(recipe):
         assert parameter.parse(str(parameter.default)) == parameter.default
 
 
-def test_what_generates_is_scored_every_ten_epochs():
+def test_generative_recipes_are_scored_every_ten_epochs():
     scored = {recipe.name: recipe.fid_every for recipe in RECIPES}
     assert scored == {name: 0 if name in ("ae-conv", "dae-conv") else 10 for name in scored}
 
 
-def test_a_parameter_of_one_name_is_of_one_type_in_all_recipes():
+def test_parameters_of_the_same_name_have_the_same_type_in_all_recipes():
     types = {}
     for recipe in RECIPES:
         for parameter in recipe.parameters.values():

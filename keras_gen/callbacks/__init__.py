@@ -1,4 +1,4 @@
-"""Callbacks of a run. They work in any `fit` of a keras_gen model."""
+"""Keras callbacks for any `fit` of a keras_gen model; every run uses them."""
 
 from keras_gen.callbacks.checkpoint import Checkpoint, ContinueEpoch
 from keras_gen.callbacks.health import Health, StopOnDivergence

@@ -1,4 +1,4 @@
-"""Checkpoints of the whole training state, so that a run can be resumed at the step it came to."""
+"""Save checkpoints of the whole training state, so that a run can be resumed at any step."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from keras_gen.utils.signals import StopSignals
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Save a checkpoint every so often and after the last epoch. Put it last among the callbacks.
+    """Save a checkpoint at regular intervals and after the last epoch. Put it last in the list of callbacks.
 
-    Steps are counted over all epochs: of `every="500steps"` the checkpoints are after steps 500, 1000, …, where several
-    steps are one execution after the first that completes as many. What falls on the end of an epoch is saved after
-    its validation and the other callbacks.
+    Steps are counted over all epochs: with `every="500steps"`, checkpoints are saved after steps 500, 1000, …, or after
+    the execution that contains such a step if `steps_per_execution` is above 1. A checkpoint that is due at the end of
+    an epoch is saved after validation and the other callbacks.
 
     Args:
-        run: run directory; the files go into its `checkpoints`.
-        every: as `Interval.parse` takes it: a number of epochs, or such as `500steps`, `10epochs`, `5minutes`.
-        start: where training starts, of a run that goes on.
-        requests: to stop. Once there is one, a checkpoint is saved at the next step (in an epoch's last one, at the
-            epoch's end) and `KeyboardInterrupt` raised. Of several workers one request stops all; they talk about it
-            once a second. Minutes are the chief's.
+        run: str or path. Run directory; the files are written to its `checkpoints`.
+        every: int or str. An interval as in `Interval.parse`: a number of epochs, or a string such as `"500steps"`,
+            `"10epochs"`, `"5minutes"`. Minutes are measured by the chief. Defaults to 1.
+        start: TrainingPosition or None. Where training starts, for a resumed run. Defaults to the beginning.
+        requests: StopSignals or None. After a stop request, a checkpoint is saved at the next step (or at the end of
+            the epoch, if that was its last step) and `KeyboardInterrupt` is raised. One request stops all workers; they
+            synchronize once a second. Defaults to None.
 
     Raises:
         UsageError: `every` is no such interval.
@@ -55,7 +56,7 @@ class Checkpoint(keras.callbacks.Callback):
     def _begin_epoch(self, epoch):
         resumed = epoch == self.start.epoch
         self._epoch = epoch
-        self._step = self._steps_before = self._looked_at = self.start.step if resumed else 0
+        self._step = self._steps_before = self._last_checked = self.start.step if resumed else 0
         self._seconds_before = self.start.seconds if resumed else 0.0
         self._epoch_begin = time.perf_counter()
         steps = (self.params or {}).get("steps")
@@ -71,42 +72,42 @@ class Checkpoint(keras.callbacks.Callback):
         self._begin_epoch(epoch)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Save in the middle of an epoch, if it is time for it or somebody wants to stop."""
+        """Save within an epoch, if a checkpoint is due or a stop was requested."""
         self._step = self._steps_before + batch + 1
         if self._steps is not None and self._step >= self._steps:
             return
-        stop, late = self._agreement.of(self._is_asked_to_stop(), self._is_late())
-        if self._steps_have_passed() or late or stop:
+        stop, timeout = self._agreement.of(self._stop_requested(), self._minutes_have_passed())
+        if self._steps_have_passed() or timeout or stop:
             seconds = self._seconds_before + time.perf_counter() - self._epoch_begin
             self._save(TrainingPosition(self._epoch, self._step, round(seconds, 3)))
         if stop:
             raise KeyboardInterrupt
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Save after a whole epoch, if it is time for it, if it was the last or if somebody wants to stop."""
+        """Save after an epoch, if a checkpoint is due, this was the last epoch or a stop was requested."""
         done = epoch + 1
-        stop, late = self._agreement.of(self._is_asked_to_stop(), self._is_late(), at_once=True)
+        stop, timeout = self._agreement.of(self._stop_requested(), self._minutes_have_passed(), at_once=True)
         due = self.every.unit == "epochs" and done % self.every.count == 0
-        if due or self._steps_have_passed() or late or stop or done == self.params["epochs"]:
+        if due or self._steps_have_passed() or timeout or stop or done == self.params["epochs"]:
             self._save(TrainingPosition(done))
         if stop:
             raise KeyboardInterrupt
 
-    def _is_asked_to_stop(self):
+    def _stop_requested(self):
         return self.requests is not None and self.requests.count > 0
 
-    def _is_late(self):
-        """Whether an interval in minutes has passed, by the clock of who writes."""
+    def _minutes_have_passed(self):
+        """Return whether an interval in minutes has passed, by the clock of the chief."""
         if self.every.unit != "minutes" or not distribution.is_chief(self.model.distribute_strategy):
             return False
         return time.monotonic() - self._last_save >= 60 * self.every.count
 
     def _steps_have_passed(self):
-        """Whether an interval in steps has ended since the last time that this was asked."""
+        """Return whether an interval in steps has ended since the previous call."""
         if self.every.unit != "steps":
             return False
         base = self._epoch * (self._steps or 0)
-        before, self._looked_at = self._looked_at, self._step
+        before, self._last_checked = self._last_checked, self._step
         return (base + self._step) // self.every.count > (base + before) // self.every.count
 
     def _save(self, position):
@@ -115,12 +116,12 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 class ContinueEpoch(keras.callbacks.Callback):
-    """Go on with the averages of a broken epoch, which `fit` would start anew, and end `fit` when the epoch is whole.
+    """Restore the metric averages of a partial epoch, which `fit` would reset, and end `fit` after that epoch.
 
-    The epochs after it need a `fit` of their own, since Keras takes one number of steps for all.
+    The following epochs need another `fit`, since Keras takes one number of steps for all epochs.
 
     Args:
-        model: in the state of a checkpoint.
+        model: ImageModel. The model in the state of the checkpoint.
     """
 
     def __init__(self, model: ImageModel):
@@ -128,7 +129,7 @@ class ContinueEpoch(keras.callbacks.Callback):
         self._averages = [distribution.value(v) for metric in model.metrics for v in metric.variables]
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Bring the averages back."""
+        """Restore the averages."""
         variables = (variable for metric in self.model.metrics for variable in metric.variables)
         for variable, value in zip(variables, self._averages, strict=True):
             variable.assign(value)

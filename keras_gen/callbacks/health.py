@@ -1,4 +1,4 @@
-"""Warnings of training that has gone wrong without a NaN: networks that collapsed."""
+"""Detect failed training: collapsed networks, and losses that are NaN or infinite."""
 
 from __future__ import annotations
 
@@ -13,37 +13,36 @@ from keras_gen.models import GAN, VAE, GenerativeModel
 from keras_gen.utils import checks
 from keras_gen.utils.errors import TrainingDiverged
 
-
 SAMPLE = 64
-"""Generated images that are looked at."""
+"""Number of generated images that are checked."""
 
 MIN_DIVERSITY = 0.1
-"""Of generated images, as a share of real ones'."""
+"""Minimum diversity of generated images, as a fraction of the diversity of real images."""
 
 MIN_LOSS = 1e-3
-"""Of a discriminator: a mean cross-entropy in nats, or a mean squared error."""
+"""Minimum loss of a discriminator: mean cross-entropy in nats, or mean squared error."""
 
 MIN_DIVERGENCE = 0.1
-"""Kullback-Leibler, of a VAE's latents from their prior, in nats an image."""
+"""Minimum KL divergence of a VAE's latents from their prior, in nats per image."""
 
 
 class Health(keras.callbacks.Callback):
-    """Print a line when a network has collapsed, saying what was seen, and another when it has recovered.
+    """Print a warning when a network has collapsed, with the symptom, and a note when it has recovered.
 
-    Said once what follows was seen after two epochs running, since many a network starts so:
+    A warning is printed once a symptom was found after two epochs in a row, since many networks start with it:
 
-    - the generator: its images are nearly the same picture. Of `SAMPLE` generated images the standard deviation of each
-      pixel over the images, averaged over the pixels, is less than `MIN_DIVERSITY` of the real images';
-    - a GAN's discriminator: its loss is below `MIN_LOSS`, so that it tells all generated images from real ones with
-      certainty, and the generator has hardly a gradient to follow;
-    - a VAE's encoder: the KL divergence is below `MIN_DIVERGENCE` nats, so that the latents say nothing of the image
-      (posterior collapse).
+    - generator: its images are nearly identical. The standard deviation of each pixel over `SAMPLE` generated images,
+      averaged over pixels, is less than `MIN_DIVERSITY` times that of real images;
+    - discriminator of a GAN: its loss is below `MIN_LOSS`, so it separates generated from real images with certainty
+      and the generator's gradient vanishes;
+    - encoder of a VAE: the KL divergence is below `MIN_DIVERGENCE` nats, so the latents carry no information about the
+      image (posterior collapse).
 
-    It changes nothing, and draws no random number that training would.
+    Training is not affected: the callback changes no state and draws no number from training's random generators.
 
     Args:
-        images: real ones, uint8 `(N, H, W, C)`; the first thousand are looked at.
-        seed: of the generated images.
+        images: uint8 array of shape `(N, H, W, C)`. Real images; the first 1000 are used.
+        seed: int. Seed of the generated images. Defaults to 0.
 
     Example:
         >>> digits = keras_gen.data.load("digits").train.images
@@ -60,54 +59,54 @@ class Health(keras.callbacks.Callback):
         self._collapsed: set[str] = set()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Look, and say what changed."""
-        found = dict(self._symptoms(logs or {}))
-        for network in sorted(self._collapsed - found.keys()):
-            self._say(f"NOTE: after epoch {epoch + 1} {network} has recovered")
-        self._collapsed &= found.keys()
-        for network, symptom in found.items():
+        """Check the networks and print what changed."""
+        symptoms = dict(self._symptoms(logs or {}))
+        for network in sorted(self._collapsed - symptoms.keys()):
+            self._print(f"NOTE: after epoch {epoch + 1} {network} has recovered")
+        self._collapsed &= symptoms.keys()
+        for network, symptom in symptoms.items():
             if network in self._suspected - self._collapsed:
                 self._collapsed.add(network)
-                self._say(f"WARNING: after epoch {epoch + 1} {network} has collapsed: {symptom}")
-        self._suspected = set(found)
+                self._print(f"WARNING: after epoch {epoch + 1} {network} has collapsed: {symptom}")
+        self._suspected = set(symptoms)
 
     def _symptoms(self, logs) -> Iterator[tuple[str, str]]:
-        """The networks that look collapsed, and why."""
+        """Yield the networks that look collapsed, each with its symptom."""
         if isinstance(self.model, GAN) and (loss := logs.get("d_loss", math.inf)) < MIN_LOSS:
-            yield "the discriminator", f"its loss is {loss:.2g}, it tells generated from real images with certainty"
+            yield "the discriminator", f"its loss is {loss:.2g}, it separates generated from real images with certainty"
         if isinstance(self.model, VAE) and (divergence := logs.get("kl", math.inf)) < MIN_DIVERGENCE:
-            yield "the encoder", f"its KL divergence is {divergence:.2g} nats, the latents say nothing of the image"
+            yield "the encoder", f"its KL divergence is {divergence:.2g} nats, the latents carry no information"
         if isinstance(self.model, GenerativeModel):
             diversity = _diversity(np.asarray(self.model.generate(SAMPLE, self.seed)["images"]))
             if diversity < MIN_DIVERSITY * self.diversity:
                 yield (
                     "the generator",
-                    f"its images are nearly one picture: pixels vary by {diversity:.2g} gray levels from image to "
-                    f"image, those of real ones by {self.diversity:.2g}",
+                    f"its images are nearly identical: pixels vary by {diversity:.2g} gray levels between generated "
+                    f"images, by {self.diversity:.2g} between real ones",
                 )
 
-    def _say(self, line):
-        # Keras' bar leaves the cursor behind itself.
+    def _print(self, line):
+        # Keras' progress bar leaves the cursor at its end.
         start = "\n" if self.params and self.params.get("verbose") in (1, "auto") else ""
         print(f"{start}{line}", flush=True)
 
 
 def _diversity(images: np.ndarray) -> float:
-    """Standard deviation of a pixel over the images, averaged over pixels, in gray levels."""
+    """Return the standard deviation of a pixel over the images, averaged over pixels, in gray levels."""
     return float(np.std(images, axis=0, dtype=np.float64).mean())
 
 
 class StopOnDivergence(keras.callbacks.Callback):
-    """End `fit` with an error in the step after which a tracked quantity is NaN or infinite.
+    """End `fit` with an error after the first step with a NaN or infinite metric.
 
-    `keras.callbacks.TerminateOnNaN` looks at one name, `loss`, which adversarial models do not have, and lets the
-    callbacks of the epoch's end save what is left.
+    `keras.callbacks.TerminateOnNaN` checks only `loss`, which adversarial models do not have, and lets the other
+    callbacks save the diverged model at the end of the epoch.
 
     Args:
-        initial_step: train steps that the first epoch already had.
+        initial_step: int. Number of train steps of the first epoch done before. Defaults to 0.
 
     Raises:
-        TrainingDiverged: from `fit`, naming the quantities, the step and the epoch.
+        TrainingDiverged: Raised by `fit`; names the metrics, the step and the epoch.
     """
 
     def __init__(self, initial_step: int = 0):
@@ -116,13 +115,13 @@ class StopOnDivergence(keras.callbacks.Callback):
         self._epoch, self._seen, self._before = 0, 0, 0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Count steps from here."""
+        """Reset the step count."""
         self._epoch = epoch + 1
         self._seen = self._before = self._offset
         self._offset = 0
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Look at the averages, which stay NaN or infinite once a step's value was."""
+        """Check the averages, which stay NaN or infinite once a step's value was."""
         first, self._seen = self._seen + 1, self._before + batch + 1
         wrong = [f"{name} is {float(value)}" for name, value in (logs or {}).items() if not math.isfinite(value)]
         if wrong:

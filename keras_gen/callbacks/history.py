@@ -1,4 +1,4 @@
-"""History as a CSV file that grows while the run goes on."""
+"""Write the training history to a CSV file after each epoch."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from keras_gen.utils import files
 
 
 class HistoryCSV(keras.callbacks.Callback):
-    """Write a row an epoch: epoch (from 1), seconds, updates of each network, then everything Keras logs.
+    """Write one row per epoch: epoch (from 1), seconds, number of updates of each network, then all Keras logs.
 
-    The seconds are of the whole epoch, with validation and the callbacks that come before this one.
-
-    The file is replaced whole and atomically. A quantity that was not measured in an epoch is an empty field.
+    The seconds include validation and the callbacks before this one. The file is rewritten atomically after each epoch.
+    A quantity that was not measured in an epoch is an empty field.
 
     Args:
-        path: of the file. Rows of earlier epochs that stand there are kept; those past the initial epoch are dropped.
-        initial_epoch: whole epochs done before, as in `fit`.
-        seconds_before: that the first epoch took before it was broken off.
+        path: str or path. The CSV file. Its rows up to the initial epoch are kept, later ones are dropped.
+        initial_epoch: int. Number of complete epochs done before, as in `fit`. Defaults to 0.
+        seconds_before: float. Seconds that the first epoch took before it was interrupted. Defaults to 0.
 
     Raises:
-        UsageError: the file is there and is no history.
+        UsageError: The file exists and is no history.
     """
 
     def __init__(self, path: str | os.PathLike, initial_epoch: int = 0, seconds_before: float = 0.0):

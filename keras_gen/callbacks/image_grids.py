@@ -1,4 +1,4 @@
-"""Pictures of what the model makes, of the same latents or images each time."""
+"""Save grids of generated and reconstructed images, from the same latents or images each time."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ COLUMNS = 10
 
 
 class Grid(keras.callbacks.Callback):
-    """Save `epoch-00001.png`, … after every `every`-th epoch and after the last. Subclasses write `picture`.
+    """Base class of callbacks that save an image grid. Subclasses implement `picture`.
+
+    The files are `epoch-00001.png`, …, after every `every` epochs and after the last epoch.
 
     Args:
-        folder: where; made if missing.
-        every: epochs between two grids.
-        count: images in a grid.
-        seed: of what is random in a grid, the same for every one.
+        folder: str or path. Folder of the files; made if missing.
+        every: int. Epochs between two grids. Defaults to 1.
+        count: int. Number of images in a grid. Defaults to 100.
+        seed: int. Seed of all random draws, the same for every grid. Defaults to 0.
     """
 
     def __init__(self, folder: str | os.PathLike, every: int = 1, count: int = 100, seed: int = 0):
@@ -32,11 +34,11 @@ class Grid(keras.callbacks.Callback):
         self.seed = checks.seed("seed", seed)
 
     def picture(self) -> np.ndarray:
-        """The picture for the model as it is now, as `images.grid` returns it."""
+        """Return the grid of the current model, as `image_utils.grid` does."""
         raise NotImplementedError
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Save a grid, if it is time for it."""
+        """Save a grid, if one is due."""
         done = epoch + 1
         if done % self.every and done != self.params["epochs"]:
             return
@@ -45,10 +47,10 @@ class Grid(keras.callbacks.Callback):
 
 
 class SampleGrid(Grid):
-    """Generated images, always from the same latents; of a conditional model class after class, in turn.
+    """Save grids of generated images, always from the same latents; a conditional model cycles through the classes.
 
     Args:
-        folder, every, count, seed: as in `Grid`; the seed is the latents'.
+        folder, every, count, seed: As in `Grid`; the seed is that of the latents.
 
     Example:
         >>> history = model.fit(images, epochs=2, callbacks=[SampleGrid("grids", count=25)], verbose=0)
@@ -57,7 +59,7 @@ class SampleGrid(Grid):
     """
 
     def picture(self) -> np.ndarray:
-        """The grid; with classes it has a column for each, if they are ten or fewer."""
+        """Return the grid of generated images; with up to ten classes it has one column per class."""
         classes = self.model.num_classes
         if not classes:
             return image_utils.grid(np.asarray(self.model.generate(self.count, self.seed)["images"]))
@@ -67,15 +69,15 @@ class SampleGrid(Grid):
 
 
 class ReconstructionGrid(Grid):
-    """Images above their reconstructions, ten in a row; of a denoiser, the corrupted images between them.
+    """Save grids of images above their reconstructions, ten in a row; for a denoiser, corrupted images in between.
 
     Args:
-        folder: as in `Grid`.
-        originals: uint8 images; the first of them are shown.
-        labels: theirs, for a conditional model.
-        every: as in `Grid`.
-        count: images in a grid, originals, corrupted ones and reconstructions together.
-        seed: of the corruption.
+        folder: str or path. As in `Grid`.
+        originals: uint8 array of images; the first of them are shown.
+        labels: int array or None. Labels of the originals, for a conditional model. Defaults to None.
+        every: int. As in `Grid`.
+        count: int. Number of originals, corrupted images and reconstructions together. Defaults to 100.
+        seed: int. Seed of the corruption. Defaults to 0.
     """
 
     def __init__(
@@ -91,19 +93,19 @@ class ReconstructionGrid(Grid):
         self.originals, self.labels = originals, labels
 
     def picture(self) -> np.ndarray:
-        """The grid."""
+        """Return the grid of originals, corrupted images if any, and reconstructions."""
         denoises = getattr(self.model, "corruption", "none") != "none"
         shown = min(max(self.count // (3 if denoises else 2), 1), len(self.originals))
         if shown > COLUMNS:
-            shown -= shown % COLUMNS  # whole rows, so that all stand below one another
+            shown -= shown % COLUMNS  # whole rows, so that reconstructions stand below their originals
         originals = self.originals[:shown]
         labels = None if self.labels is None else self.labels[:shown]
         rows = [originals]
-        seen = originals
+        inputs = originals
         if denoises:
-            seen = self.model.corrupted(originals, self.seed)
-            rows.append(self._to_uint8(seen))
-        rows.append(self._to_uint8(self.model.reconstruct(seen, labels)))
+            inputs = self.model.corrupted(originals, self.seed)
+            rows.append(self._to_uint8(inputs))
+        rows.append(self._to_uint8(self.model.reconstruct(inputs, labels)))
         groups = range(0, shown, COLUMNS)
         ordered = np.concatenate([row[start : start + COLUMNS] for start in groups for row in rows])
         return image_utils.grid(ordered, columns=min(COLUMNS, shown))

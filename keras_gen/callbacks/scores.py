@@ -1,4 +1,4 @@
-"""Scores of generated images, measured while a model trains and put where other callbacks see them."""
+"""Score generated images during training and add the scores to the logs."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ from keras_gen.utils.errors import UsageError
 
 
 class Scores(keras.callbacks.Callback):
-    """Measure generated images against real ones every few epochs.
+    """Score generated images against real images every few epochs.
 
-    At the end of epochs `every`, `2 * every`, … (counted from 1) the model generates `num_images` images, from the same
-    `seed` each time, so that scores of one run differ by the weights alone. Those epochs' `logs` gain every score by
-    its name, which says the extractor (`fd_lenet`; `fid` is that of `inception-2015` only), and `NAME_images`, how many
-    images it was measured on; other epochs' gain nothing. ModelCheckpoint, EarlyStopping, CSVLogger and TensorBoard see
-    them if they come after this callback. Two of them need `every=1`: with `save_best_only` ModelCheckpoint saves after
-    an epoch without the score, too, and CSVLogger has the columns of the first epoch only. One line is printed. No
-    random state is read or changed.
+    At the end of epochs `every`, `2 * every`, … (counted from 1) the model generates `num_images` images from the same
+    `seed`, so that the scores of a run differ only by the weights. Each score is added to the `logs` of the epoch under
+    its name, which includes the extractor (`fd_lenet`; `fid` means `inception-2015`), together with `NAME_images`, the
+    number of generated images. The logs of other epochs are unchanged. ModelCheckpoint, EarlyStopping, CSVLogger and
+    TensorBoard see the scores if they come after this callback. Two of them need `every=1`: with `save_best_only`,
+    ModelCheckpoint also saves after an epoch without the score, and CSVLogger has only the columns of the first epoch.
+    One line is printed. No random state is read or changed.
 
     Args:
-        reference: what is compared with: a `keras_gen.evaluation.Reference`, or uint8 images `(N, H, W, 1 or 3)`.
-        measures: names of `keras_gen.evaluation.MEASURES`.
-        every: epochs from one score to the next.
-        num_images: images to generate, at least 2. Scores of different counts do not compare: FID falls as it grows.
-        extractor: with images as `reference`, the extractor that looks at them, or its name (`lenet` for digits).
-        seed: of the generated images.
+        reference: `keras_gen.evaluation.Reference`, or uint8 array of real images `(N, H, W, 1 or 3)`.
+        measures: tuple of str. Names in `keras_gen.evaluation.MEASURES`. Defaults to `("fid",)`.
+        every: int. Epochs between two scores. Defaults to 10.
+        num_images: int. Number of generated images, at least 2. Scores of different numbers can't be compared: FID
+            decreases as the number grows. Defaults to 1000.
+        extractor: Extractor or str. The feature extractor or its name (`"lenet"` for digits); required if `reference`
+            is an array of images.
+        seed: int. Seed of the generated images. Defaults to 0.
 
     Raises:
-        UsageError: an argument is not as above.
+        UsageError: An argument is not as above.
 
     Example:
         >>> digits = keras_gen.data.load("digits").train.images
@@ -67,15 +69,15 @@ class Scores(keras.callbacks.Callback):
         self.scorer = Scorer(reference, measures, num_images=num_images)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Score if it is time for it."""
+        """Score the generated images, if scores are due."""
         if (epoch + 1) % self.every:
             return
-        # Keras' bar leaves the cursor behind itself, where the steps of scoring would draw over it.
+        # Keras' progress bar leaves the cursor at its end, and the progress of scoring would overwrite it.
         if self.params and self.params.get("verbose") in (1, "auto"):
             print(flush=True)
         try:
             scores = self.score()
-        except UsageError as error:  # the model diverged, say: no number, but no end of the training either
+        except UsageError as error:  # such as a diverged model: training continues without the score
             print(f"NOTE: no score after epoch {epoch + 1}: {error}", flush=True)
             return
         if logs is not None:
@@ -88,7 +90,7 @@ class Scores(keras.callbacks.Callback):
         print(f"{numbers} ({against})", flush=True)
 
     def score(self) -> list[Score]:
-        """The scores of the model as it is now. The real images' features are extracted the first time only."""
+        """Return the scores of the current model. The features of real images are computed on the first call only."""
         return self.scorer.score(self.model, self.seed)
 
 

@@ -1,1 +1,1 @@
-"""The commands: parse arguments, call the package, print. `experiments/*.py` call these modules."""
+"""The commands behind `experiments/*.py`: parse arguments, call the package, print results."""

@@ -1,4 +1,4 @@
-"""The command `experiments/benchmark.py`: time parts of keras_gen against what they replace: interleaved, as ratios. Watch a long run's memory."""
+"""The command `experiments/benchmark.py`: time parts of keras_gen against their alternatives; watch a run's memory."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ from keras_gen.utils.errors import UsageError, must_be
 
 @dataclass(frozen=True)
 class BenchmarkPart:
-    """Something to measure: a function, and what it is asked for unless the command line says otherwise.
+    """A part of the benchmark: the module of its function, and defaults of its arguments.
 
-    The function has the part's name. It takes the number of repeats, the size and the recipes, those that the part has,
-    prints what it measures and returns it, as JSON knows it.
+    The function has the part's name. It takes the number of repeats, then the size and the recipes if the part has
+    them. It prints its measurements and returns them as JSON types.
+
+    Args:
+        module: str. Module in `benchmarks` that defines the function. Imported when the part is run.
+        size: int or None. Default size. Defaults to None: the part has no size.
+        models: str or None. Default recipes, separated by commas. Defaults to None: the part takes no recipes.
     """
 
     module: str
-    """The module in `benchmarks` that has the function. Imported when it is called."""
     size: int | None = None
     models: str | None = None
 
@@ -40,40 +44,46 @@ PARTS = {
 
 
 def parser() -> cli.ArgumentParser:
-    """The command line."""
-    parser = cli.ArgumentParser(description="Time parts of keras_gen, and watch the memory of a run.")
-    parser.add_argument("part", choices=sorted(PARTS), help="what to measure")
-    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="of each side, in turn; not of memory")
-    parser.add_argument("--size", type=int, metavar="N", help="feature dimensions, images, or epochs")
-    parser.add_argument("--models", metavar="NAMES", help="recipes, separated by commas, of the parts about models")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write what was measured")
+    """Return the parser of the command line."""
+    parser = cli.ArgumentParser(description="Time parts of keras_gen, or watch the memory of a run.")
+    parser.add_argument("part", choices=sorted(PARTS), help="part to measure")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=5,
+        metavar="N",
+        help="rounds in which the alternatives are timed in turn; unused by memory",
+    )
+    parser.add_argument("--size", type=int, metavar="N", help="number of feature dimensions, images or epochs")
+    parser.add_argument("--models", metavar="NAMES", help="recipes, separated by commas, for parts that take models")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the measurements")
     return parser
 
 
 def main() -> None:
-    """Parse, measure, write."""
+    """Run the command: parse, measure, write."""
     arguments = parser().parse_args()
-    asked = asked_of(arguments)
+    part_arguments = check_arguments(arguments)
     file = arguments.json
-    if file is not None and (file.is_dir() or not file.parent.is_dir()):  # said now, not when all is measured
+    if file is not None and (file.is_dir() or not file.parent.is_dir()):  # fail before anything is measured
         raise must_be("--json", "a file in a folder that exists", str(file))
     module = importlib.import_module(f"keras_gen.commands.benchmarks.{PARTS[arguments.part].module}")
-    measured = getattr(module, arguments.part.replace("-", "_"))(*asked)
+    measured = getattr(module, arguments.part.replace("-", "_"))(*part_arguments)
     if file is not None:
         with cli.writing("--json", file):
             file.write_text(json.dumps(measured, indent=2) + "\n")
 
 
-def asked_of(arguments) -> list:
-    """What the part's function is called with, checked."""
+def check_arguments(arguments) -> list:
+    """Check the command line and return the arguments of the part's function."""
     part = PARTS[arguments.part]
     for name in ("size", "models"):
         if getattr(part, name) is None and getattr(arguments, name) is not None:
             raise UsageError(f"--{name} can't be used here: {arguments.part} has none")
-    asked = [checks.positive_int("--repeats", arguments.repeats)]
+    part_arguments = [checks.positive_int("--repeats", arguments.repeats)]
     if part.size is not None:
-        asked.append(checks.positive_int("--size", part.size if arguments.size is None else arguments.size))
+        part_arguments.append(checks.positive_int("--size", part.size if arguments.size is None else arguments.size))
     if part.models is not None:
         names = part.models if arguments.models is None else arguments.models
-        asked.append([zoo.get(name) for name in names.split(",")])
-    return asked
+        part_arguments.append([zoo.get(name) for name in names.split(",")])
+    return part_arguments

@@ -1,4 +1,4 @@
-"""The command `experiments/benchmark_training.py`: train recipes, and the same models as Keras trains them by itself, in turn; print images a second and their ratios."""
+"""The command `experiments/benchmark_training.py`: compare the training speed of recipes with that of plain Keras."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from keras_gen.utils import checks
 
 DEFAULT = "vae-mlp,vae-lstm,gan-conv,wgan-gp"
 PRECISIONS = ("float32", "bfloat16")
-WAYS = ("Keras", *PRECISIONS)
+VARIANTS = ("Keras", *PRECISIONS)
 
 
 def parser() -> cli.ArgumentParser:
-    """The command line."""
-    parser = cli.ArgumentParser(description="Time the training of recipes against Keras' own.")
+    """Return the parser of the command line."""
+    parser = cli.ArgumentParser(description="Compare the training speed of recipes with that of plain Keras.")
     parser.add_argument("--models", default=DEFAULT, metavar="NAMES", help="recipes, separated by commas, or all")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of each way, in turn")
-    parser.add_argument("--seconds", type=float, default=4.0, metavar="S", help="that a round takes, about")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write what was measured")
+    parser.add_argument(
+        "--rounds", type=int, default=5, metavar="N", help="rounds in which the variants are timed in turn"
+    )
+    parser.add_argument("--seconds", type=float, default=4.0, metavar="S", help="approximate duration of a round")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the measurements")
     return parser
 
 
 def main() -> None:
-    """Parse, measure, print."""
+    """Run the command: parse, measure, print."""
     arguments = parser().parse_args()
     rounds = checks.positive_int("--rounds", arguments.rounds)
     seconds = checks.positive("--seconds", arguments.seconds)
@@ -36,7 +38,7 @@ def main() -> None:
     recipes = [zoo.get(name) for name in names]
     cli.load_tensorflow()
     results = {}
-    print("images a second in training, of Keras and of the recipe in either precision, and the ratios to Keras:")
+    print("training speed in images a second, of Keras and of the recipe in each precision, and the ratios to Keras:")
     print("medians (lowest to highest)")
     for recipe in recipes:
         results[recipe.name] = measured = measure(recipe, rounds, seconds)
@@ -47,11 +49,11 @@ def main() -> None:
 
 
 def measure(recipe, rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Images a second of each way, one a round."""
+    """Return images per second of each variant, one value per round."""
     import numpy as np
 
     model = zoo.build(recipe.name, seed=0)
-    together = model.steps_per_execution
+    steps_per_execution = model.steps_per_execution
     trainers = {"Keras": stock_trainer(stock(model), recipe)}
     for precision in PRECISIONS:
         trainers[precision] = own_trainer(zoo.build(recipe.name, seed=0, precision=precision), recipe)
@@ -63,22 +65,22 @@ def measure(recipe, rounds: int, seconds: float) -> dict[str, list[float]]:
         train(images)  # traces
         each = train(images) / 4
         steps.append(max(4, min(64 * round(seconds / each / 64) or round(seconds / each), 65_536 // count)))
-    whole = max(together, max(steps) // together * together)
+    whole = max(steps_per_execution, max(steps) // steps_per_execution * steps_per_execution)
     images = generator.integers(0, 256, (whole * count, *model.image_shape), np.uint8)
-    rates = {way: [] for way in WAYS}
+    rates = {variant: [] for variant in VARIANTS}
     for train in trainers.values():
-        train(images)  # traces what several steps in one call are
+        train(images)  # traces executions of several steps
     for _ in range(rounds):
-        for way, train in trainers.items():
-            rates[way].append(len(images) / train(images))
+        for variant, train in trainers.items():
+            rates[variant].append(len(images) / train(images))
     return rates
 
 
 def timed_fit(model, *data, callbacks=(), **options) -> float:
-    """The seconds from the beginning of the first epoch to its end.
+    """Return the seconds from the beginning of the first epoch to its end.
 
-    Without what comes after: who lets go of Keras' iterator over arrays may wait until a thread of tf.data wakes, up to
-    as long again as the training took, or not at all, as it happens.
+    The time after it is excluded: releasing Keras' iterator over arrays may wait for a thread of tf.data, between not
+    at all and as long as the training took.
     """
     import keras
 
@@ -88,30 +90,30 @@ def timed_fit(model, *data, callbacks=(), **options) -> float:
         on_epoch_end=lambda epoch, logs: times.append(time.perf_counter()),
     )
     keras.Model.fit(model, *data, callbacks=[*callbacks, clock], verbose=0, **options)
-    began, ended = times
-    return ended - began
+    begin, end = times
+    return end - begin
 
 
 def own_trainer(model, recipe):
-    """A function of images that trains on them once, as `run.py` does, with its callbacks but scores and pictures."""
+    """Return a function that trains one epoch on images as `run.py` does, without scores and image grids."""
     from keras_gen import callbacks
     from keras_gen.data import batches
 
-    together = model.steps_per_execution
+    steps_per_execution = model.steps_per_execution
 
     def train(images):
         data = batches(images, batch_size=recipe.batch_size * model.batches_per_step, seed=0)
-        model.limit_steps_per_execution(data.steps_per_epoch, together)
+        model.limit_steps_per_execution(data.steps_per_epoch, steps_per_execution)
         with tempfile.TemporaryDirectory() as folder:
-            watching = [callbacks.StopOnDivergence(), callbacks.HistoryCSV(Path(folder) / "history.csv")]
+            run_callbacks = [callbacks.StopOnDivergence(), callbacks.HistoryCSV(Path(folder) / "history.csv")]
             options = {"steps_per_epoch": data.steps_per_epoch, "shuffle": False}
-            return timed_fit(model, data.dataset, callbacks=watching, **options)
+            return timed_fit(model, data.dataset, callbacks=run_callbacks, **options)
 
     return train
 
 
 def stock_trainer(model, recipe):
-    """A function of images that trains on them once, as Keras does with arrays."""
+    """Return a function that trains one epoch on images as Keras does on arrays."""
 
     def train(images):
         return timed_fit(model, images, batch_size=recipe.batch_size * model.batches_per_step)
@@ -120,24 +122,24 @@ def stock_trainer(model, recipe):
 
 
 def stock(model):
-    """The same model of Keras' own layers and optimizers, a call a train step."""
+    """Return the same model with Keras' own layers and optimizers, and one step per execution."""
     import keras
 
     config = keras.saving.serialize_keras_object(model)
     compiled = model.get_compile_config() | {"steps_per_execution": 1}
-    copy = keras.saving.deserialize_keras_object(of_keras(config | {"compile_config": None}))
-    copy.compile_from_config(of_keras(compiled))
+    copy = keras.saving.deserialize_keras_object(with_keras_classes(config | {"compile_config": None}))
+    copy.compile_from_config(with_keras_classes(compiled))
     copy.set_weights(model.get_weights())
     return copy
 
 
-def of_keras(config):
-    """A configuration with the classes of Keras that keras_gen's stand for."""
+def with_keras_classes(config):
+    """Return a configuration with keras_gen's layers and optimizers replaced by those of Keras."""
     if isinstance(config, list | tuple):
-        return type(config)(map(of_keras, config))
+        return type(config)(map(with_keras_classes, config))
     if not isinstance(config, dict):
         return config
-    config = {key: of_keras(value) for key, value in config.items()}
+    config = {key: with_keras_classes(value) for key, value in config.items()}
     if config.get("registered_name") == "keras_gen>Adam":
         config |= {"module": "keras.optimizers", "class_name": "Adam", "registered_name": None}
     if config.get("registered_name") == "keras_gen>Dropout":
@@ -149,16 +151,16 @@ def of_keras(config):
 
 
 def describe(rates: dict[str, list[float]]) -> str:
-    """One line of what was measured."""
+    """Return the measurements of all variants as one line."""
     parts = []
-    for way, measured in rates.items():
-        part = f"{way} {spread(measured, ',.0f')}"
-        if way != "Keras":
+    for variant, measured in rates.items():
+        part = f"{variant} {spread(measured, ',.0f')}"
+        if variant != "Keras":
             part += f": {spread([own / stock for own, stock in zip(measured, rates['Keras'], strict=True)], '.2f')} ×"
         parts.append(part)
     return "; ".join(parts)
 
 
 def spread(values: list[float], form: str) -> str:
-    """Median, lowest and highest."""
+    """Return median, minimum and maximum as text."""
     return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"

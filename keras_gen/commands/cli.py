@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, and errors as one line."""
+"""Shared parts of all commands: exit codes, one-line errors, start of TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ USAGE_ERROR, INTERRUPTED = 2, 130
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Names the defaults that say something."""
+    """A help formatter that shows defaults, except None, False and empty lists."""
 
     def _get_help_string(self, action):
         if action.default is None or action.default is False or action.default == []:
@@ -35,7 +35,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def main(command: Callable[[], None]) -> None:
-    """Run a command and exit: 0 when it went well, 2 for a mistake in what was asked for, 130 after Ctrl-C."""
+    """Run a command and exit: code 0 on success, 2 after a usage error, 130 after Ctrl-C."""
     try:
         command()
         sys.stdout.flush()
@@ -44,16 +44,16 @@ def main(command: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output left (`| head`): no error of ours, and nothing more to write.
+        # The reader of stdout left (as in `| head`): no error, and nothing more to write.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        if line := _shown(error):
+        if line := _environment_error(error):
             fail(line, USAGE_ERROR)
         raise
 
 
 def fail(message: str, code: int, *details: str) -> None:
-    """Print one line on stderr, and one for each of the details, and exit."""
+    """Print the message and the details on stderr, one line each, and exit."""
     sys.stdout.flush()
     lines = [f"error: {message}" if code == USAGE_ERROR else message, *details]
     print("\n".join(map(_printable, lines)), file=sys.stderr)
@@ -61,12 +61,12 @@ def fail(message: str, code: int, *details: str) -> None:
 
 
 def _printable(message: str) -> str:
-    """`message` as one line that only says something: a name in it, of a file say, may hold what steers a terminal."""
+    """Return `message` as one printable line: file names in it may contain control sequences of a terminal."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in message)
 
 
-def _shown(error: Exception) -> str | None:
-    """One line for what the machine, not keras_gen, is to blame for: a full disk, memory that ran out. Else None."""
+def _environment_error(error: Exception) -> str | None:
+    """Return one line for an error caused by the machine (such as a full disk or exhausted memory), None for others."""
     if isinstance(error, OSError):
         return f"{error.filename or 'a file'} can't be read or written ({error.strerror or error})"
     tensorflow = sys.modules.get("tensorflow")
@@ -77,13 +77,14 @@ def _shown(error: Exception) -> str | None:
 
 
 def load_tensorflow(devices: bool = True) -> None:
-    """Import TensorFlow without the lines it logs while it starts, unless `TF_CPP_MIN_LOG_LEVEL` asks for them.
+    """Import TensorFlow without its log lines, unless the environment variable `TF_CPP_MIN_LOG_LEVEL` is set.
 
-    They come from C++, before any level is obeyed: the file descriptor itself has to look away. What was written there
-    is shown after all if the import fails.
+    C++ code writes them before it reads any log level, so the file descriptor of stderr is redirected meanwhile. If the
+    import fails, the redirected lines are printed.
 
     Args:
-        devices: whether to start them, too. Several workers start theirs together, later.
+        devices: bool. Whether to initialize the devices, too. Workers of a cluster do so later, together. Defaults to
+            True.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
@@ -101,7 +102,7 @@ def load_tensorflow(devices: bool = True) -> None:
 
             distribution.let_memory_grow()
             if devices:
-                tf.config.list_logical_devices()  # that logs as well
+                tf.config.list_logical_devices()  # logs, too
         except BaseException:
             log.seek(0)
             os.write(stderr, log.read())
@@ -113,7 +114,7 @@ def load_tensorflow(devices: bool = True) -> None:
 
 @contextlib.contextmanager
 def writing(argument: str, path: os.PathLike) -> Iterator[None]:
-    """Turns an error of the file system in the block into a `UsageError` that names the argument and the path."""
+    """Convert an `OSError` raised in the block into a `UsageError` that names the argument and the path."""
     try:
         yield
     except OSError as error:

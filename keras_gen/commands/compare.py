@@ -1,4 +1,4 @@
-"""The command `experiments/compare.py`: measured runs side by side; ranked only where their numbers were measured in the same way."""
+"""The command `experiments/compare.py`: compare evaluated runs; rank only scores with the same protocol."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from keras_gen.evaluation import comparison
 
 
 def parser() -> cli.ArgumentParser:
-    """The command line."""
-    parser = cli.ArgumentParser(description="Compare runs that experiments/evaluate.py has measured.")
+    """Return the parser of the command line."""
+    parser = cli.ArgumentParser(description="Compare runs evaluated by experiments/evaluate.py.")
     parser.add_argument("runs", type=Path, nargs="+", help="run directories")
     parser.add_argument(
         "--ignore",
         nargs="+",
         default=[],
         metavar="ENTRY",
-        help="rank although these entries of the protocol differ, such as moving_average",
+        help="rank scores although these protocol entries differ, such as moving_average",
     )
     return parser
 
 
 def main() -> None:
-    """Parse, compare, print."""
+    """Run the command: parse, compare, print."""
     arguments = parser().parse_args()
     rows = comparison.compare(arguments.runs, arguments.ignore)
     names = [path.name for path in arguments.runs]
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def cells(row) -> list[str]:
-    """A row's scores as text, the best one marked."""
+    """Return the scores of a row as text, the best one marked by an asterisk."""
     ranks = row.ranks or [None] * len(row.scores)
     return [
         "-" if score is None else f"{score.value:.4g}" + (" *" if rank == 1 else "  ")

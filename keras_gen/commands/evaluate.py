@@ -1,4 +1,4 @@
-"""The command `experiments/evaluate.py`: measure a trained run."""
+"""The command `experiments/evaluate.py`: evaluate a trained run."""
 
 from __future__ import annotations
 
@@ -11,46 +11,51 @@ from keras_gen.utils.errors import UsageError
 
 
 def parser() -> cli.ArgumentParser:
-    """The command line."""
-    parser = cli.ArgumentParser(description="Measure a trained run; the result is kept in the run.")
+    """Return the parser of the command line."""
+    parser = cli.ArgumentParser(description="Evaluate a trained run; the results are saved in the run directory.")
     parser.add_argument("run", type=Path, help="run directory")
     parser.add_argument(
-        "--measures", nargs="+", metavar="NAME", help="what of generated images, or none; all if not given"
+        "--measures", nargs="+", metavar="NAME", help="measures of generated images, or none; default: all"
     )
     parser.add_argument("--extractor", default="auto", metavar="NAME", help="auto, " + ", ".join(extractors.NAMES))
     parser.add_argument(
         "--extractor-weights",
         metavar="PATH",
-        help="file of the extractor's weights; inception-2015's is a program: give only one you trust",
+        help="file with the extractor's weights; that of inception-2015 is a program: use only files you trust",
     )
-    parser.add_argument("--extractor-precision", default="float32", metavar="NAME", help="float32, or bfloat16: faster")
     parser.add_argument(
-        "--images", type=int, metavar="N", help="to generate; 10000, or as many as there are real ones for a floor"
+        "--extractor-precision", default="float32", metavar="NAME", help="float32, or bfloat16 (faster)"
     )
-    parser.add_argument("--reference", default="train", metavar="SPLIT", help="real images: train or test")
-    parser.add_argument("--seed", type=int, default=0, help="of the generated images and all samples")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="measure with N seeds, and give the spread")
+    parser.add_argument(
+        "--images",
+        type=int,
+        metavar="N",
+        help="number of generated images; default: 10000, or the number of real images for the baseline if lower",
+    )
+    parser.add_argument("--reference", default="train", metavar="SPLIT", help="split of the real images: train or test")
+    parser.add_argument("--seed", type=int, default=0, help="seed of generated images and all samples")
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="evaluate with N seeds and report the standard deviation"
+    )
     parser.add_argument(
         "--likelihood-images",
         type=int,
         default=1000,
         metavar="N",
-        help="test images for a VAE's likelihood, 0 for none",
+        help="number of test images for a VAE's likelihood; 0 for none",
     )
-    parser.add_argument(
-        "--likelihood-samples", type=int, default=100, metavar="N", help="samples of the posterior for each of them"
-    )
+    parser.add_argument("--likelihood-samples", type=int, default=100, metavar="N", help="posterior samples per image")
     return parser
 
 
 def main() -> None:
-    """Parse, evaluate, print."""
+    """Run the command: parse, evaluate, print."""
     arguments = parser().parse_args()
     run_directory.read_recipe(arguments.run)
     measures = arguments.measures
     if measures is not None and "none" in measures:
         if len(measures) > 1:
-            raise UsageError("--measures none stands alone")
+            raise UsageError("--measures none can't be combined with other measures")
         measures = []
     cli.load_tensorflow()
     from keras_gen import evaluation
@@ -71,7 +76,7 @@ def main() -> None:
 
 
 def show(result) -> None:
-    """Print losses, scores with their floors and biases, and what they were measured on."""
+    """Print losses, scores with their baselines and biases, and the common protocol."""
     for name, value in result.losses.items():
         print(f"{name:>28}  {value:.6g}")
     if result.scores:
@@ -87,7 +92,7 @@ def show(result) -> None:
 
 
 def shared(scores) -> dict[str, object]:
-    """The entries that all scores of generated images have in common."""
+    """Return the protocol entries shared by all scores of generated images."""
     protocols = [score.protocol for score in scores if "extractor" in score.protocol]
     if not protocols:
         return {}

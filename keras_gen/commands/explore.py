@@ -1,4 +1,4 @@
-"""The command `experiments/explore.py`: walk trained models in the browser: sample, move latents, interpolate, reconstruct a drawing."""
+"""The command `experiments/explore.py`: explore trained models in the browser."""
 
 from __future__ import annotations
 
@@ -9,29 +9,28 @@ from keras_gen.report.explorer import app
 
 
 def parser() -> cli.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = cli.ArgumentParser(
-        description="Walk trained models in the browser: sample, move latents, interpolate, reconstruct a drawing."
+        description="Explore trained models in the browser: sample, vary latents, interpolate, reconstruct a drawing."
     )
     parser.add_argument(
         "paths",
         type=Path,
         nargs="+",
         metavar="PATH",
-        help="SavedModel folder, or run directory; a SavedModel is a program: give only ones you trust",
+        help="SavedModel folder or run directory; a SavedModel is a program: use only those you trust",
     )
     parser.add_argument(
         "--host",
         default=app.HOST,
-        help="interface to listen on; with another one than this machine's own, others "
-        "who reach it can use the page, without a password",
+        help="interface to listen on; any but the default lets other machines use the page, without a password",
     )
-    parser.add_argument("--port", type=int, default=app.PORT, help="to listen on")
+    parser.add_argument("--port", type=int, default=app.PORT, help="port to listen on")
     return parser
 
 
 def main() -> None:
-    """Parse, load, serve until Ctrl-C."""
+    """Run the command: parse, load, serve until Ctrl-C."""
     arguments = parser().parse_args()
     app.check_gradio()
     app.check_address(arguments.host, arguments.port)

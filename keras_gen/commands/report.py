@@ -1,4 +1,4 @@
-"""The command `experiments/report.py`: write the report page of a run, or one page that compares several."""
+"""The command `experiments/report.py`: write the report page of a run, or a page that compares several runs."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from keras_gen.commands import cli
 from keras_gen.report.pages import comparison_page, run_page
 from keras_gen.runs import run_directory
 from keras_gen.training import sweeps
-from keras_gen.utils.errors import UsageError
+from keras_gen.utils.errors import UsageError, must_be
 
 COMPARISON_FILE = Path("comparison.html")
 
 
 def parser() -> cli.ArgumentParser:
-    """The command line."""
-    parser = cli.ArgumentParser(description="Write the report page of a run, or a page that compares several.")
+    """Return the parser of the command line."""
+    parser = cli.ArgumentParser(description="Write the report page of a run, or a page that compares several runs.")
     parser.add_argument(
-        "runs", type=Path, nargs="+", metavar="run", help="run directory, or a sweep directory for all its runs"
+        "runs", type=Path, nargs="+", metavar="run", help="run directory, or sweep directory for all of its runs"
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE.html",
-        help=f"file to write: report.html in the run, of several runs {COMPARISON_FILE}",
+        help=f"file to write; default: report.html in the run directory, or {COMPARISON_FILE} for several runs",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="of one run: leave out the figures that need its model and its data"
+        "--quick", action="store_true", help="one run only: leave out the figures that need its model and data"
     )
     parser.add_argument(
         "--animate",
         type=Path,
         metavar="FILE",
-        help="of one run: also write its sample grids, epoch after epoch, as a moving picture, .gif or .webp",
+        help="one run only: also write its sample grids as an animation over epochs, .gif or .webp",
     )
     parser.add_argument(
         "--interpolate",
         type=Path,
         metavar="FILE",
-        help="of finished runs: also draw images from one latent to another, a run's model in each row (PNG)",
+        help="finished runs only: also draw interpolations between two latents, one row per run (PNG)",
     )
     parser.add_argument(
         "--ignore",
         nargs="+",
         default=[],
         metavar="ENTRY",
-        help="of several runs: rank although these entries of the protocol differ, such as moving_average",
+        help="several runs only: rank scores although these protocol entries differ, such as moving_average",
     )
     return parser
 
 
 def main() -> None:
-    """Parse, write, print where."""
+    """Run the command: parse, write, print the paths."""
     arguments = parser().parse_args()
     paths = [run for path in arguments.runs for run in members(path)]
     for path in paths:
@@ -95,18 +95,18 @@ def main() -> None:
 
 
 def members(path: Path) -> list[Path]:
-    """The run directories that a sweep directory has so far; another path is its own."""
+    """Return the run directories in a sweep directory; return any other path as it is."""
     if not (path / "sweep.json").is_file():
         return [path]
     sweep = sweeps.read(path)
-    if not (found := sweep.run_directories()):
+    if not (runs := sweep.run_directories()):
         raise UsageError(f"sweep {path} has no runs yet")
-    return found
+    return runs
 
 
 def check_file(argument: str, path: Path) -> None:
-    """Refuse a place that can't be written to before any time is spent on what is to come there."""
+    """Check that `path` can be written, before time is spent on its content."""
     if path.is_dir():
-        raise UsageError(f"{argument} must be a file, which {path} is not")
+        raise must_be(argument, "a file name", str(path))
     if not path.absolute().parent.is_dir():
-        raise UsageError(f"{argument} must be in a folder that is there, which {path.absolute().parent} is not")
+        raise must_be(argument, "in a folder that exists", str(path))

@@ -12,17 +12,21 @@ SUFFIXES = (".png", ".npz")
 
 
 def parser() -> cli.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Generate images from a SavedModel or a finished run.")
     parser.add_argument(
         "path",
         type=Path,
-        help="SavedModel folder, or run directory; a SavedModel is a program: give only ones you trust",
+        help="SavedModel folder or run directory; a SavedModel is a program: use only those you trust",
     )
-    parser.add_argument("--num", type=int, default=100, metavar="N", help="images to generate")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same images")
+    parser.add_argument("--num", type=int, default=100, metavar="N", help="number of images to generate")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the images: the same seed gives the same images")
     parser.add_argument(
-        "--labels", type=int, nargs="+", metavar="CLASS", help="of a conditional model: classes, repeated in turn"
+        "--labels",
+        type=int,
+        nargs="+",
+        metavar="CLASS",
+        help="conditional models only: classes of the images, repeated in turn",
     )
     parser.add_argument(
         "--out",
@@ -35,7 +39,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main() -> None:
-    """Parse, generate, write."""
+    """Run the command: parse, generate, write."""
     arguments = parser().parse_args()
     checks.count("--num", arguments.num)
     checks.seed("--seed", arguments.seed)

@@ -1,4 +1,4 @@
-"""The command `experiments/sweep.py`: train a recipe with every combination of some settings, each with several seeds, each in a process of its own."""
+"""The command `experiments/sweep.py`: train a recipe on a grid of settings and seeds."""
 
 from __future__ import annotations
 
@@ -12,25 +12,30 @@ from keras_gen.utils.errors import UsageError
 
 RUN = (sys.executable, "-m", "keras_gen.commands.run")
 OPTIONS = {"sample_count": "--samples"}
-"""Of run.py, where they are not called as the setting is."""
+"""Options of run.py whose names differ from those of the settings."""
 
 
 def parser() -> cli.ArgumentParser:
-    """The command line."""
-    parser = cli.ArgumentParser(description="Train a recipe on a grid of settings and seeds, or go on with a sweep.")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--model", metavar="NAME", help="recipe to train, by name or alias")
-    what.add_argument("--resume", metavar="SWEEP", type=Path, help="sweep directory to go on with")
+    """Return the parser of the command line."""
+    parser = cli.ArgumentParser(description="Train a recipe on a grid of settings and seeds, or resume a sweep.")
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--model", metavar="NAME", help="recipe to train, by name or alias")
+    mode.add_argument("--resume", metavar="SWEEP", type=Path, help="sweep directory to resume")
     parser.add_argument(
         "--grid",
         nargs="+",
         action="extend",
         default=[],
         metavar="NAME=V1,V2",
-        help="settings (epochs, batch_size, dataset, …) or parameters of the recipe: every combination is trained",
+        help="values of settings (epochs, batch_size, dataset, …) or recipe parameters: every combination is trained",
     )
     parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="the same for all members"
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="settings or recipe parameters shared by all members",
     )
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="train each combination with seeds 0 to N-1")
     parser.add_argument("--out", type=Path, default=Path("sweeps"), metavar="DIR", help="folder of sweep directories")
@@ -39,7 +44,7 @@ def parser() -> cli.ArgumentParser:
 
 
 def main() -> None:
-    """Parse, and hand over to keras_gen."""
+    """Run the command: parse, then train, resume or list the members."""
     command_line = parser()
     arguments = command_line.parse_args()
     check_combination(command_line, arguments)
@@ -64,14 +69,14 @@ def main() -> None:
 
 
 def check_combination(parser: cli.ArgumentParser, arguments) -> None:
-    """Refuse options that would do nothing."""
+    """Reject options that would have no effect."""
     for name, value in vars(arguments).items():
         if arguments.resume and name not in ("resume", "dry_run") and value != parser.get_default(name):
             raise UsageError(f"--{name.replace('_', '-')} can't be used here: a resumed sweep keeps its own settings")
 
 
 def note_unscored(plan) -> None:
-    """Say whose last epoch, the one in the table, will have no score."""
+    """Print which numbers of epochs leave the last epoch, shown in the table, without a score."""
     epochs = {
         settings.epochs for settings in plan.settings if settings.fid_every and settings.epochs % settings.fid_every
     }
@@ -80,7 +85,7 @@ def note_unscored(plan) -> None:
 
 
 def start_command(settings, out: Path) -> list[str]:
-    """run.py with these settings."""
+    """Return the command line of run.py that trains with these settings."""
     words = [*RUN, f"--out={out}"]
     for name, value in settings.to_json().items():
         if name == "overrides":
@@ -93,12 +98,12 @@ def start_command(settings, out: Path) -> list[str]:
 
 
 def resume_command(run: Path) -> list[str]:
-    """run.py going on with a run."""
+    """Return the command line of run.py that resumes a run."""
     return [*RUN, f"--resume={run}"]
 
 
 def print_members(sweep) -> None:
-    """Every member that is not done, and their epochs in all."""
+    """Print every member that is not done, and their total number of epochs."""
     members = [member for member in sweep.members if not sweep.is_done(member)]
     for member in members:
         settings = member.settings
@@ -108,7 +113,7 @@ def print_members(sweep) -> None:
 
 
 def report(sweep) -> None:
-    """Print and write the table, and the page that compares the runs; fail if a member did."""
+    """Print and write the table, write the comparison page, and fail if a member failed."""
     table = sweeps.rows(sweep)
     sweeps.write_csv(sweep, table)
     print_table(sweep, table)
@@ -124,7 +129,7 @@ def report(sweep) -> None:
 
 
 def print_table(sweep, table) -> None:
-    """Means and standard deviations over seeds, of losses and scores of the last epoch."""
+    """Print means and standard deviations over seeds of the losses and scores in the last epoch."""
     shown = columns(table)
     lines = [[*sweep.grid, "finished", *shown]]
     for row in table:
@@ -137,19 +142,19 @@ def print_table(sweep, table) -> None:
 
 
 def columns(table) -> list[str]:
-    """What is printed: the loss on validation images, or on training images where there are none, and scores.
+    """Return the printed columns: the loss on validation (or else training) images, and all scores.
 
-    Of adversaries, which have no one loss, that of each network; of a WGAN the estimated earth mover's distance.
+    For a GAN these are the losses of both networks, for a WGAN the estimated Wasserstein distance.
     """
     names = list(dict.fromkeys(name for row in table for name in row.quantities))
     losses = [["val_loss"], ["loss"], ["val_d_loss", "val_g_loss"], ["d_loss", "g_loss"], ["val_emd"], ["emd"]]
-    found = next((choice for choice in losses if set(choice) <= set(names)), [])
+    present = next((choice for choice in losses if set(choice) <= set(names)), [])
     scores = dict.fromkeys(name for row in table for name in row.scores)
-    return found + list(scores)
+    return present + list(scores)
 
 
 def cell(quantity) -> str:
-    """A quantity as text."""
+    """Return a quantity as text."""
     if quantity is None:
         return "-"
     return f"{quantity.mean:.5g}" + ("" if quantity.deviation is None else f" ± {quantity.deviation:.2g}")

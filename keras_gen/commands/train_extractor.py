@@ -1,4 +1,4 @@
-"""The command `experiments/train_extractor.py`: train one of the classifiers whose features ship with keras_gen, and write its weights and where they come from."""
+"""The command `experiments/train_extractor.py`: train a feature extractor that ships with keras_gen."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from keras_gen.utils.errors import UsageError, must_be
 
 @dataclass(frozen=True)
 class Training:
-    """How one of the classifiers is trained: the data, the schedule, and what images are changed by while it learns.
+    """Training configuration of a classifier: data, schedule and augmentation.
 
     Args:
-        dataset: named data set; the network learns from its train split only.
-        network: function of `keras_gen.metrics.extractors.classifier_networks` that builds it.
-        epochs, batch_size: of the training.
-        learning_rate: the highest; it rises over the first fifth of the updates, and falls to 0 by a cosine.
-        weight_decay: AdamW's.
-        shift: most pixels by which an image is moved, as a fraction of its side.
-        rotation: largest angle, as a fraction of a full turn.
-        zoom: largest change of size.
-        flip: whether half of the images are mirrored.
-        required_accuracy: on the test images, below which nothing is written.
+        dataset: str. Named data set; the network is trained on its train split only.
+        network: str. Function of `keras_gen.metrics.extractors.classifier_networks` that builds the network.
+        epochs: int. Number of epochs.
+        batch_size: int. Images per update.
+        learning_rate: float. Peak learning rate: it rises over the first fifth of the updates, then decays to 0 by a
+            cosine.
+        weight_decay: float. Weight decay of AdamW.
+        shift: float. Maximum translation, as a fraction of the image's side.
+        rotation: float. Maximum angle, as a fraction of a full turn.
+        zoom: float. Maximum relative change of size.
+        flip: bool. Whether images are mirrored with probability 1/2.
+        required_accuracy: float. Test accuracy below which nothing is written.
     """
 
     dataset: str
@@ -51,28 +53,33 @@ TRAININGS = {
     ),
 }
 
-
 CLASSES = 10
-"""Logits of both networks."""
+"""Number of logits of both networks."""
 
 
 def parser() -> cli.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Train a feature extractor that ships with keras_gen.")
-    parser.add_argument("name", choices=sorted(TRAININGS), help="which one")
-    parser.add_argument("--data-dir", metavar="DIR", help="where NAME.npz lies; otherwise $KERAS_GEN_DATA")
-    parser.add_argument("--dataset", metavar="NAME", help="other data, as run.py takes them")
-    parser.add_argument("--epochs", type=int, help="passes over the training images")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and changes of the images")
+    parser.add_argument("name", choices=sorted(TRAININGS), help="extractor to train")
+    parser.add_argument("--data-dir", metavar="DIR", help="folder with NAME.npz; default: $KERAS_GEN_DATA")
+    parser.add_argument("--dataset", metavar="NAME", help="other data: a name, .npz file or folder, as in run.py")
     parser.add_argument(
-        "--out", type=Path, default=Path("keras_gen/extractors/shipped"), metavar="DIR", help="folder of the two files"
+        "--epochs", type=int, help="passes over the training images; default: as for the shipped extractor"
     )
-    parser.add_argument("--required-accuracy", type=float, help="on the test images; below it nothing is written")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, data order and augmentation")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("keras_gen/metrics/extractors/shipped"),
+        metavar="DIR",
+        help="folder of the two files",
+    )
+    parser.add_argument("--required-accuracy", type=float, help="test accuracy below which nothing is written")
     return parser
 
 
 def main() -> None:
-    """Parse, train, measure what will be shipped, write it."""
+    """Run the command: parse, train, measure the accuracy of the rounded weights, write."""
     arguments = parser().parse_args()
     training = TRAININGS[arguments.name]
     epochs = checks.positive_int("--epochs", training.epochs if arguments.epochs is None else arguments.epochs)
@@ -89,7 +96,7 @@ def main() -> None:
     started = time.monotonic()
     network = train(training, images, epochs, seed)
     weights = [array.astype("float16") for array in network.get_weights()]
-    network.set_weights([array.astype("float32") for array in weights])  # what is measured is what is shipped
+    network.set_weights([array.astype("float32") for array in weights])  # measure the weights that are shipped
     accuracies = {
         role: accuracy(network, getattr(images, role)) for role in ("validation", "test") if len(getattr(images, role))
     }
@@ -111,7 +118,7 @@ def main() -> None:
 
 
 def check(name: str, images) -> None:
-    """Refuse data that the network does not take."""
+    """Check that the data fit the network."""
     from keras_gen.metrics.extractors.classifiers import KINDS
 
     size, channels = KINDS[name].size, KINDS[name].channels
@@ -126,7 +133,7 @@ def check(name: str, images) -> None:
 
 
 def train(training: Training, images, epochs: int, seed: int):
-    """The trained network."""
+    """Build and train the network; return it."""
     import keras
 
     from keras_gen.metrics.extractors import classifier_networks
@@ -149,31 +156,31 @@ def train(training: Training, images, epochs: int, seed: int):
 
 
 def batches(training: Training, split, seed: int):
-    """Batches of changed images in [0, 1] with their labels, in another order every epoch."""
+    """Return a dataset of batches of augmented images in [0, 1] and labels, reshuffled every epoch."""
     import keras
     import tensorflow as tf
 
-    changes = [keras.layers.RandomTranslation(training.shift, training.shift, fill_mode="constant", seed=seed)]
+    augmentations = [keras.layers.RandomTranslation(training.shift, training.shift, fill_mode="constant", seed=seed)]
     if training.rotation:
-        changes.append(keras.layers.RandomRotation(training.rotation, fill_mode="constant", seed=seed + 1))
+        augmentations.append(keras.layers.RandomRotation(training.rotation, fill_mode="constant", seed=seed + 1))
     if training.zoom:
-        changes.append(keras.layers.RandomZoom(training.zoom, fill_mode="constant", seed=seed + 2))
+        augmentations.append(keras.layers.RandomZoom(training.zoom, fill_mode="constant", seed=seed + 2))
     if training.flip:
-        changes.append(keras.layers.RandomFlip("horizontal", seed=seed + 3))
+        augmentations.append(keras.layers.RandomFlip("horizontal", seed=seed + 3))
 
-    def changed(images, labels):
+    def augment(images, labels):
         images = tf.cast(images, tf.float32) / 255.0
-        for change in changes:
-            images = change(images, training=True)
+        for augmentation in augmentations:
+            images = augmentation(images, training=True)
         return images, labels
 
     dataset = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
     dataset = dataset.shuffle(len(split), seed=seed).batch(training.batch_size)
-    return dataset.map(changed, num_parallel_calls=1).prefetch(2)
+    return dataset.map(augment, num_parallel_calls=1).prefetch(2)
 
 
 def accuracy(network, split) -> float:
-    """The fraction of a split's images whose class the network names."""
+    """Return the classification accuracy of the network on a split."""
     import numpy as np
 
     _, logits = network.predict(split.images.astype("float32") / 255.0, batch_size=500, verbose=0)
@@ -181,7 +188,7 @@ def accuracy(network, split) -> float:
 
 
 def write(folder: Path, name: str, weights: list, description: dict) -> None:
-    """`NAME.npz`, the weights in the network's order, and `NAME.json`, which holds the other's SHA-256."""
+    """Write `NAME.npz`, the weights in the network's order, and `NAME.json`, the description with the SHA-256 of it."""
     import numpy as np
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""Image data sets from any source, and the order in which training reads them.
+"""Load image data sets from any source, and batch them for training.
 
-Names are imported when they are first used, and the library that reads a source when the source is read.
+Names are imported on first use, and so is the library that reads a source.
 """
 
 import lazy_loader

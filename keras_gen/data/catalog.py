@@ -1,4 +1,4 @@
-"""The data sets that have a name: what shape they are prepared in and where they come from."""
+"""The catalog of named data sets: their prepared shape and where they come from."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ class DatasetSpec:
     """One named data set.
 
     Args:
-        name: what `keras_gen.data.load` calls it.
-        image_shape: `(height, width, channels)` as prepared when no `image_size` and no `channels` are asked for.
-        about: one line on content, cropping, size and terms of use; part of the error where it can't be had.
-        tfds_name: its name in tensorflow-datasets; `None` for a data set that is embedded.
-        train_split: the tensorflow-datasets split that becomes `train`.
-        validation_split: the split that becomes `validation`; `None` if it is taken out of `train`.
-        test_split: the split that becomes `test`.
-        probe_url: asked, before a download starts, only whether its host answers.
-        crop: side of the central square that is cut out of each picture before it is resized; `None` for the largest
-            one. Of tensorflow-datasets' pictures only: an `.npz` file of this name holds prepared images.
+        name: str, the name that `keras_gen.data.load` takes.
+        image_shape: `(height, width, channels)` as prepared without `image_size` and `channels`.
+        about: str, one line on content, cropping, size and terms of use; part of the error if it is unavailable.
+        tfds_name: str, name in tensorflow-datasets; `None` for an embedded data set.
+        train_split: str, tensorflow-datasets split that becomes `train`.
+        validation_split: str, split that becomes `validation`; `None` if it is taken out of `train`.
+        test_split: str, split that becomes `test`.
+        probe_url: str, URL whose host must answer before a download starts.
+        crop: int, side of the central square that is cut out of each picture before it is resized; `None` for the
+            largest one. It applies to tensorflow-datasets' pictures only: an `.npz` file holds prepared images.
     """
 
     name: str
@@ -59,27 +59,27 @@ _ENTRIES = (
     DatasetSpec(
         name="cifar10",
         image_shape=(32, 32, 3),
-        about="60,000 photographs of 10 kinds of objects, 162 MB download (no licence stated)",
+        about="60,000 photographs of 10 kinds of objects, 162 MB download (no license stated)",
         tfds_name="cifar10",
         probe_url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     ),
     DatasetSpec(
         name="celeb_a",
         image_shape=(64, 64, 3),
-        about="202,599 faces, of each 178x218 picture the central 108x108, "
+        about="202,599 faces, the central 108x108 of each 178x218 picture, "
         "1.4 GB download, 2.5 GB of memory at 64x64 (non-commercial research only)",
         tfds_name="celeb_a",
         validation_split="validation",
         probe_url="https://drive.google.com/",
-        crop=108,  # the face without most of hair and background, and what the report's recipe trains on
+        crop=108,  # the face without most of the hair and background; the report's recipe trains on it
     ),
     DatasetSpec(
         name="imagenette",
         image_shape=(64, 64, 3),
-        about="13,394 photographs of 10 ImageNet classes, 160 pixels on the shorter side, of each the largest central "
-        "square, 95 MB download (ImageNet's terms: non-commercial research)",
+        about="13,394 photographs of 10 ImageNet classes, 160 pixels on the shorter side, the largest central square "
+        "of each, 95 MB download (ImageNet's terms: non-commercial research)",
         tfds_name="imagenette/160px-v2",
-        test_split="validation",  # it has two splits, and the second is what papers report on
+        test_split="validation",  # there is no third split, and papers report on this one
         probe_url="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz",
     ),
 )
@@ -87,7 +87,7 @@ _BY_NAME = {entry.name: entry for entry in _ENTRIES}
 
 
 def names() -> tuple[str, ...]:
-    """The names `keras_gen.data.load` knows without being given a file or a folder.
+    """Return the names of the data sets that `keras_gen.data.load` knows.
 
     Example:
         >>> names()[0]
@@ -97,12 +97,12 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str) -> DatasetSpec | None:
-    """The entry called `name`, or `None`."""
+    """Return the entry called `name`, or `None`."""
     return _BY_NAME.get(name)
 
 
 def image_shape(name: str) -> tuple[int, int, int]:
-    """`(height, width, channels)` of a named data set as `load` prepares it by default.
+    """Return `(height, width, channels)` of a named data set as `load` prepares it by default.
 
     Raises:
         UsageError: no data set has this name.
@@ -118,6 +118,6 @@ def image_shape(name: str) -> tuple[int, int, int]:
 
 
 def suggestion(name: object) -> str:
-    """`" (did you mean mnist?)"` if `name` looks like a mistyped data set, else nothing."""
+    """Return `" (did you mean mnist?)"` if `name` looks like a mistyped name, else the empty string."""
     close = difflib.get_close_matches(str(name).lower().replace("-", "_"), _BY_NAME, n=1)
     return f" (did you mean {close[0]}?)" if close else ""

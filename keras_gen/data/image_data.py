@@ -1,4 +1,4 @@
-"""What loading returns: three splits of uint8 images, and what identifies them."""
+"""Containers for loaded data: three splits of uint8 images, and their fingerprint."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from keras_gen.data import storage
 
 @dataclass(frozen=True)
 class Split:
-    """Images and, where the source has them, their labels.
+    """Images and, if the source has them, their labels.
 
     Args:
-        images: uint8, shape `(N, height, width, channels)`, 0 to 255; in memory, or mapped to a file on the disk.
+        images: uint8, shape `(N, height, width, channels)`, 0 to 255; in memory, or mapped to a file on disk.
         labels: int64, shape `(N,)`, or `None`.
     """
 
@@ -27,17 +27,17 @@ class Split:
         return len(self.images)
 
     def take(self, indices: np.ndarray) -> Split:
-        """The images at `indices` (int64, shape `(n,)`), in that order, as a copy.
+        """Return a copy of the images at `indices` (int64, shape `(n,)`), in that order.
 
         Raises:
-            UsageError: there is no room for it.
+            UsageError: the copy fits neither in memory nor on disk.
         """
         return Split(storage.take(self.images, indices), None if self.labels is None else self.labels[indices])
 
 
 @dataclass(frozen=True)
 class RawData:
-    """What a source hands over, before validation is split off and images are prepared."""
+    """Data as read from a source, before validation is split off and images are prepared."""
 
     source: str
     origin: str
@@ -50,19 +50,19 @@ class RawData:
 
 @dataclass(frozen=True)
 class ImageData:
-    """A prepared data set. Its arrays are read-only, so that `fingerprint` stays true.
+    """A prepared data set. Its arrays are read-only, so that `fingerprint` stays valid.
 
     Args:
-        name: the name it was loaded by; of a file or a folder, the last part of its path without the suffix.
-        source: "embedded", "npz", "folder" or "tfds".
-        origin: the file, the folder or the package that it came from.
+        name: str, the name it was loaded by; for a file or a folder, the last part of its path without the suffix.
+        source: str, "embedded", "npz", "folder" or "tfds".
+        origin: str, the file, folder or package that it was read from.
         train, validation, test: disjoint `Split`s of one `image_shape`; `validation` may be empty.
         image_shape: `(height, width, channels)`.
-        fingerprint: SHA-256, in hexadecimal, of shapes, dtypes and bytes of all splits after preparation.
-        options: the arguments of `load` that shaped the data, ready for JSON.
-        notes: sentences on what was decided without being asked for, such as a size chosen.
-        crop: side of the central square that was cut out of each picture before resizing, where the data set
-            prescribes one (celeb_a's 108); else `None`.
+        fingerprint: str, SHA-256, in hexadecimal, of shapes, dtypes and bytes of all splits after preparation.
+        options: dict, the arguments of `load` that shaped the data, ready for JSON.
+        notes: list of str, decisions made by default, such as the size of the images in a folder.
+        crop: int, side of the central square that was cut out of each picture before resizing, if the data set
+            prescribes one (celeb_a: 108); else `None`.
 
     Example:
         >>> data = load("digits")
@@ -84,7 +84,7 @@ class ImageData:
 
     @property
     def num_classes(self) -> int:
-        """1 + the largest label of all splits; 0 where a split with images has no labels, or a label is negative.
+        """Number of classes: 1 + the largest label of all splits; 0 if labels are missing or negative.
 
         Example:
             >>> data.num_classes
@@ -96,7 +96,7 @@ class ImageData:
         return 1 + max(int(array.max()) for array in labels)
 
     def description(self) -> dict:
-        """All but the arrays, as a dictionary that `json.dumps` takes: what a run's records keep."""
+        """Return everything except the arrays as a dictionary for `json.dumps`. Runs record it."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return {
             "name": self.name,
@@ -112,7 +112,7 @@ class ImageData:
 
 
 def fingerprint(*splits: Split) -> str:
-    """SHA-256, in hexadecimal, of shapes, dtypes and bytes of `splits` in the order given."""
+    """Return the SHA-256, in hexadecimal, of shapes, dtypes and bytes of `splits` in the order given."""
     digest = hashlib.sha256()
     for split in splits:
         for array in (split.images, split.labels):
@@ -120,6 +120,6 @@ def fingerprint(*splits: Split) -> str:
                 digest.update(b"none;")
             else:
                 digest.update(f"{array.dtype.str}{array.shape};".encode())
-                for piece in storage.slices(array.shape):
-                    digest.update(np.ascontiguousarray(array[piece]))
+                for chunk in storage.slices(array.shape):
+                    digest.update(np.ascontiguousarray(array[chunk]))
     return digest.hexdigest()

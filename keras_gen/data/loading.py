@@ -1,4 +1,4 @@
-"""`load`: one way to any data set, whatever it comes from."""
+"""Load a data set from any source with `load`."""
 
 from __future__ import annotations
 
@@ -33,52 +33,51 @@ def load(
     `name` is looked up in this order:
 
     1. A path (it contains a separator, ends in `.npz`, or is a `pathlib.Path`): that folder or `.npz` file.
-    2. `NAME.npz` in `data_dir`, then in `$KERAS_GEN_DATA`, for any name: arrays `x_train` and, optional, `y_train`,
+    2. `NAME.npz` in `data_dir`, then in `$KERAS_GEN_DATA`, for any name: arrays `x_train` and, optionally, `y_train`,
        `x_test`, `y_test`; images uint8 of shape `(N, H, W)` or `(N, H, W, C)`, labels integers of shape `(N,)`.
-       Nothing is unpickled. The images count as prepared: a `celeb_a.npz` holds faces that are cropped already.
+       Pickled arrays are refused. The images count as prepared: the faces in a `celeb_a.npz` are not cropped.
     3. A known name, see `names()`: `digits` comes with scikit-learn, the others through tensorflow-datasets, from
-       `data_dir`, else `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`, where they are also downloaded to. A known name
-       wins over a folder of the same name in the working directory: write `./mnist` for the folder. Of celeb_a's
-       178x218 pictures the central 108x108 are cut out before resizing, and `crop` of the result says so.
+       `data_dir`, else `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`; missing ones are downloaded there. A known name
+       takes precedence over a folder in the working directory: write `./mnist` for the folder. The central 108x108 of
+       celeb_a's 178x218 pictures is cut out before resizing; `crop` of the result records it.
     4. A folder in the working directory.
 
-    A folder is searched with its sub-folders for png, jpg, jpeg, bmp, gif, webp, tif and tiff files, hidden ones
-    left out, in the order of their paths. Sub-folders `train`, `test` and `val` or `validation` are the splits if
-    `train` exists. Labels are the index of the sub-folder among the sorted names, if every image lies in one.
-    Transparent pixels become white, 16 bits become 8, and pictures are turned as their EXIF data say.
+    A folder is searched recursively for png, jpg, jpeg, bmp, gif, webp, tif and tiff files, without hidden ones, in
+    the order of their paths. Sub-folders `train`, `test` and `val` or `validation` are the splits if `train` exists.
+    A label is the index of the image's sub-folder among the sorted names, if every image is in a sub-folder.
+    Transparent pixels become white, 16 bits become 8, and pictures are rotated according to their EXIF data.
 
-    A source without test images gives a random tenth of its images to `test`. Validation images are then taken at
-    random out of the training images, always the same ones, unless the source has a validation split of its own.
-    What remains keeps the source's order.
+    If a source has no test images, a random tenth of its images becomes `test`. Unless the source has a validation
+    split, validation images are then taken at random from the training images. Both are the same in every load, and
+    the remaining images keep the source's order.
 
-    Images take N x H x W x C bytes (mnist 0.05 GB, celeb_a at 64x64 2.5 GB), and for a moment twice that where they are
-    taken out of a split, converted, binarized or resized: not celeb_a, which is split and is resized while read. Stacks
-    of up to a quarter of the memory are held in it. Larger ones are put into files on the disk, which are mapped, and
-    `notes` says so: into the folder for temporary files ($TMPDIR), or /var/tmp if that folder is in memory itself. What
-    is used of them is in memory for as long as nothing else needs it. The files have no names, and are gone with the
-    process. An `.npz` file is read into memory first.
+    Images take N x H x W x C bytes (mnist 0.05 GB, celeb_a at 64x64 2.5 GB), temporarily twice that while they are
+    split, converted, binarized or resized (except celeb_a, which has splits and is resized while it is read). An array
+    of up to a quarter of the memory is held in memory. A larger one is mapped to a file in the temporary folder
+    ($TMPDIR), or in /var/tmp if that folder is in memory itself, and `notes` records it. The file has
+    no name and disappears with the process. An `.npz` file is read into memory first.
 
     Args:
-        name: a known name, the name of an `.npz` file, or a path.
-        data_dir: an existing folder to look in first.
-        image_size: side in pixels of square images: central crop, then Lanczos. `None` keeps the size the source
-            has; a folder whose images are not squares of one size is brought to 64, and `notes` says so.
-        channels: 1 or 3. `None` keeps what the source has; of a folder, 1 if every file is gray.
-        validation: fraction in [0, 1) of the training images, or their count; 0 for none.
+        name: str or path, a known name, the name of an `.npz` file, or a path.
+        data_dir: str or path, an existing folder to look in first.
+        image_size: int, side in pixels of square images: central crop, then Lanczos. `None` keeps the source's size; if
+            a folder's images are not squares of one size, they are resized to 64, and `notes` records it.
+        channels: int, 1 or 3. `None` keeps the source's channels; for a folder, 1 if every file is gray.
+        validation: float or int, fraction in [0, 1) of the training images, or their count; 0 for none.
         binarize: `None`; "threshold": 255 where a pixel is at least 128, else 0; or "stochastic": 255 with
             probability pixel / 255, else 0, drawn once and then fixed. The latter is the static binarization of
-            Salakhutdinov & Murray (2008) and Larochelle & Murray (2011), with draws of our own, so likelihoods
-            compare with theirs up to that.
-        binarize_seed: seed of those draws, made for train, validation and test in this order.
+            Salakhutdinov & Murray (2008) and Larochelle & Murray (2011), but with other draws, so likelihoods
+            are comparable with theirs except for the draws.
+        binarize_seed: int, seed of those draws, made for train, validation and test in this order. Defaults to 0.
 
     Returns:
-        An `ImageData` with read-only arrays: images uint8 `(N, H, W, C)`, in a `numpy.memmap` if on the disk, and
+        An `ImageData` with read-only arrays: images uint8 `(N, H, W, C)`, in a `numpy.memmap` if on disk, and
         labels int64 `(N,)` or `None`.
 
     Raises:
-        UsageError: an argument is wrong, a file or folder is damaged or not of the form above, or there is no room for
-            the images in memory or on the disk.
-        DataUnavailableError: a known data set is neither on this machine nor to be had from the network.
+        UsageError: an argument is wrong, a file or folder is damaged or not of the form above, or the images fit
+            neither in memory nor on disk.
+        DataUnavailableError: a known data set is neither on this machine nor available from the network.
 
     Example:
         >>> data = load("digits", validation=100)
@@ -92,13 +91,13 @@ def load(
     binarize_seed = checks.seed("binarize_seed", binarize_seed)
 
     raw = _read(name, _existing_folder(data_dir), image_size, channels)
-    splits, notes = _three_splits(raw, validation)
-    raw = replace(raw, train=None, validation=None, test=None)  # room for what follows
+    splits, notes = _split(raw, validation)
+    raw = replace(raw, train=None, validation=None, test=None)  # free the memory
     generator = np.random.default_rng(binarize_seed)
     splits = [_prepare(splits.pop(0), image_size, channels, binarize, generator) for _ in range(len(splits))]
-    notes += _on_disk(splits)
+    notes += _disk_note(splits)
     return ImageData(
-        name=_expanded(name).resolve().stem if _is_path(name) else name,
+        name=_expand_user(name).resolve().stem if _is_path(name) else name,
         source=raw.source,
         origin=raw.origin,
         train=splits[0],
@@ -119,10 +118,10 @@ def load(
 
 
 def _read(name: str | os.PathLike, data_dir: Path | None, image_size: int | None, channels: int | None) -> RawData:
-    # os.path's questions, not pathlib's: of a name too long for the file system those raise.
+    # os.path and not pathlib, which raises if a name is too long for the file system.
     if not isinstance(name, (str, os.PathLike)) or not str(name):
         raise must_be("dataset", "a name or a path", name)
-    path = _expanded(name)
+    path = _expand_user(name)
     if _is_path(name):
         if os.path.isdir(path):
             return folder.read(path, image_size, channels)
@@ -130,7 +129,7 @@ def _read(name: str | os.PathLike, data_dir: Path | None, image_size: int | None
             return npz.read(path)
         raise must_be("dataset", "an existing folder or .npz file, when it is a path", str(name))
     for place in (data_dir, os.environ.get(DATA_DIR_VARIABLE)):
-        if place and os.path.isfile(file := _expanded(place) / f"{name}.npz"):
+        if place and os.path.isfile(file := _expand_user(place) / f"{name}.npz"):
             return npz.read(file)
     entry = catalog.find(name)
     if entry is not None:
@@ -141,10 +140,10 @@ def _read(name: str | os.PathLike, data_dir: Path | None, image_size: int | None
     raise must_be("dataset", f"one of {known}, an .npz file or a folder{catalog.suggestion(name)}", name)
 
 
-def _expanded(path: str | os.PathLike) -> Path:
+def _expand_user(path: str | os.PathLike) -> Path:
     try:
         return Path(path).expanduser()
-    except (RuntimeError, ValueError):  # of `~name` where nobody is called so, or can be
+    except (RuntimeError, ValueError):  # `~name` without such a user, or an invalid name
         return Path(path)
 
 
@@ -158,25 +157,25 @@ def _is_path(name: str | os.PathLike) -> bool:
 def _existing_folder(data_dir: str | os.PathLike | None) -> Path | None:
     if data_dir is None:
         return None
-    if not isinstance(data_dir, (str, os.PathLike)) or not os.path.isdir(path := _expanded(data_dir)):
+    if not isinstance(data_dir, (str, os.PathLike)) or not os.path.isdir(path := _expand_user(data_dir)):
         raise must_be("data_dir", "an existing folder", data_dir if isinstance(data_dir, str) else str(data_dir))
     return path
 
 
-def _three_splits(raw: RawData, validation: float | int) -> tuple[list[Split], list[str]]:
-    """Train, validation and test; images are copied once, by the indices that all taking out leaves."""
+def _split(raw: RawData, validation: float | int) -> tuple[list[Split], list[str]]:
+    """Return train, validation and test, and notes. The training images are copied once, after both splits."""
     notes = list(raw.notes)
     train, held_out, test = raw.train, raw.validation, raw.test
     kept = np.arange(len(train))
     if test is None:
         kept, tenth = splitting.split_off_test(len(train), raw.origin)
         test = train.take(tenth)
-        notes.append(f"no test images in the source: {len(test)} images, a tenth, were set apart")
+        notes.append(f"no test images in the source: {len(test)} images, a tenth, were split off")
     if held_out is None:
         others, chosen = splitting.split_off_validation(len(kept), validation)
         held_out, kept = train.take(kept[chosen]), kept[others]
     else:
-        notes.append("validation is the source's own split; the argument validation was not used")
+        notes.append("validation is the source's own split; the argument validation was ignored")
     return [train.take(kept) if len(kept) < len(train) else train, held_out, test], notes
 
 
@@ -192,7 +191,9 @@ def _prepare(
     return replace(split, images=images)
 
 
-def _on_disk(splits: Sequence[Split]) -> list[str]:
-    """A note on the images that are not held in memory, if there are any."""
+def _disk_note(splits: Sequence[Split]) -> list[str]:
+    """Return a list with a note on the images that are mapped to files, if there are any."""
     size = sum(split.images.nbytes for split in splits if storage.is_mapped(split.images))
-    return [f"{size / 1e9:,.1f} GB of images were put on the disk, since they are large for the memory"] if size else []
+    return (
+        [f"{size / 1e9:,.1f} GB of images were written to disk, because they exceed the memory limit"] if size else []
+    )

@@ -1,4 +1,4 @@
-"""From arrays to batches: the order of epoch e is a function of (seed, e) alone, so a resumed run sees the same one."""
+"""Batch arrays of images. The order of epoch e depends on (seed, e) only, so a resumed run sees the same batches."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from keras_gen.distribution import sharding
 
 EVALUATION_BATCH_SIZE = 256
-"""Images in a batch of validation and evaluation."""
+"""Batch size of validation and evaluation."""
 
 MAX_COPIED = 2**28
-"""Bytes of images, at most, that a dataset has a copy of."""
+"""Largest array, in bytes, that a dataset copies."""
 
 READERS = 8
-"""Batches that are gathered at a time from a mapped file: it takes several readers to keep a disk busy."""
+"""Batches gathered in parallel from a mapped file: a disk needs several readers to be fully used."""
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches of epoch after epoch, without end.
+    """An infinite dataset of batches, epoch after epoch.
 
     Args:
         dataset: elements `images` uint8 `(B, H, W, C)`, or `(images, labels)` with labels int64 `(B,)`; with a
-            strategy of several replicas `shares.ShardedDataset`, for `fit` of keras_gen's models.
-        steps_per_epoch: how many of them make one epoch.
+            strategy of several replicas, a `sharding.ShardedDataset` for `fit` of keras_gen's models.
+        steps_per_epoch: int, number of batches in an epoch.
     """
 
     dataset: tf.data.Dataset | tf.distribute.DistributedDataset
@@ -54,29 +54,29 @@ def batches(
     strategy: tf.distribute.Strategy | None = None,
     multiple_of: int = 1,
 ) -> Batches:
-    """Batches to train on, shuffled anew each epoch.
+    """Return batches to train on, shuffled anew each epoch.
 
-    Every image comes exactly once an epoch, unless `drop_remainder` leaves some out. The order of an epoch depends
-    on `seed` and on the epoch's number, on nothing that happened before it: what starts at epoch 3 equals what
-    comes to epoch 3. The images stay as they are, uint8, and a batch is gathered in one piece. More than `MAX_COPIED`
-    bytes of them, and those in a `numpy.memmap`, are used where they lie, if TensorFlow can: change nothing there while
-    the dataset is in use.
+    Every image occurs exactly once per epoch, unless `drop_remainder` drops some. The order of an epoch depends only
+    on `seed` and on the epoch's number: a dataset that starts at epoch 3 equals one that has reached epoch 3. The
+    images remain uint8. An array of more than `MAX_COPIED` bytes and a `numpy.memmap` are used without a copy, if
+    TensorFlow can: don't change them while the dataset is in use.
 
     Args:
         images: uint8, shape `(N, H, W, C)`, N at least 1.
         labels: integers, shape `(N,)`, or `None`.
-        batch_size: images in a batch, over all replicas together.
-        seed: 0 to 2**31 - 1.
-        initial_epoch: number of the first epoch, as in `fit`.
-        initial_step: batches of the first epoch to leave out, since they were seen before.
-        shuffle: whether to shuffle; if not, every epoch is in the order of `images`.
-        drop_remainder: leave out the last, smaller batch of an epoch (other images each epoch).
-        strategy: under which to train. If it has several replicas, each gets its share of every batch, and a worker
-            reads only the images of its own replicas; all of them must have the same arrays. `fit` also shares batches
-            that are not shared yet, but then each worker reads all of them.
-        multiple_of: where the shares of several replicas begin, as in `shares.share`: where a train step makes several
-            updates, each on every so many-th image of its batch. (`fit` makes such steps of batches by itself, and
-            takes none that are shared already.)
+        batch_size: int, images in a batch, over all replicas together.
+        seed: int, 0 to 2**31 - 1.
+        initial_epoch: int, number of the first epoch, as in `fit`. Defaults to 0.
+        initial_step: int, batches of the first epoch to skip. Defaults to 0.
+        shuffle: bool, whether to shuffle. If not, every epoch is in the order of `images`. Defaults to True.
+        drop_remainder: bool, whether to drop the last, smaller batch of an epoch (other images each epoch). Defaults
+            to False.
+        strategy: `tf.distribute.Strategy` to train with. If it has several replicas, each gets its shard of every
+            batch, and a worker reads only the images of its own replicas; all workers must have the same arrays. `fit`
+            also shards batches that are not sharded yet, but then each worker reads all of them.
+        multiple_of: int, shards of several replicas begin at multiples of it, as in `sharding.shard`. For a train step
+            with `multiple_of` updates, each on every `multiple_of`-th image of its batch. (`fit` combines batches to
+            such steps itself, but not batches that are sharded already.) Defaults to 1.
 
     Raises:
         UsageError: an argument is wrong, or `drop_remainder` would leave no batch.
@@ -99,7 +99,7 @@ def batches(
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.range(count, dtype=tf.int64)
         if shuffle:
-            # A named algorithm, since the default may choose another one on another device.
+            # A fixed algorithm, since the default depends on the device.
             order = tf.random.experimental.stateless_shuffle(order, [seed, epoch], alg="philox")
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=drop_remainder)
 
@@ -109,12 +109,12 @@ def batches(
     steps = count // batch_size if drop_remainder else -(-count // batch_size)
     always_full = drop_remainder or count % batch_size == 0
     if shuffle:
-        storage.read_in_any_order(images)
+        storage.disable_read_ahead(images)
     if strategy is None or strategy.num_replicas_in_sync == 1:
-        return Batches(_gatherer(images, labels, batch_size if always_full else None)(indices), steps)
+        return Batches(_make_gather(images, labels, batch_size if always_full else None)(indices), steps)
     from keras_gen.distribution import sharding
 
-    gather = _gatherer(images, labels, None)
+    gather = _make_gather(images, labels, None)
     indices = indices.map(lambda index: (index,))
     return Batches(sharding.shard(strategy, indices, multiple_of=multiple_of, then=gather), steps)
 
@@ -122,13 +122,13 @@ def batches(
 def evaluation_batches(
     images: np.ndarray, labels: np.ndarray | None = None, *, batch_size: int = EVALUATION_BATCH_SIZE
 ) -> tf.data.Dataset:
-    """Every image once, in order; the last batch may be smaller.
+    """Return a dataset of every image once, in order; the last batch may be smaller.
 
     Args:
         images: uint8, shape `(N, H, W, C)`, N at least 1.
         labels: integers, shape `(N,)`, or `None`.
-        batch_size: images in a batch, over all replicas together; 256 by default. It is part of what is computed, since
-            each batch has noise of its own.
+        batch_size: int, images in a batch, over all replicas together. It affects the results, since each batch has its
+            own noise. Defaults to 256.
 
     Returns:
         A finite `tf.data.Dataset` of `images`, or `(images, labels)`, as in `Batches`.
@@ -144,20 +144,24 @@ def evaluation_batches(
     import tensorflow as tf
 
     indices = tf.data.Dataset.range(len(images)).batch(batch_size)
-    return _gatherer(images, labels, batch_size if len(images) % batch_size == 0 else None)(indices)
+    return _make_gather(images, labels, batch_size if len(images) % batch_size == 0 else None)(indices)
 
 
-def _gatherer(
+def _make_gather(
     images: np.ndarray, labels: np.ndarray | None, static_batch: int | None
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    """What makes images of batches of indices or shares of them; `static_batch` is their size if it never varies."""
+    """Return a function from a dataset of index batches, or shards of them, to a dataset of image batches.
+
+    Args:
+        static_batch: int, the batch size if it is constant, else `None`.
+    """
     import tensorflow as tf
 
     from keras_gen.distribution.sharding import without_tuner
 
-    # In main memory, where tf.data works.
+    # In main memory, where tf.data runs.
     with tf.device("CPU:0"):
-        all_images = _held(_tensor(images))
+        all_images = _getter(_tensor(images))
         label_tensor = None if labels is None else tf.constant(labels, tf.int64)
 
     def take(index: tf.Tensor):
@@ -165,16 +169,16 @@ def _gatherer(
         batch = tf.gather(all_images(), index)
         return batch if label_tensor is None else (batch, tf.gather(label_tensor, index))
 
-    def take_shares(*shared: sharding.ShardedBatch):
-        taken = [take(*each.parts) for each in shared]
+    def take_shards(*shards: sharding.ShardedBatch):
+        taken = [take(*each.parts) for each in shards]
         parts = [each if isinstance(each, tuple) else (each,) for each in taken]
-        return tuple(each._replace(parts=part) for each, part in zip(shared, parts, strict=True))
+        return tuple(each._replace(parts=part) for each, part in zip(shards, parts, strict=True))
 
     options = tf.data.Options()
     options.deterministic = True
-    # Who has a strategy distribute the dataset in a loop of their own: it splits each batch over all replicas. By DATA
-    # each worker then keeps its own pieces; the default policy, which finds no files to deal out here, and OFF let
-    # every worker train on the same ones.
+    # For callers that distribute the dataset with a strategy in their own loop, which splits each batch over all
+    # replicas. With DATA, each worker keeps its own parts. With OFF and with the default policy, which finds no files
+    # to distribute, all workers would train on the same parts.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     readers = None
     if storage.is_mapped(images):
@@ -182,22 +186,22 @@ def _gatherer(
 
     def gather(indices: tf.data.Dataset) -> tf.data.Dataset:
         is_sharded = isinstance(indices.element_spec, tuple)
-        gathered = indices.map(take_shares if is_sharded else take, num_parallel_calls=readers)
-        return without_tuner(gathered.prefetch(2).with_options(options))  # there is nothing to tune
+        gathered = indices.map(take_shards if is_sharded else take, num_parallel_calls=readers)
+        return without_tuner(gathered.prefetch(2).with_options(options))
 
     return gather
 
 
-def _held(tensor: tf.Tensor) -> Callable[[], tf.Tensor]:
-    """What gives a function of a dataset that tensor.
+def _getter(tensor: tf.Tensor) -> Callable[[], tf.Tensor]:
+    """Return a function that gives a dataset's function access to `tensor` without a copy.
 
-    A constant of the function's graph would be in every serialized form of it, where 2 GB is the most there can be. A
-    tensor that it captures is copied by whoever rewrites the graph: each iterator, to optimize it, and strategies, to
-    share its elements. A variable is neither, and has no copy of its own.
+    A constant in the function's graph would be serialized with the graph, which is limited to 2 GB. A captured tensor
+    is copied whenever the graph is rewritten: by each iterator, to optimize it, and by strategies, to distribute it.
+    A variable is not, and does not copy its initial value.
     """
     import tensorflow as tf
 
-    if tf.distribute.has_strategy():  # in its scope a variable is one of each device
+    if tf.distribute.has_strategy():  # in its scope, each device would get a variable
         return lambda: tensor
     return tf.Variable(tensor, trainable=False).value
 
@@ -207,10 +211,9 @@ def _tensor(images: np.ndarray) -> tf.Tensor:
 
     if images.nbytes <= MAX_COPIED and not storage.is_mapped(images):
         return tf.constant(images)
-    tf.config.list_logical_devices()  # what is TensorFlow's first operation in a process does copy
-    # tf.constant copies, so that nobody changes a tensor by changing the array. What an operation is given it takes as
-    # it lies there, if that is in one piece from a multiple of 64 bytes on. Pages of a mapped file are read when they
-    # are gathered, by TensorFlow's threads: Python has no part in it.
+    tf.config.list_logical_devices()  # the first operation of a process would copy
+    # tf.constant copies, but an operation uses a contiguous input array in place if it begins at a multiple of 64
+    # bytes. Pages of a mapped file are then read when they are gathered, by TensorFlow's threads, without Python.
     return tf.raw_ops.Identity(input=images)
 
 

@@ -1,4 +1,4 @@
-"""Bringing images to one size, one number of channels, and black and white."""
+"""Crop, resize, convert and binarize images."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) 
 
     Args:
         images: uint8, shape `(N, height, width, 1 or 3)`.
-        image_size: side of the square; `None` leaves height and width as they are.
-        channels: 1 (luma of ITU-R BT.601) or 3; `None` leaves them as they are.
+        image_size: int, side of the square; `None` keeps height and width.
+        channels: int, 1 (luma of ITU-R BT.601) or 3; `None` keeps them.
 
     Returns:
         uint8; `images` itself if nothing has to change.
 
     Raises:
-        UsageError: there is no room for them.
+        UsageError: the result fits neither in memory nor on disk.
     """
     _, height, width, present = images.shape
     channels = channels or present
@@ -45,20 +45,20 @@ def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) 
 
 
 def fit_picture(picture: Image, image_size: int | None, channels: int, crop: int | None = None) -> np.ndarray:
-    """Cut the central square out of a picture, resize it (Lanczos), and convert between gray and color.
+    """Crop a picture to its central square, resize it (Lanczos), and convert between gray and color.
 
     Args:
         picture: a Pillow image of mode L or RGB.
-        image_size: side of the result; `None` for no resizing.
-        channels: 1 (luma of ITU-R BT.601) or 3.
-        crop: side of the square that is cut out, at `(length - crop) // 2` of height and width; what lies outside
-            has no influence on the result. `None` for the largest square, or the whole picture if it isn't resized.
+        image_size: int, side of the result; `None` for no resizing.
+        channels: int, 1 (luma of ITU-R BT.601) or 3.
+        crop: int, side of the square that is cut out, at `(length - crop) // 2` of height and width; pixels outside
+            do not affect the result. `None` for the largest square, or the whole picture if it isn't resized.
 
     Returns:
         uint8, shape `(height, width, channels)`.
 
     Raises:
-        UsageError: `crop` is larger than the picture. A smaller square would show something else.
+        UsageError: `crop` is larger than the picture.
 
     Example:
         >>> from PIL import Image
@@ -73,7 +73,7 @@ def fit_picture(picture: Image, image_size: int | None, channels: int, crop: int
         if crop > min(width, height):
             raise must_be("crop", f"at most the shorter side of a picture of {width}x{height}", crop)
         left, top = (width - crop) // 2, (height - crop) // 2
-        # Cut, and not given to the resizing as its box: Lanczos would look beyond the box's edge.
+        # Crop first: given a box instead, Lanczos would read pixels beyond its edge.
         picture = picture.crop((left, top, left + crop, top + crop))
     if image_size is not None and picture.size != (image_size, image_size):
         picture = ImageOps.fit(picture, (image_size, image_size), Image.Resampling.LANCZOS)
@@ -81,15 +81,15 @@ def fit_picture(picture: Image, image_size: int | None, channels: int, crop: int
 
 
 def binarize(images: np.ndarray, rule: str | None, generator: np.random.Generator) -> np.ndarray:
-    """`images` with every value 0 or 255; see `load` for the rules.
+    """Set every value of `images` to 0 or 255; see `load` for the rules.
 
     Args:
         images: uint8, shape `(N, ...)`.
-        rule: one of `checks.BINARIZE`, or `None`: `images` itself is returned.
-        generator: of the draws of "stochastic".
+        rule: str, one of `checks.BINARIZE`, or `None` to return `images` itself.
+        generator: random generator for "stochastic".
 
     Raises:
-        UsageError: there is no room for them.
+        UsageError: the result fits neither in memory nor on disk.
 
     Example:
         >>> binarize(np.array([0, 127, 128], np.uint8), "threshold", np.random.default_rng(0)).tolist()
@@ -100,29 +100,29 @@ def binarize(images: np.ndarray, rule: str | None, generator: np.random.Generato
     result = storage.allocate_images("the data", images.shape)
     draws = _Draws(generator)
     with progress.task("binarizing images", len(images)) as step:
-        for piece in storage.slices(images.shape):
-            gray = images[piece]
-            # A draw is one of 0..254, each as likely: below the pixel with probability pixel / 255 exactly.
+        for chunk in storage.slices(images.shape):
+            gray = images[chunk]
+            # A draw is uniform on 0..254: below the pixel with probability pixel / 255 exactly.
             limits = np.uint8(127) if rule == "threshold" else draws.next(gray.size).reshape(gray.shape)
-            result[piece] = np.where(limits < gray, np.uint8(255), np.uint8(0))
+            result[chunk] = np.where(limits < gray, np.uint8(255), np.uint8(0))
             step.advance(len(gray))
     return result
 
 
 class _Draws:
-    """What `generator.integers(0, 255, n, np.uint8)` gives, in pieces, which several calls of it would not.
+    """The draws of one call of `generator.integers(0, 255, n, np.uint8)`, in chunks. Several calls give other draws.
 
-    It looks at the bytes of words of 32 bits, the lowest first, passes over zeros, subtracts one from the others, and
-    at its end lets go of what is left of the last word.
+    NumPy takes the bytes of 32-bit words, lowest first, skips zeros, subtracts one from the others, and drops the
+    unused bytes of the last word when the call ends.
     """
 
     def __init__(self, generator: np.random.Generator) -> None:
         self._generator, self._ready = generator, np.empty(0, np.uint8)
 
     def next(self, count: int) -> np.ndarray:
-        """The next draws, shape `(count,)`."""
+        """Return the next draws, shape `(count,)`."""
         while len(self._ready) < count:
-            words = -(-(count - len(self._ready)) // 4)  # no more than surely needed: others draw after this
+            words = -(-(count - len(self._ready)) // 4)  # no more than needed: the generator is used afterwards
             fresh = self._generator.integers(0, 2**32, words, np.uint32).astype("<u4", copy=False).view(np.uint8)
             self._ready = np.concatenate([self._ready, fresh[fresh > 0] - np.uint8(1)])
         drawn, self._ready = self._ready[:count], self._ready[count:]

@@ -1,4 +1,4 @@
-"""Taking validation and test images out of the training images: at random, always the same ones."""
+"""Split validation and test images off the training images, at random with a fixed seed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _VALIDATION = "a fraction from 0 to below 1 or a count of images"
 
 
 def check_validation(value: object) -> int | float:
-    """`value` as a count (`int`) or a fraction (`float`) of the training images."""
+    """Return `value` as a count (`int`) or a fraction (`float`) of the training images."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 0:
         return int(value)
     if (
@@ -28,14 +28,14 @@ def check_validation(value: object) -> int | float:
 
 
 def split_off_validation(images: int, validation: int | float) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of training images but those for validation, and of those. A fraction above 0 takes at least one image.
+    """Return indices of the remaining training images and of the validation images.
 
     Args:
-        images: how many training images there are.
-        validation: of them, from `check_validation`.
+        images: int, number of training images.
+        validation: int or float, count or fraction from `check_validation`. A fraction above 0 takes at least one.
 
     Raises:
-        UsageError: nothing would be left to train on.
+        UsageError: no training images would remain.
 
     Example:
         >>> [len(indices) for indices in split_off_validation(60, 1 / 12)]
@@ -50,10 +50,10 @@ def split_off_validation(images: int, validation: int | float) -> tuple[np.ndarr
 
 
 def split_off_test(images: int, origin: str) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of `images` images but a random tenth, and of that tenth: for sources without a test split.
+    """Return indices of the remaining images and of a random tenth, for sources without a test split.
 
     Raises:
-        UsageError: there are fewer than the 3 images that three splits need.
+        UsageError: there are fewer than 3 images, one for each split.
 
     Example:
         >>> [len(indices) for indices in split_off_test(60, "faces")]
@@ -65,6 +65,6 @@ def split_off_test(images: int, origin: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _split_off(images: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    # At random, since a source may be ordered by class; sorted, so that what remains keeps the source's order.
+    # Random, since a source may be ordered by class; sorted, so that the splits keep the source's order.
     order = np.random.default_rng(_SEED).permutation(images)
     return np.sort(order[count:]), np.sort(order[:count])

@@ -1,4 +1,4 @@
-"""Training on several devices and machines: strategies, and what N replicas do to equal one device."""
+"""Training on several devices and machines: strategies, and results that don't depend on the number of replicas."""
 
 import lazy_loader
 

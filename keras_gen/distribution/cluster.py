@@ -1,4 +1,4 @@
-"""Several machines that train one model: who they are, and their first meeting. No TensorFlow here."""
+"""Processes that train one model together: their addresses, and the check that they agree. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_gen.utils import checks, safe_files
 from keras_gen.utils.errors import UsageError, must_be
 
 VARIABLE = "TF_CONFIG"
-"""What schedulers set for each process: Kubernetes' operators, Vertex AI, SageMaker."""
+"""Environment variable that schedulers set for each process: Kubernetes' operators, Vertex AI, SageMaker."""
 
 PATIENCE = 300.0
 """Seconds to wait for workers, which a scheduler may start minutes apart."""
@@ -21,22 +21,22 @@ PATIENCE = 300.0
 _FORM = '{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}'
 _MAX_MESSAGE_BYTES = 1 << 20
 _PAUSE = 0.2
-"""Seconds between two tries to reach the chief."""
-_HEARING = 5.0
-"""Seconds in which a visitor must have said what it wants: others are waiting."""
+"""Seconds between two attempts to connect to the chief."""
+_MESSAGE_TIMEOUT = 5.0
+"""Seconds that a peer has to send its message, while other workers wait."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The processes that train together, and which of them this one is.
+    """The processes that train together, and the index of this one.
 
     Args:
-        workers: `host:port` of each, the same list in the same order on all of them. The first is the chief.
-        index: this process's place among them, from 0.
-        patience: seconds to wait for the others to come, at most.
+        workers: tuple of str, the `host:port` of each worker, in the same order on all of them. The first is the chief.
+        index: int, index of this process in `workers`, from 0.
+        patience: float, maximum number of seconds to wait for the other workers. Defaults to 300.
 
     Raises:
-        UsageError: an address or the index is not as above.
+        UsageError: an address or the index is invalid.
 
     Example:
         >>> Cluster(("10.0.0.1:12345", "10.0.0.2:12345"), 1).name_of(0)
@@ -54,32 +54,32 @@ class Cluster:
         if len(set(workers)) != len(workers) or not workers:
             raise must_be("workers", "one different host:port for each worker", ",".join(workers))
         if checks.non_negative_int("worker_index", self.index) >= len(workers):
-            raise must_be("worker_index", f"from 0 to {len(workers) - 1}, as there are workers", self.index)
+            raise must_be("worker_index", f"from 0 to {len(workers) - 1} for {len(workers)} workers", self.index)
         object.__setattr__(self, "workers", workers)
         object.__setattr__(self, "patience", checks.positive("patience", self.patience))
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process is the chief, which writes all files."""
         return self.index == 0
 
     @property
     def port(self) -> int:
-        """Where this process listens."""
+        """The port that this process listens on."""
         return _split(self.workers[self.index])[1]
 
     def name_of(self, index: int) -> str:
-        """What to call a worker in messages."""
+        """Return the name of a worker in messages."""
         return f"worker {index} ({self.workers[index]})"
 
 
 def from_environment() -> Cluster | None:
-    """The cluster that `TF_CONFIG` tells of, or None if it is not set.
+    """Return the cluster described by `TF_CONFIG`, or None if the variable is not set.
 
-    A `chief` comes before the workers. Evaluators and parameter servers have no part in this kind of training.
+    A `chief` is placed before the workers. Evaluators and parameter servers are rejected.
 
     Raises:
-        UsageError: the variable's content is not of that form.
+        UsageError: the variable's value is invalid.
 
     Example:
         >>> os.environ["TF_CONFIG"] = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}'
@@ -93,26 +93,31 @@ def from_environment() -> Cluster | None:
     try:
         content = safe_files.parse_json(text)
         jobs, task = content["cluster"], content["task"]
-        place = (task["type"], int(task["index"]))
+        member = (task["type"], int(task["index"]))
         members = [(job, index) for job in ("chief", "worker") for index in range(len(jobs.get(job, ())))]
         workers = tuple(jobs[job][index] for job, index in members)
-        known = all(isinstance(worker, str) for worker in workers) and place[0] in jobs
+        is_valid = all(isinstance(worker, str) for worker in workers) and member[0] in jobs
     except (ValueError, KeyError, TypeError, AttributeError):
-        known = False
-    if not known:
+        is_valid = False
+    if not is_valid:
         raise must_be(VARIABLE, f"of the form {_FORM}", text[:200])
     if others := sorted(set(jobs) - {"chief", "worker"}):
-        raise UsageError(f"{VARIABLE} must have no job but chief and worker, received: {', '.join(others)}")
-    if place not in members:
-        raise must_be(f"{VARIABLE}'s task", f"one of its cluster's {len(members)}", f"{place[0]} {place[1]}")
-    return Cluster(workers, members.index(place))
+        raise UsageError(f"{VARIABLE} must have no jobs except chief and worker, received: {', '.join(others)}")
+    if member not in members:
+        raise must_be(f"{VARIABLE}'s task", "a member of its cluster", f"{member[0]} {member[1]}")
+    return Cluster(workers, members.index(member))
 
 
 def from_arguments(workers: str | None, index: int | None, patience: float = PATIENCE) -> Cluster | None:
-    """The cluster of a command line's `host:port,…` and number, or None if it has neither.
+    """Return the cluster given on the command line, or None if neither option is given.
+
+    Args:
+        workers: str, value of `--workers`: addresses `host:port`, separated by commas.
+        index: int, value of `--worker-index`.
+        patience: float, as in `Cluster`. Defaults to 300.
 
     Raises:
-        UsageError: one without the other, or as in `Cluster`.
+        UsageError: only one of the two options is given, or as in `Cluster`.
     """
     if (workers is None) != (index is None):
         raise UsageError("--workers and --worker-index must be given together")
@@ -122,34 +127,34 @@ def from_arguments(workers: str | None, index: int | None, patience: float = PAT
 
 
 def meet(cluster: Cluster, statement: Mapping[str, str]) -> None:
-    """Wait until all workers are there, and see that they have the same to say of themselves.
+    """Wait for all workers and check that their settings, data and versions agree.
 
-    TensorFlow's own start waits for an hour, and does not say for whom; workers of other code or settings would stop
-    later, in an operation, or not at all. The chief listens on its port, where TensorFlow will listen after it, and
-    answers when all have come.
+    TensorFlow's own start waits for an hour without naming the missing worker, and workers with other code or settings
+    would fail later in an operation, or not at all. The chief listens on its port, which TensorFlow uses afterwards,
+    and answers when all workers have connected.
 
     Args:
-        cluster: who.
-        statement: what must be equal, by name: versions, settings, data.
+        cluster: Cluster, the workers to wait for.
+        statement: mapping from names to the values that must be equal on all workers: versions, settings, data.
 
     Raises:
-        UsageError: a worker did not come or could not be reached, a port is in use, or a statement differs: which, of
-            whom, is said to all.
+        UsageError: a worker did not connect, the chief could not be reached, a port is in use, or a value differs. The
+            same message, which names the worker and the value, is raised on all connected workers.
     """
     deadline = time.monotonic() + cluster.patience
     with _listening(cluster) as server:
         if cluster.is_chief:
-            error = _receive(cluster, server, dict(statement), deadline)
+            error = _collect(cluster, server, dict(statement), deadline)
         else:
-            error = _visit(cluster, dict(statement), deadline)
+            error = _report(cluster, dict(statement), deadline)
     if error:
         raise UsageError(error)
 
 
 @contextlib.contextmanager
 def _listening(cluster):
-    """A socket on this worker's port, which is thereby known to be free."""
-    import socket  # here: what only lists or misspells should not wait for it
+    """Listen on this worker's port, which also shows that it is free."""
+    import socket  # imported here, to keep it out of the start of every command
 
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
@@ -162,9 +167,9 @@ def _listening(cluster):
         yield server
 
 
-def _receive(cluster, server, statement, deadline) -> str | None:
-    """Wait for all others, and tell them what is wrong, if something is."""
-    visitors = []
+def _collect(cluster, server, statement, deadline) -> str | None:
+    """Wait for the statements of all other workers, and send them the error message or None."""
+    connections = []
     present = {0}
     with contextlib.ExitStack() as stack:
         error = None
@@ -175,16 +180,16 @@ def _receive(cluster, server, statement, deadline) -> str | None:
             except TimeoutError:
                 missing = (index for index in range(len(cluster.workers)) if index not in present)
                 names = ", ".join(map(cluster.name_of, missing))
-                error = f"{names} did not come to {cluster.name_of(0)} within {cluster.patience:g} seconds"
+                error = f"{names} did not connect to {cluster.name_of(0)} within {cluster.patience:g} seconds"
                 break
             stack.enter_context(connection)
-            message = _read(connection, min(deadline, time.monotonic() + _HEARING))
+            message = _read(connection, min(deadline, time.monotonic() + _MESSAGE_TIMEOUT))
             if not _is_statement(message):
-                continue  # somebody else's: a scanner, a health check
+                continue  # not from a worker: a port scanner, a health check
             error = _compare(cluster, present, message, statement)
             present.add(message["index"])
-            visitors.append(connection)
-        for connection in visitors:
+            connections.append(connection)
+        for connection in connections:
             _send(connection, {"error": error})
     return error
 
@@ -192,45 +197,45 @@ def _receive(cluster, server, statement, deadline) -> str | None:
 def _compare(cluster, present, message, statement) -> str | None:
     index = message["index"]
     if message["workers"] != list(cluster.workers):
-        return f"a worker {index} has another list of workers: {','.join(map(str, message['workers']))}"
+        return f"worker {index} has a different list of workers: {','.join(map(str, message['workers']))}"
     if index in present or not 0 < index < len(cluster.workers):
-        return f"two processes say that they are worker {index}"
+        return f"two processes have the index of worker {index}"
     theirs = message["statement"]
     for name in sorted(statement.keys() | theirs.keys()):
         if theirs.get(name) != statement.get(name):
-            values = f"{theirs.get(name)}, {cluster.name_of(0)} has {statement.get(name)}"
-            return f"{cluster.name_of(index)} has another {name}: {values}"
+            values = ((theirs, index), (statement, 0))
+            received = ", ".join(f"{source.get(name)} on {cluster.name_of(number)}" for source, number in values)
+            return f"{name} must be the same on all workers, received: {received}"
     return None
 
 
-def _visit(cluster, statement, deadline) -> str | None:
-    """Say to the chief what this worker is, and hear whether all is well."""
+def _report(cluster, statement, deadline) -> str | None:
+    """Send this worker's statement to the chief, and return the error message that it answers with, or None."""
     import socket
 
     host, port = _split(cluster.workers[0])
-    last = "no answer"
+    reason = "no answer"
     while (left := deadline - time.monotonic()) > 0:
         try:
             with socket.create_connection((host, port), timeout=left) as connection:
-                hello = {"index": cluster.index, "workers": list(cluster.workers), "statement": statement}
-                _send(connection, hello)
+                _send(connection, {"index": cluster.index, "workers": list(cluster.workers), "statement": statement})
                 answer = _read(connection, deadline)
                 if isinstance(answer, dict) and answer.keys() == {"error"}:
                     return answer["error"]
         except OSError as error:
-            last = error.strerror or str(error)
+            reason = error.strerror or str(error)
         time.sleep(min(_PAUSE, max(deadline - time.monotonic(), 0)))
-    tried = f"from worker {cluster.index} within {cluster.patience:g} seconds"
-    return f"{cluster.name_of(0)} can't be reached {tried}: {last}"
+    origin = f"from worker {cluster.index} within {cluster.patience:g} seconds"
+    return f"{cluster.name_of(0)} can't be reached {origin}: {reason}"
 
 
 def _send(connection, message):
-    with contextlib.suppress(OSError):  # who left will not be missed before training begins
+    with contextlib.suppress(OSError):  # a worker that disconnected is missed as soon as training begins
         connection.sendall(json.dumps(message).encode() + b"\n")
 
 
 def _read(connection, deadline):
-    """What the line of JSON stands for that comes, or None if none does."""
+    """Read and parse one line of JSON; return None if none arrives."""
     received = b""
     try:
         while not received.endswith(b"\n") and len(received) <= _MAX_MESSAGE_BYTES:
@@ -244,11 +249,11 @@ def _read(connection, deadline):
 
 
 def _is_statement(message) -> bool:
-    kinds = {"index": int, "workers": list, "statement": dict}
+    types = {"index": int, "workers": list, "statement": dict}
     return (
         isinstance(message, dict)
-        and message.keys() == kinds.keys()
-        and all(isinstance(message[name], kind) for name, kind in kinds.items())
+        and message.keys() == types.keys()
+        and all(isinstance(message[name], type_) for name, type_ in types.items())
     )
 
 

@@ -1,26 +1,26 @@
-"""What the workers of a cluster decide together while they train."""
+"""Decisions that all workers of a cluster take together during training."""
 
 from __future__ import annotations
 
 import time
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import tensorflow as tf
 
 from keras_gen import distribution
 
 PAUSE = 1.0
-"""Seconds from one talk to the next, about: a talk takes milliseconds."""
+"""Approximate seconds between two exchanges; one exchange takes milliseconds."""
 
 
 class Agreement:
-    """Whether any worker wishes something, known to all of them after the same step.
+    """Exchange of requests between workers: all of them learn after the same step whether any of them has one.
 
-    A single process is told its own wishes at once. Workers talk every so many steps, and each time agree on how many
-    it will be to the next time. All of them must call `of` after each step.
+    A single process gets its own requests back after each step. Workers exchange theirs every few steps, and agree each
+    time on the number of steps until the next exchange. All of them must call `of` after each step.
 
     Args:
-        strategy: that training runs under.
+        strategy: the tf.distribute strategy of the training.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy):
@@ -29,11 +29,12 @@ class Agreement:
         self._last = time.monotonic()
 
     def of(self, *wishes: bool, at_once: bool = False) -> tuple[bool, ...]:
-        """Which of these wishes any worker has; none, if it is not time to talk about them.
+        """Return for each request whether any worker has it; all False in a step without an exchange.
 
         Args:
-            wishes: of this worker.
-            at_once: whether to talk after this step in any case, as all workers must say.
+            wishes: bools, the requests of this worker.
+            at_once: bool, whether to force an exchange after this step; must be equal on all workers. Defaults to
+                False.
         """
         if not distribution.is_multi_worker(self._strategy):
             return wishes
@@ -41,8 +42,8 @@ class Agreement:
         if not at_once and self._steps < self._steps_to_next:
             return (False,) * len(wishes)
         now = time.monotonic()
-        said = [1.0, (now - self._last) / self._steps, *wishes]
-        workers, seconds, *counts = distribution.sum_over_workers(self._strategy, said)
+        values = [1.0, (now - self._last) / self._steps, *wishes]
+        workers, seconds, *counts = distribution.sum_over_workers(self._strategy, values)
         self._steps_to_next = max(int(PAUSE * workers / max(seconds, 1e-6)), 1)
         self._steps, self._last = 0, now
         return tuple(count > 0 for count in counts)

@@ -1,79 +1,83 @@
-"""Means and noise of the global batch, which N replicas share as one device would have it."""
+"""Means and random numbers of the global batch: N replicas together compute what one device would."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import tensorflow as tf
 
 from keras_gen.distribution import sharding
 
 
 def scaled_loss(values: tf.Tensor) -> tf.Tensor:
-    """This replica's part of the mean of `values` over all replicas' examples.
+    """Return this replica's share of the mean of `values` over the examples of all replicas.
 
-    Gradients of a custom train step are summed over replicas, so each must contribute its sum divided by the number of
-    all examples.
+    Gradients of a custom train step are summed over replicas, so each replica must contribute the sum of its values
+    divided by the number of examples of the global batch.
+
+    Args:
+        values: float tensor `(n,)`, one value for each example of this replica.
     """
-    share = sharding.shard_of_batch(tf.shape(values)[0])
-    return tf.reduce_mean(values) if share is None else _part_of_mean(values, share)
+    shard = sharding.shard_of_batch(tf.shape(values)[0])
+    return tf.reduce_mean(values) if shard is None else _part_of_mean(values, shard)
 
 
 def global_mean(values: tf.Tensor) -> tf.Tensor:
-    """Mean over all replicas' examples, `(n, …)` to `(…)`, as a constant that no gradient flows through."""
+    """Return the mean over the examples of all replicas, `(n, …)` to `(…)`, as a constant without gradient."""
     values = tf.stop_gradient(values)
-    share = sharding.shard_of_batch(tf.shape(values)[0])
-    if share is None:
+    shard = sharding.shard_of_batch(tf.shape(values)[0])
+    if shard is None:
         return tf.reduce_mean(values, axis=0)
-    mine = _part_of_mean(values, share)
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, mine)
+    part = _part_of_mean(values, shard)
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, part)
 
 
-def _part_of_mean(values, share):
-    weights = share.weights(tf.shape(values)[0], values.dtype)
-    return tf.einsum("n,n...->...", weights, values) / tf.cast(share.counted, values.dtype)
+def _part_of_mean(values, shard):
+    weights = shard.weights(tf.shape(values)[0], values.dtype)
+    return tf.einsum("n,n...->...", weights, values) / tf.cast(shard.counted, values.dtype)
 
 
 def normal(shape: tuple[int | tf.Tensor, ...], seed: tf.Tensor) -> tf.Tensor:
-    """Standard normal float32 noise; the replicas' draws joined are what one device would draw for the whole batch.
+    """Return standard normal float32 noise. The noise of all replicas, concatenated, is that of one device.
 
     Args:
-        shape: this replica's shape, examples first.
-        seed: two integers; the same on every replica.
+        shape: tuple, shape of this replica's noise, examples first.
+        seed: two integers, the same on every replica.
     """
     return _part_of_global_batch(tf.random.stateless_normal, shape, seed)
 
 
 def uniform(shape: tuple[int | tf.Tensor, ...], seed: tf.Tensor) -> tf.Tensor:
-    """Uniform float32 noise in [0, 1), otherwise as `normal`."""
+    """Return uniform float32 noise in [0, 1), otherwise as `normal`."""
     return _part_of_global_batch(tf.random.stateless_uniform, shape, seed)
 
 
 def _part_of_global_batch(
     draw: Callable[..., tf.Tensor], shape: tuple[int | tf.Tensor, ...], seed: tf.Tensor
 ) -> tf.Tensor:
-    """Of what `draw(shape, seed, alg)` gives for the whole batch, this replica's examples."""
-    # A named algorithm, since the default may choose another one on another device.
-    share = sharding.shard_of_batch(shape[0])
-    if share is None:
+    """Call `draw(shape, seed, alg)` for the global batch, and return the part of this replica's examples."""
+    # A named algorithm, since the default may differ between devices.
+    shard = sharding.shard_of_batch(shape[0])
+    if shard is None:
         return draw(shape, seed, alg="philox")
     count, rest = shape[0], shape[1:]
-    return draw((share.total, *rest), seed, alg="philox")[share.first : share.first + count]
+    return draw((shard.total, *rest), seed, alg="philox")[shard.first : shard.first + count]
 
 
 def dropout(
     inputs: tf.Tensor, rate: float, seed: tf.Tensor, noise_shape: Sequence[int | None] | None = None
 ) -> tf.Tensor:
-    """`inputs`, examples first, with a share `rate` of them set to 0, and the others divided by 1 − rate.
+    """Set a fraction `rate` of `inputs` to 0, and divide the others by 1 − rate.
 
-    The replicas' masks joined are what one device would draw for the whole batch.
+    The masks of all replicas, concatenated, are the mask of one device.
 
     Args:
-        inputs: floats.
-        rate: from 0 to below 1.
-        seed: as of `normal`.
-        noise_shape: of the mask, by default that of `inputs`; None in it is the length there.
+        inputs: float tensor, examples first.
+        rate: float, from 0 to below 1.
+        seed: as in `normal`.
+        noise_shape: shape of the mask, where None is the length of `inputs` along that axis. Defaults to the shape of
+            `inputs`.
     """
 
     def mask(shape, seed, alg):
@@ -82,6 +86,7 @@ def dropout(
     shape = tf.unstack(tf.shape(inputs))
     if noise_shape is None:
         return inputs * _part_of_global_batch(mask, shape, seed)
-    chosen = [own if given is None else given for own, given in zip(shape, noise_shape, strict=True)]
-    is_of_all = noise_shape[0] is not None  # one mask for all examples
-    return inputs * (mask(chosen, seed, "philox") if is_of_all else _part_of_global_batch(mask, chosen, seed))
+    mask_shape = [own if given is None else given for own, given in zip(shape, noise_shape, strict=True)]
+    if noise_shape[0] is not None:  # one mask for all examples
+        return inputs * mask(mask_shape, seed, "philox")
+    return inputs * _part_of_global_batch(mask, mask_shape, seed)

@@ -1,4 +1,4 @@
-"""How replicas divide the batches of an epoch: each image goes to one of them, once, whatever the batch's size."""
+"""Divide batches among replicas: each example belongs to exactly one replica, for every batch size."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import tensorflow as tf
-from keras.src.trainers.data_adapters.tf_dataset_adapter import TFDatasetAdapter  # of Keras 3.15: not in its public API
-
+from keras.src.trainers.data_adapters.tf_dataset_adapter import TFDatasetAdapter  # Keras 3.15: not in its public API
 
 _thread_state = threading.local()  # a strategy traces each replica's step in a thread of its own
 
 
 class Shard(NamedTuple):
-    """Which examples of a global batch a replica has: those from `first` on, of `total` (int32 scalars).
+    """Position of a replica's examples in the global batch of `total` examples (int32 scalars).
 
-    The first `counted` of a batch are its own. Others are there so that no replica is without any, and count for
-    nothing.
+    The replica's examples start at `first`. Only the first `counted` examples of the global batch are real. The rest
+    pad it so that no replica is empty; their weight is 0.
     """
 
     first: tf.Tensor
@@ -28,44 +27,44 @@ class Shard(NamedTuple):
     counted: tf.Tensor
 
     def strided(self, index: int, step: int) -> Shard:
-        """The share of the batch of every `step`-th example from `index` on, where shares begin at multiples of it.
+        """Return the shard of the batch of every `step`-th example from `index` on; `first` is a multiple of `step`.
 
-        A global batch of fewer examples than `step` gives one of them.
+        A global batch of fewer examples than `step` gives one example.
         """
         counted = tf.maximum(self.counted, step)
         return Shard(self.first // step, *((count - index + step - 1) // step for count in (self.total, counted)))
 
     def times(self, factor: int) -> Shard:
-        """The share of a batch with `factor` examples for each."""
+        """Return the shard of a batch in which each example is replaced by `factor` examples."""
         return Shard(*(factor * number for number in self))
 
     def weights(self, count: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-        """1 for each of this replica's `count` examples that counts, else 0."""
+        """Return the weights of this replica's `count` examples: 1 for real ones, 0 for padding."""
         return tf.cast(self.first + tf.range(count) < self.counted, dtype)
 
 
 class ShardedBatch(NamedTuple):
-    """What a replica gets of a batch: a part of each of its tensors, and which."""
+    """One replica's part of each tensor of a batch, and its position in the batch."""
 
     parts: tuple[tf.Tensor, ...]
-    share: Shard
+    shard: Shard
 
 
 class ShardedDataset(TFDatasetAdapter, tf.distribute.DistributedDataset):
-    """Batches that a strategy's replicas share: each element is a tuple of a `ShardedBatch` for each replica here.
+    """Dataset whose elements are tuples with one `ShardedBatch` for each replica of this process.
 
-    Keras hands the whole of an element to every replica's step, which takes its own (`replica_part`). It leaves the data
-    as they are because they are an adapter of its own kind, of what is distributed already.
+    Keras passes a whole element to every replica's step, which selects its own part with `replica_part`. Being a data
+    adapter and a `DistributedDataset`, it is neither wrapped nor distributed again by Keras.
 
-    TensorFlow's own distributed datasets have an iterator for each device, whose functions it traces anew in each pass
-    (0.2 s for four devices), and which has a tuner that can't be turned off (see `iterators`).
+    TensorFlow's own distributed datasets have an iterator for each device, whose functions are traced again in each
+    pass (0.2 s for four devices), and autotuning that can't be turned off (see `without_tuner`).
 
     Args:
-        dataset: of such elements.
+        dataset: tf.data.Dataset of such elements.
     """
 
     def get_tf_dataset(self) -> ShardedDataset:
-        """What Keras iterates over."""
+        """Return the object that Keras iterates over."""
         return self
 
     def __iter__(self) -> Iterator[tuple[ShardedBatch, ...]]:
@@ -73,40 +72,40 @@ class ShardedDataset(TFDatasetAdapter, tf.distribute.DistributedDataset):
 
     @property
     def element_spec(self) -> tuple[ShardedBatch, ...]:
-        """Of the tensors of an element."""
+        """The `tf.TensorSpec`s of an element."""
         return self._dataset.element_spec
 
 
 @contextlib.contextmanager
-def use_shard(share: Shard | None) -> Iterator[None]:
-    """While a replica's step is traced: the share that noise is drawn for, and that means are taken over."""
+def use_shard(shard: Shard | None) -> Iterator[None]:
+    """Set the shard for which noise is drawn and means are computed while a replica's step is traced."""
     before = current_shard()
-    _thread_state.share = share
+    _thread_state.shard = shard
     try:
         yield
     finally:
-        _thread_state.share = before
+        _thread_state.shard = before
 
 
 def current_shard() -> Shard | None:
-    """The share in use, if one is."""
-    return getattr(_thread_state, "share", None)
+    """Return the shard set by `use_shard`, or None."""
+    return getattr(_thread_state, "shard", None)
 
 
 def shard_of_batch(count: int | tf.Tensor) -> Shard | None:
-    """The share in use; without one, that of `count` examples if all replicas have as many; None on one device."""
+    """Return the current shard, else that of equal shards of `count` examples; None on one device."""
     context = tf.distribute.get_replica_context()
     replicas = 1 if context is None else context.num_replicas_in_sync
     if replicas == 1:
         return None
-    if share := current_shard():
-        return share
+    if current := current_shard():
+        return current
     total = tf.convert_to_tensor(count * replicas)
     return Shard(context.replica_id_in_sync_group * count, total, total)
 
 
 def replica_part(data: object) -> ShardedBatch | None:
-    """In a replica's step: its own of an element of `ShardedDataset`; None for anything else."""
+    """Return, in a replica's step, its part of an element of a `ShardedDataset`; None for any other data."""
     if not isinstance(data, tuple) or not isinstance(data[0], ShardedBatch):
         return None
     replica = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
@@ -120,22 +119,23 @@ def shard(
     multiple_of: int = 1,
     then: Callable[[tf.data.Dataset], tf.data.Dataset] | None = None,
 ) -> ShardedDataset:
-    """Divide each batch among a strategy's replicas, as evenly as can be, in their order.
+    """Divide each batch among a strategy's replicas, as evenly as possible, in order.
 
-    Of a batch of n examples, replica r of N has those from ⌊r ⌊n/m⌋ / N⌋ m on, m being `multiple_of`, and the last
-    replica also the n mod m that are over. So every example is one replica's, a last, smaller batch's too. Where n is
-    less than N m each has m, and the batch begins anew with those that don't count. (A replica without examples would
-    need networks that can take none, which TensorFlow's convolutions on a CPU, 2.21 at least, can't.)
+    In a batch of n examples, with m = `multiple_of`, the examples of replica r of N start at ⌊r ⌊n/m⌋ / N⌋ m, and the
+    last replica also gets the remaining n mod m. So every example belongs to one replica, also in a last, smaller
+    batch. If n < N m, each replica gets m examples: the batch is repeated, and repetitions have weight 0. (A replica
+    without examples would need networks that accept empty batches, which TensorFlow's convolutions on a CPU, 2.21 at
+    least, don't.)
 
-    TensorFlow's own division knows no such weights, and may have several workers look at the same examples.
+    TensorFlow's own division has no such weights, and may give the same examples to several workers.
 
     Args:
-        strategy: of two replicas or more.
-        batches: of tuples of tensors, examples first. Several workers each divide their own: it must give all of them
-            the same, so that what shuffles in it needs a seed.
-        multiple_of: where shares begin.
-        then: what is to be made of the dataset of a worker's tuples of `ShardedBatch`; by default it is prefetched,
-            without a tuner.
+        strategy: tf.distribute.Strategy with two replicas or more.
+        batches: tf.data.Dataset of tuples of tensors, examples first. Each worker divides its own dataset, which must
+            be the same on all of them: shuffling needs a seed.
+        multiple_of: int, shards start at multiples of it. Defaults to 1.
+        then: function applied to the dataset of tuples of `ShardedBatch`. By default it is prefetched, without
+            autotuning.
     """
     replicas, here = strategy.num_replicas_in_sync, len(strategy.extended.worker_devices)
     first = here * strategy.cluster_resolver.task_id if replicas > here else 0
@@ -143,24 +143,24 @@ def shard(
     def shards_of(*batch: tf.Tensor) -> tuple[ShardedBatch, ...]:
         counted = tf.shape(batch[0], tf.int32)[0]
         total = tf.maximum(counted, replicas * multiple_of)
-        begins = [multiple_of * (replica * (total // multiple_of) // replicas) for replica in range(replicas)]
-        bounds = [*begins, total][first : first + here + 1]
+        starts = [multiple_of * (replica * (total // multiple_of) // replicas) for replica in range(replicas)]
+        bounds = [*starts, total][first : first + here + 1]
 
-        def shard_between(begin, end):
-            indices = tf.range(begin, end) % counted
-            return ShardedBatch(tuple(tf.gather(part, indices) for part in batch), Shard(begin, total, counted))
+        def shard_between(start, end):
+            indices = tf.range(start, end) % counted
+            return ShardedBatch(tuple(tf.gather(part, indices) for part in batch), Shard(start, total, counted))
 
         return tuple(itertools.starmap(shard_between, itertools.pairwise(bounds)))
 
-    mine = batches.map(shards_of)
-    return ShardedDataset(without_tuner(mine.prefetch(1)) if then is None else then(mine))
+    shards = batches.map(shards_of)
+    return ShardedDataset(without_tuner(shards.prefetch(1)) if then is None else then(shards))
 
 
 def without_tuner(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The dataset, of which TensorFlow is not to tune degrees of parallelism and sizes of buffers on the way.
+    """Return `dataset` with tf.data autotuning disabled.
 
-    The tuner's thread sleeps for 10, 20, 40 … ms, up to a minute, and who lets go of an iterator waits for it: at the
-    end of each validation, say. It is to be woken then, but (in TensorFlow 2.21 at least) can miss that.
+    The tuner's thread sleeps for 10, 20, 40 … ms, up to a minute, and the destruction of an iterator waits for it, for
+    example at the end of each validation. It should be woken then, but (in TensorFlow 2.21 at least) can miss that.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -1,4 +1,4 @@
-"""Devices: which tf.distribute strategy to train under, and what N replicas must do to equal one device."""
+"""Create tf.distribute strategies, and communicate between the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Sequence
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 import numpy as np
 import tensorflow as tf
@@ -17,17 +17,17 @@ from keras_gen.utils.errors import UsageError, must_be
 
 
 def strategy(name: str = "auto", cluster: Cluster | None = None) -> tf.distribute.Strategy:
-    """The strategy to build, compile and fit a model under: `with strategy("auto").scope(): …`.
+    """Return the strategy to build, compile and fit a model under: `with strategy("auto").scope(): …`.
 
     Args:
-        name: `none` is TensorFlow's default, one device. `mirrored` is a `MirroredStrategy` over all GPUs, or over
-            all logical CPU devices where there is no GPU. `multiworker` is a `MultiWorkerMirroredStrategy` over the
-            devices of all processes of the cluster; TensorFlow wants it made before anything else of it is used.
-            `auto` is `multiworker` with a cluster, else `mirrored` with two or more GPUs, else `none`.
-        cluster: of `multiworker`; by default what `TF_CONFIG` tells of.
+        name: str. `none` is TensorFlow's default strategy, on one device. `mirrored` is a `MirroredStrategy` over all
+            GPUs, or over all logical CPU devices if there is no GPU. `multiworker` is a `MultiWorkerMirroredStrategy`
+            over the devices of all processes of the cluster; it must be created before TensorFlow is used otherwise.
+            `auto`, the default, is `multiworker` with a cluster, else `mirrored` with two or more GPUs, else `none`.
+        cluster: Cluster for `multiworker`. Defaults to the cluster described by `TF_CONFIG`.
 
     Raises:
-        UsageError: another name, devices that TensorFlow can't set up, or a cluster that is missing or not wanted.
+        UsageError: the name is unknown, TensorFlow can't set up the devices, or a cluster is missing or not allowed.
 
     Example:
         >>> strategy("none").num_replicas_in_sync
@@ -42,8 +42,8 @@ def strategy(name: str = "auto", cluster: Cluster | None = None) -> tf.distribut
     if name == "none" or (name == "auto" and len(gpus) < 2):
         return tf.distribute.get_strategy()
     devices = [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
-    # Named, because the default (collective ops) fails with two optimizers in one train step: on TensorFlow 2.21 one
-    # replica offers the discriminator's gradients where the other offers the generator's ("Shape mismatch").
+    # The default (collective ops) fails with two optimizers in one train step: on TensorFlow 2.21 one replica reduces
+    # the discriminator's gradients while another reduces the generator's ("Shape mismatch").
     reduction = tf.distribute.NcclAllReduce() if gpus else tf.distribute.ReductionToOneDevice()
     try:
         return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
@@ -52,15 +52,19 @@ def strategy(name: str = "auto", cluster: Cluster | None = None) -> tf.distribut
 
 
 def cluster_of(name: str, cluster: Cluster | None = None) -> Cluster | None:
-    """The cluster that a strategy of that name would be of: the one given, else that of `TF_CONFIG`, else None.
+    """Return the cluster for a strategy name: `cluster`, else that of `TF_CONFIG`; None if the strategy has none.
+
+    Args:
+        name: str, as in `strategy`.
+        cluster: Cluster, or None for that of `TF_CONFIG`.
 
     Raises:
-        UsageError: `multiworker` without a cluster, or `none` or `mirrored` with one given.
+        UsageError: `multiworker` without a cluster, or `none` or `mirrored` with one.
     """
-    can_have_one = name in ("auto", "multiworker")
-    if cluster is not None and not can_have_one:
+    allows_cluster = name in ("auto", "multiworker")
+    if cluster is not None and not allows_cluster:
         raise must_be("strategy", "auto or multiworker with a cluster of workers", name)
-    if cluster is None and can_have_one:
+    if cluster is None and allows_cluster:
         cluster = from_environment()
     if cluster is None and name == "multiworker":
         raise UsageError(f"strategy multiworker needs a cluster: {VARIABLE}, or --workers and --worker-index")
@@ -68,9 +72,9 @@ def cluster_of(name: str, cluster: Cluster | None = None) -> Cluster | None:
 
 
 def let_memory_grow() -> None:
-    """Have TensorFlow take a GPU's memory as it needs it, not all at once; where it runs already, nothing."""
+    """Make TensorFlow allocate GPU memory on demand; no effect on GPUs that are already initialized."""
     for gpu in tf.config.list_physical_devices("GPU"):
-        with contextlib.suppress(RuntimeError, ValueError):  # the latter of one that is divided into several
+        with contextlib.suppress(RuntimeError, ValueError):  # ValueError: a GPU with logical devices
             tf.config.experimental.set_memory_growth(gpu, True)
 
 
@@ -79,7 +83,8 @@ def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
         tf.train.ClusterSpec({"worker": list(cluster.workers)}),
         task_type="worker",
         task_id=cluster.index,
-        # Of a resolver that is not TF_CONFIG's own, TensorFlow takes it from here alone. Every worker has as many.
+        # TensorFlow reads the number of GPUs only from here, unless the resolver is TF_CONFIG's. It is the same on all
+        # workers.
         num_accelerators={"GPU": len(tf.config.get_visible_devices("GPU"))},
         rpc_layer="grpc",
     )
@@ -87,42 +92,47 @@ def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except RuntimeError as error:
         raise UsageError(
-            f"strategy multiworker can't be set up: {error}; it must be made before TensorFlow computes anything"
+            f"strategy multiworker can't be set up: {error}; create it before TensorFlow computes anything"
         ) from error
 
 
 def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
-    """Whether other processes take part, which must do whatever needs all of them in the same order."""
+    """Return whether the strategy has several processes, which must call collective functions in the same order."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes and draws: the first worker, or the only process there is."""
+    """Return whether this process writes files: the first worker, or a single process."""
     return not is_multi_worker(strategy) or strategy.cluster_resolver.task_id == 0
 
 
 def value(variable: keras.Variable) -> np.ndarray:
-    """A variable's value. With several workers all of them must ask for it, in the same order."""
-    # A tensor first: what several workers hold together has no array by itself.
+    """Return a variable's value. With several workers, all of them must call this, in the same order."""
+    # Convert to a tensor first: a variable of several workers can't be converted to an array.
     return np.asarray(tf.convert_to_tensor(variable.value))
 
 
 def sum_over_workers(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarray:
-    """Sums of several workers' values, float32 of the same length, which all of them must ask for. Not in a step."""
-    devices = len(strategy.extended.worker_devices)  # of a worker: the first of them speaks for it
+    """Return the elementwise sums of all workers' values as float32. All workers must call this, outside of a step.
 
-    def said_by(context):
+    Args:
+        strategy: a multi-worker strategy.
+        values: sequence of float, of the same length on all workers.
+    """
+    devices = len(strategy.extended.worker_devices)  # per worker: only its first device contributes
+
+    def contribution(context):
         return tf.constant(values, tf.float32) * float(context.replica_id_in_sync_group % devices == 0)
 
-    said = strategy.experimental_distribute_values_from_function(said_by)
-    return strategy.reduce(tf.distribute.ReduceOp.SUM, said, axis=None).numpy()
+    contributions = strategy.experimental_distribute_values_from_function(contribution)
+    return strategy.reduce(tf.distribute.ReduceOp.SUM, contributions, axis=None).numpy()
 
 
 def is_same_on_all_workers(strategy: tf.distribute.Strategy, content: bytes) -> bool:
-    """Whether all workers of a cluster, all of which must ask, do it with the same bytes. They get the same answer."""
-    # Of numbers that are all the same, and only of these, n times the sum of squares is the square of the sum; those of
-    # a byte are exact in float32.
+    """Return whether `content` is equal on all workers. All workers must call this, and get the same answer."""
+    # The squared sum of n numbers equals n times the sum of their squares only if all are equal. Sums of bytes and of
+    # their squares are exact in float32.
     numbers = [float(byte) for byte in hashlib.sha256(content).digest()]
     workers, *sums = sum_over_workers(strategy, [1.0, *numbers, *(number**2 for number in numbers)])
-    of_numbers, of_squares = np.split(np.array(sums, np.float64), 2)
-    return bool(np.array_equal(of_numbers**2, workers * of_squares))
+    totals, totals_of_squares = np.split(np.array(sums, np.float64), 2)
+    return bool(np.array_equal(totals**2, workers * totals_of_squares))

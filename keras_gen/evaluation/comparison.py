@@ -1,4 +1,4 @@
-"""Measured runs side by side, ranked only where their numbers are of one kind."""
+"""Compare the scores of evaluated runs; they are ranked only where their protocols are the same."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Row:
     """One score of several runs.
 
     Args:
-        name: of the score.
-        scores: of each run; None where it was not measured.
-        ranks: of each run, 1 for the best, the same for equal values; None where it was not measured. Empty if the runs
-            are not ranked.
-        differences: entries of the protocols that differ, with each run's value, None where it has none; they are why
-            nothing is ranked.
+        name: str, name of the score.
+        scores: list, the `Score` of each run, or None if it was not measured.
+        ranks: list, the rank of each run, 1 for the best, equal for ties, or None if it was not measured. Empty if the
+            runs are not ranked.
+        differences: dict, the protocol entries that differ and prevent a ranking, each with a list of the runs' values
+            (None if missing).
     """
 
     name: str
@@ -30,17 +30,21 @@ class Row:
 
 
 def compare(paths: Sequence[str | os.PathLike], ignore: Sequence[str] = ()) -> list[Row]:
-    """The scores of measured runs, in the order of the first run that has them.
+    """Return the scores of evaluated runs, in the order of the first run that has them.
 
-    Runs are ranked by a score if it has a better side, at least two of them have it, and all of these measured it by
+    Runs are ranked by a score if a lower or higher value is better, at least two runs have it, and all of these used
     the same protocol.
 
     Args:
-        paths: at least two run directories.
-        ignore: entries of the protocol that may differ, such as `moving_average`; this is then the reader's judgment.
+        paths: sequence of at least two run directories.
+        ignore: sequence of str, protocol entries that may differ, such as `moving_average`. Whether such scores are
+            comparable is up to the caller. Defaults to none.
+
+    Returns:
+        A list of `Row`, one per score.
 
     Raises:
-        UsageError: fewer than two runs, a run that was not measured, or a name in `ignore` that no protocol has.
+        UsageError: if there are fewer than two runs, a run was not evaluated, or no protocol has a name in `ignore`.
     """
     if len(paths) < 2:
         raise must_be("runs", "at least two run directories", [str(path) for path in paths])

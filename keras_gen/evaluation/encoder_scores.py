@@ -1,4 +1,4 @@
-"""Scores of models that encode images: reconstructions, and of VAEs likelihood and latents."""
+"""Scores of models that encode images: reconstruction errors, and for VAEs likelihood and active units."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def reconstruction_scores(model: EncoderDecoder, images: np.ndarray, labels, protocol: dict) -> list[Score]:
-    """Mean squared error, PSNR and SSIM of a model's reconstructions of images; see `metrics.reconstruction`.
+    """Score a model's reconstructions by mean squared error, PSNR and SSIM; see `metrics.reconstruction`.
 
-    A VAE reconstructs from the posterior's mean; a denoiser is given the images without noise.
+    A VAE reconstructs from the posterior mean. A denoiser gets the images without noise.
 
     Args:
-        model: what reconstructs.
-        images: uint8, shape `(n, H, W, C)`.
-        labels: of the images, if the model is conditional; else None.
-        protocol: what says which images these are.
+        model: the model.
+        images: uint8 array of shape `(n, H, W, C)`.
+        labels: labels of the images if the model is conditional, else None.
+        protocol: dict, protocol entries that identify the images.
     """
     reconstructed = np.asarray(model.to_unit_range(model.reconstruct(images, labels)))
     with progress.timer(f"errors of {len(images):,} reconstructions"):
@@ -42,20 +42,20 @@ def reconstruction_scores(model: EncoderDecoder, images: np.ndarray, labels, pro
 def likelihood_scores(
     model: VAE, images: np.ndarray, labels, protocol: dict, *, count: int, samples: int, seed: int
 ) -> list[Score]:
-    """Negative log-likelihood of images by importance sampling, in nats an image; see `metrics.importance_sampling`.
+    """Estimate the negative log-likelihood per image in nats; see `metrics.importance_sampling`.
 
-    A Bernoulli likelihood is one for black and white only: gray images are binarized first, each pixel white with the
-    probability of its gray (stochastic, seed 0, all `images` in order). A Gaussian one is a density, of pixels
-    measured in [0, 1]; it can be negative.
+    A Bernoulli likelihood is defined for black and white images: gray images are binarized first, each pixel white with
+    the probability of its gray level (stochastic, seed 0, all `images` in order). A Gaussian likelihood is a density of
+    pixels in [0, 1], so its negative logarithm can be negative.
 
     Args:
         model: the VAE.
-        images: uint8, shape `(n, H, W, C)`.
-        labels: of the images, if the model is conditional; else None.
-        protocol: what says which images these are.
-        count: how many images to use, the first ones; all if there are fewer.
-        samples: from the posterior, an image.
-        seed: of those samples.
+        images: uint8 array of shape `(n, H, W, C)`.
+        labels: labels of the images if the model is conditional, else None.
+        protocol: dict, protocol entries that identify the images.
+        count: int, use the first `count` images, or all if there are fewer.
+        samples: int, posterior samples per image.
+        seed: int, seed of those samples.
     """
     binarized = "no"
     if model.likelihood == "bernoulli":
@@ -88,7 +88,7 @@ def likelihood_scores(
 
 
 def latent_scores(model: VAE, images: np.ndarray, labels, protocol: dict) -> list[Score]:
-    """How many latent dimensions a VAE uses; see `metrics.active_units`. Arguments as in `reconstruction_scores`."""
+    """Count the latent dimensions that a VAE uses; see `metrics.active_units`. Args as in `reconstruction_scores`."""
     mean, _ = model.encode(images, labels)
     units = latent_units.active_units(np.asarray(mean))
     protocol = {

@@ -1,4 +1,4 @@
-"""Measuring a trained run: its losses on the test images, and every score that its model and extractor allow."""
+"""Evaluate a trained run: its losses on the test images and all scores that its model and extractor support."""
 
 from __future__ import annotations
 
@@ -33,23 +33,26 @@ DEFAULT_IMAGES = 10_000
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How a run is to be measured.
+    """Settings of an evaluation.
 
     Args:
-        measures: names of `keras_gen.evaluation.MEASURES`; None is all that the extractor allows, () none.
-        extractor: `auto`, or one of `keras_gen.metrics.extractors.NAMES`, which is downloaded if it is missing.
-        extractor_weights: path of its weights file; only with a named extractor.
-        extractor_precision: of its arithmetic: `float32`, or of `inception-2015` and `inception-v3` also `bfloat16`.
-        num_images: how many images to generate; None is 10,000, or as many as there are real ones outside the
-            reference, so that these can give the floor.
-        reference: which split generated images are compared with, `train` or `test`.
-        seed: of the generated images, the subsets that some measures take, and the samples of the likelihood.
-        seeds: how often everything generated is measured, with seed, seed + 1, …; above 1 the spread is over these.
-        likelihood_images: test images for a VAE's negative log-likelihood; 0 for none.
-        likelihood_samples: samples of the posterior for each of them.
+        measures: sequence of names of `keras_gen.evaluation.MEASURES`; () for none. Defaults to all that the extractor
+            supports.
+        extractor: str, `auto` (the default) or one of `keras_gen.metrics.extractors.NAMES`, which is downloaded if it
+            is missing.
+        extractor_weights: path of its weights file, only with a named extractor; default None.
+        extractor_precision: str, precision of its arithmetic: `float32` (the default), or `bfloat16` for
+            `inception-2015` and `inception-v3`.
+        num_images: int, number of images to generate. Defaults to 10,000, or fewer if there are fewer real images
+            outside the reference, so that these can give the floor.
+        reference: str, split that generated images are compared with, `train` (the default) or `test`.
+        seed: int, seed of the generated images, of subsets, and of the samples of the likelihood; default 0.
+        seeds: int, number of repetitions with seed, seed + 1, …; default 1. If above 1, the spread is over the seeds.
+        likelihood_images: int, test images for a VAE's negative log-likelihood, or 0 for none; default 1000.
+        likelihood_samples: int, posterior samples per image; default 100.
 
     Raises:
-        UsageError: an argument is not as above.
+        UsageError: if an argument is not as above.
     """
 
     measures: Sequence[str] | None = None
@@ -80,20 +83,20 @@ class EvaluationSettings:
 
 
 def evaluate(run: str | os.PathLike, settings: EvaluationSettings | None = None) -> Evaluation:
-    """Measure a run's newest checkpoint, and write the result to the run's `evaluation.json`.
+    """Evaluate the newest checkpoint of a run and write the result to the run's `evaluation.json`.
 
     Args:
-        run: run directory.
-        settings: how; by default as `EvaluationSettings` has it.
+        run: path of the run directory.
+        settings: `EvaluationSettings`; by default its defaults.
 
     Raises:
-        UsageError: no run directory, no checkpoint in it, no test images, its data are not what they were, or a measure
-            that was asked for can't be had.
+        UsageError: if `run` is no run directory or has no checkpoint, the data have no test images or changed since
+            training, or a requested measure is unavailable.
     """
     run, settings = Path(run), settings or EvaluationSettings()
-    opened = loading.load(run, strategy="none")  # one device, and every image counts
+    opened = loading.load(run, strategy="none")  # a single device counts every image
     if opened.position == TrainingPosition():
-        raise UsageError(f"run {run} has no checkpoint yet: go on with --resume {run}")
+        raise UsageError(f"run {run} has no checkpoint yet: resume it with --resume {run}")
     model, data = opened.model, opened.data
     if len(data.test) == 0:
         raise UsageError(f"data set {data.name} has no test images")
@@ -101,11 +104,11 @@ def evaluate(run: str | os.PathLike, settings: EvaluationSettings | None = None)
     losses = _losses(model, data)
     scores = []
     if scorer is not None:
-        scores += add_floors(aggregate_seeds(_of_seeds(scorer, model, settings)), scorer.floors(settings.seed))
+        scores += add_floors(aggregate_seeds(_scores_per_seed(scorer, model, settings)), scorer.floors(settings.seed))
         if scorer.held_out is None or scorer.held_out.count < scorer.num_images:
-            notes.append(f"no floors: there are no {scorer.num_images:,} real images outside the reference")
-    scores_of_encoder, encoder_notes = _encoder_scores(model, data, settings)
-    scores += scores_of_encoder
+            notes.append(f"no floors: fewer than {scorer.num_images:,} real images are outside the reference")
+    encoder, encoder_notes = _encoder_scores(model, data, settings)
+    scores += encoder
     notes += encoder_notes
     notes += [score.warning for score in scores if score.warning]
     result = Evaluation(losses, scores, notes)
@@ -116,30 +119,30 @@ def evaluate(run: str | os.PathLike, settings: EvaluationSettings | None = None)
 def _losses(model, data: ImageData) -> dict[str, float]:
     labels = model.labels_of(data.test)
     dataset = evaluation_batches(data.test.images, labels)
-    with progress.task("losses", len(dataset), "batches") as step:
-        count = keras.callbacks.LambdaCallback(on_test_batch_end=lambda batch, logs: step.advance())
+    with progress.task("losses", len(dataset), "batches") as task:
+        count = keras.callbacks.LambdaCallback(on_test_batch_end=lambda batch, logs: task.advance())
         losses = model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[count])
     return {name: float(value) for name, value in losses.items()}
 
 
-def _of_seeds(scorer: Scorer, model, settings: EvaluationSettings) -> list[list[Score]]:
-    found = []
-    with progress.task("generated images", settings.seeds, "seeds", show_clock=True) as step:
+def _scores_per_seed(scorer: Scorer, model, settings: EvaluationSettings) -> list[list[Score]]:
+    scores = []
+    with progress.task("generated images", settings.seeds, "seeds", show_clock=True) as task:
         for seed in range(settings.seed, settings.seed + settings.seeds):
-            step.note(f"seed {seed}")
-            found.append(scorer.score(model, seed))
-            step.advance()
-    return found
+            task.note(f"seed {seed}")
+            scores.append(scorer.score(model, seed))
+            task.advance()
+    return scores
 
 
 def _scorer(model, data: ImageData, settings: EvaluationSettings) -> tuple[Scorer | None, list[str]]:
-    """What measures generated images, if anything does, and notes on what is not measured."""
-    asked = settings.measures
+    """Return the scorer of generated images, or None, and notes on what is not measured."""
+    measures = settings.measures
     if not isinstance(model, GenerativeModel):
-        if asked:
-            raise must_be("measures", "left out for a model that generates no images", tuple(asked))
+        if measures:
+            raise must_be("measures", "left out for a model that generates no images", tuple(measures))
         return None, []
-    if asked is not None and not asked:
+    if measures is not None and not measures:
         return None, []
     extractor, reason = extractors.pick(
         settings.extractor,
@@ -148,29 +151,29 @@ def _scorer(model, data: ImageData, settings: EvaluationSettings) -> tuple[Score
         weights=settings.extractor_weights,
         precision=settings.extractor_precision,
     )
-    if extractor is None and asked:
-        raise UsageError(f"measures can't be had: {reason}")
+    if extractor is None and measures:
+        raise UsageError(f"measures are unavailable: {reason}")
     if extractor is None:
         return None, [f"generated images were not measured: {reason}"]
     print(f"extractor {extractor.name}: {reason}", flush=True)
     try:
         reference, held_out = _real_images(data, settings, extractor)
-    except UsageError as error:  # too few images, say: that is no reason not to measure the rest
-        if asked:
+    except UsageError as error:  # such as too few images, which should not prevent the other scores
+        if measures:
             raise
         return None, [f"generated images were not measured: {error}"]
     available = PAIRWISE_IMAGES if held_out is None else held_out.count
     num_images = settings.num_images or max(2, min(DEFAULT_IMAGES, available))
     notes = []
-    if asked is None:
+    if measures is None:
         missing = {name: missing_requirement(name, num_images, reference, held_out) for name in MEASURES}
-        notes = [f"no {name}: {why}" for name, why in missing.items() if why]
-        asked = [name for name, why in missing.items() if not why]
-    return Scorer(reference, asked, num_images=num_images, held_out=held_out), notes
+        notes = [f"no {name}: {reason}" for name, reason in missing.items() if reason]
+        measures = [name for name, reason in missing.items() if not reason]
+    return Scorer(reference, measures, num_images=num_images, held_out=held_out), notes
 
 
 def _real_images(data: ImageData, settings: EvaluationSettings, extractor) -> tuple[Reference, Reference | None]:
-    """The reference, and real images that are not in it."""
+    """Return the reference, and the held-out real images or None."""
     other = "test" if settings.reference == "train" else "train"
     outside = np.concatenate([getattr(data, other).images, data.validation.images])
     reference = Reference(getattr(data, settings.reference).images, extractor, data=data.name, split=settings.reference)
@@ -182,7 +185,7 @@ def _real_images(data: ImageData, settings: EvaluationSettings, extractor) -> tu
 
 
 def _encoder_scores(model, data: ImageData, settings: EvaluationSettings) -> tuple[list[Score], list[str]]:
-    """Scores of what encodes images, and notes on what is not measured."""
+    """Return the scores of a model that encodes images, and notes on what is not measured."""
     scores, notes = [], []
     if not isinstance(model, EncoderDecoder):
         return scores, notes

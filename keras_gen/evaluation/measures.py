@@ -1,4 +1,4 @@
-"""What can be measured on generated images: each measure is a function of their sample and the real images."""
+"""Measures of generated images: functions of a `Sample` and of the real images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keras_gen.metrics import (
 )
 
 PAIRWISE_IMAGES = 10_000
-"""Images of each kind in metrics that compare every image with every other."""
+"""Limit of the images of each kind in metrics that compare all pairs."""
 
 POINTS, SPLITS, NEIGHBORS = 15, 10, 5
 MODE_THRESHOLD = 0.1
@@ -26,7 +26,7 @@ MODE_THRESHOLD = 0.1
 
 @dataclass(frozen=True)
 class Measurement:
-    """One number, named as the literature does; fields as in `keras_gen.evaluation.Score`."""
+    """A measured number, with the metric's usual name; fields as in `keras_gen.evaluation.Score`."""
 
     metric: str
     value: float
@@ -39,25 +39,25 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Measure:
-    """A way to measure.
+    """A measure and its requirements.
 
     Args:
-        function: from a sample, the reference, real images that are not in the reference (or None), and the seed.
-        needs: what it can't do without, of `features`, `logits`, `classes` (the extractor's classes are the data's),
-            `training_images` (the reference is of the train split) and `held_out`.
-        least: the fewest generated images, and reference images, that it can be measured on.
+        function: function of the sample, the reference, the held-out real images (or None), and the seed.
+        needs: tuple of str, its requirements: `features`, `logits`, `classes` (the extractor's classes are those of the
+            data), `training_images` (the reference is the train split) and `held_out`.
+        min_images: int, smallest number of generated images, and of reference images; default 2.
     """
 
     function: Callable[[Sample, Reference, Reference | None, int], list[Measurement]]
     needs: tuple[str, ...] = ()
-    least: int = 2
+    min_images: int = 2
 
 
 def _fid(sample, reference, held_out, seed):
     value = frechet.distance(sample.statistics, reference.statistics)
     if sample.count < 4:
         return [Measurement("fid", value, "low")]
-    # FID falls with the count n as c / n (Chong & Forsyth 2020), so half the images add c / n.
+    # The bias of n images is c / n (Chong & Forsyth 2020), so that halving n adds another c / n.
     halves = [frechet.distance(half, reference.statistics) for half in sample.halves]
     return [Measurement("fid", value, "low", bias=sum(halves) / 2 - value)]
 
@@ -82,9 +82,9 @@ def _inception_score(sample, reference, held_out, seed):
 
 
 def _precision_recall(sample, reference, held_out, seed):
-    made, real = sample.features[:PAIRWISE_IMAGES], reference.features[:PAIRWISE_IMAGES]
-    result = manifold_overlap.precision_recall(real, made, k=NEIGHBORS)
-    settings = {"k": NEIGHBORS, "compared_generated": len(made), "compared_real": len(real)}
+    generated, real = sample.features[:PAIRWISE_IMAGES], reference.features[:PAIRWISE_IMAGES]
+    result = manifold_overlap.precision_recall(real, generated, k=NEIGHBORS)
+    settings = {"k": NEIGHBORS, "compared_generated": len(generated), "compared_real": len(real)}
     return [Measurement(name, value, "high", settings=settings) for name, value in result._asdict().items()]
 
 
@@ -97,26 +97,27 @@ def _mode_coverage(sample, reference, held_out, seed):
     ]
 
 
-def _memorisation(sample, reference, held_out, seed):
-    made, unseen = sample.features[:PAIRWISE_IMAGES], held_out.features[:PAIRWISE_IMAGES]
-    result = data_copying.memorization(made, unseen, reference.features)
+def _memorization(sample, reference, held_out, seed):
+    generated, unseen = sample.features[:PAIRWISE_IMAGES], held_out.features[:PAIRWISE_IMAGES]
+    result = data_copying.memorization(generated, unseen, reference.features)
     settings = {
-        "compared_generated": len(made),
+        "compared_generated": len(generated),
         "held_out": held_out.split,
         "held_out_count": len(unseen),
         "held_out_fingerprint": held_out.fingerprint[:16],
         "searched": len(reference.features),
     }
+    # British spelling: the name is part of stored protocols and their fingerprints.
     return [Measurement("memorisation", result.copying, settings=settings)]
 
 
 MEASURES = {
     "fid": Measure(_fid),
-    "fid_infinity": Measure(_fid_infinity, ("features",), least=2 * POINTS),
+    "fid_infinity": Measure(_fid_infinity, ("features",), min_images=2 * POINTS),
     "kid": Measure(_kid, ("features",)),
-    "inception_score": Measure(_inception_score, ("features", "logits"), least=SPLITS),
-    "precision_recall": Measure(_precision_recall, ("features",), least=NEIGHBORS + 1),
+    "inception_score": Measure(_inception_score, ("features", "logits"), min_images=SPLITS),
+    "precision_recall": Measure(_precision_recall, ("features",), min_images=NEIGHBORS + 1),
     "mode_coverage": Measure(_mode_coverage, ("features", "logits", "classes")),
-    "memorisation": Measure(_memorisation, ("features", "training_images", "held_out")),
+    "memorisation": Measure(_memorization, ("features", "training_images", "held_out")),
 }
-"""Name of a measure to how it is done. A new one is an entry here."""
+"""Measures by name. To add a measure, add an entry."""

@@ -1,4 +1,4 @@
-"""What a number depends on besides the model: kept with every score, so that unlike ones are never compared."""
+"""Protocols of scores: everything that a score depends on besides the model. Only equal protocols are comparable."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 
 Protocol = Mapping[str, str | int | float | bool | None]
-"""Names and values of everything that a score depends on besides the model's weights."""
+"""Names and values of everything that a score depends on besides the weights of the model."""
 
 
 def fingerprint(protocol: Protocol) -> str:
-    """A short name of a protocol, 16 hexadecimal digits: scores are comparable if and only if theirs are equal.
+    """Return 16 hexadecimal digits that identify a protocol. Scores are comparable only if these are equal.
 
     Example:
         >>> fingerprint({"metric": "fid", "generated": 1000}) == fingerprint({"generated": 1000, "metric": "fid"})
@@ -22,11 +22,11 @@ def fingerprint(protocol: Protocol) -> str:
 
 
 def differences(protocols: Sequence[Protocol], ignore: Sequence[str] = ()) -> dict[str, list]:
-    """The entries in which protocols differ: name to one value a protocol, None where it has none.
+    """Return the entries in which protocols differ: a dict from name to a list of values, None if missing.
 
     Args:
-        protocols: at least one.
-        ignore: names of entries that may differ.
+        protocols: sequence of at least one protocol.
+        ignore: sequence of str, names of entries that may differ. Defaults to none.
 
     Example:
         >>> differences([{"generated": 1000, "seed": 0}, {"generated": 10000, "seed": 0}])
@@ -34,4 +34,4 @@ def differences(protocols: Sequence[Protocol], ignore: Sequence[str] = ()) -> di
     """
     names = dict.fromkeys(name for protocol in protocols for name in protocol)
     values = {name: [protocol.get(name) for protocol in protocols] for name in names if name not in ignore}
-    return {name: found for name, found in values.items() if any(value != found[0] for value in found)}
+    return {name: entries for name, entries in values.items() if any(value != entries[0] for value in entries)}

@@ -1,4 +1,4 @@
-"""The real images that generated ones are compared with: their features and statistics, computed once."""
+"""Real images that generated ones are compared with. Their features and statistics are computed once and cached."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from keras_gen.utils import archives, checks, files, progress
 from keras_gen.utils.errors import UsageError, must_be
 
 CHUNK = 1000
-"""Images whose features are extracted, and generated, at a time."""
+"""Number of images that are generated, or whose features are extracted, at a time."""
 
 FEATURES_KEPT = 50_000
-"""Real images whose features are held, and cached, where a metric compares images one by one."""
+"""Limit of the real images whose features are kept, and cached, for metrics that compare single images."""
 
-_LAYOUT = 1  # of the cached files: another number makes older ones unread
+_CACHE_VERSION = 1  # a change invalidates older cached files
 
 
 class Reference:
-    """Real images as an extractor sees them.
+    """Features and statistics of real images, with caching.
 
-    Statistics and features are computed when they are first asked for and kept in the folder `references` of
-    `$KERAS_GEN_CACHE` (by default `~/.cache/keras_gen`), under a name made of the images' own bytes and the extractor's
-    description: other images, other weights or another resize are another file, so nothing there can be stale, and
-    processes that share the folder only ever see whole files. A damaged file, or a folder that can't be written, costs
-    the time to compute again.
+    They are computed when they are first used and cached in the folder `references` of `$KERAS_GEN_CACHE` (by default
+    `~/.cache/keras_gen`). The file name is a hash of the images' bytes and the extractor's description, so a file is
+    never stale, and files are written atomically, so that processes can share the folder. If a file is damaged or the
+    folder is not writable, the values are computed again.
 
     Args:
-        images: uint8, shape `(N, H, W, 1)` or `(N, H, W, 3)`, N at least 2.
+        images: uint8 array of shape `(N, H, W, 1)` or `(N, H, W, 3)`, N at least 2.
         extractor: an `Extractor`, or the name of one (`keras_gen.metrics.extractors.NAMES`).
-        data: name of the data set, for the protocol.
-        split: of the data set, for the protocol.
-        count: how many images to use: the first ones of a permutation drawn from `seed`; None is all.
-        seed: of that permutation.
-        cache: whether the folder is read and written.
+        data: str, name of the data set for the protocol; default "images".
+        split: str, split of the data set for the protocol; default "train".
+        count: int, number of images to use, the first ones of a permutation drawn from `seed`. Defaults to all.
+        seed: int, seed of that permutation; default 0.
+        cache: bool, read and write the cache; default True.
 
     Raises:
-        UsageError: an argument is not as above, all images are the same, or the extractor doesn't take such images.
+        UsageError: if an argument is not as above, all images are the same, or the extractor does not support such
+            images.
 
     Example:
         >>> digits = keras_gen.data.load("digits")
@@ -72,10 +72,10 @@ class Reference:
         self.extractor = extractors.build(extractor) if isinstance(extractor, str) else extractor
         if not isinstance(self.extractor, Extractor):
             raise must_be("extractor", "an Extractor, or one of " + ", ".join(extractors.NAMES), extractor)
-        if all((image == images[0]).all() for image in images):  # at the first that differs it is clear
+        if all((image == images[0]).all() for image in images):  # stops at the first difference
             raise must_be("reference", "images that are not all the same", f"{len(images)} times one image")
         self.data, self.split, self.cache = data, split, cache
-        # A permutation even of all images: a source may be ordered, and some metrics use the first ones only.
+        # All images are permuted, too: a source may be ordered, and some metrics use only the first images.
         order = np.random.default_rng(checks.seed("seed", seed)).permutation(len(images))
         self.images = images[order[:count]]
         self.fingerprint = fingerprint_of(self.images)
@@ -84,12 +84,12 @@ class Reference:
 
     @property
     def count(self) -> int:
-        """How many images."""
+        """Number of images."""
         return len(self.images)
 
     @property
     def protocol(self) -> dict:
-        """The entries of a protocol that the real images and the extractor decide."""
+        """Protocol entries that depend on the real images and the extractor."""
         return {
             **{f"extractor_{name}" if name != "name" else "extractor": value for name, value in self._described()},
             "reference": self.data,
@@ -100,14 +100,14 @@ class Reference:
 
     @property
     def statistics(self) -> GaussianStatistics:
-        """Count, mean and covariance of the features of all images."""
+        """`GaussianStatistics` of the features of all images."""
         if self._statistics is None:
             self._statistics = self._cached("statistics", self._compute_statistics, _pack, self._unpack_statistics)
         return self._statistics
 
     @property
     def features(self) -> np.ndarray:
-        """float32 `(n, D)`: the features of the first `FEATURES_KEPT` images."""
+        """Features of the first `FEATURES_KEPT` images, float32 of shape `(n, D)`."""
         if self._features is None:
             self._features = self._cached(
                 "features", self._compute_features, lambda array: {"features": array}, self._unpack_features
@@ -115,7 +115,7 @@ class Reference:
         return self._features
 
     def extract_once(self) -> None:
-        """Have the features before the statistics, which can then be had from them: for who needs both."""
+        """Compute the features now, so that statistics are computed from them instead of from the images."""
         if self._features is None:
             self._features = self.features
 
@@ -128,17 +128,17 @@ class Reference:
             for features in chunks_of(self._features):
                 statistics.update(features)
             return statistics
-        with self._extraction(self.count) as step:
+        with self._progress(self.count) as task:
             for chunk in chunks_of(self.images):
-                statistics.update(self.extractor(chunk, step=step).features)
+                statistics.update(self.extractor(chunk, task=task).features)
         return statistics
 
     def _compute_features(self) -> np.ndarray:
         images = self.images[:FEATURES_KEPT]
-        with self._extraction(len(images)) as step:
-            return np.concatenate([self.extractor(chunk, step=step).features for chunk in chunks_of(images)])
+        with self._progress(len(images)) as task:
+            return np.concatenate([self.extractor(chunk, task=task).features for chunk in chunks_of(images)])
 
-    def _extraction(self, count: int) -> contextlib.AbstractContextManager[progress.Task]:
+    def _progress(self, count: int) -> contextlib.AbstractContextManager[progress.Task]:
         return progress.task(f"features of {self.split} images", count)
 
     def _cached(self, kind: str, compute, pack, unpack):
@@ -170,19 +170,19 @@ class Reference:
     def _cache_path(self, kind: str) -> Path:
         import tensorflow as tf
 
-        made_of = [_LAYOUT, kind, self.fingerprint, sorted(self._described()), tf.__version__]
-        key = hashlib.sha256(json.dumps(made_of, default=str).encode()).hexdigest()[:32]
+        contents = [_CACHE_VERSION, kind, self.fingerprint, sorted(self._described()), tf.__version__]
+        key = hashlib.sha256(json.dumps(contents, default=str).encode()).hexdigest()[:32]
         return cache_folder() / "references" / f"{kind}-{key}.npz"
 
 
 def chunks_of(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows of an array, at most `CHUNK` at a time."""
+    """Yield the rows of an array, at most `CHUNK` at a time."""
     for start in range(0, len(array), CHUNK):
         yield array[start : start + CHUNK]
 
 
 def fingerprint_of(images: np.ndarray) -> str:
-    """SHA-256, in hexadecimal, of uint8 images: of their shape and bytes, in order."""
+    """Return the SHA-256, in hexadecimal, of the shape and bytes of uint8 images."""
     digest = hashlib.sha256(f"{images.shape}".encode())
     digest.update(np.ascontiguousarray(images))
     return digest.hexdigest()

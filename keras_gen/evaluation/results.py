@@ -1,4 +1,4 @@
-"""What was measured of a run, and the file in the run directory that keeps it."""
+"""Results of an evaluation, and their file in the run directory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ EVALUATION_FILE = "evaluation.json"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured.
+    """Result of an evaluation.
 
     Args:
-        losses: every quantity that the model reports, averaged over the test images.
-        scores: the scores, each with its protocol.
-        notes: one line for everything that was not measured, with the reason, or that is to be taken with care.
+        losses: dict, the model's losses and metrics, averaged over the test images.
+        scores: list of `Score`, each with its protocol.
+        notes: list of str, one line for each score that is missing or unreliable, with the reason.
     """
 
     losses: dict[str, float]
@@ -31,7 +31,7 @@ class Evaluation:
 
 
 def write(run: str | os.PathLike, evaluation: Evaluation, details: Mapping[str, object]) -> None:
-    """Keep an evaluation in a run directory, with details that JSON can hold, in place of an older one."""
+    """Write an evaluation and JSON-serializable details to a run directory, replacing an older evaluation."""
     content = {
         "losses": evaluation.losses,
         "scores": [score.to_json() for score in evaluation.scores],
@@ -42,14 +42,14 @@ def write(run: str | os.PathLike, evaluation: Evaluation, details: Mapping[str, 
 
 
 def read(run: str | os.PathLike) -> Evaluation:
-    """The evaluation of a run directory.
+    """Read the evaluation of a run directory.
 
     Raises:
-        UsageError: `run` is no run directory, was not measured, or the file is damaged.
+        UsageError: if `run` is no run directory or was not evaluated, or the file is damaged.
     """
     path = Path(run) / EVALUATION_FILE
     run_directory.read_recipe(run)
-    how = f"python experiments/evaluate.py {run}"
+    command = f"python experiments/evaluate.py {run}"
     try:
         content = safe_files.read_json(path)
         scores = [Score.from_json(score) for score in content["scores"]]
@@ -60,7 +60,7 @@ def read(run: str | os.PathLike) -> Evaluation:
             raise TypeError("notes must be lines")
         return Evaluation(losses, scores, notes)
     except OSError as error:
-        raise UsageError(f"run {run} was not measured yet: {how}") from error
+        raise UsageError(f"run {run} was not measured yet: {command}") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        message = f"{path} is damaged, or of another version of keras_gen: measure the run again with {how}"
+        message = f"{path} is damaged, or of another version of keras_gen: measure the run again with {command}"
         raise UsageError(message) from error

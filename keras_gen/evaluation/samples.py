@@ -1,4 +1,4 @@
-"""Generated images as an extractor sees them."""
+"""Features of generated images, and the generation of images in chunks."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Sample:
     """The features of images that arrive in chunks.
 
     Args:
-        chunks: uint8 images, chunk by chunk.
-        extractor: what looks at them.
-        keep: whether the features of every image are held. Without them memory does not grow with the images, and there
-            are `statistics` only.
-        what: the images are, for those who watch the progress.
-        total: how many images there will be, if that is known.
+        chunks: iterable of uint8 arrays of images.
+        extractor: `Extractor` to compute the features with.
+        keep: bool, keep the features and logits of all images. Otherwise memory does not grow with the number of
+            images, and only statistics are available.
+        label: str, name of the images in the progress bar; default "images".
+        total: int, number of images for the progress bar, or None (the default) if unknown.
     """
 
     def __init__(
@@ -35,16 +35,16 @@ class Sample:
         extractor: Extractor,
         *,
         keep: bool,
-        what: str = "images",
+        label: str = "images",
         total: int | None = None,
     ) -> None:
         self.halves = GaussianStatistics(), GaussianStatistics()
         features, logits = [], []
-        # Ticking, since a chunk may have to be generated first.
-        with progress.task(f"features of {what}", total, show_clock=True) as step:
+        # With a clock, since a chunk may have to be generated first.
+        with progress.task(f"features of {label}", total, show_clock=True) as task:
             for chunk in chunks:
-                extracted = extractor(chunk, step=step)
-                # Every other image: the halves are as large as they can be, whatever the chunks are.
+                extracted = extractor(chunk, task=task)
+                # Alternating images, so that the halves are of about equal size for any size of the chunks.
                 for half, statistics in enumerate(self.halves):
                     statistics.update(extracted.features[half::2])
                 if keep:
@@ -54,32 +54,32 @@ class Sample:
 
     @property
     def count(self) -> int:
-        """How many images."""
+        """Number of images."""
         return sum(half.count for half in self.halves)
 
     @property
     def statistics(self) -> GaussianStatistics:
-        """Count, mean and covariance of the features."""
+        """`GaussianStatistics` of the features."""
         return self.halves[0].merged(self.halves[1])
 
     @property
     def features(self) -> np.ndarray:
-        """float32 `(n, D)`, if they were kept."""
+        """float32 array of shape `(n, D)`; requires `keep`."""
         return np.concatenate(self._features)
 
     @property
     def logits(self) -> np.ndarray | None:
-        """float32 `(n, K)`, if they were kept; None if the extractor gives none."""
+        """float32 array of shape `(n, K)`, or None if the extractor has no logits; requires `keep`."""
         return None if self._logits[0] is None else np.concatenate(self._logits)
 
 
 def generate_chunks(model: GenerativeModel, count: int, seed: int) -> Iterator[np.ndarray]:
-    """uint8 images of `model.generate`, at most `CHUNK` at a time, `count` in all; a function of the seed.
+    """Yield `count` uint8 images of `model.generate`, at most `CHUNK` at a time, determined by the seed.
 
-    Each chunk is generated with a seed of its own, drawn from `seed`, so that memory does not grow with `count`.
+    Each chunk has its own seed, derived from `seed`, so that memory does not grow with `count`.
 
     Raises:
-        UsageError: the model generates values that are not finite, which uint8 would hide.
+        UsageError: if the model generates values that are not finite, which uint8 would hide.
     """
     count, seed = checks.count("count", count), checks.seed("seed", seed)
     for index, start in enumerate(range(0, count, CHUNK)):

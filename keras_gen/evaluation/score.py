@@ -1,4 +1,4 @@
-"""One measured number, with all that is needed to trust it; and how it is called."""
+"""Scores: measured numbers with their names, protocols and uncertainties."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from keras_gen.evaluation import protocol
 from keras_gen.evaluation.protocol import Protocol
 
-_NAMES_ELSEWHERE = {
+_OTHER_NAMES = {
     "fid": "fd",
     "fid_infinity": "fd_infinity",
     "kid": "kd",
@@ -18,10 +18,10 @@ _NAMES_ELSEWHERE = {
 
 
 def score_name(metric: str, extractor: str) -> str:
-    """How a metric is called that was measured with an extractor.
+    """Return the name of a score: its metric and extractor.
 
-    The names that the literature knows belong to the network that it uses, `inception-2015`; with another extractor
-    a number has another name, so that nobody takes the one for the other.
+    Names of the literature (FID, KID) are reserved for its extractor, `inception-2015`. Scores of other extractors are
+    not comparable with them and have other names.
 
     Example:
         >>> score_name("fid", "inception-2015"), score_name("fid", "lenet"), score_name("precision", "inception-v3")
@@ -29,22 +29,22 @@ def score_name(metric: str, extractor: str) -> str:
     """
     if extractor == "inception-2015":
         return metric
-    return f"{_NAMES_ELSEWHERE.get(metric, metric)}_{extractor.replace('-', '_')}"
+    return f"{_OTHER_NAMES.get(metric, metric)}_{extractor.replace('-', '_')}"
 
 
 @dataclass(frozen=True)
 class Score:
-    """One number about a model.
+    """A measured property of a model.
 
     Args:
-        name: what it is called; a number of another extractor has another name.
-        value: the number.
-        protocol: what it depends on besides the model.
-        better: `low`, `high`, or None where neither is better.
-        spread: standard deviation over `spread_over`; None if there is none.
-        spread_over: of what the spread is, such as `10 splits` or `3 seeds`.
-        floor: what real images score in the place of the generated ones, as many; None where that was not measured.
-        bias: by how much the value is estimated to be too high because of the number of images; None where unknown.
+        name: str, name of the score, as from `score_name`.
+        value: float, the measured value.
+        protocol: `Protocol`, everything that the value depends on besides the model.
+        better: str, `low` or `high`, or None (the default) if neither is better.
+        spread: float, standard deviation over `spread_over`, or None.
+        spread_over: str, what the spread is over, such as `10 splits` or `3 seeds`, or None.
+        floor: float, score of the same number of held-out real images, or None if it was not measured.
+        bias: float, estimate of how much too high the value is because of the number of images, or None.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Score:
 
     @property
     def warning(self) -> str | None:
-        """One line if the bias is a tenth of the value or more; else None."""
+        """One line of text if the bias is at least a tenth of the value, else None."""
         if self.bias is None or self.bias < 0.1 * abs(self.value):
             return None
         return (
@@ -71,7 +71,7 @@ class Score:
         )
 
     def to_json(self) -> dict:
-        """As a dictionary that JSON can hold; an infinite value is written as a string."""
+        """Return the score as a JSON-serializable dict. Infinite values become strings."""
         content = dataclasses.asdict(self)
         for name in ("value", "spread", "floor", "bias"):
             if content[name] is not None and not math.isfinite(content[name]):
@@ -80,7 +80,7 @@ class Score:
 
     @classmethod
     def from_json(cls, content: dict) -> Score:
-        """The score that `to_json` wrote; KeyError, TypeError or ValueError if it is no such dictionary."""
+        """Restore a score from `to_json`. Raises KeyError, TypeError or ValueError for another dict."""
         content = dict(content)
         recorded = content.pop("fingerprint")
         for name in ("value", "spread", "floor", "bias"):
@@ -89,19 +89,19 @@ class Score:
         score = cls(**content)
         numbers = (score.value, *(n for n in (score.spread, score.floor, score.bias) if n is not None))
         if not isinstance(score.name, str) or score.better not in ("low", "high", None):
-            raise TypeError(f"no name and better side of a score: {score.name!r}, {score.better!r}")
+            raise TypeError(f"invalid name or better of a score: {score.name!r}, {score.better!r}")
         if not all(isinstance(number, int | float) for number in numbers):
-            raise TypeError(f"the value of {score.name}, and what goes with it, must be numbers")
+            raise TypeError(f"value, spread, floor and bias of {score.name} must be numbers")
         if score.fingerprint != recorded:
-            raise ValueError(f"the fingerprint of {score.name} is not that of its protocol")
+            raise ValueError(f"the fingerprint of {score.name} does not match its protocol")
         return score
 
 
 def aggregate_seeds(runs: list[list[Score]]) -> list[Score]:
-    """The mean and standard deviation (n − 1) of scores measured with several seeds; a single list is kept as it is.
+    """Return the mean and standard deviation (n − 1) of scores over seeds. A single list is returned unchanged.
 
     Args:
-        runs: one list of scores a seed, each with the same names in the same order.
+        runs: list with one list of scores per seed, each with the same names in the same order.
     """
     if len(runs) == 1:
         return runs[0]

@@ -1,4 +1,4 @@
-"""Measuring a model's images against real ones, with a protocol, a floor and a bias beside every number."""
+"""Score generated images against real ones, with the protocol, floor and bias of every score."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
 
 class Scorer:
-    """Scores of generated images, always measured in the same way.
+    """Scorer of generated images with a fixed protocol.
 
     Args:
-        reference: the real images, and the extractor that looks at them.
-        measures: names of `keras_gen.evaluation.MEASURES`, each at most once.
-        num_images: how many images are generated for them, at least 2.
-        held_out: real images that are not in the reference, seen by the same extractor; for floors and memorisation.
+        reference: `Reference`, the real images and their extractor.
+        measures: sequence of different names of `keras_gen.evaluation.MEASURES`; default `("fid",)`.
+        num_images: int, number of images to generate, at least 2; default 10,000.
+        held_out: `Reference` with the same extractor, of real images that are not in `reference`, for floors and
+            memorization. Defaults to None.
 
     Raises:
-        UsageError: an argument is not as above, or the extractor or `held_out` can't serve a measure.
+        UsageError: if an argument is not as above, or a measure requires another extractor or `held_out`.
 
     Example:
         >>> digits = keras_gen.data.load("digits")
@@ -61,24 +62,24 @@ class Scorer:
             raise must_be("measures", "one or more different names", tuple(measures))
         self.reference, self.held_out, self.num_images = reference, held_out, num_images
         self.measures = tuple(measures)
-        if impossible := [name for name in measures if self._lacking(name)]:
-            why = f"without {impossible[0]}, since {self._lacking(impossible[0])}"
-            raise must_be("measures", why, tuple(measures))
+        if impossible := [name for name in measures if self._missing_requirement(name)]:
+            requirement = f"without {impossible[0]}, since {self._missing_requirement(impossible[0])}"
+            raise must_be("measures", requirement, tuple(measures))
 
-    def _lacking(self, measure: str) -> str | None:
+    def _missing_requirement(self, measure: str) -> str | None:
         return missing_requirement(measure, self.num_images, self.reference, self.held_out)
 
     def score(self, model: GenerativeModel, seed: int = 0) -> list[Score]:
-        """The scores of images that a model generates.
+        """Return the scores of images that a model generates.
 
         Args:
-            model: what generates.
-            seed: of the images, and of the random subsets that some measures take.
+            model: `GenerativeModel`.
+            seed: int, seed of the images and of the random subsets of some measures; default 0.
         """
         generated = {
             "generated": self.num_images,
             "generated_labels": "uniform" if model.num_classes else None,
-            "quantisation": "uint8, rounded",
+            "quantisation": "uint8, rounded",  # British: stored protocols and fingerprints contain the spelling
             "batch_norm": "moving averages",
             "moving_average": getattr(model, "moving_average", None) or None,
             "seed": checks.seed("seed", seed),
@@ -86,10 +87,10 @@ class Scorer:
         return self._scores(generate_chunks(model, self.num_images, seed), generated, seed)
 
     def floors(self, seed: int = 0) -> dict[str, float]:
-        """What `num_images` held-out real images score, by name; empty if there are fewer."""
+        """Return the scores of `num_images` held-out real images by name; empty if there are fewer."""
         if self.held_out is None or self.held_out.count < self.num_images:
             return {}
-        measures = tuple(name for name in self.measures if name != "memorisation")  # ½ by its definition
+        measures = tuple(name for name in self.measures if name != "memorisation")  # ½ by definition
         scorer = Scorer(self.reference, measures, num_images=self.num_images) if measures else None
         images = chunks_of(self.held_out.images[: self.num_images])
         return {score.name: score.value for score in scorer._scores(images, {}, seed)} if scorer else {}
@@ -99,36 +100,37 @@ class Scorer:
         keep = any("features" in MEASURES[name].needs for name in self.measures)
         if keep:
             self.reference.extract_once()
-        what = "generated images" if generated else "held-out images"
-        sample = Sample(chunks, extractor, keep=keep, what=what, total=self.num_images)
+        label = "generated images" if generated else "held-out images"
+        sample = Sample(chunks, extractor, keep=keep, label=label, total=self.num_images)
         return [
             Score(
-                score_name(measured.metric, extractor.name),
-                float(measured.value),
-                {"metric": measured.metric, **self.reference.protocol, **generated, **measured.settings},
-                better=measured.better,
-                spread=measured.spread,
-                spread_over=measured.spread_over,
-                bias=measured.bias,
+                score_name(measurement.metric, extractor.name),
+                float(measurement.value),
+                {"metric": measurement.metric, **self.reference.protocol, **generated, **measurement.settings},
+                better=measurement.better,
+                spread=measurement.spread,
+                spread_over=measurement.spread_over,
+                bias=measurement.bias,
             )
-            for measured in self._measured(sample, what, seed)
+            for measurement in self._measure(sample, label, seed)
         ]
 
-    def _measured(self, sample: Sample, what: str, seed: int) -> list[Measurement]:
-        found = []
-        with progress.task(f"scores of {what}", len(self.measures), "measures", uniform=False, show_clock=True) as step:
-            for name in self.measures:
-                step.note(name)
-                found += MEASURES[name].function(sample, self.reference, self.held_out, seed)
-                step.advance()
-        return found
+    def _measure(self, sample: Sample, label: str, seed: int) -> list[Measurement]:
+        results = []
+        name, count = f"scores of {label}", len(self.measures)
+        with progress.task(name, count, "measures", uniform=False, show_clock=True) as task:
+            for measure in self.measures:
+                task.note(measure)
+                results += MEASURES[measure].function(sample, self.reference, self.held_out, seed)
+                task.advance()
+        return results
 
 
 def missing_requirement(measure: str, num_images: int, reference: Reference, held_out: Reference | None) -> str | None:
-    """Why a measure can't be had, in words; None if it can."""
-    extractor, least = reference.extractor, MEASURES[measure].least
-    if min(num_images, reference.count) < least:
-        return f"it needs {least} generated and {least} reference images"
+    """Return in words why a measure is unavailable, or None if it is available."""
+    extractor, minimum = reference.extractor, MEASURES[measure].min_images
+    if min(num_images, reference.count) < minimum:
+        return f"it needs {minimum} generated and {minimum} reference images"
     its_classes = reference.data in extractor.classes_of
     absent = {
         "logits": None if extractor.num_classes else f"{extractor.name} has no classifier",
@@ -140,5 +142,5 @@ def missing_requirement(measure: str, num_images: int, reference: Reference, hel
 
 
 def add_floors(scores: list[Score], floors: dict[str, float]) -> list[Score]:
-    """The scores with what real images score beside them."""
+    """Return the scores with the floors of the same names."""
     return [dataclasses.replace(score, floor=floors.get(score.name)) for score in scores]

@@ -1,7 +1,7 @@
-"""Metrics of generated images: formulas on arrays of features and logits, one file a metric.
+"""Metrics of generated images: formulas on arrays of features and logits, one file per metric.
 
-Names are imported when they are first used. No formula imports TensorFlow: `keras_gen.metrics.extractors` make features
-and logits from images.
+Names are imported when they are first used. No formula imports TensorFlow: `keras_gen.metrics.extractors` computes
+features and logits from images.
 """
 
 import lazy_loader

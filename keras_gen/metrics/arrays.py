@@ -1,6 +1,6 @@
-"""Checks of the arrays that metrics are computed on: features, logits and moments, as finite float64.
+"""Validate the arrays that metrics are computed from (features, logits, moments) and convert them to finite float64.
 
-Each check returns its array or raises `UsageError`, which names the argument and shows the array by its shape.
+Each check returns the array or raises a `UsageError` that names the argument and shows the array's shape.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from keras_gen.utils.errors import UsageError, must_be
 
 
 class Shape:
-    """An array as an error message shows it: by its shape, since its values say nothing.
+    """An array as an error message shows it: by its shape, not its values.
 
     Example:
         >>> Shape(np.zeros((2, 3)))
@@ -28,18 +28,18 @@ class Shape:
 
 
 def features(argument: str, value: object, *, minimum: int = 1) -> np.ndarray:
-    """`value` as feature vectors.
+    """Return `value` as feature vectors.
 
     Args:
-        argument: the name of the argument, for the error.
-        value: real numbers of shape `(n, D)`, one row a sample, D at least 1.
-        minimum: the least n.
+        argument: str, name of the argument for the error message.
+        value: real numbers of shape `(n, D)`, one row per sample, D at least 1.
+        minimum: int, smallest n allowed; default 1.
 
     Returns:
-        float64 of shape `(n, D)`; the array itself if it is that already, so it must not be written to.
+        float64 array of shape `(n, D)`. It may be `value` itself, so do not write to it.
 
     Raises:
-        UsageError: another shape, fewer rows, or a value that is not finite.
+        UsageError: if the shape is wrong, there are too few rows, or a value is not finite.
 
     Example:
         >>> features("real", [[1, 2], [3, 4]]).dtype
@@ -50,18 +50,18 @@ def features(argument: str, value: object, *, minimum: int = 1) -> np.ndarray:
 
 
 def logits(argument: str, value: object, *, minimum: int = 1) -> np.ndarray:
-    """`value` as a classifier's outputs before the softmax, or as log-probabilities.
+    """Return `value` as logits: a classifier's outputs before the softmax, or log-probabilities.
 
     Args:
-        argument: the name of the argument, for the error.
-        value: real numbers of shape `(n, K)`, one row a sample, K at least 2 classes.
-        minimum: the least n.
+        argument: str, name of the argument for the error message.
+        value: real numbers of shape `(n, K)`, one row per sample, K at least 2 classes.
+        minimum: int, smallest n allowed; default 1.
 
     Returns:
-        float64 of shape `(n, K)`; the array itself if it is that already, so it must not be written to.
+        float64 array of shape `(n, K)`. It may be `value` itself, so do not write to it.
 
     Raises:
-        UsageError: another shape, fewer rows, or a value that is not finite.
+        UsageError: if the shape is wrong, there are too few rows, or a value is not finite.
 
     Example:
         >>> logits("logits", [[1.5, -1.5]]).shape
@@ -72,10 +72,10 @@ def logits(argument: str, value: object, *, minimum: int = 1) -> np.ndarray:
 
 
 def same_dimensions(argument: str, value: np.ndarray, other_argument: str, other: np.ndarray) -> None:
-    """Refuse `value` of shape `(n, D)` if it has not the D of `other`, of shape `(m, D)`.
+    """Check that `value`, of shape `(n, D)`, has the same D as `other`, of shape `(m, D)`.
 
     Raises:
-        UsageError: D differs.
+        UsageError: if D differs.
 
     Example:
         >>> same_dimensions("generated", np.ones((5, 2)), "real", np.ones((4, 3)))
@@ -88,10 +88,10 @@ def same_dimensions(argument: str, value: np.ndarray, other_argument: str, other
 
 
 def mean(argument: str, value: object, dimensions: int | None = None) -> np.ndarray:
-    """`value` as a mean of features: finite float64 of shape `(D,)`, with D = `dimensions` if that is given.
+    """Return `value` as a mean of features: finite float64 of shape `(D,)`, with D = `dimensions` if that is given.
 
     Raises:
-        UsageError: another shape, or a value that is not finite.
+        UsageError: if the shape is wrong or a value is not finite.
 
     Example:
         >>> mean("mean", [1, 2])
@@ -103,13 +103,13 @@ def mean(argument: str, value: object, dimensions: int | None = None) -> np.ndar
 
 
 def covariance(argument: str, value: object, dimensions: int) -> np.ndarray:
-    """`value` as a covariance of features: finite, symmetric float64 of shape `(dimensions, dimensions)`.
+    """Return `value` as a covariance of features: finite, symmetric float64 of shape `(dimensions, dimensions)`.
 
-    Symmetric means to 1e-6 of the largest entry, what float32 would leave, and so does not negative on the diagonal.
-    Whether it is positive semi-definite is not checked beyond that.
+    The tolerance for asymmetry and for negative variances is 1e-6 of the largest entry, about the rounding error of
+    float32. Beyond its diagonal the matrix is not checked to be positive semi-definite.
 
     Raises:
-        UsageError: another shape, a value that is not finite, not symmetric, or a negative variance.
+        UsageError: if the shape is wrong, a value is not finite, the matrix is asymmetric or a variance is negative.
 
     Example:
         >>> covariance("covariance", [[1, 2], [0, 1]], 2)
@@ -120,7 +120,7 @@ def covariance(argument: str, value: object, dimensions: int) -> np.ndarray:
     shape = (dimensions, dimensions)
     array = finite(argument, value, f"of shape {shape}", lambda received: received == shape)
     rounding = 1e-6 * np.abs(array).max()
-    # Most are symmetric to the bit, which is quicker to see.
+    # Most matrices are exactly symmetric, which is faster to check.
     if not np.array_equal(array, array.T) and np.abs(array - array.T).max() > rounding:
         raise must_be(argument, "symmetric", Shape(array))
     if (lowest := array.diagonal().min()) < -rounding:
@@ -129,7 +129,7 @@ def covariance(argument: str, value: object, dimensions: int) -> np.ndarray:
 
 
 def finite(argument: str, value: object, requirement: str, fits: Callable[[tuple], bool]) -> np.ndarray:
-    """`value` as a finite float64 array whose shape `fits`; `requirement` is how the error says that."""
+    """Return `value` as a finite float64 array whose shape satisfies `fits`, as `requirement` says in words."""
     try:
         array = np.asarray(value)
     except ValueError:  # rows of different lengths

@@ -1,4 +1,4 @@
-"""Does a model copy its training images? Distances to the nearest one, against those of images it never saw."""
+"""Detect copied training images, from distances of generated and of test samples to the training set."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _ROWS = 1024
 
 
 class Memorization(NamedTuple):
-    """What `memorization` returns.
+    """Result of `memorization`.
 
     Args:
-        copying: how often a generated sample is nearer to the training set than a test sample, in [0, 1].
-        generated_distance: median distance of the generated samples to their nearest training sample.
-        test_distance: the same of the test samples.
+        copying: float in [0, 1], how often a generated sample is nearer to the training set than a test sample.
+        generated_distance: float, median distance of the generated samples to their nearest training sample.
+        test_distance: float, the same for the test samples.
     """
 
     copying: float
@@ -26,34 +26,34 @@ class Memorization(NamedTuple):
 
 
 def memorization(generated: np.ndarray, test: np.ndarray, train: np.ndarray) -> Memorization:
-    """Whether generated samples lie nearer to the training set than samples of the real distribution do.
+    """Test whether generated samples lie nearer to the training set than new real samples do.
 
-    With d(x) the Euclidean distance of x to its nearest training sample, G of the n generated and T of the m test
-    samples,
+    With d(x) the Euclidean distance of x to its nearest training sample, G one of the n generated and T one of the m
+    test samples,
 
-        copying = P(d(G) < d(T)) + ½ P(d(G) = d(T)) = U / (n m),
+        copying = P(d(G) < d(T)) + ½ P(d(G) = d(T)) = U / (n m)
 
-    the Mann-Whitney statistic, whose z-score Meehan, Chaudhuri & Dasgupta 2020, "A non-parametric test to detect
-    data-copying in generative models", propose as a test over the whole space and in cells of it; here it is over the
-    whole space only. ½: generated samples are as far from the training set as test samples are. Toward 1: nearer than
-    new real samples ever are, copies. Toward 0: farther away than real samples. If both distances are of
-    one distribution, its standard error is √((n + m + 1) / (12 n m)) without ties, 0.004 for n = m = 10,000.
+    U is the Mann-Whitney statistic. Meehan, Chaudhuri & Dasgupta 2020, "A non-parametric test to detect data-copying in
+    generative models", propose its z-score as a test over the whole space and in cells of it; here it covers the whole
+    space only. ½ means that generated samples are as far from the training set as test samples; values toward 1 mean
+    nearer than new real samples (copies), values toward 0 farther away. If both distances have the same distribution,
+    the standard error is √((n + m + 1) / (12 n m)) without ties: 0.004 for n = m = 10,000.
 
-    What it can't tell: smooth or blurred images lie near many training images, so a blurry VAE scores above ½ and
-    copies nothing; and a model that copies half of its images and fails with the other half can score ½. Look at
-    the nearest neighbors themselves before you call a model a copier.
+    Limitations: smooth or blurred images lie near many training images, so a blurry VAE scores above ½ without copying;
+    a model that copies half of its images and fails on the other half can score ½. Inspect the nearest neighbors before
+    you conclude that a model copies.
 
     Args:
-        generated: feature vectors or flattened pixels, shape `(n, D)`.
-        test: of real images that the model was not trained on, shape `(m, D)`.
-        train: of the images that it was trained on, shape `(N, D)`.
+        generated: feature vectors or flattened pixels of generated images, shape `(n, D)`.
+        test: the same of real images that the model was not trained on, shape `(m, D)`.
+        train: the same of the training images, shape `(N, D)`.
 
     Returns:
-        `copying` and the two median distances, in units of the features. Memory grows with the arrays, not with
-        the number of pairs.
+        A `Memorization`; distances are in units of the features. Memory grows with the arrays, not with the number of
+        pairs.
 
     Raises:
-        UsageError: other shapes, no samples, or a value that is not finite.
+        UsageError: if a shape is wrong, an array is empty, or a value is not finite.
 
     Example:
         >>> train, test = [[0.0], [10.0], [20.0]], [[1.0], [12.0], [23.0]]
@@ -76,7 +76,7 @@ def memorization(generated: np.ndarray, test: np.ndarray, train: np.ndarray) -> 
 
 
 def _nearest_distances(samples: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Distance of each sample to its nearest training sample, exactly 0 for a copy: the search's own is rounded."""
+    """Return the distance of each sample to its nearest training sample, recomputed to be exactly 0 for a copy."""
     from sklearn.metrics import pairwise_distances_argmin
 
     nearest = pairwise_distances_argmin(samples, train)

@@ -1,4 +1,4 @@
-"""Fréchet distance of two Gaussians, and of the features of two sets of images (FID). NumPy and SciPy, in float64."""
+"""Fréchet distance between Gaussians, and between the features of two image sets (FID). NumPy and SciPy, float64."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from keras_gen.metrics import arrays
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
-# In units of 2⁻⁵². With few dimensions the rounding of the sums over samples outweighs that of the factorization.
+# In units of 2⁻⁵². With few dimensions the rounding error of the sums over samples exceeds that of the factorization.
 _MIN_ROUNDING = 32
 
 
@@ -16,8 +16,8 @@ class GaussianStatistics:
     """Count, mean and covariance of feature vectors that arrive in batches, in float64.
 
     Batches are merged as deviations from their own means (Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise
-    algorithm for computing sample variances", eq. 2.1), so features far from zero lose no digits, as they would with
-    sums of squares:
+    algorithm for computing sample variances", eq. 2.1). Features far from zero lose no digits, unlike with sums of
+    squares:
 
         δ = m_B − m_A        m = m_A + δ n_B / n        S = S_A + S_B + δ δᵀ n_A n_B / n        n = n_A + n_B
 
@@ -38,23 +38,23 @@ class GaussianStatistics:
 
     @classmethod
     def from_features(cls, features: np.ndarray) -> GaussianStatistics:
-        """The statistics of one array of features, real numbers of shape `(n, D)`; raises as `update`."""
+        """Return the statistics of features, real numbers of shape `(n, D)`. Raises the errors of `update`."""
         statistics = cls()
         statistics.update(features)
         return statistics
 
     @classmethod
     def from_moments(cls, count: int, mean: np.ndarray, covariance: np.ndarray) -> GaussianStatistics:
-        """The statistics that `count`, `mean` and `covariance` of earlier ones describe: how stored ones come back.
+        """Restore statistics from their `count`, `mean` and `covariance`.
 
         Args:
-            count: the number of feature vectors, at least 2.
-            mean: shape `(D,)`.
-            covariance: shape `(D, D)`, symmetric, divided by count − 1.
+            count: int, number of feature vectors, at least 2.
+            mean: array of shape `(D,)`.
+            covariance: array of shape `(D, D)`, symmetric, divided by count − 1.
 
         Raises:
-            UsageError: a count below 2, shapes that do not fit together, a value that is not finite, a covariance that
-                is not symmetric or has a negative variance. Other negative eigenvalues are refused by the distance.
+            UsageError: if `count` is below 2, shapes do not match, a value is not finite, or the covariance is
+                asymmetric or has a negative variance. The distance rejects other negative eigenvalues.
 
         Example:
             >>> statistics = GaussianStatistics.from_moments(4, [1.0], [[2.0]])
@@ -73,13 +73,14 @@ class GaussianStatistics:
         return statistics
 
     def update(self, features: np.ndarray) -> None:
-        """Take in a batch of feature vectors.
+        """Add a batch of feature vectors.
 
         Args:
-            features: real numbers, shape `(n, D)`; n may be 0, D is the same in every batch.
+            features: real numbers of shape `(n, D)`. n may be 0; D is the same in every batch.
 
         Raises:
-            UsageError: another shape, another D than before, or a value that is not finite. Nothing was taken in then.
+            UsageError: if the shape is wrong, D differs from that of earlier batches, or a value is not finite. The
+                statistics are unchanged then.
         """
         features = arrays.features("features", features, minimum=0)
         if self._mean is not None and features.shape[1] != len(self._mean):
@@ -89,7 +90,7 @@ class GaussianStatistics:
         self._merge(len(features), mean, centered.T @ centered)
 
     def merged(self, other: GaussianStatistics) -> GaussianStatistics:
-        """The statistics of the feature vectors of both; neither is changed. `UsageError` if the dimensions differ.
+        """Return the combined statistics; neither operand is changed. Raises `UsageError` if the dimensions differ.
 
         Example:
             >>> halves = [GaussianStatistics.from_features(half) for half in ([[0.0], [2.0]], [[4.0]])]
@@ -123,24 +124,24 @@ class GaussianStatistics:
 
     @property
     def count(self) -> int:
-        """How many feature vectors were taken in."""
+        """Number of feature vectors."""
         return self._count
 
     @property
     def dimensions(self) -> int | None:
-        """D, the length of a feature vector; None before the first batch."""
+        """D, the length of a feature vector, or None before the first batch."""
         return None if self._mean is None else len(self._mean)
 
     @property
     def mean(self) -> np.ndarray:
-        """Their mean, float64 of shape `(D,)`; `UsageError` if there are none."""
+        """Mean, float64 of shape `(D,)`. Raises `UsageError` without samples."""
         if not self._count:
             raise UsageError("the mean of features needs at least 1 sample, received: 0")
         return self._mean.copy()
 
     @property
     def covariance(self) -> np.ndarray:
-        """Their unbiased covariance (divided by n − 1), float64 of shape `(D, D)`; `UsageError` below 2 samples."""
+        """Unbiased covariance (divided by n − 1), float64 of shape `(D, D)`. Raises `UsageError` below 2 samples."""
         if self._count < 2:
             raise UsageError(f"the covariance of features needs at least 2 samples, received: {self._count}")
         return self._scatter / (self._count - 1)
@@ -149,26 +150,26 @@ class GaussianStatistics:
 def frechet_distance(
     mean_1: np.ndarray, covariance_1: np.ndarray, mean_2: np.ndarray, covariance_2: np.ndarray
 ) -> float:
-    """The squared Fréchet (2-Wasserstein) distance of two Gaussians.
+    """Return the squared Fréchet (2-Wasserstein) distance between two Gaussians.
 
         d² = |m₁ − m₂|² + tr(C₁ + C₂ − 2 (C₁ C₂)^½)
 
     (Dowson & Landau 1982, "The Fréchet distance between multivariate normal distributions", eq. 4; Heusel et al. 2017,
     arXiv:1706.08500, eq. 6.) With C₁ = F₁ F₁ᵀ and C₂ = F₂ F₂ᵀ, the trace of the root is the sum of the singular values
-    of F₁ᵀ F₂. The factors come from Cholesky factorizations with pivoting (LAPACK's dpstrf) and have as many columns as
-    the covariance has rank: no general matrix root, no complex numbers, and singular covariances (fewer samples than
-    dimensions) are no special case. What remains is an eigenvalue problem as large as the smaller of the two ranks.
+    of F₁ᵀ F₂. The factors come from pivoted Cholesky factorizations (LAPACK's dpstrf) and have as many columns as the
+    rank of the covariance: no general matrix root and no complex numbers are needed, and singular covariances (fewer
+    samples than dimensions) are no special case. The remaining eigenvalue problem has the size of the smaller rank.
 
     Args:
-        mean_1, mean_2: shape `(D,)`.
-        covariance_1, covariance_2: shape `(D, D)`, symmetric and positive semi-definite.
+        mean_1, mean_2: arrays of shape `(D,)`.
+        covariance_1, covariance_2: arrays of shape `(D, D)`, symmetric and positive semi-definite.
 
     Returns:
-        The distance, at least 0, in squared units of the features. What rounding leaves below 0 is returned as 0.
+        float, the distance in squared units of the features. Negative rounding errors are clipped to 0.
 
     Raises:
-        UsageError: shapes that do not fit together, a covariance that is not symmetric or not positive semi-definite
-            (to 1e-6 of its largest entry), a value that is not finite.
+        UsageError: if shapes do not match, a value is not finite, or a covariance is asymmetric or not positive
+            semi-definite (to 1e-6 of its largest entry).
 
     Example:
         >>> frechet_distance([0.0], [[1.0]], [3.0], [[4.0]])  # (0 − 3)² + (1 − 2)²
@@ -185,20 +186,20 @@ def frechet_distance(
 
 
 def fid(features_a: np.ndarray, features_b: np.ndarray) -> float:
-    """The Fréchet distance of Gaussians fitted to two sets of features (Heusel et al. 2017, arXiv:1706.08500, eq. 6).
+    """Return the Fréchet distance between Gaussians fitted to two sets of features.
 
-    It is biased upwards for few samples (see `bias`): compare scores only of equal counts and one extractor. Fewer
-    samples than dimensions are accepted, and take less time than more.
+    See Heusel et al. 2017, arXiv:1706.08500, eq. 6. The distance is biased upwards for few samples (see `bias`), so
+    compare only scores of the same counts and extractor. Fewer samples than dimensions are accepted, and are faster.
 
     Args:
-        features_a: real numbers, shape `(n, D)`, n at least 2.
-        features_b: real numbers, shape `(m, D)`, m at least 2.
+        features_a: real numbers of shape `(n, D)`, n at least 2.
+        features_b: real numbers of shape `(m, D)`, m at least 2.
 
     Returns:
-        The distance, at least 0, in squared units of the features. The order of the sets does not matter.
+        float, the distance, at least 0, in squared units of the features. The order of the sets does not matter.
 
     Raises:
-        UsageError: other shapes, fewer than 2 samples, or a value that is not finite.
+        UsageError: if a shape is wrong, a set has fewer than 2 samples, or a value is not finite.
 
     Example:
         >>> features = np.random.default_rng(0).normal(size=(100, 8))
@@ -212,16 +213,16 @@ def fid(features_a: np.ndarray, features_b: np.ndarray) -> float:
 
 
 def distance(statistics_1: GaussianStatistics, statistics_2: GaussianStatistics) -> float:
-    """The Fréchet distance of Gaussians with the statistics of features: `fid` of features that came in batches.
+    """Return the Fréchet distance between two `GaussianStatistics`: `fid` for features that arrive in batches.
 
     Args:
-        statistics_1, statistics_2: of at least 2 samples each and of the same dimensions.
+        statistics_1, statistics_2: `GaussianStatistics` of at least 2 samples each and of the same dimensions.
 
     Returns:
-        As `fid`; the order of the two does not matter.
+        float, as `fid`. The order of the two does not matter.
 
     Raises:
-        UsageError: fewer than 2 samples, or other dimensions.
+        UsageError: if there are fewer than 2 samples or the dimensions differ.
 
     Example:
         >>> reference = GaussianStatistics.from_moments(1000, [0.0], [[1.0]])
@@ -237,27 +238,27 @@ def distance(statistics_1: GaussianStatistics, statistics_2: GaussianStatistics)
 
 
 def bias(features_generated: np.ndarray, reference: GaussianStatistics, *, seed: int = 0) -> float:
-    """How much too high the Fréchet distance is because the generated samples are so few, as an estimate.
+    """Estimate by how much the Fréchet distance is too high because of the finite number of generated samples.
 
     The distance of N samples is FID_N ≈ FID_∞ + c / N (Chong & Forsyth 2020, "Effectively unbiased FID and Inception
     Score and where to find them", arXiv:1911.07023), so that FID_{N/2} − FID_N ≈ c / N ≈ FID_N − FID_∞. FID_{N/2} is
-    the mean over two random halves. The reference's own finite number of samples has a bias of the same kind, which is
-    not in this; nor is chance, which for N well above D is the larger error of the two.
+    the mean over two random halves. The estimate includes neither the similar bias of the reference's own sample size
+    nor chance, which for N well above D is the larger error of the two.
 
     Args:
-        features_generated: real numbers, shape `(N, D)`, N at least 4; of an odd N one sample is in neither half.
-        reference: statistics of at least 2 samples of D dimensions.
-        seed: of the choice of the halves.
+        features_generated: real numbers of shape `(N, D)`, N at least 4. If N is odd, one sample is in neither half.
+        reference: `GaussianStatistics` of at least 2 samples of D dimensions.
+        seed: int, seed of the random halves; default 0.
 
     Returns:
-        FID_{N/2} − FID_N, in squared units of the features. Chance can make it negative where the bias is small.
+        float, FID_{N/2} − FID_N, in squared units of the features. It can be negative by chance if the bias is small.
 
     Raises:
-        UsageError: other shapes, too few samples, or a value that is not finite.
+        UsageError: if a shape is wrong, there are too few samples, or a value is not finite.
 
     Example:
         >>> generated = np.random.default_rng(0).normal(size=(1000, 64))
-        >>> exact = GaussianStatistics.from_moments(10**9, np.zeros(64), np.eye(64))  # of what they were drawn from
+        >>> exact = GaussianStatistics.from_moments(10**9, np.zeros(64), np.eye(64))  # the sampled distribution
         >>> too_high = distance(GaussianStatistics.from_features(generated), exact)  # it should be 0
         >>> round(too_high, 2), round(bias(generated, exact), 2)
         (1.17, 1.11)
@@ -271,7 +272,7 @@ def bias(features_generated: np.ndarray, reference: GaussianStatistics, *, seed:
 
 
 def check_statistics(argument: str, value: object) -> None:
-    """Raise `UsageError` unless `value` is `GaussianStatistics` of at least 2 samples."""
+    """Check that `value` is `GaussianStatistics` of at least 2 samples, or raise `UsageError`."""
     if not isinstance(value, GaussianStatistics):
         raise UsageError(f"{argument} must be GaussianStatistics, received: {type(value).__name__}")
     if value.count < 2:
@@ -279,10 +280,10 @@ def check_statistics(argument: str, value: object) -> None:
 
 
 def check_against(reference: object, argument: str, value: object, *, minimum: int) -> np.ndarray:
-    """`value` as at least `minimum` feature vectors of the dimensions of `reference`, float64 of shape `(n, D)`.
+    """Return `value` as at least `minimum` feature vectors of the reference's dimensions, float64 of shape `(n, D)`.
 
     Raises:
-        UsageError: `value` is no such array, or `reference` is not `GaussianStatistics` of at least 2 samples.
+        UsageError: if `value` is no such array or `reference` is not `GaussianStatistics` of at least 2 samples.
     """
     check_statistics("reference", reference)
     features = arrays.features(argument, value, minimum=minimum)
@@ -292,32 +293,32 @@ def check_against(reference: object, argument: str, value: object, *, minimum: i
 
 
 def _factor(argument: str, covariance: np.ndarray) -> np.ndarray:
-    """F of shape `(D, rank)` with F Fᵀ = `covariance`."""
+    """Return F of shape `(D, rank)` with F Fᵀ = `covariance`."""
     from scipy.linalg import lapack
 
     dimensions = len(covariance)
-    # A pivot at rounding level is noise, and its root would be 1e8 times more of it.
+    # A pivot at rounding level is noise; its square root would be larger by a factor of 1e8.
     tolerance = max(dimensions, _MIN_ROUNDING) * np.finfo(np.float64).eps * covariance.diagonal().max()
-    triangle, pivots, rank, _ = lapack.dpstrf(covariance.T, tol=tolerance, lower=1)  # in LAPACK's order of memory
+    triangle, pivots, rank, _ = lapack.dpstrf(covariance.T, tol=tolerance, lower=1)  # Fortran order, without a copy
     factor = np.empty((dimensions, rank), order="F")
     factor[pivots - 1] = np.tril(triangle[:, :rank])
-    # With full rank the covariance is positive definite; otherwise what is left over must be rounding.
+    # With full rank the covariance is positive definite; otherwise the residual must be a rounding error.
     if rank < dimensions and np.abs(covariance - factor @ factor.T).max() > 1e-6 * np.abs(covariance).max():
         raise must_be(argument, "positive semi-definite", arrays.Shape(covariance))
     return factor
 
 
 def _nuclear_norm(factor_1: np.ndarray, factor_2: np.ndarray) -> float:
-    """The sum of the singular values of F₁ᵀ F₂, by way of the eigenvalues of its smaller Gram matrix."""
+    """Return the sum of the singular values of F₁ᵀ F₂, from the eigenvalues of its smaller Gram matrix."""
     from scipy.linalg import eigvalsh
 
-    # The lower rank first, for the smaller matrix; of equal ones the lesser, so that the order of the arguments does
-    # not show in the rounding.
+    # The lower rank comes first, for a smaller matrix. Ties are broken by norm, so that the order of the arguments does
+    # not affect the rounding.
     lower, higher = sorted((factor_1, factor_2), key=lambda factor: (factor.shape[1], np.square(factor).sum()))
     product = lower.T @ higher
     scale = np.abs(product).max(initial=0.0)
     if scale == 0.0:
         return 0.0
-    product /= scale  # squares of features' variances could overflow
+    product /= scale  # squared variances could overflow
     squares = eigvalsh(product @ product.T, overwrite_a=True, check_finite=False, driver="ev")
     return scale * float(np.sqrt(np.clip(squares, 0.0, None)).sum())

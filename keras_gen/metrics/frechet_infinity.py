@@ -1,4 +1,4 @@
-"""The Fréchet distance that infinitely many generated samples would have, by extrapolation. NumPy, in float64."""
+"""Fréchet distance extrapolated to infinitely many generated samples (FID∞). NumPy, float64."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from keras_gen.utils.errors import UsageError, must_be
 
 
 class FIDInfinity(NamedTuple):
-    """What `fid_infinity` returns: the line value + slope / count, and what it was fitted to.
+    """Result of `fid_infinity`: the line value + slope / count, and the points it was fitted to.
 
     Args:
-        value: where the line ends for an infinite count, in squared units of the features. It may be below 0.
-        slope: by how much the distance exceeds that, times the count.
-        counts: the numbers of generated samples at which the distance was taken, rising.
-        distances: the Fréchet distance at each.
+        value: float, limit of the line for an infinite count, in squared units of the features. It may be negative.
+        slope: float, the excess over the limit, times the count.
+        counts: tuple of int, numbers of generated samples at which the distance was computed, increasing.
+        distances: tuple of float, the Fréchet distance at each count.
     """
 
     value: float
@@ -36,40 +36,42 @@ def fid_infinity(
     smallest: int | None = None,
     seed: int = 0,
 ) -> FIDInfinity:
-    """FID∞ (Chong & Forsyth 2020, "Effectively unbiased FID and Inception Score and where to find them",
-    arXiv:1911.07023): a least squares line through the distances at several counts, in 1 / count.
+    """Extrapolate the Fréchet distance to infinitely many generated samples.
+
+    FID∞ (Chong & Forsyth 2020, "Effectively unbiased FID and Inception Score and where to find them", arXiv:1911.07023)
+    is the limit of a least squares line, in 1 / count, through the distances at several counts:
 
         FID_N ≈ FID_∞ + c / N
 
-    The counts lie evenly from `smallest` to all N samples, and at each a random subset is drawn without replacement.
-    The authors' code begins at a tenth (5,000 of 50,000, where D is 2048). The law in 1 / N does not hold yet where the
-    count is little above D, so the default begins at half. On Gaussians of 32 to 128 dimensions, with N from 1 to 90
-    times D, its error was at most 1.4 times that of the best fraction from a twentieth to seven tenths; that of a tenth
-    was up to 5 times that of half (D = 64, N = 1000, one Gaussian on both sides).
+    The counts are evenly spaced from `smallest` to all N samples; at each, a random subset is drawn without
+    replacement. The authors' code starts at a tenth (5,000 of 50,000, where D is 2048). The 1 / N law does not hold yet
+    for counts little above D, so the default starts at half. On Gaussians of 32 to 128 dimensions, with N from 1 to 90
+    times D, the error of half was at most 1.4 times that of the best fraction from a twentieth to seven tenths; that of
+    a tenth was up to 5 times that of half (D = 64, N = 1000, the same Gaussian on both sides).
 
-    It takes away what depends on the number of generated samples only: the reference's own finite number of samples is
-    not extrapolated, and chance stays. With N far above D chance is the larger part.
+    Only the bias of the number of generated samples is removed: the reference's own finite sample size is not
+    extrapolated, and chance remains. With N far above D chance is the larger part.
 
     Args:
-        generated_features: real numbers, shape `(N, D)`.
-        reference: statistics of at least 2 samples of D dimensions.
-        points: the number of counts, at least 2.
-        smallest: the lowest count, at least 2 and at most N − points + 1, so that all counts differ. None: N // 2.
-        seed: of the subsets.
+        generated_features: real numbers of shape `(N, D)`.
+        reference: `GaussianStatistics` of at least 2 samples of D dimensions.
+        points: int, number of counts, at least 2; default 15.
+        smallest: int, lowest count, from 2 to N − points + 1, so that all counts differ. Defaults to N // 2.
+        seed: int, seed of the subsets; default 0.
 
     Returns:
-        The line and its points. `value` is not cut off at 0.
+        A `FIDInfinity`. Its `value` is not clipped at 0.
 
     Raises:
-        UsageError: other shapes, too few samples for so many points, or a value that is not finite.
+        UsageError: if a shape is wrong, there are too few samples for so many points, or a value is not finite.
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> exact = GaussianStatistics.from_moments(10**9, np.zeros(64), np.eye(64))  # of what is drawn
-        >>> found = fid_infinity(rng.normal(size=(1000, 64)), exact)
-        >>> found.counts[0], found.counts[-1]
+        >>> exact = GaussianStatistics.from_moments(10**9, np.zeros(64), np.eye(64))  # the sampled distribution
+        >>> result = fid_infinity(rng.normal(size=(1000, 64)), exact)
+        >>> result.counts[0], result.counts[-1]
         (500, 1000)
-        >>> round(found.distances[-1], 2), round(found.value, 2)  # it should be 0
+        >>> round(result.distances[-1], 2), round(result.value, 2)  # it should be 0
         (1.17, 0.1)
     """
     if checks.positive_int("points", points) < 2:

@@ -1,4 +1,4 @@
-"""The likelihood of a latent variable model by importance sampling, from log weights. NumPy only, in float64."""
+"""Likelihood of a latent variable model by importance sampling, from log weights. NumPy and SciPy, float64."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from keras_gen.metrics import arrays
 
 
 def log_likelihood_bound(log_weights: np.ndarray) -> np.ndarray:
-    """The importance weighted lower bound of log p(x), for each image (Burda et al. 2016, arXiv:1509.00519, L_k).
+    """Return the importance weighted lower bound of log p(x) per image (Burda et al. 2016, arXiv:1509.00519, L_k).
 
         L_k = log 1/k Σ_{i=1…k} w_i,        log w_i = log p(x | z_i) + log p(z_i) − log q(z_i | x),  z_i ~ q(z | x)
 
-    Its expectation never falls with k: L_1 is the evidence lower bound, and L_k → log p(x). It is a bound on average
-    only. How far to trust it, `effective_sample_size` says; the standard error of an image's L_k is
-    about √(1/ESS − 1/k) nats, where that is small.
+    Its expectation never falls with k: L_1 is the evidence lower bound (ELBO), and L_k → log p(x). It is a bound only
+    on average. `effective_sample_size` tells how far to trust it: the standard error of an image's L_k is about
+    √(1/ESS − 1/k) nats, where that is small.
 
     Args:
-        log_weights: log w, shape `(n, k)`, k at least 1, in nats, as from `VAE.log_importance_weights`.
+        log_weights: log w in nats, shape `(n, k)`, k at least 1, as from `VAE.log_importance_weights`.
 
     Returns:
-        L_k of each image, float64 of shape `(n,)`, in nats. Neither large nor small weights over- or underflow.
+        L_k of each image in nats, float64 of shape `(n,)`. Weights of any size neither over- nor underflow.
 
     Raises:
-        UsageError: another shape, or a value that is not finite.
+        UsageError: if the shape is wrong or a value is not finite.
 
     Example:
         >>> log_likelihood_bound(np.log([[0.1, 0.3], [0.5, 0.5]])).round(4)  # log 0.2 and log 0.5
@@ -36,22 +36,22 @@ def log_likelihood_bound(log_weights: np.ndarray) -> np.ndarray:
 
 
 def effective_sample_size(log_weights: np.ndarray) -> np.ndarray:
-    """How many samples of the posterior itself the weighted samples of each image are worth (Kong, Liu & Wong 1994,
-    "Sequential imputations and Bayesian missing data problems").
+    """Return the effective sample size per image: the number of exact posterior samples the weighted ones are worth.
 
         ESS = (Σ_i w_i)² / Σ_i w_i²
 
-    k if all weights are equal (q is the posterior), 1 if one weight outdoes the others: then `log_likelihood_bound` is
-    far below log p(x), or rests on luck, and needs more samples or a better q.
+    (Kong, Liu & Wong 1994, "Sequential imputations and Bayesian missing data problems".) It is k if all weights are
+    equal (q is the posterior) and 1 if one weight dominates. `log_likelihood_bound` is unreliable or far below log p(x)
+    then, and needs more samples or a better q.
 
     Args:
         log_weights: log w, shape `(n, k)`, k at least 1.
 
     Returns:
-        float64 of shape `(n,)`, from 1 to k.
+        float64 array of shape `(n,)`, from 1 to k.
 
     Raises:
-        UsageError: another shape, or a value that is not finite.
+        UsageError: if the shape is wrong or a value is not finite.
 
     Example:
         >>> effective_sample_size([[-700.0, -700.0, -700.0, -700.0], [0.0, -50.0, -50.0, -50.0]]).round(6)

@@ -1,4 +1,4 @@
-"""Inception Score of a classifier's logits. NumPy and SciPy, in float64."""
+"""Inception Score from a classifier's logits. NumPy and SciPy, float64."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from keras_gen.utils import checks
 
 
 class InceptionScore(NamedTuple):
-    """What `inception_score` returns.
+    """Result of `inception_score`.
 
     Args:
-        mean: the mean over the splits.
-        spread: their standard deviation (divided by the number of splits).
-        splits: how many splits there were.
+        mean: float, mean over the splits.
+        spread: float, standard deviation over the splits (divided by their number).
+        splits: int, number of splits.
     """
 
     mean: float
@@ -25,28 +25,28 @@ class InceptionScore(NamedTuple):
 
 
 def inception_score(logits: np.ndarray, *, splits: int = 10) -> InceptionScore:
-    """The Inception Score (Salimans et al. 2016, "Improved Techniques for Training GANs", arXiv:1606.03498).
+    """Return the Inception Score (Salimans et al. 2016, "Improved Techniques for Training GANs", arXiv:1606.03498).
 
         IS = exp(1/n Σᵢ KL(p(y|xᵢ) ‖ p(y)))        p(y) = 1/n Σᵢ p(y|xᵢ)
 
-    for each split of the samples, n of them in it; then mean and standard deviation over the splits. It rises with
-    classes that are certain and with classes that are evenly frequent, and sees no real image. Few samples in a split
-    make it too low.
+    is computed for each split of n samples; the result is the mean and standard deviation over the splits. The score
+    rises with the certainty of the predicted classes and with the evenness of their frequencies. It uses no real
+    images, and is too low if a split has few samples.
 
-    The splits are consecutive: split i of s is samples ⌊i N / s⌋ to ⌊(i+1) N / s⌋ − 1, so that their sizes differ by
-    one at most, as in the authors' code and torch-fidelity (torch-fidelity's default shuffles first, the authors' code
-    does not and neither does this): samples sorted by class must be shuffled by the caller.
+    The splits are consecutive, as in the authors' code: split i of s has samples ⌊i N / s⌋ to ⌊(i+1) N / s⌋ − 1, so
+    sizes differ by at most one. Samples are not shuffled (torch-fidelity shuffles by default): shuffle samples that are
+    sorted by class.
 
     Args:
-        logits: a classifier's outputs before the softmax, shape `(N, K)`, K at least 2, N at least `splits`.
-            Log-probabilities do as well.
-        splits: how many splits.
+        logits: a classifier's outputs before the softmax, or log-probabilities, shape `(N, K)`, K at least 2, N at
+            least `splits`.
+        splits: int, number of splits; default 10.
 
     Returns:
-        Mean, spread and splits; the score is from 1 to K (and to the number of samples in a split), without a unit.
+        An `InceptionScore`. The score is from 1 to the smaller of K and the number of samples in a split.
 
     Raises:
-        UsageError: another shape, fewer samples than splits, or a value that is not finite.
+        UsageError: if the shape is wrong, there are fewer samples than splits, or a value is not finite.
 
     Example:
         >>> certain_and_even = 1000.0 * np.eye(3)[[0, 1, 2, 0, 1, 2]]

@@ -1,4 +1,4 @@
-"""How many latent dimensions a VAE uses."""
+"""Active units: the latent dimensions that a VAE uses."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from keras_gen.utils import checks
 
 
 class ActiveUnits(NamedTuple):
-    """What `active_units` returns.
+    """Result of `active_units`.
 
     Args:
-        count: the number of active latent dimensions.
-        variances: of the posterior's mean over the images, for each dimension, float64 of shape `(latent_dim,)`.
+        count: int, number of active latent dimensions.
+        variances: float64 array of shape `(latent_dim,)`, each dimension's variance of the posterior mean over images.
     """
 
     count: int
@@ -23,23 +23,24 @@ class ActiveUnits(NamedTuple):
 
 
 def active_units(means: np.ndarray, *, threshold: float = 0.01) -> ActiveUnits:
-    """Latent dimensions whose posterior mean depends on the image (Burda et al. 2016, arXiv:1509.00519).
+    """Count the latent dimensions whose posterior mean depends on the image (Burda et al. 2016, arXiv:1509.00519).
 
         unit u is active if A_u = Var_x(E_{q(u|x)}[u]) > threshold
 
-    A dimension that the decoder ignores has the prior as its posterior whatever the image, so that A_u is 0; one that
-    is used fully has A_u near the prior's variance of 1. `variances` shows how far apart the two kinds are, and so
-    whether the count depends on the threshold.
+    The posterior of a dimension that the decoder ignores equals the prior for every image, so that A_u is 0; for a
+    fully used dimension A_u is near the prior's variance of 1. `variances` shows how well the two kinds are separated,
+    and therefore whether the count depends on the threshold.
 
     Args:
-        means: means of the posteriors of images, shape `(n, latent_dim)`, n at least 2, as from `VAE.encode`.
-        threshold: variance above which a dimension is active, at least 0.
+        means: posterior means of images, shape `(n, latent_dim)`, n at least 2, as from `VAE.encode`.
+        threshold: float, variance above which a dimension is active, at least 0; default 0.01.
 
     Returns:
-        The number of active dimensions, and every dimension's variance (divided by n), in squared units of the latent.
+        An `ActiveUnits`. Variances are divided by n and in squared units of the latent vector.
 
     Raises:
-        UsageError: another shape, fewer than 2 images, a value that is not finite, or a negative threshold.
+        UsageError: if the shape is wrong, there are fewer than 2 images, a value is not finite, or `threshold` is
+            negative.
 
     Example:
         >>> active_units([[1.0, 0.1], [-1.0, 0.1], [1.0, 0.0], [-1.0, 0.0]])

@@ -1,4 +1,4 @@
-"""Fidelity and diversity apart: improved precision and recall, density and coverage. In float64, in bounded memory."""
+"""Improved precision and recall, density and coverage: separate measures of fidelity and diversity. float64."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from keras_gen.utils import checks
 from keras_gen.utils.errors import must_be
 
 WORKING_MEMORY = 64
-"""MiB that one block of distances may take; a few blocks exist at a time. It does not change the results."""
+"""Size limit of one block of distances in MiB. A few blocks exist at a time; results do not depend on it."""
 
 
 class PrecisionRecall(NamedTuple):
-    """What `precision_recall` returns: four floats, of which `density` alone can exceed 1.
+    """Result of `precision_recall`: four floats, of which only `density` can exceed 1.
 
     Args:
-        precision: the part of the generated samples that lie where real ones do (fidelity).
-        recall: the part of the real samples that lie where generated ones do (diversity).
-        density: in how many real neighborhoods a generated sample lies, over the k of a sample of the real
-            distribution (fidelity; outliers among the real samples count for less than in precision).
-        coverage: the part of the real neighborhoods with a generated sample in them (diversity; outliers among the
-            generated samples do not raise it, as they do recall).
+        precision: float, fraction of generated samples that lie in a real neighborhood (fidelity).
+        recall: float, fraction of real samples that lie in a generated neighborhood (diversity).
+        density: float, mean number of real neighborhoods that contain a generated sample, divided by k (fidelity;
+            less sensitive to outliers among the real samples than precision).
+        coverage: float, fraction of real neighborhoods that contain a generated sample (diversity; unlike recall, not
+            raised by outliers among the generated samples).
     """
 
     precision: float
@@ -34,37 +34,37 @@ class PrecisionRecall(NamedTuple):
 
 
 def precision_recall(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> PrecisionRecall:
-    """Precision and recall (Kynkäänniemi et al. 2019, arXiv:1904.06991), density and coverage (Naeem et al. 2020,
-    arXiv:2002.09797).
+    """Return improved precision and recall, density and coverage.
 
-    A sample's neighborhood is the open ball B(x) that reaches to the k-th nearest other sample of its own set. With
-    real samples X_i, i = 1…n, and generated ones Y_j, j = 1…m, and Euclidean distances,
+    See Kynkäänniemi et al. 2019 (arXiv:1904.06991) for precision and recall, Naeem et al. 2020 (arXiv:2002.09797) for
+    density and coverage. A sample's neighborhood is the open ball B(x) whose radius is the Euclidean distance to the
+    k-th nearest other sample of its own set. With real samples X_i, i = 1…n, and generated ones Y_j, j = 1…m,
 
         precision = 1/m Σ_j [Y_j lies in some B(X_i)]        density  = 1/(k m) Σ_j Σ_i [Y_j lies in B(X_i)]
         recall    = 1/n Σ_i [X_i lies in some B(Y_j)]        coverage = 1/n Σ_i [B(X_i) contains some Y_j]
 
-    Kynkäänniemi et al. count the ball's surface too (and use k = 3); open balls are those of Naeem et al.'s code. It
-    makes a difference for ties alone: generated samples at exactly a radius' distance, such as copies of real ones, are
-    outside here, and distances that differ by less than their rounding are ties.
+    Kynkäänniemi et al. include the ball's surface (and use k = 3); open balls follow the code of Naeem et al. Only ties
+    differ: generated samples at exactly the radius, such as copies of real ones, are outside here. Distances that
+    differ by less than their rounding errors are ties.
 
-    If both distributions are the same, density is 1 on average and coverage
+    If both distributions are the same, the expected density is 1 and the expected coverage
     1 − (n−1)···(n−k) / ((n+m−1)···(n+m−k)), 0.97 for n = m and k = 5; precision and recall depend on the distribution.
     All four depend on n, m, k and the features: compare only values that share them.
 
     Args:
-        real: feature vectors, shape `(n, D)`, n at least k + 1.
-        generated: feature vectors, shape `(m, D)`, m at least k + 1.
-        k: which nearest neighbor, at least 1, bounds a neighborhood.
+        real: feature vectors of shape `(n, D)`, n at least k + 1.
+        generated: feature vectors of shape `(m, D)`, m at least k + 1.
+        k: int, the k-th nearest neighbor bounds a neighborhood; at least 1, default 5.
 
     Returns:
-        The four values, at least 0.
+        A `PrecisionRecall`.
 
     Raises:
-        UsageError: other shapes, fewer than k + 1 samples, a value that is not finite, or a k below 1.
+        UsageError: if a shape is wrong, a set has fewer than k + 1 samples, a value is not finite, or k is below 1.
 
     Example:
         >>> real = [[0.0], [1.0], [2.0], [10.0]]
-        >>> generated = [[0.4], [0.5], [0.6], [-9.0]]  # three near the first two, and one far outside
+        >>> generated = [[0.4], [0.5], [0.6], [-9.0]]  # three near the first two, one far away
         >>> precision_recall(real, generated, k=1)
         PrecisionRecall(precision=0.75, recall=0.25, density=1.5, coverage=0.5)
     """
@@ -74,7 +74,7 @@ def precision_recall(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> 
     for argument, samples in (("real", real), ("generated", generated)):
         if len(samples) <= k:
             raise must_be(argument, f"at least {k + 1} samples, one more than k", arrays.Shape(samples))
-    # The fast formula for distances, x² − 2xy + y², loses digits far from zero.
+    # The fast formula for distances, x² − 2xy + y², loses digits far from zero, so the data are centered.
     center = real.mean(axis=0)
     real = real - center
     generated = generated - center
@@ -96,20 +96,20 @@ def precision_recall(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> 
 
 
 def _squared_radii(samples: np.ndarray, k: int) -> np.ndarray:
-    """Squared distance of each sample to its k-th nearest other one, less what rounding can add to such a distance.
+    """Return each sample's squared distance to its k-th nearest other sample, minus the possible rounding error.
 
-    A squared distance of D-vectors comes out with an error of at most about D ε (|x|² + |y|²); at a distance of r,
-    |y|² ≤ 2 (|x|² + r²). Twice that, for radius and distance, is taken off, so that a tie is never inside.
+    The rounding error of a squared distance of D-vectors is at most about D ε (|x|² + |y|²); at a distance of r,
+    |y|² ≤ 2 (|x|² + r²). Twice that, for radius and distance, is subtracted, so that a tie is never inside.
     """
     squares = np.empty(len(samples))
     for rows, squared_distances in _blocks(samples):
-        squares[rows] = np.partition(squared_distances, k, axis=1)[:, k]  # the sample itself is at place 0
+        squares[rows] = np.partition(squared_distances, k, axis=1)[:, k]  # index 0 is the sample itself
     norms = np.einsum("ij,ij->i", samples, samples)
     return squares - 8 * samples.shape[1] * np.finfo(np.float64).eps * (norms + squares)
 
 
 def _blocks(a: np.ndarray, b: np.ndarray | None = None) -> Iterator[tuple[slice, np.ndarray]]:
-    """Squared distances of some rows of `a` to all of `b` (or of `a`, exactly 0 to itself), and which rows."""
+    """Yield slices of rows of `a` with their squared distances to all of `b` (or of `a`, exactly 0 to itself)."""
     from sklearn.metrics import pairwise_distances_chunked
 
     start = 0

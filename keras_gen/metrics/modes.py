@@ -1,4 +1,4 @@
-"""How many classes a model generates, and how evenly, as a classifier of the images sees it."""
+"""Mode coverage: how many classes a model generates, and how evenly, according to a classifier."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from keras_gen.utils.errors import must_be
 
 
 class ModeCoverage(NamedTuple):
-    """What `mode_coverage` returns.
+    """Result of `mode_coverage`.
 
     Args:
-        classes: K, the classes that there are.
-        reached: how many of them the images reach.
-        entropy: of the shares of the classes, in nats: 0 for one class alone, log K for equal shares.
-        counts: images of each class, int64 of shape `(K,)`.
+        classes: int, K, number of classes.
+        reached: int, number of classes that the images reach.
+        entropy: float, entropy of the class frequencies in nats: 0 for a single class, log K for equal frequencies.
+        counts: int64 array of shape `(K,)`, images per class.
     """
 
     classes: int
@@ -28,31 +28,30 @@ class ModeCoverage(NamedTuple):
 
 
 def mode_coverage(logits: np.ndarray, *, threshold: float = 0.1) -> ModeCoverage:
-    """Classes that generated images reach, from a classifier's outputs for them.
+    """Count the classes that generated images reach, from a classifier's outputs.
 
-    With p_c the share of the images whose largest logit is that of class c, out of K classes,
+    With p_c the fraction of images whose largest logit is that of class c, out of K classes,
 
         reached = Σ_c [p_c ≥ threshold / K]        entropy = −Σ_c p_c log p_c
 
-    Counting modes with a classifier is how mode collapse is measured on labeled data (Metz et al. 2016,
-    arXiv:1611.02163, on stacked MNIST). A class needs a part of its even share here, not one image only: classifiers
-    err, more often on generated images, so that of 10,000 images of a single digit some are taken for each of the other
-    nine, and single misclassified images do not make a mode. A tenth of the even share is 1 % of the images for 10
-    classes.
+    Counting modes with a classifier is the usual measure of mode collapse on labeled data (Metz et al. 2016,
+    arXiv:1611.02163, on stacked MNIST). Here a class needs a fraction of its even share 1/K, not just one image:
+    classifiers err, more often on generated images, so that of 10,000 images of a single digit some are classified as
+    each of the other nine. With 10 classes, a tenth of the even share is 1 % of the images.
 
     Args:
-        logits: of the generated images, shape `(n, K)`, K at least 2; n should be well above K / threshold. Any
-            increasing function of them, such as probabilities, gives the same.
-        threshold: the part of the even share 1/K that a class needs to count as reached, above 0 and at most 1.
+        logits: a classifier's outputs for the generated images, shape `(n, K)`, K at least 2; n should be well above
+            K / threshold. Any increasing function of them, such as probabilities, gives the same result.
+        threshold: float in (0, 1], fraction of the even share 1/K that a class needs to count as reached; default 0.1.
 
     Returns:
-        K, the number of classes reached, the entropy in nats, and the histogram.
+        A `ModeCoverage`.
 
     Raises:
-        UsageError: another shape, no image, a value that is not finite, or a threshold out of range.
+        UsageError: if the shape is wrong, there is no image, a value is not finite, or `threshold` is out of range.
 
     Example:
-        >>> logits = np.eye(4)[[0] * 50 + [1] * 48 + [2] * 2]  # two classes, and two images taken for a third
+        >>> logits = np.eye(4)[[0] * 50 + [1] * 48 + [2] * 2]  # two classes, and two images classified as a third
         >>> coverage = mode_coverage(logits)
         >>> coverage.reached, round(coverage.entropy, 4), coverage.counts.tolist()
         (2, 0.7771, [50, 48, 2, 0])
@@ -65,5 +64,5 @@ def mode_coverage(logits: np.ndarray, *, threshold: float = 0.1) -> ModeCoverage
     classes = logits.shape[1]
     counts = np.bincount(logits.argmax(axis=1), minlength=classes)
     needed = threshold * len(logits) / classes
-    reached = counts >= needed * (1 - 1e-9)  # as many as needed are enough, however the product was rounded
+    reached = counts >= needed * (1 - 1e-9)  # tolerate the rounding of the product
     return ModeCoverage(classes, int(reached.sum()), float(entr(counts / len(logits)).sum()), counts)

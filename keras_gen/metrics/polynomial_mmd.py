@@ -1,4 +1,4 @@
-"""Kernel Inception Distance: the squared maximum mean discrepancy of two sets of features. NumPy, in float64."""
+"""Kernel Inception Distance: squared maximum mean discrepancy between two sets of features. NumPy, float64."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SUBSET_SIZE = 1000
 
 
 class KID(NamedTuple):
-    """What `kid` returns.
+    """Result of `kid`.
 
     Args:
-        mean: the mean over the subsets. Unbiased, so that it may be below 0.
-        spread: their standard deviation (divided by the number of subsets).
-        subsets: how many subsets there were.
-        subset_size: how many samples of each set were in one.
+        mean: float, mean over the subsets. It is unbiased, so it may be negative.
+        spread: float, standard deviation over the subsets (divided by their number).
+        subsets: int, number of subsets.
+        subset_size: int, number of samples of each set in one subset.
     """
 
     mean: float
@@ -37,39 +37,37 @@ def kid(
     subset_size: int | None = None,
     seed: int = 0,
 ) -> KID:
-    """The Kernel Inception Distance (Bińkowski et al. 2018, "Demystifying MMD GANs", arXiv:1801.01401).
+    """Return the Kernel Inception Distance (Bińkowski et al. 2018, "Demystifying MMD GANs", arXiv:1801.01401).
 
-    The unbiased estimate of the squared maximum mean discrepancy, with k(x, y) = (xᵀy / D + 1)³, of s samples of each
-    set,
+    The unbiased estimate of the squared maximum mean discrepancy between s samples of each set, with the kernel
+    k(x, y) = (xᵀy / D + 1)³,
 
         MMD² = Σ_{i≠j} k(aᵢ, aⱼ) / (s (s−1)) + Σ_{i≠j} k(bᵢ, bⱼ) / (s (s−1)) − 2 Σᵢⱼ k(aᵢ, bⱼ) / s²
 
-    is taken on random subsets, drawn without replacement, and averaged. Its expectation does not depend on the number
-    of samples (FID's does). `spread` says how much subsets differ: it depends on `subset_size`, and is not the
-    standard error of `mean`, since subsets share samples.
-
-    At D = 2048 a subset of 1,000 costs about 12 billion floating-point operations.
+    is computed on random subsets, drawn without replacement, and averaged. Its expectation does not depend on the
+    number of samples (FID's does). `spread` depends on `subset_size` and is not the standard error of `mean`, since
+    subsets share samples. At D = 2048 a subset of 1,000 costs about 12 billion floating-point operations.
 
     Args:
-        features_a: real numbers, shape `(n, D)`, n at least 2.
-        features_b: real numbers, shape `(m, D)`, m at least 2.
-        subsets: how many subsets. Where both sets have `subset_size` samples, all subsets would be the same: one is
-            taken.
-        subset_size: s, from 2 to the smaller of n and m. None: 1000, or the smaller of n and m if that is less; which
-            it was is in the result.
-        seed: of the subsets.
+        features_a: real numbers of shape `(n, D)`, n at least 2.
+        features_b: real numbers of shape `(m, D)`, m at least 2.
+        subsets: int, number of subsets; default 100. If both sets have `subset_size` samples, all subsets would be the
+            same and only one is used.
+        subset_size: int, s, from 2 to min(n, m). Defaults to min(1000, n, m). The result contains it.
+        seed: int, seed of the subsets; default 0.
 
     Returns:
-        Mean and spread over the subsets, in units of the kernel; values below 0 are left as they are.
+        A `KID`, in units of the kernel. Negative values are not clipped.
 
     Raises:
-        UsageError: other shapes, fewer than 2 samples, a `subset_size` above n or m, or a value that is not finite.
+        UsageError: if a shape is wrong, a set has fewer than 2 samples, `subset_size` is above n or m, or a value is
+            not finite.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> a, b = rng.normal(size=(500, 8)), rng.normal(size=(400, 8)) + 0.5
-        >>> found = kid(a, b, subset_size=200)
-        >>> round(found.mean, 3), round(found.spread, 3), found.subset_size
+        >>> result = kid(a, b, subset_size=200)
+        >>> round(result.mean, 3), round(result.spread, 3), result.subset_size
         (1.3, 0.122, 200)
     """
     features_a = arrays.features("features_a", features_a, minimum=2)
@@ -95,7 +93,7 @@ def kid(
 
 
 def _squared_discrepancy(a: np.ndarray, b: np.ndarray) -> float:
-    """The unbiased estimate of MMD² from as many rows of `a` as of `b`."""
+    """Return the unbiased estimate of MMD² from equally many rows of `a` and `b`."""
     count = len(a)
     within = 0.0
     for samples in (a, b):

@@ -1,4 +1,4 @@
-"""How well images are reconstructed: mean squared error, peak signal-to-noise ratio, structural similarity."""
+"""Reconstruction errors: mean squared error, peak signal-to-noise ratio and structural similarity."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from keras_gen.metrics import arrays
 from keras_gen.utils.errors import UsageError, must_be
 
 WINDOW = 11
-"""Side of the window of structural similarity, in pixels: smaller images have none."""
+"""Side of the window of structural similarity, in pixels. Smaller images are rejected."""
 
 
 class ReconstructionError(NamedTuple):
-    """What `reconstruction_error` returns, each the mean over the images.
+    """Result of `reconstruction_error`; each value is the mean over the images.
 
     Args:
-        mse: mean squared error, in squared units of pixels in [0, 1]; 0 is perfect.
-        psnr: peak signal-to-noise ratio, in dB; infinite is perfect.
-        ssim: structural similarity, in [-1, 1]; 1 is perfect.
+        mse: float, mean squared error of pixels in [0, 1]; 0 is perfect.
+        psnr: float, peak signal-to-noise ratio in dB; infinite is perfect.
+        ssim: float in [-1, 1], structural similarity; 1 is perfect.
     """
 
     mse: float
@@ -28,28 +28,28 @@ class ReconstructionError(NamedTuple):
 
 
 def reconstruction_error(images: np.ndarray, reconstructions: np.ndarray) -> ReconstructionError:
-    """Errors of reconstructions, as an average over images.
+    """Return the errors of reconstructions, averaged over images.
 
-    With x an image, y its reconstruction, both in [0, 1],
+    With x an image and y its reconstruction, both in [0, 1],
 
         MSE = mean over pixels and channels of (x − y)²        PSNR = −10 log₁₀ MSE, in dB
         SSIM = mean over windows of (2 μ_x μ_y + C₁)(2 σ_xy + C₂) / ((μ_x² + μ_y² + C₁)(σ_x² + σ_y² + C₂))
 
     SSIM is that of Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", with
     its settings: Gaussian windows of 11 x 11 with σ = 1.5 that lie within the image, variances divided by the sum
-    of weights, C₁ = 0.01², C₂ = 0.03²; of color images the mean of the channels (`skimage.metrics.
-    structural_similarity`). PSNR is the mean of the images' dB, not the dB of the mean error, so that one image that
-    is reconstructed perfectly makes it infinite. 10,000 images of 28 x 28 take a few seconds.
+    of weights, C₁ = 0.01², C₂ = 0.03². Color images are averaged over channels (`skimage.metrics.
+    structural_similarity`). PSNR is the mean of the images' dB, not the dB of the mean error, so a single perfectly
+    reconstructed image makes it infinite. 10,000 images of 28 x 28 take a few seconds.
 
     Args:
-        images: shape `(n, H, W, C)`, uint8, or floats in [0, 1]; n at least 1, H and W at least 11.
-        reconstructions: the same, in the same order; the types may differ.
+        images: uint8, or floats in [0, 1], of shape `(n, H, W, C)`; n at least 1, H and W at least 11.
+        reconstructions: the same shape, in the same order. The types may differ.
 
     Returns:
-        The three means.
+        A `ReconstructionError`.
 
     Raises:
-        UsageError: other types or shapes, values out of range or NaN, images smaller than the window.
+        UsageError: if a type or shape is wrong, a value is out of range or NaN, or images are smaller than the window.
 
     Example:
         >>> images = np.full((2, 16, 16, 1), 0.5)
@@ -72,7 +72,7 @@ def reconstruction_error(images: np.ndarray, reconstructions: np.ndarray) -> Rec
 
 
 def _structural_similarity(x: np.ndarray, y: np.ndarray) -> float:
-    """SSIM of two images `(H, W, C)` in [0, 1]."""
+    """Return the SSIM of two images `(H, W, C)` in [0, 1]."""
     from skimage.metrics import structural_similarity
 
     return structural_similarity(

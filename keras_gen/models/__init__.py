@@ -1,4 +1,4 @@
-"""The models: subclasses of `keras.Model` that train with `fit`. `ImageModel` and `GenerativeModel` are their bases."""
+"""Models: subclasses of `keras.Model` that train with `fit`; base classes `ImageModel` and `GenerativeModel`."""
 
 from keras_gen.models import export
 from keras_gen.models.autoencoder import Autoencoder

@@ -1,8 +1,8 @@
-"""What GANs and Wasserstein GANs share: two networks, two optimizers, and the alternating train step."""
+"""The base class of GANs and Wasserstein GANs: two networks, two optimizers, alternating updates."""
 
 from __future__ import annotations
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 import tensorflow as tf
 
@@ -15,28 +15,30 @@ from keras_gen.utils.errors import UsageError, must_be
 
 
 class AdversarialModel(GenerativeModel):
-    """A generator and a discriminator (or critic) that train against each other.
+    """Base class of models with a generator and a discriminator (or critic).
 
-    Subclasses write the objective: `discriminator_loss` and `generator_loss`. The steps stay.
+    Subclasses implement the objective: `discriminator_loss` and `generator_loss`.
 
     Args:
-        generator: latents `(n, latent_dim)` to images, or their logits.
-        discriminator: images to one logit (score), `(n, 1)`. If both networks take one-hot labels as a second input,
-            the model is conditional.
-        generator_batch_ratio: latents of a generator update for every real image of a discriminator update.
-        moving_average: decay m of a moving average of the generator's weights that sampling uses in their place; 0 for
-            none. After update t the average moves by the fraction 1 − min(m, (1 + t) / (10 + t)), so that the first
-            updates leave no trace in it.
-        value_range: (0, 1) or (-1, 1).
-        from_logits: whether the generator ends in logits (see `ImageModel`). The discriminator always does.
-        seed: of the latents.
+        generator: `keras.Model` from latents `(n, latent_dim)` to images or their logits.
+        discriminator: `keras.Model` from images to one logit (score), `(n, 1)`. If both networks take one-hot labels as
+            a second input, the model is conditional.
+        generator_batch_ratio: int, latents of a generator update per real image of a discriminator update. Defaults
+            to 1.
+        moving_average: float, decay m of a moving average of the generator's weights, which sampling then uses. After
+            update t the average moves by the fraction 1 − min(m, (1 + t) / (10 + t)), so that it forgets the first
+            updates. Defaults to 0, no average.
+        value_range: tuple, (0, 1) or (-1, 1). Defaults to (0, 1).
+        from_logits: bool, whether the generator returns logits (see `ImageModel`). The discriminator always does.
+            Defaults to `True`.
+        seed: int, seed of the latents. Defaults to 0.
 
     Raises:
-        UsageError: networks that do not fit together, or another argument out of its range.
+        UsageError: the networks do not fit together, or another argument is out of range.
     """
 
     metric_names: tuple[str, ...]
-    """Names of the quantities that the objective gives."""
+    """Names of the quantities that the objective reports."""
 
     discriminator_argument = "discriminator"
 
@@ -65,34 +67,40 @@ class AdversarialModel(GenerativeModel):
 
     @property
     def decoder_network(self) -> keras.Model:
-        """The generator, or the moving average of it."""
+        """The generator, or its moving average."""
         return self.generator if self.generator_average is None else self.generator_average
 
     @property
     def generator_optimizer(self) -> keras.optimizers.Optimizer:
-        """The generator's optimizer, which is also `optimizer`, what Keras' callbacks look at."""
+        """The generator's optimizer; also `optimizer`, which Keras' callbacks use."""
         return self.optimizer
 
     @property
     def optimizers(self) -> tuple[keras.optimizers.Optimizer, ...]:
-        """The generator's and the discriminator's optimizer."""
+        """The optimizers of generator and discriminator."""
         return (self.optimizer, self.discriminator_optimizer)
 
     @property
     def updates(self) -> dict[str, int]:
-        """Updates of discriminator and generator."""
+        """Number of updates of discriminator and generator."""
         return {
             "d_updates": int(self.discriminator_optimizer.iterations.numpy()),
             "g_updates": int(self.optimizer.iterations.numpy()),
         }
 
     def compile(self, generator_optimizer="adam", discriminator_optimizer="adam", **options) -> None:
-        """As `ImageModel.compile`, with an optimizer for each network (names or two different objects)."""
+        """Configure the model for training, with an optimizer for each network.
+
+        Args:
+            generator_optimizer, discriminator_optimizer: str or `keras.optimizers.Optimizer`, two different objects.
+                Default to `"adam"`.
+            **options: as in `ImageModel.compile`.
+        """
         if "optimizer" in options:
-            raise UsageError("compile takes no optimizer here, but a generator_optimizer and a discriminator_optimizer")
+            raise UsageError("compile takes generator_optimizer and discriminator_optimizer instead of optimizer")
         if generator_optimizer is discriminator_optimizer and not isinstance(generator_optimizer, str):
             raise UsageError(
-                "discriminator_optimizer must be another object than generator_optimizer: each keeps state"
+                "discriminator_optimizer must be another object than generator_optimizer, since each keeps state"
             )
         super().compile(optimizer=generator_optimizer, **options)
         self.discriminator_optimizer = keras.optimizers.get(discriminator_optimizer)
@@ -100,7 +108,7 @@ class AdversarialModel(GenerativeModel):
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
     def get_compile_config(self) -> dict:
-        """Arguments of `compile`."""
+        """Return the arguments of `compile`."""
         config = super().get_compile_config()
         if not config:
             return config
@@ -108,63 +116,67 @@ class AdversarialModel(GenerativeModel):
         config["discriminator_optimizer"] = keras.saving.serialize_keras_object(self.discriminator_optimizer)
         return config
 
-    # The objective, which subclasses write
+    # The objective, which subclasses implement
 
     def discriminator_loss(
         self, real, fake, labels, noise_key, *, training: bool
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """What the discriminator minimizes, `(n,)`, and the quantities to track, from real and generated images.
+        """Return the discriminator's loss `(n,)` and the quantities to track.
 
-        Both have the same `labels` if the model is conditional; else these are None.
+        Args:
+            real, fake: real and generated images, of the same labels.
+            labels: integers `(n,)`, or None for an unconditional model.
+            noise_key: random key for noise of the objective.
+            training: bool, as in `keras.layers.Layer.__call__`.
         """
         raise NotImplementedError
 
     def generator_loss(self, fake, labels, *, training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """What the generator minimizes, `(n,)`, and the quantities to track, from generated images."""
+        """Return the generator's loss `(n,)` and the quantities to track; arguments as in `discriminator_loss`."""
         raise NotImplementedError
 
     def discriminate(self, images, labels, *, training: bool) -> tf.Tensor:
-        """The discriminator's logits, or the critic's scores, `(n, 1)`."""
+        """Return the discriminator's logits or the critic's scores, `(n, 1)`."""
         return self.call_network(self.discriminator, images, labels, training=training)
 
     def after_discriminator_update(self) -> None:
-        """Hook for a constraint on the discriminator's weights."""
+        """Apply a constraint to the discriminator's weights; a hook for subclasses."""
 
     # The steps
 
     def train_step(self, data):
-        """`batches_per_step` updates of the discriminator, each on images of its own, then one of the generator."""
+        """Update the discriminator `batches_per_step` times, each on different images, then the generator once."""
         with self.unpack_batch(data) as examples:
             key = self.training_key(self.optimizer.iterations.value)
             for index in range(self.batches_per_step):
                 batch = self._batch_of_step(examples, index)
-                with self._share_of_step(index):
+                with self._shard_of_step(index):
                     self._update_discriminator(*batch, tf.random.fold_in(key, index))
             images, labels = batch
             ratio = self.generator_batch_ratio
             if labels is not None:
                 labels = tf.repeat(labels, ratio)
-            with self._share_of_step(index, ratio):
+            with self._shard_of_step(index, ratio):
                 key = tf.random.fold_in(key, self.batches_per_step)
                 self._update_generator(tf.shape(images)[0] * ratio, labels, key)
         return self.metric_results()
 
     def test_step(self, data):
-        """The objectives of both networks on a batch, with the same latents in every evaluation."""
+        """Compute the objectives of both networks on a batch, with the same latents in every evaluation."""
         with self.unpack_batch(data) as (images, labels):
             latents_key, objective_key = tf.unstack(tf.random.split(self.next_evaluation_key(), 2))
             fake = self._generated(tf.shape(images)[0], labels, latents_key, training=False)
-            _, discriminator_loss = self.discriminator_loss(images, fake, labels, objective_key, training=False)
-            _, generator_loss = self.generator_loss(fake, labels, training=False)
-            self.track(discriminator_loss | generator_loss)
+            _, discriminator_metrics = self.discriminator_loss(images, fake, labels, objective_key, training=False)
+            _, generator_metrics = self.generator_loss(fake, labels, training=False)
+            self.track(discriminator_metrics | generator_metrics)
         return self.metric_results()
 
     def call(self, latents, labels=None, training=False):
-        """Images in the model's range from latents `(n, latent_dim)` and, if conditional, labels `(n,)`."""
+        """Return images in `value_range` for latents `(n, latent_dim)` and, if conditional, labels `(n,)`."""
         return self.to_images(self.call_network(self.generator, latents, labels, training=training))
 
     def _batch_of_step(self, examples, index):
-        """Every `batches_per_step`-th example from `index` on; if there are fewer than that, one of them.
+        """Return every `batches_per_step`-th example from `index` on, but at least one example.
 
         Striding (rather than cutting) gives N replicas together the same batches as one device.
         """
@@ -174,10 +186,10 @@ class AdversarialModel(GenerativeModel):
         chosen = tf.range(index, tf.maximum(count, self.batches_per_step), self.batches_per_step) % count
         return tuple(None if part is None else tf.gather(part, chosen) for part in examples)
 
-    def _share_of_step(self, index, ratio=1):
-        """The share in use becomes that of `_batch_of_step`, with `ratio` examples for each."""
-        share = sharding.current_shard()
-        return sharding.use_shard(share and share.strided(index, self.batches_per_step).times(ratio))
+    def _shard_of_step(self, index, ratio=1):
+        """Use the shard of `_batch_of_step`, with every example repeated `ratio` times."""
+        shard = sharding.current_shard()
+        return sharding.use_shard(shard and shard.strided(index, self.batches_per_step).times(ratio))
 
     def _generated(self, count, labels, key, *, training):
         return self(distribution.normal((count, self.latent_dim), key), labels, training=training)
@@ -186,34 +198,34 @@ class AdversarialModel(GenerativeModel):
         latents_key, objective_key = tf.unstack(tf.random.split(key, 2))
         fake = self._generated(tf.shape(real)[0], labels, latents_key, training=True)
         with tf.GradientTape() as tape:
-            values, metric_names = self.discriminator_loss(real, fake, labels, objective_key, training=True)
-            loss = distribution.scaled_loss(values)
+            losses, metrics = self.discriminator_loss(real, fake, labels, objective_key, training=True)
+            loss = distribution.scaled_loss(losses)
         variables = self.discriminator.trainable_variables
         self.discriminator_optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         self.after_discriminator_update()
-        self.track(metric_names)
+        self.track(metrics)
 
     def _update_generator(self, count, labels, key):
         with tf.GradientTape() as tape:
             fake = self._generated(count, labels, key, training=True)
-            values, metric_names = self.generator_loss(fake, labels, training=True)
-            loss = distribution.scaled_loss(values)
+            losses, metrics = self.generator_loss(fake, labels, training=True)
+            loss = distribution.scaled_loss(losses)
         variables = self.generator.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         self._update_average()
-        self.track(metric_names)
+        self.track(metrics)
 
     def _update_average(self):
         if self.generator_average is None:
             return
         updates = tf.cast(self.optimizer.iterations.value, tf.float32)
         decay = tf.minimum(self.moving_average, (1.0 + updates) / (10.0 + updates))
-        # All weights, the moving statistics of batch normalization among them.
+        # `weights` includes the moving statistics of batch normalization.
         for average, weight in zip(self.generator_average.weights, self.generator.weights, strict=True):
             average.assign(decay * average.value + (1.0 - decay) * weight.value)
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return super().get_config() | {
             "generator": keras.saving.serialize_keras_object(self.generator),
             self.discriminator_argument: keras.saving.serialize_keras_object(self.discriminator),

@@ -1,8 +1,8 @@
-"""The autoencoder, and with a corruption the denoising autoencoder (Vincent et al. 2008)."""
+"""The autoencoder and the denoising autoencoder (Vincent et al. 2008)."""
 
 from __future__ import annotations
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 import numpy as np
 import tensorflow as tf
@@ -19,29 +19,30 @@ RECONSTRUCTION_LOSSES = ("cross_entropy", "squared_error")
 
 @keras.saving.register_keras_serializable("keras_gen")
 class Autoencoder(EncoderDecoder):
-    """An encoder and a decoder that learn to give images back, from corrupted ones if asked to.
+    """Autoencoder, which with a corruption is a denoising autoencoder.
 
-    It does not generate: its codes follow no known distribution. What it reports, averaged over the images:
+    It can't generate images, since the distribution of its codes is unknown. It reports, averaged over the images:
 
     - loss: the reconstruction loss, a mean over pixels;
     - mse: mean squared error of the reconstruction, in squared units of the value range;
-    - corrupted_mse, with a corruption: mean squared error of what the encoder saw, so what a denoiser starts from.
+    - corrupted_mse, with a corruption: mean squared error of the corrupted image, the encoder's input.
 
     Args:
-        encoder: images `(n, height, width, channels)` to codes of any shape.
-        decoder: codes to images, or their logits.
-        loss: `cross_entropy` (values in [0, 1] as probabilities) or `squared_error`.
-        corruption: what happens to images before the encoder sees them, in training and evaluation: `none`; `gaussian`,
-            noise added and the result clipped to the value range; `masking`, pixels set to the range's low end, all
-            channels of one together (Vincent et al. 2008). The uncorrupted images are the target.
-        corruption_level: standard deviation of the noise in units of the value range's scale, or the fraction of masked
-            pixels, below 1. Must be 0 for `none`.
-        value_range: (0, 1), or with squared error also (-1, 1).
-        from_logits: whether the decoder ends in logits (see `ImageModel`).
-        seed: of the corruption.
+        encoder: `keras.Model` from images `(n, height, width, channels)` to codes of any shape.
+        decoder: `keras.Model` from codes to images or their logits.
+        loss: str, `"cross_entropy"` (pixel values in [0, 1] are probabilities) or `"squared_error"`. Defaults to
+            `"cross_entropy"`.
+        corruption: str, how the encoder's input is corrupted in training and evaluation; the target is the uncorrupted
+            image. `"none"`, the default; `"gaussian"` adds noise and clips to the value range; `"masking"` sets all
+            channels of random pixels to the lower end of the value range (Vincent et al. 2008).
+        corruption_level: float, standard deviation of the noise as a fraction of the width of the value range, or the
+            fraction of masked pixels, below 1. Must be 0, the default, for `"none"`.
+        value_range: tuple, (0, 1), the default, or with squared error also (-1, 1).
+        from_logits: bool, whether the decoder returns logits (see `ImageModel`). Defaults to `True`.
+        seed: int, seed of the corruption. Defaults to 0.
 
     Raises:
-        UsageError: networks that do not fit together, or another argument out of its range.
+        UsageError: the networks do not fit together, or another argument is out of range.
 
     Example:
         >>> encoder = keras_gen.networks.pooling_encoder((28, 28, 1))
@@ -64,7 +65,7 @@ class Autoencoder(EncoderDecoder):
         seed=0,
         **kwargs,
     ):
-        # Not `self.loss`, which is Keras' own.
+        # `self.loss` is an attribute of Keras.
         self.reconstruction_loss = checks.one_of("loss", loss, RECONSTRUCTION_LOSSES)
         self.corruption = checks.one_of("corruption", corruption, CORRUPTIONS)
         self.corruption_level = _check_level(corruption, corruption_level)
@@ -82,17 +83,18 @@ class Autoencoder(EncoderDecoder):
         self.built = True
 
     def objective(self, images, labels, noise_key, *, training):
-        """`loss`, `mse` and, with a corruption, `corrupted_mse`; see the class."""
-        seen = self.corrupt(images, noise_key)
-        output = self.call_network(self.decoder, self.code(seen, labels, training=training), labels, training=training)
+        """Return `loss`, `mse` and `corrupted_mse`; see the class."""
+        corrupted = self.corrupt(images, noise_key)
+        codes = self.to_latents(corrupted, labels, training=training)
+        output = self.call_network(self.decoder, codes, labels, training=training)
         mse = losses.mean_squared_error(images, self.to_images(output))
-        values = {"loss": mse, "mse": mse, "corrupted_mse": losses.mean_squared_error(images, seen)}
+        values = {"loss": mse, "mse": mse, "corrupted_mse": losses.mean_squared_error(images, corrupted)}
         if self.reconstruction_loss == "cross_entropy":
             values["loss"] = losses.mean_cross_entropy(images, output, from_logits=self.from_logits)
         return values
 
     def corrupt(self, images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        """Images in the model's range as the encoder is to see them; `key` is two integers, a seed."""
+        """Corrupt images in `value_range`. `key` is a random key, two integers."""
         low, high = self.value_range
         if self.corruption == "gaussian":
             noise = distribution.normal(tf.unstack(tf.shape(images)), key)
@@ -103,16 +105,16 @@ class Autoencoder(EncoderDecoder):
             return tf.where(kept, images, low)
         return images
 
-    def code(self, images, labels=None, *, training=False):
-        """The encoder's output."""
+    def to_latents(self, images, labels=None, *, training=False):
+        """Return the encoder's output."""
         return self.call_network(self.encoder, images, labels, training=training)
 
     def encode(self, images, labels=None) -> tf.Tensor:
-        """Codes of images and, if conditional, labels, both as in `fit`."""
+        """Encode images to codes; `images` and, if conditional, `labels` as in `fit`."""
         return tf.concat(self._encode_in_chunks(images, labels), axis=0)
 
     def corrupted(self, images, seed: int = 0) -> np.ndarray:
-        """Images, as in `fit`, corrupted, in the model's range: what `fit` shows the encoder.
+        """Return corrupted images in `value_range`, as `fit` passes them to the encoder; `images` as in `fit`.
 
         Example:
             >>> denoiser = keras_gen.zoo.build("dae-conv")
@@ -124,10 +126,10 @@ class Autoencoder(EncoderDecoder):
         return self.corrupt(self.to_value_range(tf.constant(images)), key).numpy()
 
     def _encode_endpoint(self, images, labels=None):
-        return {"codes": self.code(self.to_value_range(images), labels)}
+        return {"codes": self.to_latents(self.to_value_range(images), labels)}
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return super().get_config() | {
             "loss": self.reconstruction_loss,
             "corruption": self.corruption,

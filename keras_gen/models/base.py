@@ -1,4 +1,4 @@
-"""What every model of the zoo shares: input checks, trackers, noise, saving."""
+"""The base class of all models: input checks, metrics, random noise, saving."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 import numpy as np
 import tensorflow as tf
@@ -19,20 +19,20 @@ from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.image_utils import check_value_range
 
 TRAINING, EVALUATION = 0, 1
-"""First words of the noise keys: no draw of one is ever a draw of the other."""
+"""First element of a random key, so that training and evaluation never share a draw."""
 
 COMPILE_OPTIONS = ("run_eagerly", "steps_per_execution")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Something that a SavedModel of a model can do.
+    """A function that a SavedModel of a model provides.
 
     Args:
-        function: of tensors, to a dictionary of tensors.
-        signature: specifications of its arguments.
-        networks: whose weights it reads.
-        optional: specifications of further arguments, which a caller may leave out all together.
+        function: callable from tensors to a dictionary of tensors.
+        signature: list of `tf.TensorSpec`, the arguments of `function`.
+        networks: tuple of `keras.Model`, the networks whose weights `function` reads.
+        optional: tuple of `tf.TensorSpec`, further arguments, which a caller passes all or none of. Defaults to none.
     """
 
     function: Callable[..., dict[str, tf.Tensor]]
@@ -42,30 +42,31 @@ class Endpoint:
 
 
 class ImageModel(keras.Model):
-    """A `keras.Model` that learns from images. Subclasses write `train_step`, `test_step` and the properties below.
+    """Base class of models that train on images.
 
-    Networks may have one-hot labels as a second input. Then the model is conditional: `fit` and `evaluate` need the
-    labels too, integers from 0 to below `num_classes`.
+    Subclasses implement `train_step`, `test_step` and the properties below. If the networks have one-hot labels as a
+    second input, the model is conditional: `fit` and `evaluate` then also need labels, integers in [0, `num_classes`).
 
     Args:
-        value_range: what the networks see and produce: (0, 1) or (-1, 1). uint8 images are scaled to it.
-        from_logits: whether the network that makes images ends in logits, to which the model applies the sigmoid (range
-            (0, 1)) or the tanh (range (-1, 1)). With `False` the network's output is the image.
-        seed: of the noise that training and evaluation draw, statelessly from (seed, step).
-        metric_names: names of the quantities that `fit` and `evaluate` report.
+        value_range: tuple, range of pixel values that the networks take and return: (0, 1) or (-1, 1). uint8 images are
+            scaled to it.
+        from_logits: bool, whether the network that produces images returns logits, to which the model applies the
+            sigmoid (range (0, 1)) or the tanh (range (-1, 1)). If `False`, the network's output is the image.
+        seed: int, seed of the noise that training and evaluation draw, statelessly from (seed, step).
+        metric_names: tuple of str, names of the quantities that `fit` and `evaluate` report.
     """
 
     batches_per_step = 1
-    """Batches of `batch_size` images that one train step takes (more than 1 where a critic has several updates)."""
+    """Batches of `batch_size` images in one train step (more than 1 for a critic with several updates)."""
 
     def __init__(self, *, value_range, from_logits, seed, metric_names: tuple[str, ...], **kwargs):
-        # What the model itself computes is float32, whatever its networks' layers do.
+        # The model's own computations are float32 even if its networks use mixed precision.
         super().__init__(dtype="float32", **kwargs)
         self.value_range = check_value_range(value_range)
         self.from_logits = checks.boolean("from_logits", from_logits)
         self.seed = checks.seed("seed", seed)
         self._trackers = [keras.metrics.Mean(name=name) for name in metric_names]
-        # Counts the batches of one evaluation, so that every batch has noise of its own and every evaluation the same.
+        # Batches since the evaluation began: noise differs between batches, but not between evaluations.
         self._evaluation_batches = self.add_weight(
             name="evaluation_batches",
             shape=(),
@@ -75,19 +76,19 @@ class ImageModel(keras.Model):
             aggregation="only_first_replica",
         )
 
-    # What a subclass tells about itself (as properties)
+    # Properties that subclasses define
 
     decoder_network: keras.Model
-    """The network that turns latents into images."""
+    """The network that maps latents to images."""
 
     optimizers: tuple[keras.optimizers.Optimizer, ...]
-    """All optimizers, whose state is part of what resumes."""
+    """All optimizers. Checkpoints contain their state."""
 
     updates: dict[str, int]
-    """Optimizer updates so far, by the name under which history records them."""
+    """Number of optimizer updates so far, by history column."""
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """What a SavedModel of this model can do, by the name of its function there: here `decode`."""
+        """Return the functions of a SavedModel of this model, by name: `decode`."""
         latents = tf.TensorSpec(self.decoder_network.inputs[0].shape, tf.float32, name="latents")
         decode = Endpoint(self._decode_outputs, [latents, *self._label_specs()], (self.decoder_network,))
         return {"decode": decode}
@@ -96,12 +97,12 @@ class ImageModel(keras.Model):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """`(height, width, channels)` of an image."""
+        """Shape of an image, `(height, width, channels)`."""
         return tuple(self.decoder_network.output_shape[1:])
 
     @property
     def num_classes(self) -> int:
-        """Classes that the networks take labels of; 0 for a model without labels."""
+        """Number of classes; 0 for an unconditional model."""
         return network_checks.num_classes(self.decoder_network)
 
     def labels_of(self, split) -> np.ndarray | None:
@@ -111,28 +112,28 @@ class ImageModel(keras.Model):
     # Images in and out
 
     def to_value_range(self, images: tf.Tensor) -> tf.Tensor:
-        """uint8 images scaled to the model's range as float32; floats are taken to lie in it already."""
+        """Return images as float32: uint8 scaled to `value_range`, floats unchanged."""
         if images.dtype != tf.uint8:
             return tf.cast(images, tf.float32)
         low, high = self.value_range
         return low + tf.cast(images, tf.float32) * ((high - low) / 255.0)
 
     def to_unit_range(self, images: tf.Tensor) -> tf.Tensor:
-        """Images of the model's range as float32 in [0, 1], clipped to it."""
+        """Return images in `value_range` rescaled to [0, 1] and clipped, float32."""
         low, high = self.value_range
         return tf.clip_by_value((tf.cast(images, tf.float32) - low) / (high - low), 0.0, 1.0)
 
     def to_images(self, output: tf.Tensor) -> tf.Tensor:
-        """Images in the model's range from what the network that makes images puts out."""
+        """Return images in `value_range` from the output of the decoder network."""
         if not self.from_logits:
             return output
         return tf.sigmoid(output) if self.value_range[0] == 0 else tf.tanh(output)
 
     def network_inputs(self, x: tf.Tensor, labels: tf.Tensor | None):
-        """What a network is called with: `x`, of a conditional model with the labels `(n,)` as one-hot rows beside it.
+        """Return the inputs of a network: `x`, or for a conditional model `[x, one-hot labels]`.
 
         Raises:
-            UsageError: the model is conditional and labels are None.
+            UsageError: the model is conditional and `labels` is None.
         """
         if not self.num_classes:
             return x
@@ -141,23 +142,23 @@ class ImageModel(keras.Model):
         return [tf.convert_to_tensor(x), tf.one_hot(labels, self.num_classes)]
 
     def call_network(self, network: keras.Model, x: tf.Tensor, labels: tf.Tensor | None, *, training: bool):
-        """What a network gives, as float32: its layers may compute in bfloat16, losses and likelihoods never do.
+        """Call a network and cast its outputs to float32, as losses are never computed in lower precision.
 
         Args:
-            network: one of the model's.
-            x: what it is called with.
-            labels: as in `network_inputs`.
-            training: as in a layer's call.
+            network: one of the model's networks.
+            x: tensor, images or latents.
+            labels: int tensor `(n,)`, or None for an unconditional model.
+            training: bool, as in `keras.layers.Layer.__call__`.
         """
         outputs = network(self.network_inputs(x, labels), training=training)
         return tf.nest.map_structure(lambda tensor: tf.cast(tensor, tf.float32), outputs)
 
     def decode(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
-        """Images in the model's range, `(n, height, width, channels)`.
+        """Decode latents to images in `value_range`, `(n, height, width, channels)`.
 
         Args:
-            latents: `(n, latent_dim)`; an autoencoder's codes, of their own shape.
-            labels: of a conditional model, integers `(n,)`.
+            latents: `(n, latent_dim)`; for an autoencoder, codes of the encoder's output shape.
+            labels: integers `(n,)`, required by a conditional model.
         """
         return self.to_images(self.call_network(self.decoder_network, latents, labels, training=False))
 
@@ -181,34 +182,33 @@ class ImageModel(keras.Model):
         validation_data=None,
         **kwargs,
     ):
-        """`keras.Model.fit` on images, after a check of them.
+        """Train the model as `keras.Model.fit` does, after checking the images.
 
         Args:
-            x: uint8 images, which the model scales, or floats in its `value_range`: an array `(n, height, width,
-                channels)` (or `(n, height, width)` for one channel) or a `tf.data.Dataset` of batches of them, or of
+            x: uint8 images, which the model scales, or floats in `value_range`: an array `(n, height, width, channels)`
+                (or `(n, height, width)` for one channel) or a `tf.data.Dataset` of batches of `images` or
                 `(images, labels)`.
-            y: labels of an array's images, integers `(n,)`. A conditional model needs them, another does not look at
-                them.
-            batch_size: real images of one update of the model, the discriminator or the critic; for arrays, by default
-                32. A train step of a model with several critic updates takes that many batches.
-            validation_data: images as x, alone or as `(images, labels)`.
-            **kwargs: see `keras.Model.fit`. `steps_per_epoch` counts train steps, and an epoch has no more of them,
-                also where the model was compiled with a `steps_per_execution` that does not divide their number.
+            y: integers `(n,)`, labels of an array of images. Required by a conditional model, otherwise ignored.
+            batch_size: int, real images per update of the model, the discriminator or the critic. Defaults to 32 for
+                arrays. A train step with several critic updates takes that many batches.
+            validation_data: images as in `x`, or `(images, labels)`.
+            **kwargs: as in `keras.Model.fit`. `steps_per_epoch` counts train steps and is never exceeded, even if
+                `steps_per_execution` does not divide it.
 
-        Several devices share each batch, as evenly as can be, and compute what one would: the means, noise and batch
-        normalization are the whole batch's. Several workers must be given the same images in the same order; a dataset
-        that shuffles needs a seed for that.
+        Several devices divide each batch as evenly as possible and compute the same as one device: means, noise and
+        batch normalization are those of the whole batch. Several workers must receive the same images in the same
+        order, so a dataset that shuffles needs a seed.
 
         Raises:
-            UsageError: images of another kind, shape, type or value range, or labels that are missing or out of range.
+            UsageError: images of a wrong kind, shape, type or value range, or labels that are missing or out of range.
         """
         for name in ("sample_weight", "class_weight"):
             if kwargs.get(name) is not None:
-                raise UsageError(f"fit takes no {name}: every image counts alike")
+                raise UsageError(f"fit takes no {name}: all images have the same weight")
         if inputs.is_dataset(x):
             if validation_split:
                 raise must_be("validation_split", "0 for a dataset, which can't be split", validation_split)
-            kwargs.setdefault("shuffle", False)  # Keras can't shuffle a dataset, and warns that it does not
+            kwargs.setdefault("shuffle", False)  # Keras warns that it can't shuffle a dataset
             x, y = self._checked("x", x, y)
             if self.batches_per_step > 1 and isinstance(x, tf.data.Dataset):
                 x = inputs.group_batches(x, self.batches_per_step)
@@ -230,7 +230,7 @@ class ImageModel(keras.Model):
                 size = kwargs.pop("validation_batch_size", None) or 32
                 images, labels = self._sharded("validation_data", images, labels, size), None
             validation_data = images if labels is None else (images, labels)
-        together = self.steps_per_execution
+        steps_per_execution = self.steps_per_execution
         if kwargs.get("steps_per_epoch"):
             self.limit_steps_per_execution(kwargs["steps_per_epoch"])
         try:
@@ -245,46 +245,50 @@ class ImageModel(keras.Model):
                 **kwargs,
             )
         finally:
-            self._set_steps_per_execution(together)
+            self._set_steps_per_execution(steps_per_execution)
 
     def limit_steps_per_execution(self, divisor_of: int, at_most: int | None = None) -> None:
         """Set `steps_per_execution` to the largest divisor of a number of steps.
 
-        Otherwise Keras' calls run past the end of an epoch if the data continue.
+        Otherwise Keras exceeds the epoch's steps if the dataset continues.
 
         Args:
-            divisor_of: number of steps after which a call must end; 0 for any.
-            at_most: maximum steps in a call; by default as the model was compiled.
+            divisor_of: int, number of steps to divide; 0 for no constraint.
+            at_most: int, maximum of `steps_per_execution`. Defaults to its present value.
         """
         at_most = self.steps_per_execution if at_most is None else at_most
         if distribution.is_multi_worker(self.distribute_strategy):
-            at_most = 1  # Keras' loop over steps can't be distributed over processes
+            at_most = 1  # Keras' loop over steps does not work across processes
         self._set_steps_per_execution(max(count for count in range(1, at_most + 1) if divisor_of % count == 0))
 
     def _set_steps_per_execution(self, count):
         if count != self.steps_per_execution:
-            # The functions that there may be have the other number in them.
+            # The compiled functions still use the old number.
             self.steps_per_execution, self.train_function, self.test_function = count, None, None
 
     def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
-        """`keras.Model.evaluate` on images, checked as in `fit`. Two evaluations of a model use the same noise."""
+        """Evaluate the model as `keras.Model.evaluate` does, after checking the images as in `fit`.
+
+        Every evaluation uses the same noise.
+        """
         if kwargs.get("sample_weight") is not None:
-            raise UsageError("evaluate takes no sample_weight: every image counts alike")
+            raise UsageError("evaluate takes no sample_weight: all images have the same weight")
         x, y = self._checked("x", x, y)
         if self._replicas > 1:
             x, y, batch_size = self._sharded("x", x, y, batch_size or 32), None, None
         return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
     def compile(self, optimizer="adam", *, jit_compile=False, **options):
-        """As `keras.Model.compile`, without losses and metrics: those are the model's own.
+        """Configure the model for training. The losses and metrics are fixed by the model.
 
         Args:
-            optimizer: of the network named first; a name or a `keras.optimizers.Optimizer`.
-            jit_compile: XLA. Off by default: on a CPU it was measured to gain little and to lose severalfold.
-            **options: `run_eagerly`, `steps_per_execution`.
+            optimizer: str or `keras.optimizers.Optimizer`. Defaults to `"adam"`.
+            jit_compile: bool, whether to use XLA. Defaults to `False`: on a CPU it was measured to gain little and to
+                lose severalfold.
+            **options: `run_eagerly`, `steps_per_execution`, as in `keras.Model.compile`.
 
         Raises:
-            UsageError: an option that a model with its own objective has no use for.
+            UsageError: another option of `keras.Model.compile`, such as `loss`.
         """
         for name in options:
             if name not in COMPILE_OPTIONS:
@@ -293,25 +297,25 @@ class ImageModel(keras.Model):
         self.limit_steps_per_execution(0)
 
     def get_compile_config(self) -> dict:
-        """Arguments of `compile`."""
+        """Return the arguments of `compile`."""
         kept = ("optimizer", "jit_compile", *COMPILE_OPTIONS)
         return {name: value for name, value in super().get_compile_config().items() if name in kept}
 
     def compile_from_config(self, config: dict) -> None:
-        """Compile as the saved model was."""
+        """Compile the model as the saved one was."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
-        """Write the model for inference.
+        """Export the model for inference.
 
         Args:
             filepath: str or path, the folder or file to write.
-            format: str. `"tf_saved_model"`, the default, is the SavedModel of `keras_gen.models.export.save`, whose
-                functions are `generate`, `decode`, `encode` and `reconstruct`, those that the model has. Other formats
-                are those of `keras.Model.export`.
-            verbose: bool, whether to print the path; by default False.
-            input_signature: for other formats, as in `keras.Model.export`. The functions of a SavedModel have
-                signatures of their own.
+            format: str. `"tf_saved_model"`, the default, writes a SavedModel with `keras_gen.models.export.save`, whose
+                functions are those of `generate`, `decode`, `encode` and `reconstruct` that the model has. Other
+                formats are passed on to `keras.Model.export`.
+            verbose: bool, whether to print the path. Defaults to `False`.
+            input_signature: as in `keras.Model.export`; must be None for a SavedModel, whose functions have fixed
+                signatures.
             **kwargs: for a SavedModel, `functions`, `half_precision`, `description` and `overwrite` of
                 `keras_gen.models.export.save`; otherwise options of the format.
 
@@ -342,54 +346,54 @@ class ImageModel(keras.Model):
         return list(self._trackers)
 
     def reset_metrics(self) -> None:
-        """Start new averages, and the evaluation's noise over."""
+        """Reset the metrics and restart the evaluation's noise."""
         super().reset_metrics()
         self._evaluation_batches.assign(0)
 
     def track(self, values: dict[str, tf.Tensor]) -> None:
-        """Add values, one an example, to the averages of the same names."""
-        share = sharding.current_shard()
+        """Update the metrics of the same names with values `(n,)`, one per example."""
+        shard = sharding.current_shard()
         for tracker in self._trackers:
             if tracker.name in values:
                 value = values[tracker.name]
-                weights = share and share.weights(tf.shape(value)[0], value.dtype)
+                weights = shard and shard.weights(tf.shape(value)[0], value.dtype)
                 tracker.update_state(value, sample_weight=weights)
 
     def metric_results(self) -> dict[str, tf.Tensor]:
-        """What `train_step` and `test_step` return."""
+        """Return the results of `train_step` and `test_step`."""
         results = {tracker.name: tracker.result() for tracker in self._trackers}
         if distribution.is_multi_worker(tf.distribute.get_strategy()):
-            # Of several workers' results Keras 3 (3.15 at least) takes the mean along an axis, which scalars have not.
+            # Keras 3.15 averages several workers' results along an axis, which scalars lack.
             return {name: result[None] for name, result in results.items()}
         return results
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Nothing, since nothing is left to build: Keras would look at a batch, which fails with several workers."""
+        """Skip Keras' symbolic build: the networks are built, and it fails under MultiWorkerMirroredStrategy."""
 
     @contextlib.contextmanager
     def unpack_batch(self, data) -> Iterator[tuple[tf.Tensor, tf.Tensor | None]]:
-        """Of what Keras hands to `train_step`: the images in the model's range, and labels if it is conditional.
+        """Yield the images in `value_range` and the labels, or None, from the argument of `train_step`.
 
-        Within the block, noise and means are those of a global batch of which these are this replica's share.
+        Within the block, noise and means refer to the global batch, of which these examples are this replica's shard.
         """
-        data, share = sharding.replica_part(data) or (data, None)
+        data, shard = sharding.replica_part(data) or (data, None)
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        # The call after the last batch, if how many there are is not known, finds no images, and is to count no update.
-        with sharding.use_shard(share), tf.control_dependencies([images]):
+        # With a dataset of unknown length Keras makes one call after the last batch. It must not count as an update.
+        with sharding.use_shard(shard), tf.control_dependencies([images]):
             yield self.to_value_range(images), labels if self.num_classes else None
 
     def training_key(self, iteration) -> tf.Tensor:
-        """A key for all noise of one train step; `tf.random.fold_in` makes one for each purpose of it."""
+        """Return the random key of a train step, from which `tf.random.fold_in` derives one per use."""
         return tf.random.fold_in(tf.constant([self.seed, TRAINING]), tf.cast(iteration, tf.int32))
 
     def next_evaluation_key(self) -> tf.Tensor:
-        """A key for all noise of the next batch of an evaluation."""
+        """Return the random key of the next evaluation batch."""
         key = tf.random.fold_in(tf.constant([self.seed, EVALUATION]), self._evaluation_batches.value)
         self._evaluation_batches.assign_add(1)
         return key
 
     def _label_specs(self):
-        """What an endpoint of a conditional model takes beside its other arguments."""
+        """Return the additional argument of a conditional model's endpoints."""
         return (tf.TensorSpec([None], tf.int32, name="labels"),) if self.num_classes else ()
 
     @property
@@ -397,7 +401,7 @@ class ImageModel(keras.Model):
         return self.distribute_strategy.num_replicas_in_sync
 
     def _checked(self, argument, data, labels):
-        """Images and labels, as `fit` takes them; labels None for a dataset."""
+        """Return checked images and labels, as in `fit`; for a dataset, the labels are None."""
         if inputs.is_dataset(data):
             if inputs.is_sharded(data):
                 return inputs.check_sharded(argument, data, self.distribute_strategy), None
@@ -405,10 +409,10 @@ class ImageModel(keras.Model):
         return self._checked_arrays(argument, data, labels)
 
     def _sharded_steps(self, data, labels, batch_size, shuffle):
-        """Checked images and labels as the train steps that all replicas share."""
+        """Return checked images and labels as train steps divided among the replicas."""
         if inputs.is_sharded(data) and self.batches_per_step > 1:
-            raise must_be("x", "a tf.data.Dataset, since fit joins its batches to steps", "batches shared already")
-        # Not the same order in each fit, but on all workers.
+            raise must_be("x", "a tf.data.Dataset, since fit groups its batches into steps", "sharded batches")
+        # The order differs between fits, but not between workers.
         seed = (self.seed + sum(self.updates.values())) % 2**31 if shuffle and self.compiled else None
         return self._sharded("x", data, labels, batch_size, seed, multiple_of=self.batches_per_step)
 
@@ -422,11 +426,11 @@ class ImageModel(keras.Model):
     # Saving
 
     def build(self, input_shape=None) -> None:
-        """Nothing is left to build: the networks came built."""
+        """Do nothing: the networks are built already."""
         self.built = True
 
     def get_config(self) -> dict:
-        """Constructor arguments that all models share; subclasses add their networks and their own."""
+        """Return the constructor arguments that all models share; subclasses add theirs."""
         return {
             "name": self.name,
             "value_range": self.value_range,
@@ -436,5 +440,5 @@ class ImageModel(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> ImageModel:
-        """A model as the one whose `get_config` this was."""
+        """Create a model from the result of `get_config`."""
         return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})

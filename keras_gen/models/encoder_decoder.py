@@ -1,8 +1,8 @@
-"""What autoencoders and VAEs share: an encoder and a decoder that one optimizer trains on one objective."""
+"""The base class of autoencoders and VAEs: an encoder and a decoder with one optimizer and one objective."""
 
 from __future__ import annotations
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 import numpy as np
 import tensorflow as tf
@@ -14,7 +14,7 @@ from keras_gen.utils import progress
 
 
 class EncoderDecoder(ImageModel):
-    """An `ImageModel` of two networks, `encoder` and `decoder`. Subclasses write `objective`, `code` and `encode`."""
+    """Base class of models with an encoder and a decoder. Subclasses implement `objective`, `to_latents`, `encode`."""
 
     encoder: keras.Model
     decoder: keras.Model
@@ -26,37 +26,37 @@ class EncoderDecoder(ImageModel):
 
     @property
     def optimizers(self) -> tuple[keras.optimizers.Optimizer, ...]:
-        """The one optimizer."""
+        """The optimizer, in a tuple."""
         return (self.optimizer,)
 
     @property
     def updates(self) -> dict[str, int]:
-        """Updates of encoder and decoder, which share an optimizer."""
+        """Number of updates, which encoder and decoder share."""
         return {"updates": int(self.optimizer.iterations.numpy())}
 
     def compile(self, optimizer="adam", **options) -> None:
-        """As `ImageModel.compile`; the optimizer is of encoder and decoder."""
+        """Configure the model for training, as `ImageModel.compile`; one optimizer trains both networks."""
         super().compile(optimizer=optimizer, **options)
         self.optimizer.build(self.trainable_variables)
 
-    # What subclasses write
+    # Methods that subclasses implement
 
     def objective(self, images: tf.Tensor, labels, noise_key: tf.Tensor, *, training: bool) -> dict[str, tf.Tensor]:
-        """`loss` and all other tracked quantities of images in the model's range, one value an image."""
+        """Return `loss` and the other tracked quantities of images in `value_range`, each `(n,)`."""
         raise NotImplementedError
 
-    def code(self, images: tf.Tensor, labels=None, *, training: bool = False) -> tf.Tensor:
-        """The latents that stand for images in the model's range when they are reconstructed."""
+    def to_latents(self, images: tf.Tensor, labels=None, *, training: bool = False) -> tf.Tensor:
+        """Return the latents from which images in `value_range` are reconstructed."""
         raise NotImplementedError
 
     def encode(self, images, labels=None):
-        """What the encoder makes of images, as in `fit`."""
+        """Return the encoder's output for images, as in `fit`."""
         raise NotImplementedError
 
     # The steps
 
     def train_step(self, data):
-        """One update of encoder and decoder."""
+        """Update encoder and decoder once."""
         with self.unpack_batch(data) as (images, labels):
             with tf.GradientTape() as tape:
                 key = self.training_key(self.optimizer.iterations.value)
@@ -68,7 +68,7 @@ class EncoderDecoder(ImageModel):
         return self.metric_results()
 
     def test_step(self, data):
-        """The objective of a batch, with one noise sample an image, the same in every evaluation."""
+        """Compute the objective of a batch, with one noise sample per image, the same in every evaluation."""
         with self.unpack_batch(data) as (images, labels):
             self.track(self.objective(images, labels, self.next_evaluation_key(), training=False))
         return self.metric_results()
@@ -76,17 +76,17 @@ class EncoderDecoder(ImageModel):
     # Reconstructions
 
     def call(self, images, labels=None, training=False):
-        """Reconstructions in the model's range; `images` likewise, or uint8, and labels `(n,)` if conditional."""
-        code = self.code(self.to_value_range(tf.convert_to_tensor(images)), labels, training=training)
-        return self.to_images(self.call_network(self.decoder, code, labels, training=training))
+        """Reconstruct a batch of images, uint8 or in `value_range`, with labels `(n,)` if conditional."""
+        latents = self.to_latents(self.to_value_range(tf.convert_to_tensor(images)), labels, training=training)
+        return self.to_images(self.call_network(self.decoder, latents, labels, training=training))
 
     def reconstruct(self, images, labels=None) -> tf.Tensor:
-        """Reconstructions in the model's range; `images` and `labels` as in `fit`."""
+        """Return reconstructions in `value_range`; `images` and, if conditional, `labels` as in `fit`."""
         examples = self._checked_arrays("images", images, labels)
-        return tf.concat(_of_chunks("reconstructions", self, *examples), axis=0)
+        return tf.concat(_map_chunks("reconstructions", self, *examples), axis=0)
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """`encode` and `reconstruct` of uint8 images."""
+        """Return the functions of a SavedModel; here also `encode` and `reconstruct` of uint8 images."""
         images = tf.TensorSpec([None, *self.image_shape], tf.uint8, name="images")
         labels = self._label_specs()
         return super().endpoints() | {
@@ -104,26 +104,26 @@ class EncoderDecoder(ImageModel):
         return self.to_unit_range(self(images, labels))
 
     def _encode_in_chunks(self, images: np.ndarray, labels) -> list:
-        """The encoder's output for each chunk of checked images."""
+        """Return the encoder's output for each chunk of images."""
         examples = self._checked_arrays("images", images, labels)
-        return _of_chunks("codes", self._encode_chunk, *examples)
+        return _map_chunks("codes", self._encode_chunk, *examples)
 
     def _encode_chunk(self, images, labels):
         return self.call_network(self.encoder, self.to_value_range(images), labels, training=False)
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return super().get_config() | {
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "decoder": keras.saving.serialize_keras_object(self.decoder),
         }
 
 
-def _of_chunks(what: str, function, images: np.ndarray, labels: np.ndarray | None) -> list:
-    """What a function of images and labels gives for each chunk of them."""
+def _map_chunks(title: str, function, images: np.ndarray, labels: np.ndarray | None) -> list:
+    """Return the results of `function` for each chunk of images and labels, with a progress bar."""
     outputs = []
-    with progress.task(what, len(images)) as step:
-        for part in sampling.chunks_of(images, labels):
-            outputs.append(function(*part))
-            step.advance(len(part[0]))
+    with progress.task(title, len(images)) as task:
+        for chunk in sampling.chunks_of(images, labels):
+            outputs.append(function(*chunk))
+            task.advance(len(chunk[0]))
     return outputs

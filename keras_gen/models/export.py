@@ -1,4 +1,4 @@
-"""SavedModels to sample from without keras_gen, and loading them."""
+"""Write and load SavedModels, which generate images without keras_gen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 import numpy as np
 import tensorflow as tf
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from keras_gen.models.base import Endpoint, ImageModel
 
 RUN_FOLDER = "saved_model"
-RUN_RECORD = "recipe.json"  # as in keras_gen.runs.run_directory, which lies above this room
+RUN_RECORD = "recipe.json"  # as in keras_gen.runs.run_directory, which models must not import
 DESCRIPTION_FILE = "description.json"
 SAVED_MODEL_FILE = "saved_model.pb"
 
@@ -36,33 +36,35 @@ def save(
     description: dict | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a SavedModel whose functions are the model's endpoints, each also a signature of that name.
+    """Write a SavedModel with the model's endpoints as functions and as signatures of the same names.
 
-    - `generate(n, seed)`: n images from standard normal latents; the same seed gives the same images, and they are
-      those of `model.generate(n, seed)` to the bit. Of a conditional model also `generate(n, seed, labels)`, which the
-      signature has not;
-    - `decode(latents)`: images of latents `(n, latent_dim)`, or of an autoencoder's codes;
-    - `encode(images)`, where there is an encoder: of uint8 images a VAE's `mean` and `log_variance`, an autoencoder's
-      `codes`;
-    - `reconstruct(images)`, likewise: images from that mean or those codes.
+    - `generate(n, seed)`: generates n images from standard normal latents. The same seed gives the same images, which
+      equal those of `model.generate(n, seed)` bit for bit. A conditional model also has `generate(n, seed, labels)`,
+      which is not in the signature. An autoencoder has no `generate`;
+    - `decode(latents)`: decodes latents `(n, latent_dim)`, or an autoencoder's codes, to images;
+    - `encode(images)`, if the model has an encoder: encodes uint8 images to a VAE's `mean` and `log_variance` or an
+      autoencoder's `codes`;
+    - `reconstruct(images)`, likewise: decodes that mean or those codes.
 
-    All but `generate` take a conditional model's labels, int32 `(n,)`, as their last argument. An autoencoder has no
-    `generate`.
+    For a conditional model the last argument of all functions but `generate` is `labels`, int32 `(n,)`.
 
-    Images come as a dictionary: `images`, uint8 `(n, height, width, channels)`, and `images_float`, float32, from 0
-    to 1.
+    Images are returned as a dictionary: `images`, uint8 `(n, height, width, channels)`, and `images_float`, float32 in
+    [0, 1].
 
     Args:
         model: a built model.
-        path: folder to make, in one atomic step.
-        functions: which endpoints; by default all. Only the networks they need are stored.
-        half_precision: store weights as float16, in half the space. They are computed with as float32; the images then
-            equal the model's but for the rounding of its weights.
-        description: stored beside the model as `description.json`.
-        overwrite: whether an existing folder may be replaced.
+        path: str or path, the folder to write, atomically.
+        functions: sequence of str, the endpoints to save. Only the networks they need are stored. Defaults to all.
+        half_precision: bool, whether to store weights as float16, in half the space. Computations stay float32, so the
+            images equal the model's but for the rounding of its weights. Defaults to `False`.
+        description: dict, stored beside the model as `description.json`.
+        overwrite: bool, whether to replace an existing folder. Defaults to `False`.
+
+    Returns:
+        The path.
 
     Raises:
-        UsageError: `path` exists, or `functions` names something the model has not.
+        UsageError: `path` exists, or the model lacks one of `functions`.
 
     Example:
         >>> path = save(model, "saved_models/mine")
@@ -72,7 +74,7 @@ def save(
     endpoints = check_functions(model, functions)
     dtype = tf.float16 if half_precision else tf.float32
     weights = {id(v): v for endpoint in endpoints.values() for network in endpoint.networks for v in network.weights}
-    # Copies, which endpoints share as they share the weights in the model, and which no strategy has spread.
+    # Copies are not distributed by a strategy. Endpoints share them as they share the model's weights.
     stored = {key: tf.Variable(tf.cast(v.value, dtype), trainable=False) for key, v in weights.items()}
     content = {
         "functions": list(endpoints),
@@ -83,8 +85,8 @@ def save(
 
     def write(folder: Path) -> None:
         root = tf.Module()
-        # Saving traces once more.
-        with _for_any_device([network for endpoint in endpoints.values() for network in endpoint.networks]):
+        # Saving traces the functions once more.
+        with _without_cudnn([network for endpoint in endpoints.values() for network in endpoint.networks]):
             for name, endpoint in endpoints.items():
                 setattr(root, name, _Callable(endpoint, stored))
             signatures = {name: getattr(root, name).signature for name in endpoints}
@@ -95,7 +97,7 @@ def save(
 
 
 def check_functions(model: ImageModel, functions: Sequence[str] | None) -> dict[str, Endpoint]:
-    """The model's endpoints of these names, by default all; `UsageError` for a name that it has not."""
+    """Return the model's endpoints of these names, by default all; raise `UsageError` for an unknown name."""
     endpoints = model.endpoints()
     for name in functions or ():
         if name not in endpoints:
@@ -104,10 +106,10 @@ def check_functions(model: ImageModel, functions: Sequence[str] | None) -> dict[
 
 
 class _Callable(tf.Module):
-    """A function that carries its variables.
+    """A function that holds references to its variables.
 
-    So `tf.saved_model.load(path).generate(…)` works in one expression: the loaded root is gone by the time of the
-    call, and a bare function would have lost its variables with it.
+    This makes `tf.saved_model.load(path).generate(…)` work in one expression: the loaded root is deleted before the
+    call, and with it the variables of a bare function.
     """
 
     def __init__(self, endpoint, stored):
@@ -115,13 +117,13 @@ class _Callable(tf.Module):
         pairs = [(v, stored[id(v)]) for network in endpoint.networks for v in network.weights]
 
         def call(*arguments):
-            # The model's own variables give way to the stored ones while the function is traced.
+            # Trace the function with the stored variables instead of the model's.
             with keras.StatelessScope([(variable, tf.cast(value, tf.float32)) for variable, value in pairs]):
                 return endpoint.function(*arguments)
 
-        call.__signature__ = inspect.signature(endpoint.function)  # so that the names of its arguments survive
+        call.__signature__ = inspect.signature(endpoint.function)  # keeps the argument names
         self.__call__ = tf.function(call)
-        # Traced here with all the arguments that it can be called with; a SavedModel holds just these traces.
+        # A SavedModel contains only the traces made here, one for each combination of arguments.
         self.signature = self.__call__.get_concrete_function(*endpoint.signature)
         if endpoint.optional:
             self.__call__.get_concrete_function(*endpoint.signature, *endpoint.optional)
@@ -129,52 +131,52 @@ class _Callable(tf.Module):
 
 
 @contextlib.contextmanager
-def _for_any_device(networks: Sequence[keras.Model]) -> Iterator[None]:
-    """Within the block, recurrent layers are not traced as the cuDNN operations that a CPU has not."""
-    found = {id(layer): layer for network in networks for layer in network._flatten_layers()}
-    before = [(layer, layer.use_cudnn) for layer in found.values() if hasattr(layer, "use_cudnn")]
+def _without_cudnn(networks: Sequence[keras.Model]) -> Iterator[None]:
+    """Disable cuDNN in recurrent layers while the block runs, so that the traces run on any device."""
+    layers = {id(layer): layer for network in networks for layer in network._flatten_layers()}
+    before = [(layer, layer.use_cudnn) for layer in layers.values() if hasattr(layer, "use_cudnn")]
     for layer, _ in before:
         layer.use_cudnn = False
     try:
         yield
     finally:
-        for layer, use in before:
-            layer.use_cudnn = use
+        for layer, use_cudnn in before:
+            layer.use_cudnn = use_cudnn
 
 
 def find(path: str | os.PathLike) -> Path:
-    """The SavedModel folder that `path` is, or that the run directory `path` holds.
+    """Return the folder of the SavedModel at `path` or in the run directory `path`.
 
     Raises:
-        UsageError: it is neither, or the run is not finished.
+        UsageError: `path` is neither, or the run is not finished.
     """
     path = Path(path)
     for folder in (path, path / RUN_FOLDER):
         if (folder / SAVED_MODEL_FILE).is_file():
             return folder
     if (path / RUN_RECORD).is_file():
-        raise UsageError(f"run {path} is not finished and has no SavedModel yet: go on with --resume {path}")
+        raise UsageError(f"run {path} is not finished and has no SavedModel yet: resume it with --resume {path}")
     raise must_be("path", "a SavedModel or a finished run directory", str(path))
 
 
 def load(path: str | os.PathLike, function: str | None = "generate"):
-    """The SavedModel at `path`, or in the run directory `path`, as `tf.saved_model.load` returns it.
+    """Load the SavedModel at `path`, or in the run directory `path`, with `tf.saved_model.load`.
 
-    A SavedModel is a program: load only ones you trust.
+    A SavedModel is a program: load only those you trust.
 
     Args:
-        path: of a SavedModel, or of a finished run.
-        function: that it must have; None demands none, for a caller that asks it what it has.
+        path: str or path of a SavedModel or a finished run.
+        function: str, a function that it must have, or None. Defaults to `"generate"`.
 
     Raises:
-        UsageError: there is none, it is damaged, or it has no such function.
+        UsageError: there is no SavedModel, it is damaged, or it lacks `function`.
     """
     folder = find(path)
     try:
         loaded = tf.saved_model.load(os.fspath(folder))
     except tf.errors.ResourceExhaustedError:
         raise
-    except Exception as error:  # of a damaged graph TensorFlow raises nearly anything: KeyError, IndexError, ...
+    except Exception as error:  # a damaged graph raises almost any exception: KeyError, IndexError, ...
         raise UsageError(f"SavedModel {folder} is damaged: {' '.join(str(error).split())[:200]}") from error
     if function is not None and not hasattr(loaded, function):
         has = ", ".join(loaded.signatures) or "none"
@@ -183,20 +185,20 @@ def load(path: str | os.PathLike, function: str | None = "generate"):
 
 
 def generate(path: str | os.PathLike, n: int, seed: int = 0, labels: Sequence[int] | None = None) -> dict:
-    """n images from the SavedModel at `path`, or in the run directory `path`.
+    """Generate n images with the SavedModel at `path` or in the run directory `path`.
 
     Args:
         path: as in `load`.
-        n: how many, at least 1.
-        seed: the same seed gives the same images.
-        labels: classes of a conditional model's images, repeated in turn until there are n. If not given, they are
-            drawn.
+        n: int, number of images, at least 1.
+        seed: int; the same seed gives the same images. Defaults to 0.
+        labels: sequence of int, classes of a conditional model's images, cycled to length n. Drawn at random by
+            default.
 
     Returns:
-        What `generate` of the model returned: `images`, `images_float` and, of a conditional one, `labels`.
+        A dictionary of `images`, `images_float` and, for a conditional model, `labels`.
 
     Raises:
-        UsageError: as `load`; labels for a model that has no classes, or out of range.
+        UsageError: as in `load`; labels for an unconditional model, or out of range.
     """
     n, seed = checks.count("n", n), checks.seed("seed", seed)
     loaded = load(path)
@@ -207,13 +209,16 @@ def generate(path: str | os.PathLike, n: int, seed: int = 0, labels: Sequence[in
 
 
 def description(path: str | os.PathLike) -> dict:
-    """What `save` stored beside a SavedModel: words about it, from which nothing is loaded. Empty where none are there.
+    """Read the description that `save` stored beside a SavedModel, without loading the model.
 
     Args:
         path: as in `load`.
 
+    Returns:
+        The description; empty if there is none.
+
     Raises:
-        UsageError: as `find`; the file is damaged, or its `num_classes` is no number of classes.
+        UsageError: as in `find`; the file is damaged, or its `num_classes` is invalid.
     """
     file = find(path) / DESCRIPTION_FILE
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 
 from keras_gen import losses
@@ -12,29 +12,29 @@ from keras_gen.utils import checks
 
 @keras.saving.register_keras_serializable("keras_gen")
 class GAN(AdversarialModel):
-    """A generator and a discriminator.
+    """Generative adversarial network.
 
-    A train step updates the discriminator on a batch of real images and as many generated ones, then the generator.
-    With the objective `non_saturating`:
+    A train step updates the discriminator on a batch of real images and the same number of generated ones, then the
+    generator. With the objective `non_saturating`:
 
     - d_loss_real = −log D(x), d_loss_fake = −log(1 − D(G(z))), d_loss = their mean;
     - g_loss = −log D(G(z));
-    - jsd: the estimate of the Jensen-Shannon divergence, see `losses.jensen_shannon_estimate`;
+    - jsd: an estimate of the Jensen-Shannon divergence, see `losses.jensen_shannon_estimate`;
     - d_real, d_fake: mean D on real and on generated images, in [0, 1].
 
     `saturating` has g_loss = log(1 − D(G(z))). `least_squares` has d_loss_real = (D(x) − 1)², d_loss_fake = D(G(z))²
-    and g_loss = (D(G(z)) − 1)² for a linear D (Mao et al. 2017), `least_squares_sigmoid` for one with a sigmoid; both
-    without jsd.
+    and g_loss = (D(G(z)) − 1)² for a linear D (Mao et al. 2017), `least_squares_sigmoid` the same for a D with a
+    sigmoid; both without jsd.
 
     Args:
-        generator: latents `(n, latent_dim)` to images, or their logits.
-        discriminator: images to one logit, `(n, 1)`. If both networks take one-hot labels as a second input, the model
-            is conditional (Mirza & Osindero 2014).
-        objective: one of the names above, the keys of `losses.ADVERSARIAL_OBJECTIVES`.
+        generator: `keras.Model` from latents `(n, latent_dim)` to images or their logits.
+        discriminator: `keras.Model` from images to one logit, `(n, 1)`. If both networks take one-hot labels as a
+            second input, the model is conditional (Mirza & Osindero 2014).
+        objective: str, a key of `losses.ADVERSARIAL_OBJECTIVES`. Defaults to `"non_saturating"`.
         generator_batch_ratio, moving_average, value_range, from_logits, seed: as in `AdversarialModel`.
 
     Raises:
-        UsageError: networks that do not fit together, or another argument out of its range.
+        UsageError: the networks do not fit together, or another argument is out of range.
 
     Example:
         >>> generator = keras_gen.networks.transposed_conv_generator((28, 28, 1), latent_dim=100)
@@ -53,7 +53,7 @@ class GAN(AdversarialModel):
         super().__init__(generator, discriminator, **kwargs)
 
     def discriminator_loss(self, real, fake, labels, noise_key, *, training):
-        """The discriminator's loss; see the class."""
+        """Return the discriminator's loss and metrics; see the class."""
         real_output = self.discriminate(real, labels, training=training)
         fake_output = self.discriminate(fake, labels, training=training)
         objective = losses.ADVERSARIAL_OBJECTIVES[self.objective]
@@ -71,11 +71,11 @@ class GAN(AdversarialModel):
         return loss, values
 
     def generator_loss(self, fake, labels, *, training):
-        """The generator's loss; see the class."""
+        """Return the generator's loss and metrics; see the class."""
         objective = losses.ADVERSARIAL_OBJECTIVES[self.objective]
         loss = objective.generator(self.discriminate(fake, labels, training=training))
         return loss, {"g_loss": loss}
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return super().get_config() | {"objective": self.objective}

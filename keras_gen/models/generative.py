@@ -1,10 +1,10 @@
-"""Models that turn random latents into images."""
+"""The base class of models that generate images from random latents."""
 
 from __future__ import annotations
 
 import functools
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import tensorflow as tf
 
 from keras_gen.models import inputs, network_checks, sampling
@@ -13,28 +13,28 @@ from keras_gen.utils import checks
 
 
 class GenerativeModel(ImageModel):
-    """An `ImageModel` that generates images from standard normal latents, of given classes if it is conditional."""
+    """Base class of models that generate images from standard normal latents, of given classes if conditional."""
 
     @property
     def latent_dim(self) -> int:
-        """Size of a latent."""
+        """Size of a latent vector."""
         return network_checks.main_input_shape(self.decoder_network)[-1]
 
     def generate(self, n: int, seed: int = 0, labels=None) -> dict[str, tf.Tensor]:
         """Generate n images from standard normal latents.
 
         Args:
-            n: how many, at least 1.
-            seed: the same seed gives the same images; 0 to 2147483647.
-            labels: of a conditional model, the class of every image, n integers or one for all. If not given, classes
-                are drawn, each as likely.
+            n: int, number of images, at least 1.
+            seed: int, 0 to 2147483647; the same seed gives the same images. Defaults to 0.
+            labels: n integers, or one for all images: the classes of a conditional model's images. Drawn uniformly by
+                default.
 
         Returns:
-            `images`, uint8 `(n, height, width, channels)`, and `images_float`, float32 in [0, 1]; of a conditional
-            model also `labels`, int32 `(n,)`: exactly what the `generate` of the SavedModel returns.
+            A dictionary of `images`, uint8 `(n, height, width, channels)`, `images_float`, float32 in [0, 1], and for a
+            conditional model `labels`, int32 `(n,)`: exactly the result of the SavedModel's `generate`.
 
         Raises:
-            UsageError: an argument out of range, or labels for a model that has no classes.
+            UsageError: an argument is out of range, or labels are given to an unconditional model.
 
         Example:
             >>> keras_gen.zoo.build("vae-mlp").generate(3, seed=1)["images"].shape
@@ -50,14 +50,14 @@ class GenerativeModel(ImageModel):
         return self._generate_function(*arguments)
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """`generate` and `decode`."""
+        """Return the functions of a SavedModel; here also `generate`."""
         n, seed = tf.TensorSpec([], tf.int32, name="n"), tf.TensorSpec([], tf.int32, name="seed")
         generate = Endpoint(self._generate, [n, seed], (self.decoder_network,), optional=self._label_specs())
         return {"generate": generate} | super().endpoints()
 
     @functools.cached_property
     def _generate_function(self):
-        return tf.function(self._generate, reduce_retracing=True)  # labels come in any number
+        return tf.function(self._generate, reduce_retracing=True)  # the number of labels varies
 
     def _generate(self, n, seed, labels=None):
         with tf.control_dependencies([tf.debugging.assert_positive(n, "n must be at least 1")]):

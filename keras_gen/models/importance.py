@@ -1,10 +1,10 @@
-"""Importance weights of a VAE's posterior samples, a bounded number of decoded images at a time."""
+"""Compute the importance weights of a VAE's posterior samples in chunks of bounded size."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import numpy as np
 import tensorflow as tf
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from keras_gen.models.vae import VAE
 
 IMPORTANCE_SAMPLING = 2
-"""First word of the noise keys, beside `base.TRAINING` and `base.EVALUATION`: no draw of one is one of another."""
+"""First element of the random key, different from `base.TRAINING` and `base.EVALUATION`."""
 
 
 def check_binary(argument: str, images: np.ndarray) -> None:
-    """Refuse images, uint8 or floats in [0, 1], with another value than black (0) and white (255, or 1).
+    """Check that images, uint8 or floats in [0, 1], have only the values black (0) and white (255, or 1).
 
     Raises:
-        UsageError: there is one.
+        UsageError: they have another value.
     """
     white = 255 if images.dtype == np.uint8 else 1
     gray = images.size - int(np.isin(images, (0, white)).sum())
@@ -35,38 +35,44 @@ def check_binary(argument: str, images: np.ndarray) -> None:
 def log_weights(
     model: VAE, images: np.ndarray, labels: np.ndarray | None, samples: int, seed: int, *, rows: int = sampling.CHUNK
 ) -> np.ndarray:
-    """What `VAE.log_importance_weights` returns.
+    """Return the log importance weights of `VAE.log_importance_weights`.
 
     Args:
         model: a VAE.
-        images: checked ones, uint8 or float32.
-        labels: checked ones, int32 `(n,)`, or None.
-        samples: of each image.
-        seed: of the samples.
-        rows: latents decoded at a time. The samples do not depend on it.
+        images: checked images, uint8 or float32.
+        labels: checked labels, int32 `(n,)`, or None.
+        samples: int, samples per image.
+        seed: int, seed of the samples.
+        rows: int, latents decoded at a time. The samples do not depend on it.
+
+    Returns:
+        float64 `(n, samples)`.
     """
     mean, log_variance = model.encode(images, labels)
-    labels = np.zeros(len(images), np.int32) if labels is None else labels  # of these an unconditional model sees none
+    labels = np.zeros(len(images), np.int32) if labels is None else labels  # an unconditional model ignores them
     key = tf.constant([seed, IMPORTANCE_SAMPLING])
     weights = np.empty((len(images), samples))
     images_at_a_time, samples_at_a_time = max(1, rows // samples), min(rows, samples)
-    with progress.task("importance weights", weights.size, "samples") as step:
+    with progress.task("importance weights", weights.size, "samples") as task:
         for first_image in range(0, len(images), images_at_a_time):
             chosen = slice(first_image, first_image + images_at_a_time)
             scaled = model.to_value_range(tf.convert_to_tensor(images[chosen]))
-            places = range(len(images))[chosen]
-            noise = tf.stack([_noise(key, place, samples, model.latent_dim) for place in places])
+            indices = range(len(images))[chosen]
+            noise = tf.stack([_noise(key, index, samples, model.latent_dim) for index in indices])
             for first in range(0, samples, samples_at_a_time):
                 part = slice(first, first + samples_at_a_time)
                 arguments = scaled, tf.constant(labels[chosen]), mean[chosen], log_variance[chosen], noise[:, part]
                 weights[chosen, part] = model._log_weights_function(*arguments).numpy()
-                step.advance(weights[chosen, part].size)
+                task.advance(weights[chosen, part].size)
     return weights
 
 
 def log_weights_function(model: VAE) -> tf.types.experimental.PolymorphicFunction:
-    """The graph of: images `(n, …)` in the model's range, labels `(n,)`, mean and log-variance of their posteriors
-    `(n, latent_dim)`, noise ε `(n, samples, latent_dim)`, to log weights `(n, samples)`, float64."""
+    """Return a `tf.function` that computes log weights `(n, samples)`, float64.
+
+    Its arguments are images `(n, …)` in the model's range, labels `(n,)`, mean and log-variance of their posteriors
+    `(n, latent_dim)` and noise ε `(n, samples, latent_dim)`.
+    """
 
     def function(images, labels, mean, log_variance, noise):
         samples = tf.shape(noise)[1]
@@ -88,19 +94,19 @@ def log_weights_function(model: VAE) -> tf.types.experimental.PolymorphicFunctio
     return tf.function(function, input_signature=signature)
 
 
-def _noise(key, place, samples, latent_dim):
-    # A draw of its own for each image, so that it does not depend on which images are computed together.
-    return tf.random.stateless_normal([samples, latent_dim], tf.random.fold_in(key, place), alg="philox")
+def _noise(key, index, samples, latent_dim):
+    # Each image has its own key, so that its samples do not depend on the chunk it is in.
+    return tf.random.stateless_normal([samples, latent_dim], tf.random.fold_in(key, index), alg="philox")
 
 
 def _log_prior_ratio(latents, log_variance, noise):
-    """log p(z) − log q(z | x): the two constants ½ log 2π cancel."""
+    """Return log p(z) − log q(z | x), in which the constants ½ log 2π cancel."""
     latents, log_variance, noise = (tf.cast(x, tf.float64) for x in (latents, log_variance, noise))
     terms = tf.square(noise) + log_variance[:, tf.newaxis] - tf.square(latents)
     return 0.5 * tf.reduce_sum(terms, axis=-1)
 
 
 def _log_volume(model):
-    """What the density of an image gains when its pixels are measured in [0, 1]; 0 for probabilities."""
+    """Return the change of an image's log density when its pixels are rescaled to [0, 1]; 0 for the range (0, 1)."""
     low, high = model.value_range
     return np.prod(model.image_shape) * np.log(high - low)

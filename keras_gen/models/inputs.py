@@ -1,8 +1,8 @@
-"""What `fit`, `evaluate` and the other methods accept as images, checked before the first step."""
+"""Check the images and labels passed to `fit`, `evaluate` and the other methods, before the first step."""
 
 from __future__ import annotations
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import numpy as np
 import tensorflow as tf
 
@@ -13,24 +13,24 @@ from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
 RANGE_TOLERANCE = 1e-4
-"""How far float images may lie outside the declared range: what resizing and rounding leave."""
+"""How far float images may exceed the value range, because of resizing and rounding."""
 
 
 def check_images(argument: str, images: object, image_shape: tuple[int, ...], value_range: tuple[float, float]):
     """Check an array of images.
 
     Args:
-        argument: its name in error messages.
-        images: NumPy array or tensor `(n, height, width, channels)`, or `(n, height, width)` for one channel;
-            uint8, or floats in `value_range`.
-        image_shape: `(height, width, channels)` of the model.
-        value_range: what floats must lie in.
+        argument: str, name of the argument in error messages.
+        images: NumPy array or tensor `(n, height, width, channels)`, or `(n, height, width)` for one channel; uint8, or
+            floats in `value_range`.
+        image_shape: tuple, the model's `(height, width, channels)`.
+        value_range: tuple, range of floats.
 
     Returns:
-        The images, NumPy, with their channel axis: uint8 as it was, floats as float32.
+        A NumPy array with a channel axis, uint8 or float32.
 
     Raises:
-        UsageError: anything else, naming the argument, what it must be and what it was.
+        UsageError: `images` is anything else.
     """
     if not isinstance(images, np.ndarray | tf.Tensor | tf.Variable):
         raise must_be(argument, "a NumPy array, a tensor or a tf.data.Dataset of images", type(images).__name__)
@@ -51,10 +51,10 @@ def check_labels(argument: str, labels: object, count: int, num_classes: int) ->
     """Check the labels of `count` images.
 
     Returns:
-        int32 `(count,)`; None without classes, where labels are not looked at.
+        int32 `(count,)`; None if `num_classes` is 0, when labels are ignored.
 
     Raises:
-        UsageError: they are missing, or anything but `count` integers from 0 to below `num_classes`.
+        UsageError: the labels are missing, or not `count` integers in [0, `num_classes`).
     """
     if num_classes == 0:
         return None
@@ -62,7 +62,7 @@ def check_labels(argument: str, labels: object, count: int, num_classes: int) ->
     if labels is None:
         raise must_be(argument, f"{requirement}, since the model is conditional", None)
     labels = _as_array(argument, labels, requirement)
-    if labels.shape == (count, 1):  # as Keras' own CIFAR files have them
+    if labels.shape == (count, 1):  # as in `keras.datasets.cifar10`
         labels = labels[:, 0]
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
         raise must_be(argument, requirement, f"{labels.dtype} of shape {labels.shape}")
@@ -72,7 +72,7 @@ def check_labels(argument: str, labels: object, count: int, num_classes: int) ->
 
 
 def labels_to_generate(labels: object, n: int, num_classes: int) -> np.ndarray:
-    """`labels`, n integers or one for all, as int32 `(n,)`, or `UsageError`."""
+    """Check `labels`, n integers or one for all, and return them as int32 `(n,)`."""
     if num_classes == 0:
         raise UsageError("labels must be left out: the model was built without classes (num_classes 0)")
     labels = _as_array("labels", labels, f"{n} integers from 0 to {num_classes - 1}")
@@ -80,7 +80,7 @@ def labels_to_generate(labels: object, n: int, num_classes: int) -> np.ndarray:
 
 
 def images_and_labels(argument: str, data: object) -> tuple[object, object]:
-    """Images, and labels or None, of images or of a tuple of them alone or with labels; else `UsageError`."""
+    """Split `images`, `(images,)` or `(images, labels)` into images and labels or None."""
     if not isinstance(data, tuple):
         return data, None
     if len(data) not in (1, 2):
@@ -89,7 +89,7 @@ def images_and_labels(argument: str, data: object) -> tuple[object, object]:
 
 
 def split(images: np.ndarray, labels: np.ndarray | None, validation_split: float):
-    """Checked images and labels to train on, and the last part of them as `validation_data`, or `UsageError`."""
+    """Split checked images and labels into images and labels to train on and `validation_data`, the last part."""
     first = int(len(images) * (1 - checks.fraction("validation_split", validation_split)))
     if first == 0 or first == len(images):
         raise must_be("validation_split", "a part that leaves images on both sides", validation_split)
@@ -105,13 +105,13 @@ def check_dataset(
     value_range: tuple[float, float],
     num_classes: int,
 ) -> tf.data.Dataset:
-    """Check a dataset of batches, `images`, `(images,)` or `(images, labels)`, by its specification and first batch.
+    """Check a dataset of batches `images`, `(images,)` or `(images, labels)`: its element spec and its first batch.
 
     Returns:
-        The dataset of `(images,)`, or with classes of `(images, labels)`, labels int32 `(n,)`.
+        A dataset of `(images,)`, or if `num_classes` is above 0 of `(images, labels)`, labels int32 `(n,)`.
 
     Raises:
-        UsageError: as `check_images` and `check_labels`.
+        UsageError: as in `check_images` and `check_labels`.
     """
     spec = dataset.element_spec
     parts = spec if isinstance(spec, tuple) else (spec,)
@@ -131,13 +131,13 @@ def check_dataset(
 
 
 def group_batches(dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
-    """The examples of every `size` batches of a dataset of tuples joined to one batch; of fewer at the end.
+    """Concatenate every `size` batches of a dataset of tuples to one batch, and the rest at the end.
 
-    The result knows its length if the dataset does.
+    The result has a known length if the dataset does.
     """
 
     def join(*windows):
-        # A batch size without limit joins whatever is in the window.
+        # The batch size is larger than any window.
         return tf.data.Dataset.zip(tuple(window.rebatch(2**31 - 1) for window in windows))
 
     groups = dataset.window(size).flat_map(join)
@@ -149,13 +149,13 @@ def group_batches(dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
 
 
 def batches_of_arrays(images: np.ndarray, labels: np.ndarray | None, batch_size: int, seed: int | None):
-    """A dataset of batches of checked arrays, `(images,)` or `(images, labels)`, the last one maybe smaller.
+    """Return a dataset of batches of checked arrays, `(images,)` or `(images, labels)`; the last may be smaller.
 
     Args:
         images: `(n, height, width, channels)`.
         labels: `(n,)`, or None.
-        batch_size: images in a batch.
-        seed: of the order, another in each pass; None for that of the arrays.
+        batch_size: int, images per batch.
+        seed: int, seed of the shuffling, which differs in each pass; None for no shuffling.
     """
     arrays = [tf.constant(array) for array in (images, labels) if array is not None]
     indices = tf.data.Dataset.range(len(images))
@@ -168,18 +168,18 @@ def batches_of_arrays(images: np.ndarray, labels: np.ndarray | None, batch_size:
 def sharded(
     argument: str, data, labels, batch_size: int, seed: int | None, strategy: tf.distribute.Strategy, **options
 ):
-    """Checked images and labels as batches that a strategy's replicas share: `shares.ShardedDataset`.
+    """Return checked images and labels as a `sharding.ShardedDataset` for a strategy's replicas. All workers call this.
 
     Args:
-        argument: their name in error messages.
-        data: arrays, a dataset, or what replicas share already.
-        labels: of an array.
-        batch_size, seed: of arrays' batches, as in `batches_of_arrays`.
-        strategy: of several replicas.
-        **options: of `shares.share`.
+        argument: str, name of the argument in error messages.
+        data: array, dataset or `ShardedDataset` of images.
+        labels: labels of an array of images, or None.
+        batch_size, seed: as in `batches_of_arrays`.
+        strategy: `tf.distribute.Strategy` with several replicas.
+        **options: options of `sharding.shard`.
 
     Raises:
-        UsageError: the first batch or the number of them is another one on another worker, all of which must call this.
+        UsageError: the first batch or the number of batches differs between workers.
     """
     if is_sharded(data):
         return data
@@ -188,40 +188,40 @@ def sharded(
     if distribution.is_multi_worker(strategy):
         first = b"".join(part.tobytes() for part in next(data.take(1).as_numpy_iterator()))
         if not distribution.is_same_on_all_workers(strategy, first + str(int(data.cardinality())).encode()):
-            requirement = "the same on all workers, in the same order (what shuffles needs a seed)"
-            raise must_be(argument, requirement, "other images here than elsewhere")
+            requirement = "the same on all workers, in the same order (a dataset that shuffles needs a seed)"
+            raise must_be(argument, requirement, "different images on this worker")
     return sharding.shard(strategy, data, **options)
 
 
 def check_sharded(argument: str, dataset: tf.distribute.DistributedDataset, strategy: tf.distribute.Strategy):
-    """`dataset` if it is one that `data.batches` has this strategy's replicas share; else `UsageError`."""
+    """Return `dataset` if `data.batches` sharded it for this strategy; else raise `UsageError`."""
     if strategy.num_replicas_in_sync == 1 or not isinstance(dataset, sharding.ShardedDataset):
-        raise must_be(argument, "a tf.data.Dataset, which fit shares among devices itself", type(dataset).__name__)
-    here, parts = len(strategy.extended.worker_devices), len(dataset.element_spec)
-    if parts != here:
-        raise must_be(argument, f"batches shared among the {here} devices of the model's strategy", f"{parts} shares")
+        raise must_be(argument, "a tf.data.Dataset, which fit distributes to the devices", type(dataset).__name__)
+    devices, shards = len(strategy.extended.worker_devices), len(dataset.element_spec)
+    if shards != devices:
+        raise must_be(argument, f"a dataset for the {devices} devices of the model's strategy", f"{shards} shards")
     return dataset
 
 
 def is_dataset(data: object) -> bool:
-    """Whether `data` are batches rather than an array."""
+    """Return whether `data` is a dataset of batches rather than an array."""
     return isinstance(data, tf.data.Dataset) or is_sharded(data)
 
 
 def is_sharded(data: object) -> bool:
-    """Whether `data` are batches that the replicas of a strategy share already."""
+    """Return whether `data` is a distributed dataset."""
     return isinstance(data, tf.distribute.DistributedDataset)
 
 
 def _with_int32_labels(images, labels):
-    # Like an array's, labels of any integer type, also `(n, 1)`, become what the models count on.
+    # As for arrays, labels may have any integer type and the shape `(n, 1)`.
     return images, tf.reshape(tf.cast(labels, tf.int32), [-1])
 
 
 def _as_array(argument, labels, requirement):
     try:
         return np.asarray(labels)
-    except ValueError:  # of rows of different lengths
+    except ValueError:  # rows of different lengths
         raise must_be(argument, requirement, labels) from None
 
 
@@ -233,6 +233,6 @@ def _check_values(argument: str, images: np.ndarray, value_range: tuple[float, f
     if not np.issubdtype(images.dtype, np.floating):
         raise must_be(argument, requirement, f"{images.dtype} images")
     smallest, largest = images.min(), images.max()
-    # Written so that NaN fails.
+    # In this form NaN fails the check.
     if not (smallest >= low - RANGE_TOLERANCE and largest <= high + RANGE_TOLERANCE):
         raise UsageError(f"{argument} must be {requirement}, received: {images.dtype} from {smallest} to {largest}")

@@ -1,8 +1,8 @@
-"""What a model asks of the networks it is given: built, of known shapes, fitting each other."""
+"""Check the networks of a model: built, of known shapes, and compatible with each other."""
 
 from __future__ import annotations
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 
 from keras_gen.utils.errors import must_be
@@ -11,7 +11,10 @@ Shape = tuple[int | None, ...]
 
 
 def check_network(argument: str, network: object) -> keras.Model:
-    """`network`, if it is a built model of known shapes with one input, or with one-hot labels as a second one.
+    """Check that `network` is a built model of known shapes with one input, or with one-hot labels as a second one.
+
+    Returns:
+        The network.
 
     Raises:
         UsageError: it is not.
@@ -26,17 +29,17 @@ def check_network(argument: str, network: object) -> keras.Model:
 
 
 def main_input_shape(network: keras.Model) -> Shape:
-    """Shape of the network's images or latents, batch first."""
+    """Return the shape of the network's images or latents, batch first."""
     return tuple(network.inputs[0].shape)
 
 
 def num_classes(network: keras.Model) -> int:
-    """Width of the network's one-hot labels; 0 for a network without them."""
+    """Return the width of the network's one-hot labels; 0 for a network without labels."""
     return network.inputs[1].shape[-1] if len(network.inputs) == 2 else 0
 
 
 def check_same_classes(argument: str, network: keras.Model, other_argument: str, other: keras.Model) -> None:
-    """Raise `UsageError` unless both networks take labels of as many classes, or none."""
+    """Check that both networks have the same number of classes, or raise `UsageError`."""
     if num_classes(network) != num_classes(other):
         raise must_be(
             argument,
@@ -46,7 +49,7 @@ def check_same_classes(argument: str, network: keras.Model, other_argument: str,
 
 
 def check_makes_images(argument: str, network: keras.Model) -> None:
-    """Raise `UsageError` unless the network turns latents `(n, latent_dim)` into images."""
+    """Check that the network maps latents `(n, latent_dim)` to images, or raise `UsageError`."""
     shapes = main_input_shape(network), network.output_shape
     if len(shapes[0]) != 2 or len(shapes[1]) != 4:
         raise must_be(
@@ -56,19 +59,21 @@ def check_makes_images(argument: str, network: keras.Model) -> None:
         )
 
 
-def check_encoder_and_decoder(encoder: keras.Model, decoder: keras.Model, code: Shape, called: str) -> None:
-    """Raise `UsageError` unless the encoder takes images and the decoder turns its output back into such images.
+def check_encoder_and_decoder(encoder: keras.Model, decoder: keras.Model, latent_shape: Shape, name: str) -> None:
+    """Check that the encoder takes images and the decoder maps its output to such images, or raise `UsageError`.
 
     Args:
         encoder, decoder: as from `check_network`.
-        code: shape of what the encoder gives the decoder, batch first.
-        called: what that is in the error message.
+        latent_shape: tuple, shape of the encoder's output, batch first.
+        name: str, what the error message calls that output.
     """
-    image, latents = main_input_shape(encoder), main_input_shape(decoder)
-    if len(image) != 4:
-        raise must_be("encoder", "a model of images (n, height, width, channels)", image)
-    if latents != code:
-        raise must_be("decoder", f"a model of {called} {code}, as the encoder gives them", latents)
-    if decoder.output_shape != image:
-        raise must_be("decoder", f"a model that ends in images {image}, as the encoder takes", decoder.output_shape)
+    image_shape, decoder_input = main_input_shape(encoder), main_input_shape(decoder)
+    if len(image_shape) != 4:
+        raise must_be("encoder", "a model of images (n, height, width, channels)", image_shape)
+    if decoder_input != latent_shape:
+        raise must_be("decoder", f"a model of {name} {latent_shape}, the encoder's output", decoder_input)
+    if decoder.output_shape != image_shape:
+        raise must_be(
+            "decoder", f"a model that ends in images {image_shape}, the encoder's input", decoder.output_shape
+        )
     check_same_classes("decoder", decoder, "encoder", encoder)

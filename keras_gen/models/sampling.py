@@ -1,31 +1,34 @@
-"""Latents to images, in chunks, in the graph: the same function serves `model.generate` and the SavedModel."""
+"""Draw latents and labels and compute in chunks, for `model.generate` and the SavedModel alike."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import numpy as np
 import tensorflow as tf
 
 CHUNK = 256
-"""Images decoded at a time, so that asking for 50,000 does not need 50,000 images' activations."""
+"""Images decoded at a time, so that memory does not grow with the number of images."""
 
 
 def latents(n: tf.Tensor, latent_dim: int, seed: tf.Tensor) -> tf.Tensor:
-    """n standard normal latents, `(n, latent_dim)`; the same int `seed` gives the same ones on every machine."""
+    """Draw n standard normal latents, `(n, latent_dim)`; the same int `seed` gives the same ones on every machine."""
     n, seed = tf.cast(n, tf.int32), tf.cast(seed, tf.int32)
     return tf.random.stateless_normal(tf.stack([n, latent_dim]), tf.stack([seed, 0]), alg="philox")
 
 
 def labels(n: tf.Tensor, num_classes: int, seed: tf.Tensor) -> tf.Tensor:
-    """n classes, int32 `(n,)`, each of 0 to num_classes − 1 as likely; as reproducible as `latents`."""
+    """Draw n classes uniformly from [0, num_classes), int32 `(n,)`; as reproducible as `latents`."""
     key = tf.stack([tf.cast(seed, tf.int32), 1])
     return tf.random.stateless_uniform([n], key, maxval=num_classes, dtype=tf.int32, alg="philox")
 
 
 def in_chunks(function: Callable[..., tf.Tensor], *arguments: tf.Tensor | None) -> tf.Tensor:
-    """`function(*arguments)`, float32, at most `CHUNK` rows of the arguments at a time; None stays None."""
+    """Compute `function(*arguments)`, float32, on at most `CHUNK` rows of the arguments at a time.
+
+    An argument that is None is passed as None.
+    """
     n = tf.shape(arguments[0])[0]
     chunks = (n + CHUNK - 1) // CHUNK
 
@@ -40,13 +43,13 @@ def in_chunks(function: Callable[..., tf.Tensor], *arguments: tf.Tensor | None) 
 
 
 def chunks_of(*arrays: np.ndarray | None) -> Iterator[list[tf.Tensor | None]]:
-    """Rows of the arrays as tensors, at most `CHUNK` at a time, for work outside a graph; None stays None."""
+    """Yield at most `CHUNK` rows of the arrays at a time, as tensors; None stays None. For eager execution."""
     for start in range(0, len(arrays[0]), CHUNK):
         yield [None if a is None else tf.convert_to_tensor(a[start : start + CHUNK]) for a in arrays]
 
 
 def image_outputs(unit_images: tf.Tensor) -> dict[str, tf.Tensor]:
-    """`images_float`: float32 in [0, 1]; `images`: the same rounded to uint8."""
+    """Return a dictionary of `images_float`, float32 in [0, 1], and `images`, the same rounded to uint8."""
     return {
         "images": tf.cast(tf.round(unit_images * 255.0), tf.uint8),
         "images_float": unit_images,

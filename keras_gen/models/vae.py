@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 import numpy as np
 import tensorflow as tf
@@ -24,32 +24,36 @@ LIKELIHOODS = ("bernoulli", "gaussian")
 class VAE(EncoderDecoder, GenerativeModel):
     """Variational autoencoder with a diagonal Gaussian posterior and a standard normal prior.
 
-    The objective is `loss = reconstruction + beta · kl`, each summed over an image or latent and averaged over the
-    batch:
+    The objective is `loss = reconstruction + beta · kl`, each summed over the pixels or latent dimensions and averaged
+    over the batch:
 
-    - reconstruction = −log p(x | z), z = μ + σ ε, one sample an image;
+    - reconstruction = −log p(x | z), z = μ + σ ε, one sample per image;
     - kl = KL(N(μ, σ²) ‖ N(0, I)).
 
     With beta 1, no free bits and a normalized likelihood (Gaussian, or Bernoulli on pixels that are 0 or 1) `loss` is
-    the negative evidence lower bound in nats. Otherwise it is an objective only. With a Gaussian likelihood `mse`, the
-    reconstruction's mean squared error a pixel, is reported too, and if it is learned `scale`.
+    the negative evidence lower bound (ELBO) in nats; otherwise it is only an objective. With a Gaussian likelihood the
+    model also reports `mse`, the mean squared error per pixel of the reconstruction, and `scale` if it is learned.
 
     Args:
-        encoder: images `(n, height, width, channels)` to two outputs, mean and log-variance, each `(n, latent_dim)`.
-        decoder: latents `(n, latent_dim)` to images, or their logits. If both networks take one-hot labels as a second
-            input, the model is conditional (Sohn et al. 2015).
-        likelihood: `bernoulli` (the decoder gives each pixel's probability) or `gaussian` (it gives the mean).
-        beta: weight of the KL term (Higgins et al. 2017, "beta-VAE"), at least 0.
-        free_bits: nats of KL a latent dimension that cost the same whether used or not; see `losses.free_bits_kl`.
-        scale: standard deviation of the Gaussian likelihood, in units of the pixels; if it is learned, the first one.
-        learn_scale: whether the scale, one for all pixels, is learned with the networks (Rybkin et al. 2021, "Simple
-            and effective VAE training with calibrated decoders").
-        value_range: (0, 1), or with the Gaussian likelihood also (-1, 1).
-        from_logits: whether the decoder ends in logits (see `ImageModel`).
-        seed: of ε.
+        encoder: `keras.Model` from images `(n, height, width, channels)` to mean and log-variance, each
+            `(n, latent_dim)`.
+        decoder: `keras.Model` from latents `(n, latent_dim)` to images or their logits. If both networks take one-hot
+            labels as a second input, the model is conditional (Sohn et al. 2015).
+        likelihood: str, `"bernoulli"`, the default (the decoder returns each pixel's probability), or `"gaussian"` (it
+            returns the mean).
+        beta: float, weight of the KL term (Higgins et al. 2017, "beta-VAE"), at least 0. Defaults to 1.
+        free_bits: float, lower bound of each latent dimension's KL in the loss, in nats; see `losses.free_bits_kl`.
+            Defaults to 0.
+        scale: float, standard deviation of the Gaussian likelihood in units of the pixels, or its initial value if it
+            is learned. Defaults to 1.
+        learn_scale: bool, whether the scale, one for all pixels, is learned with the networks (Rybkin et al. 2021,
+            "Simple and effective VAE training with calibrated decoders"). Defaults to `False`.
+        value_range: tuple, (0, 1), the default, or with the Gaussian likelihood also (-1, 1).
+        from_logits: bool, whether the decoder returns logits (see `ImageModel`). Defaults to `True`.
+        seed: int, seed of ε. Defaults to 0.
 
     Raises:
-        UsageError: networks that do not fit together, or another argument out of its range.
+        UsageError: the networks do not fit together, or another argument is out of range.
 
     Example:
         >>> encoder = keras_gen.networks.mlp_encoder((28, 28, 1), latent_dim=2)
@@ -97,7 +101,7 @@ class VAE(EncoderDecoder, GenerativeModel):
         self.built = True
 
     def objective(self, images, labels, noise_key, *, training):
-        """`loss`, `reconstruction`, `kl` and the others; see the class."""
+        """Return `loss`, `reconstruction`, `kl` and the other quantities; see the class."""
         mean, log_variance = self.call_network(self.encoder, images, labels, training=training)
         noise = distribution.normal((tf.shape(images)[0], self.latent_dim), noise_key)
         latents = mean + tf.exp(0.5 * log_variance) * noise
@@ -111,9 +115,9 @@ class VAE(EncoderDecoder, GenerativeModel):
         return values | {"loss": values["reconstruction"] + self.beta * kl}
 
     def negative_log_likelihood(self, images: tf.Tensor, output: tf.Tensor) -> dict[str, tf.Tensor]:
-        """`reconstruction`, −log p(x | z) in nats, one value an image, from what the decoder put out for z.
+        """Return `reconstruction`, −log p(x | z) in nats per image, `(n,)`, from the decoder's output for z.
 
-        With the Gaussian likelihood also `mse` and, if it is learned, `scale`.
+        With the Gaussian likelihood also return `mse` and `scale`.
         """
         if self.likelihood == "bernoulli":
             pixels = losses.bernoulli_negative_log_likelihood(images, output, from_logits=self.from_logits)
@@ -126,41 +130,40 @@ class VAE(EncoderDecoder, GenerativeModel):
             "scale": tf.fill(tf.shape(images)[:1], scale),
         }
 
-    def code(self, images, labels=None, *, training=False):
-        """The posterior's mean."""
+    def to_latents(self, images, labels=None, *, training=False):
+        """Return the posterior's mean."""
         return self.call_network(self.encoder, images, labels, training=training)[0]
 
     def encode(self, images, labels=None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Mean and log-variance of the posterior, each `(n, latent_dim)`; `images` and `labels` as in `fit`."""
-        parts = self._encode_in_chunks(images, labels)
-        mean, log_variance = (tf.concat(values, axis=0) for values in zip(*parts, strict=True))
+        """Return the posterior's mean and log-variance, each `(n, latent_dim)`; `images` and `labels` as in `fit`."""
+        chunks = self._encode_in_chunks(images, labels)
+        mean, log_variance = (tf.concat(values, axis=0) for values in zip(*chunks, strict=True))
         return mean, log_variance
 
     def log_importance_weights(self, images, samples: int, seed: int = 0, labels=None) -> np.ndarray:
-        """log w = log p(x | z) + log p(z) − log q(z | x) for samples z of each image's posterior.
+        """Return log w = log p(x | z) + log p(z) − log q(z | x) for samples z from each image's posterior.
 
-        log(mean of w) over an image's samples is a lower bound of log p(x) on average, and tends to it with their
-        number (Burda et al. 2016, arXiv:1509.00519): `metrics.importance_sampling` has it, and what tells how good it
-        is. `beta` and `free_bits`, which belong to the objective, play no part; training goes on as if nothing had been
-        computed.
+        log(mean of w) over an image's samples is on average a lower bound of log p(x) and converges to it as their
+        number grows (Burda et al. 2016, arXiv:1509.00519); `metrics.importance_sampling` computes it and diagnoses its
+        quality. `beta` and `free_bits`, which belong to the objective, have no effect. Training is not affected.
 
-        A Gaussian likelihood is a density of pixels in [0, 1] whatever the `value_range`: for (-1, 1) the change of
-        variables adds log 2 for each of an image's D values. A Bernoulli likelihood is a probability, and normalized
-        only on binary images.
+        A Gaussian likelihood is a density of pixels in [0, 1] for any `value_range`: for (-1, 1) the change of
+        variables adds log 2 for each of an image's D values. A Bernoulli likelihood is a probability, normalized only
+        on binary images.
 
         Args:
             images: as in `fit`; with a Bernoulli likelihood only black and white, uint8 0 and 255 or floats 0 and 1.
-            samples: k, how many of each image, at least 1.
-            seed: of the samples, 0 to 2147483647. An image's samples are a function of the seed, of `samples` and of
-                the image's place among `images`.
-            labels: of a conditional model, as in `fit`: the weights are then of p(x | label).
+            samples: int, number k of samples per image, at least 1.
+            seed: int, 0 to 2147483647. An image's samples depend on the seed, on `samples` and on the image's index.
+                Defaults to 0.
+            labels: as in `fit`, required by a conditional model, whose weights are those of p(x | label).
 
         Returns:
-            float64 of shape `(n, samples)`, in nats, from networks and likelihoods in float32.
+            float64 `(n, samples)`, in nats; networks and likelihoods are computed in float32.
 
         Raises:
-            UsageError: images or labels of another kind, gray images with a Bernoulli likelihood, or a number
-                out of range.
+            UsageError: images or labels of a wrong kind, gray images with a Bernoulli likelihood, or a number out of
+                range.
 
         Example:
             >>> from keras_gen.metrics.importance_sampling import log_likelihood_bound
@@ -185,7 +188,7 @@ class VAE(EncoderDecoder, GenerativeModel):
         return {"mean": mean, "log_variance": log_variance}
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return super().get_config() | {
             "likelihood": self.likelihood,
             "beta": self.beta,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 import tensorflow as tf
 
@@ -14,9 +14,9 @@ from keras_gen.utils.errors import must_be
 
 @keras.saving.register_keras_serializable("keras_gen")
 class WGAN(AdversarialModel):
-    """A generator and a linear critic with the Wasserstein objective.
+    """Wasserstein GAN, with a linear critic.
 
-    A train step updates the critic `critic_steps` times, each on a fresh batch, then the generator once:
+    A train step updates the critic `critic_steps` times, each on a new batch, then the generator once:
 
     - emd = mean critic(x) − mean critic(G(z)): the earth mover's distance W₁ as the critic estimates it, see
       `losses.wasserstein_estimate`;
@@ -25,17 +25,18 @@ class WGAN(AdversarialModel):
     - g_loss = −mean critic(G(z)).
 
     Args:
-        generator: latents `(n, latent_dim)` to images, or their logits.
-        critic: images to one score, `(n, 1)`, without an activation, and without batch normalization if there is a
-            gradient penalty (the penalty is per image). Labels as in `GAN`.
-        critic_steps: critic updates for every generator update.
-        gradient_penalty: λ; 0 leaves the penalty out.
-        weight_clip: after every update the critic's weights are clipped to [−weight_clip, weight_clip]; 0 leaves them.
-            With both 0 nothing bounds the critic's slope: that is how a WGAN gives noise.
+        generator: `keras.Model` from latents `(n, latent_dim)` to images or their logits.
+        critic: `keras.Model` from images to one score, `(n, 1)`, without a final activation, and without batch
+            normalization if there is a gradient penalty, which is per image. Labels as in `GAN`.
+        critic_steps: int, critic updates per generator update. Defaults to 5.
+        gradient_penalty: float, weight λ of the gradient penalty; 0 for none. Defaults to 10.
+        weight_clip: float, bound to which the critic's weights are clipped after every update, [−weight_clip,
+            weight_clip]; 0, the default, for no clipping. If this and `gradient_penalty` are both 0, the critic's slope
+            is unbounded and the generator learns noise.
         generator_batch_ratio, moving_average, value_range, from_logits, seed: as in `AdversarialModel`.
 
     Raises:
-        UsageError: networks that do not fit together, or another argument out of its range.
+        UsageError: the networks do not fit together, or another argument is out of range.
 
     Example:
         >>> generator = keras_gen.networks.transposed_conv_generator((28, 28, 1), latent_dim=100)
@@ -58,22 +59,22 @@ class WGAN(AdversarialModel):
 
     @property
     def critic(self) -> keras.Model:
-        """The critic, in the discriminator's place."""
+        """The critic, also available as `discriminator`."""
         return self.discriminator
 
     @property
     def critic_steps(self) -> int:
-        """Critic updates for every generator update."""
+        """Critic updates per generator update."""
         return self.batches_per_step
 
     @property
     def updates(self) -> dict[str, int]:
-        """Updates of critic and generator."""
+        """Number of updates of critic and generator."""
         updates = super().updates
         return {"critic_updates": updates["d_updates"], "g_updates": updates["g_updates"]}
 
     def discriminator_loss(self, real, fake, labels, noise_key, *, training):
-        """The critic's loss; see the class."""
+        """Return the critic's loss and metrics; see the class."""
         real_scores = self.discriminate(real, labels, training=training)
         fake_scores = self.discriminate(fake, labels, training=training)
         emd = losses.wasserstein_estimate(real_scores, fake_scores)
@@ -89,18 +90,18 @@ class WGAN(AdversarialModel):
         return loss, values | {"critic_loss": loss}
 
     def generator_loss(self, fake, labels, *, training):
-        """The generator's loss; see the class."""
+        """Return the generator's loss and metrics; see the class."""
         loss = -self.discriminate(fake, labels, training=training)[:, 0]
         return loss, {"g_loss": loss}
 
     def after_discriminator_update(self):
-        """Clip the critic's weights, if asked for."""
+        """Clip the critic's weights to `weight_clip`."""
         if self.weight_clip > 0:
             for variable in self.critic.trainable_variables:
                 variable.assign(tf.clip_by_value(variable.value, -self.weight_clip, self.weight_clip))
 
     def get_config(self) -> dict:
-        """Constructor arguments."""
+        """Return the constructor arguments."""
         return super().get_config() | {
             "critic_steps": self.critic_steps,
             "gradient_penalty": self.gradient_penalty,
@@ -109,7 +110,7 @@ class WGAN(AdversarialModel):
 
 
 def _check_critic(critic, gradient_penalty):
-    """Refuse the two critics that made WGANs give noise."""
+    """Refuse batch normalization with a gradient penalty, and a final activation: with either, WGANs learned noise."""
     layers = critic._flatten_layers(include_self=False)
     normalized = [layer.name for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
     if gradient_penalty > 0 and normalized:

@@ -1,9 +1,9 @@
-"""Builders of networks: functional Keras models that any model of the zoo, or a user's own, can be made of.
+"""Network builders: functions that return functional Keras models, from which models are composed.
 
-Encoders map images to a mean and a log-variance, decoders (generators) map latents to the logits of images,
-discriminators (critics) map images to one logit (score). None has an output activation: the model owns it. With
-`num_classes` a network is conditional: its inputs are then what it maps and one-hot labels. The encoder of a plain
-autoencoder maps images to a code, its decoder a code to the logits of images.
+Encoders map images to a mean and a log-variance, decoders (generators) latents to the logits of images, discriminators
+(critics) images to one logit (score). The encoder of a plain autoencoder maps images to codes, its decoder codes to the
+logits of images. No network has an output activation: the model applies it. With `num_classes` a network is
+conditional: one-hot labels are its second input.
 """
 
 from keras_gen.networks.decoders import (

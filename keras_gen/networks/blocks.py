@@ -1,10 +1,10 @@
-"""Pieces that several builders share, and the checks of their arguments."""
+"""Layers shared by the network builders, and checks of their arguments."""
 
 from __future__ import annotations
 
 import itertools
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 from keras import KerasTensor, layers
 
@@ -12,43 +12,44 @@ from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
 MAX_WEIGHTS = 1_000_000_000
-"""Largest dense layer that is built: 10⁹ float32 weights are 4 GB, and training needs four times that."""
+"""Maximum weights of a dense layer: 10⁹ float32 weights take 4 GB, and training takes four times that."""
 
 SMALL_SIDE = 4
-"""Convolutional stacks halve height and width while they are over this, then leave them."""
+"""Convolutional stacks halve height and width while they exceed this."""
 
 
 def check_image_shape(image_shape: object, *, divisible_by: int = 1) -> tuple[int, int, int]:
-    """`image_shape` as `(height, width, channels)` of positive integers.
+    """Check that `image_shape` is `(height, width, channels)`, three positive integers, and return it as a tuple.
 
     Args:
-        image_shape: what the caller was given.
-        divisible_by: what height and width must be a multiple of, for a network that doubles the size step by step.
+        image_shape: the shape to check.
+        divisible_by: int, divisor of height and width, for a network that doubles the size several times. Defaults
+            to 1.
 
     Raises:
-        UsageError: it is something else.
+        UsageError: it is not.
     """
     try:
         height, width, channels = (checks.positive_int("image_shape", size) for size in image_shape)
     except (TypeError, ValueError):
         raise must_be("image_shape", "(height, width, channels), three positive integers", image_shape) from None
     if height % divisible_by or width % divisible_by:
-        raise must_be("image_shape", f"of a height and width that are multiples of {divisible_by}", image_shape)
+        raise must_be("image_shape", f"of height and width that are multiples of {divisible_by}", image_shape)
     return height, width, channels
 
 
 def image_inputs(
     image_shape: tuple[int, int, int], num_classes: int
 ) -> tuple[KerasTensor | list[KerasTensor], KerasTensor]:
-    """Inputs of a network that sees images, and what its first layer gets.
+    """Return the inputs of a network on images, and the tensor for its first layer.
 
     Args:
-        image_shape: `(height, width, channels)`.
-        num_classes: of a conditional network; 0 for none.
+        image_shape: tuple, `(height, width, channels)`.
+        num_classes: int, number of classes of a conditional network; 0 for none.
 
     Returns:
-        Without classes the input `images`, twice. With classes the list of `images` and `labels`, one-hot rows
-        `(n, num_classes)`, and the images with one more channel: of each class a plane that is learned.
+        Without classes the input `images`, twice. With classes the list of `images` and `labels`, one-hot
+        `(n, num_classes)`, and the images with an additional channel, a learned plane for each class.
 
     Example:
         >>> inputs, x = image_inputs((28, 28, 1), num_classes=10)
@@ -67,15 +68,15 @@ def image_inputs(
 
 
 def latent_inputs(latent_dim: int, num_classes: int) -> tuple[KerasTensor | list[KerasTensor], KerasTensor]:
-    """Inputs of a network that sees latents, and what its first layer gets.
+    """Return the inputs of a network on latents, and the tensor for its first layer.
 
     Args:
-        latent_dim: size of a latent.
-        num_classes: of a conditional network; 0 for none.
+        latent_dim: int, size of a latent vector.
+        num_classes: int, number of classes of a conditional network; 0 for none.
 
     Returns:
-        Without classes the input `latents`, twice. With classes the list of `latents` and `labels`, one-hot rows
-        `(n, num_classes)`, and the two joined.
+        Without classes the input `latents`, twice. With classes the list of `latents` and `labels`, one-hot
+        `(n, num_classes)`, and their concatenation.
 
     Example:
         >>> inputs, x = latent_inputs(16, num_classes=10)
@@ -91,23 +92,23 @@ def latent_inputs(latent_dim: int, num_classes: int) -> tuple[KerasTensor | list
 
 
 def dense(inputs: KerasTensor, units: int, image_shape: tuple[int, int, int], **options) -> KerasTensor:
-    """A dense layer on `inputs`, unless it would not fit into memory.
+    """Apply a dense layer to `inputs`, after a check of its size.
 
     Args:
-        inputs: `(n, features)`.
-        units: of the layer.
-        image_shape: that the network is built for, which the error message names.
-        **options: of `keras.layers.Dense`.
+        inputs: tensor `(n, features)`.
+        units: int, units of the layer.
+        image_shape: tuple, the network's image shape, for the error message.
+        **options: options of `keras.layers.Dense`.
 
     Raises:
-        UsageError: the layer would have more than `MAX_WEIGHTS` weights; nothing was allocated for it.
+        UsageError: the layer would have more than `MAX_WEIGHTS` weights; nothing is allocated.
     """
     check_weights(inputs.shape[-1], units, image_shape)
     return layers.Dense(units, **options)(inputs)
 
 
 def check_weights(features: int, units: int, image_shape: tuple[int, int, int]) -> None:
-    """`UsageError` where a layer that joins each of `features` with each of `units` would not fit into memory."""
+    """Check that a dense layer from `features` to `units` has at most `MAX_WEIGHTS` weights, or raise `UsageError`."""
     if features * units > MAX_WEIGHTS:
         raise UsageError(
             "image_shape, latent_dim, num_classes and layer widths must be small enough for a dense layer of at most "
@@ -116,21 +117,21 @@ def check_weights(features: int, units: int, image_shape: tuple[int, int, int]) 
 
 
 def check_widths(argument: str, widths: object) -> tuple[int, ...]:
-    """`widths` as a tuple of at least one positive integer: units or filters of a stack of layers."""
+    """Check that `widths`, units or filters, is a non-empty sequence of positive integers; return it as a tuple."""
     if not isinstance(widths, list | tuple) or not widths:
         raise must_be(argument, "a sequence of positive integers", widths)
     return tuple(checks.positive_int(argument, width) for width in widths)
 
 
 def check_odd(argument: str, size: object) -> int:
-    """`size` as an odd positive integer: the kernel of a transposed convolution that must reach odd sizes too."""
+    """Check that `size`, a kernel size, is an odd positive integer, as transposed convolutions to odd sizes need it."""
     if checks.positive_int(argument, size) % 2 == 0:
         raise must_be(argument, "an odd integer", size)
     return int(size)
 
 
 def sizes_down(image_shape: tuple[int, int, int], steps: int, *, small_side: int = SMALL_SIDE) -> list[tuple[int, int]]:
-    """`(height, width)` of the image and after each of `steps`, which halves what is over `small_side`, rounding up.
+    """Return `(height, width)` of the image and after each step, which halves sides over `small_side`, rounding up.
 
     Example:
         >>> sizes_down((28, 20, 1), 4)
@@ -145,12 +146,12 @@ def sizes_down(image_shape: tuple[int, int, int], steps: int, *, small_side: int
 def check_strides(
     strides: object, filters: tuple[int, ...], image_shape: tuple[int, int, int]
 ) -> list[tuple[int, int]]:
-    """Strides of the convolutions, vertical and horizontal.
+    """Return the vertical and horizontal strides of each convolution.
 
     Args:
-        strides: one a convolution, or `None`: 2 while the side is over `SMALL_SIDE`, else 1.
-        filters: of the convolutions.
-        image_shape: `(height, width, channels)`.
+        strides: sequence of int, one per convolution, or None: 2 while the side exceeds `SMALL_SIDE`, else 1.
+        filters: tuple of int, filters of the convolutions.
+        image_shape: tuple, `(height, width, channels)`.
 
     Example:
         >>> check_strides(None, (32, 64, 128, 128), (28, 28, 1))
@@ -161,41 +162,43 @@ def check_strides(
         return [_strides_between(larger, smaller) for larger, smaller in itertools.pairwise(sizes)]
     strides = check_widths("strides", strides)
     if len(strides) != len(filters):
-        raise must_be("strides", f"as many as there are filters, {len(filters)}", strides)
+        raise must_be("strides", f"of the length of filters, {len(filters)}", strides)
     return [(stride, stride) for stride in strides]
 
 
 def transposed_conv(x: KerasTensor, filters: int, kernel_size: int, size: tuple[int, int]) -> KerasTensor:
-    """A transposed convolution from the size of `x` to `size`, the mirror of a convolution that halves, rounding up.
+    """Apply a transposed convolution that maps the size of `x` to `size`, the inverse of halving with rounding up.
 
     Args:
-        x: `(n, height, width, channels)`.
-        filters: of the layer.
-        kernel_size: odd, so that it has a middle.
-        size: `(height, width)` to reach, each the present one, twice it, or twice it less 1.
+        x: tensor `(n, height, width, channels)`.
+        filters: int, filters of the layer.
+        kernel_size: int, odd.
+        size: tuple, `(height, width)` of the result, each equal to that of `x`, twice it, or twice it minus 1.
     """
     strides = _strides_between(size, x.shape[1:3])
-    # Without padding of the output, stride 2 takes n to 2n - 1; the mirror of 28 -> 14 -> 7 -> 4 needs both sizes.
-    missing = tuple(
+    # Without output padding, stride 2 maps n to 2n - 1; the inverse of 28 -> 14 -> 7 -> 4 needs 2n and 2n - 1.
+    output_padding = tuple(
         new - ((old - 1) * stride + 1) for new, old, stride in zip(size, x.shape[1:3], strides, strict=True)
     )
-    return layers.Conv2DTranspose(filters, kernel_size, strides=strides, padding="same", output_padding=missing)(x)
+    return layers.Conv2DTranspose(filters, kernel_size, strides=strides, padding="same", output_padding=output_padding)(
+        x
+    )
 
 
 def batch_norm(x: KerasTensor) -> KerasTensor:
-    """Batch normalization by the statistics of the global batch, so that N replicas compute what one device would."""
-    # A critic with weights clipped at 0.01 has activations with variances below Keras' own epsilon of 1e-3: it would
-    # leave them as small as they are, and the generator's gradient at 1e-9.
+    """Apply batch normalization with the statistics of the global batch, so that N replicas compute the same as one."""
+    # The activations of a critic with weights clipped at 0.01 have variances below 1e-3, Keras' default epsilon, which
+    # would leave them unnormalized and the generator's gradient at 1e-9.
     return layers.BatchNormalization(synchronized=True, epsilon=1e-5)(x)
 
 
 def layer_norm(x: KerasTensor) -> KerasTensor:
-    """Normalisation of each image by itself, over height, width and channels."""
+    """Apply layer normalization: normalize each image over height, width and channels."""
     return layers.GroupNormalization(groups=1)(x)
 
 
 def posterior_heads(features: KerasTensor, latent_dim: int, image_shape: tuple[int, int, int]) -> list[KerasTensor]:
-    """Two dense layers, the posterior's mean and log-variance."""
+    """Apply two dense layers that return the posterior's mean and log-variance."""
     latent_dim = checks.positive_int("latent_dim", latent_dim)
     return [dense(features, latent_dim, image_shape, name=name) for name in ("mean", "log_variance")]
 

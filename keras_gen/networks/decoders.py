@@ -1,11 +1,11 @@
-"""Decoders of VAEs, generators too: latents `(n, latent_dim)` to logits of images `(n, height, width, channels)`."""
+"""Decoders and generators: latents `(n, latent_dim)` to logits of images `(n, height, width, channels)`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 from keras import layers
 
@@ -17,13 +17,14 @@ from keras_gen.utils import checks
 def mlp_decoder(
     image_shape: tuple[int, int, int], *, latent_dim: int = 16, hidden: Sequence[int] = (300,), num_classes: int = 0
 ) -> keras.Model:
-    """Dense layers with ReLU, then one for the pixels.
+    """Build a decoder of dense layers with ReLU and a last dense layer for the pixels.
 
     Args:
-        image_shape: `(height, width, channels)`.
-        latent_dim: size of a latent.
-        hidden: units of the hidden layers, first to last.
-        num_classes: of a conditional network, which takes latents and one-hot labels `(n, num_classes)`; 0 for none.
+        image_shape: tuple, `(height, width, channels)`.
+        latent_dim: int, size of a latent vector. Defaults to 16.
+        hidden: sequence of int, units of the hidden layers. Defaults to `(300,)`.
+        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
+            second input. Defaults to 0, unconditional.
 
     Example:
         >>> mlp_decoder((28, 28, 1), latent_dim=2).output_shape
@@ -40,19 +41,21 @@ def mlp_decoder(
 def lstm_vae_decoder(
     image_shape: tuple[int, int, int], *, latent_dim: int = 64, dropout: float = 0.2, num_classes: int = 0
 ) -> keras.Model:
-    """Two dense layers, three 3×3 transposed convolutions at half the size and then the whole, and a dense layer.
+    """Build a decoder of two dense layers, three 3×3 transposed convolutions and a dense layer.
 
     For 28×28×1: z → Dense 98 → Dense 196 → 14×14×1 → 32 → 64 → 64 filters (the last with stride 2) → 50,176 → Dense
-    784. ReLU after every layer but the last, dropout after the first two convolutions.
+    784. ReLU follows every layer but the last, dropout the first two convolutions.
 
     Args:
-        image_shape: `(height, width, channels)`, height and width even.
-        latent_dim: size of a latent.
-        dropout: rate.
-        num_classes: of a conditional network, which takes latents and one-hot labels `(n, num_classes)`; 0 for none.
+        image_shape: tuple, `(height, width, channels)`, height and width even.
+        latent_dim: int, size of a latent vector. Defaults to 64.
+        dropout: float, dropout rate. Defaults to 0.2.
+        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
+            second input. Defaults to 0, unconditional.
 
     Raises:
-        UsageError: also where the last layer, which has 64 · (height · width)² · channels weights, is out of reach.
+        UsageError: an argument is out of range, or the last layer, which has 64 · (height · width)² · channels weights,
+            is too large.
 
     Example:
         >>> lstm_vae_decoder((28, 28, 1)).count_params()
@@ -82,18 +85,20 @@ def conv_decoder(
     batch_norm: bool = True,
     num_classes: int = 0,
 ) -> keras.Model:
-    """A dense layer with ReLU to a small volume, transposed convolutions up to the image's size, and a convolution.
+    """Build a decoder of a dense layer with ReLU, transposed convolutions to the image's size, and a convolution.
 
-    Batch normalization and ReLU after each transposed convolution, batch normalization after the last convolution too.
-    With four transposed convolutions 28×28 is reached as 4 → 4 → 7 → 14 → 28, with two as 7 → 14 → 28.
+    Batch normalization and ReLU follow each transposed convolution, batch normalization also the last convolution.
+    For 28×28 and four transposed convolutions the sizes are 4 → 4 → 7 → 14 → 28, for two 7 → 14 → 28.
 
     Args:
-        image_shape: `(height, width, channels)`.
-        latent_dim: size of a latent.
-        filters: of the small volume, then of each transposed convolution.
-        kernel_size: of all convolutions, odd.
-        batch_norm: whether there is batch normalization.
-        num_classes: of a conditional network, which takes latents and one-hot labels `(n, num_classes)`; 0 for none.
+        image_shape: tuple, `(height, width, channels)`.
+        latent_dim: int, size of a latent vector. Defaults to 100.
+        filters: sequence of int, channels after the dense layer, then filters of each transposed convolution. Defaults
+            to `(128, 128, 128, 64, 32)`.
+        kernel_size: int, kernel size of all convolutions, odd. Defaults to 3.
+        batch_norm: bool, whether to use batch normalization. Defaults to `True`.
+        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
+            second input. Defaults to 0, unconditional.
 
     Example:
         >>> conv_decoder((28, 28, 1), latent_dim=2, filters=(64, 32), batch_norm=False).count_params()
@@ -124,17 +129,18 @@ def transposed_conv_generator(
     slope: float = 0.2,
     num_classes: int = 0,
 ) -> keras.Model:
-    """A dense layer to a quarter of the size, two 4×4 transposed convolutions with stride 2, a 7×7 convolution.
+    """Build a generator of a dense layer, two 4×4 transposed convolutions with stride 2 and a 7×7 convolution.
 
-    For 28×28×1 and 128 filters: z → Dense 6272 → 7×7×128 → 14×14×128 → 28×28×128 → 28×28×1. LeakyReLU after every
+    For 28×28×1 and 128 filters: z → Dense 6272 → 7×7×128 → 14×14×128 → 28×28×128 → 28×28×1. LeakyReLU follows every
     layer but the last.
 
     Args:
-        image_shape: `(height, width, channels)`, height and width multiples of 4.
-        latent_dim: size of a latent.
-        filters: of every layer but the last.
-        slope: of the LeakyReLU.
-        num_classes: of a conditional network, which takes latents and one-hot labels `(n, num_classes)`; 0 for none.
+        image_shape: tuple, `(height, width, channels)`, height and width multiples of 4.
+        latent_dim: int, size of a latent vector. Defaults to 100.
+        filters: int, filters of every layer but the last. Defaults to 128.
+        slope: float, negative slope of the LeakyReLU. Defaults to 0.2.
+        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
+            second input. Defaults to 0, unconditional.
 
     Example:
         >>> transposed_conv_generator((28, 28, 1)).count_params()
@@ -161,17 +167,18 @@ def deep_conv_generator(
     kernel_size: int = 5,
     num_classes: int = 0,
 ) -> keras.Model:
-    """Transposed convolutions from 1×1 to the image, all but the last with batch normalization and ReLU.
+    """Build a generator of transposed convolutions from 1×1 to the image, with batch normalization and ReLU.
 
-    The first one's kernel is the size it makes. For 28×28 and three filters: 1 → 4 → 7 → 14 → 28; with five,
-    1 → 4 → 4 → 4 → 7 → 14 → 28.
+    Batch normalization and ReLU follow all but the last. The kernel of the first has the size of its output. For 28×28
+    and three filters the sizes are 1 → 4 → 7 → 14 → 28, for five 1 → 4 → 4 → 4 → 7 → 14 → 28.
 
     Args:
-        image_shape: `(height, width, channels)`.
-        latent_dim: size of a latent.
-        filters: of all transposed convolutions but the last, first to last.
-        kernel_size: of all transposed convolutions but the first, odd.
-        num_classes: of a conditional network, which takes latents and one-hot labels `(n, num_classes)`; 0 for none.
+        image_shape: tuple, `(height, width, channels)`.
+        latent_dim: int, size of a latent vector. Defaults to 100.
+        filters: sequence of int, filters of all transposed convolutions but the last. Defaults to `(256, 128, 64)`.
+        kernel_size: int, kernel size of all transposed convolutions but the first, odd. Defaults to 5.
+        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
+            second input. Defaults to 0, unconditional.
 
     Example:
         >>> deep_conv_generator((32, 32, 3), filters=(64,)).output_shape
@@ -181,7 +188,7 @@ def deep_conv_generator(
     filters, kernel_size = blocks.check_widths("filters", filters), blocks.check_odd("kernel_size", kernel_size)
     start, *sizes = reversed(blocks.sizes_down(image_shape, len(filters)))
     inputs, x = blocks.latent_inputs(latent_dim, num_classes)
-    # On 1×1 a transposed convolution is a dense layer, and as large.
+    # A transposed convolution of a 1×1 input is a dense layer.
     blocks.check_weights(x.shape[-1], math.prod(start) * filters[0], image_shape)
     x = layers.Reshape((1, 1, x.shape[-1]))(x)
     x = layers.Conv2DTranspose(filters[0], start)(x)
@@ -199,20 +206,21 @@ def dcgan_generator(
     slope: float = 0.2,
     num_classes: int = 0,
 ) -> keras.Model:
-    """A dense layer to 4×4×512, then 5×5 transposed convolutions with stride 2 to 256 and 128 filters and the image.
+    """Build a generator of a dense layer to 4×4×512 and three 5×5 transposed convolutions with stride 2.
 
-    Batch normalization, LeakyReLU and dropout after every layer but the last. After the first transposed convolution,
-    before its batch normalization, nearest neighbors resize to a quarter of the image: 28×28 is reached as
-    4 → 8 → 7 → 14 → 28.
+    The filters are 256, 128 and the image's channels. Batch normalization, LeakyReLU and dropout follow every layer but
+    the last. Between the first transposed convolution and its batch normalization, nearest-neighbor interpolation
+    resizes to a quarter of the image's size: for 28×28 the sizes are 4 → 8 → 7 → 14 → 28.
 
-    XLA has no gradient of that resize: a model of this network can't be compiled with `jit_compile=True`.
+    XLA has no gradient of that resize: a model with this network can't be compiled with `jit_compile=True`.
 
     Args:
-        image_shape: `(height, width, channels)`, height and width multiples of 4.
-        latent_dim: size of a latent.
-        dropout: rate; with 0 there are no dropout layers.
-        slope: of the LeakyReLU.
-        num_classes: of a conditional network, which takes latents and one-hot labels `(n, num_classes)`; 0 for none.
+        image_shape: tuple, `(height, width, channels)`, height and width multiples of 4.
+        latent_dim: int, size of a latent vector. Defaults to 100.
+        dropout: float, dropout rate; 0 for no dropout layers. Defaults to 0.1.
+        slope: float, negative slope of the LeakyReLU. Defaults to 0.2.
+        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
+            second input. Defaults to 0, unconditional.
 
     Example:
         >>> dcgan_generator((28, 28, 1)).output_shape

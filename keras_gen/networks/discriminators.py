@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 from keras import layers
 
@@ -19,12 +19,13 @@ NORMALIZATIONS = {"batch": blocks.batch_norm, "layer": blocks.layer_norm, "none"
 def mlp_discriminator(
     image_shape: tuple[int, int, int], *, hidden: Sequence[int] = (300,), num_classes: int = 0
 ) -> keras.Model:
-    """Dense layers with ReLU on the flattened image, then one dense unit.
+    """Build a discriminator of dense layers with ReLU and a dense layer with one unit.
 
     Args:
-        image_shape: `(height, width, channels)`.
-        hidden: units of the hidden layers, first to last.
-        num_classes: of a conditional network, which takes images and one-hot labels `(n, num_classes)`; 0 for none.
+        image_shape: tuple, `(height, width, channels)`.
+        hidden: sequence of int, units of the hidden layers. Defaults to `(300,)`.
+        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
+            second input. Defaults to 0, unconditional.
 
     Example:
         >>> mlp_discriminator((28, 28, 1)).count_params()
@@ -46,14 +47,15 @@ def conv_discriminator(
     slope: float = 0.2,
     num_classes: int = 0,
 ) -> keras.Model:
-    """3×3 convolutions with stride 2, each with LeakyReLU and dropout, then one dense unit.
+    """Build a discriminator of 3×3 convolutions with stride 2, LeakyReLU and dropout, and one dense unit.
 
     Args:
-        image_shape: `(height, width, channels)`.
-        filters: of the convolutions, first to last.
-        dropout: rate; with 0 there are no dropout layers.
-        slope: of the LeakyReLU.
-        num_classes: of a conditional network, which takes images and one-hot labels `(n, num_classes)`; 0 for none.
+        image_shape: tuple, `(height, width, channels)`.
+        filters: sequence of int, filters of the convolutions. Defaults to `(64, 64)`.
+        dropout: float, dropout rate; 0 for no dropout layers. Defaults to 0.4.
+        slope: float, negative slope of the LeakyReLU. Defaults to 0.2.
+        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
+            second input. Defaults to 0, unconditional.
 
     Example:
         >>> conv_discriminator((28, 28, 1)).count_params()
@@ -84,21 +86,22 @@ def deep_conv_discriminator(
     slope: float = 0.2,
     num_classes: int = 0,
 ) -> keras.Model:
-    """Convolutions, each with its normalization, LeakyReLU and dropout, then one dense unit.
+    """Build a discriminator of convolutions with normalization, LeakyReLU and dropout, and one dense unit.
 
-    A convolution to one filter whose kernel is all that is left of the image is that dense unit.
+    The dense unit is equivalent to a last convolution to one filter with a kernel of the size of its input.
 
     Args:
-        image_shape: `(height, width, channels)`.
-        filters: of the convolutions, first to last.
-        normalized: which convolutions have a normalization; by default all but the first.
-        normalization: `batch`; `layer`, of each image by itself, as a gradient penalty on each image needs it; or
-            `none`.
-        kernel_size: of the convolutions.
-        strides: of the convolutions; by default 2 while the side is over 4, else 1.
-        dropout: rate; with 0 there are no dropout layers.
-        slope: of the LeakyReLU.
-        num_classes: of a conditional network, which takes images and one-hot labels `(n, num_classes)`; 0 for none.
+        image_shape: tuple, `(height, width, channels)`.
+        filters: sequence of int, filters of the convolutions. Defaults to `(64, 128)`.
+        normalized: sequence of bool, which convolutions have a normalization. Defaults to all but the first.
+        normalization: str, `"batch"`, the default; `"layer"`, which normalizes each image by itself, as a gradient
+            penalty requires; or `"none"`.
+        kernel_size: int, kernel size of the convolutions. Defaults to 5.
+        strides: sequence of int, strides of the convolutions. Defaults to 2 while the side exceeds 4, else 1.
+        dropout: float, dropout rate; 0 for no dropout layers. Defaults to 0.0.
+        slope: float, negative slope of the LeakyReLU. Defaults to 0.2.
+        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
+            second input. Defaults to 0, unconditional.
 
     Example:
         >>> critic = deep_conv_discriminator((32, 32, 3), filters=(64, 128, 256), normalization="layer")
@@ -113,9 +116,9 @@ def deep_conv_discriminator(
     strides = blocks.check_strides(strides, filters, image_shape)
     dropout, slope = checks.fraction("dropout", dropout), checks.non_negative("slope", slope)
     inputs, x = blocks.image_inputs(image_shape, num_classes)
-    for count, stride, chosen in zip(filters, strides, normalized, strict=True):
+    for count, stride, is_normalized in zip(filters, strides, normalized, strict=True):
         x = layers.Conv2D(count, kernel_size, strides=stride, padding="same")(x)
-        if chosen and normalize:
+        if is_normalized and normalize:
             x = normalize(x)
         x = layers.LeakyReLU(slope)(x)
         if dropout:
@@ -128,6 +131,6 @@ def _check_normalized(normalized, count):
     if normalized is None:
         return [index > 0 for index in range(count)]
     is_sequence = isinstance(normalized, list | tuple)
-    if not is_sequence or len(normalized) != count or not all(isinstance(chosen, bool) for chosen in normalized):
-        raise must_be("normalized", f"as many of True and False as there are filters, {count}", normalized)
+    if not is_sequence or len(normalized) != count or not all(isinstance(value, bool) for value in normalized):
+        raise must_be("normalized", f"a sequence of booleans of the length of filters, {count}", normalized)
     return normalized

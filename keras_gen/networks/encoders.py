@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 from keras import layers
 
@@ -15,13 +15,14 @@ from keras_gen.utils import checks
 def mlp_encoder(
     image_shape: tuple[int, int, int], *, latent_dim: int = 16, hidden: Sequence[int] = (300,), num_classes: int = 0
 ) -> keras.Model:
-    """Dense layers with ReLU on the flattened image.
+    """Build an encoder of dense layers with ReLU.
 
     Args:
-        image_shape: `(height, width, channels)`.
-        latent_dim: size of a latent.
-        hidden: units of the hidden layers, first to last.
-        num_classes: of a conditional network, which takes images and one-hot labels `(n, num_classes)`; 0 for none.
+        image_shape: tuple, `(height, width, channels)`.
+        latent_dim: int, size of a latent vector. Defaults to 16.
+        hidden: sequence of int, units of the hidden layers. Defaults to `(300,)`.
+        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
+            second input. Defaults to 0, unconditional.
 
     Example:
         >>> [output.shape for output in mlp_encoder((28, 28, 1), latent_dim=2).outputs]
@@ -38,13 +39,14 @@ def mlp_encoder(
 def lstm_encoder(
     image_shape: tuple[int, int, int], *, latent_dim: int = 64, units: int = 64, num_classes: int = 0
 ) -> keras.Model:
-    """One LSTM over the image's rows; its whole output sequence, flattened, gives mean and log-variance.
+    """Build an encoder of an LSTM over the image's rows, whose whole output sequence is flattened.
 
     Args:
-        image_shape: `(height, width, channels)`; a row is `width · channels` values.
-        latent_dim: size of a latent.
-        units: of the LSTM.
-        num_classes: of a conditional network, which takes images and one-hot labels `(n, num_classes)`; 0 for none.
+        image_shape: tuple, `(height, width, channels)`. A row has `width · channels` values.
+        latent_dim: int, size of a latent vector. Defaults to 64.
+        units: int, units of the LSTM. Defaults to 64.
+        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
+            second input. Defaults to 0, unconditional.
 
     Example:
         >>> lstm_encoder((28, 28, 1)).get_layer("flatten").output.shape
@@ -69,19 +71,20 @@ def conv_encoder(
     batch_norm: bool = True,
     num_classes: int = 0,
 ) -> keras.Model:
-    """Convolutions, each with batch normalization and ReLU, then a dense layer with ReLU.
+    """Build an encoder of convolutions with batch normalization and ReLU, and a dense layer with ReLU.
 
-    For 28×28 and five filters: 28 → 14 → 7 → 4 → 4 → 4. As many filters, so deep the encoder.
+    For 28×28 and five filters the sizes are 28 → 14 → 7 → 4 → 4 → 4. The number of filters sets the depth.
 
     Args:
-        image_shape: `(height, width, channels)`.
-        latent_dim: size of a latent.
-        filters: of the convolutions, first to last.
-        hidden: units of the dense layer.
-        kernel_size: of the convolutions.
-        strides: of the convolutions; by default 2 while the side is over 4, else 1.
-        batch_norm: whether there is batch normalization.
-        num_classes: of a conditional network, which takes images and one-hot labels `(n, num_classes)`; 0 for none.
+        image_shape: tuple, `(height, width, channels)`.
+        latent_dim: int, size of a latent vector. Defaults to 100.
+        filters: sequence of int, filters of the convolutions. Defaults to `(32, 64, 128, 128, 128)`.
+        hidden: int, units of the dense layer. Defaults to 256.
+        kernel_size: int, kernel size of the convolutions. Defaults to 3.
+        strides: sequence of int, strides of the convolutions. Defaults to 2 while the side exceeds 4, else 1.
+        batch_norm: bool, whether to use batch normalization. Defaults to `True`.
+        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
+            second input. Defaults to 0, unconditional.
 
     Example:
         >>> encoder = conv_encoder((28, 28, 1), latent_dim=2, filters=(32, 64, 64, 64), strides=(1, 2, 1, 1), hidden=32)

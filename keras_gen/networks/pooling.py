@@ -1,10 +1,10 @@
-"""Networks of plain autoencoders: images to a code, itself a small image, and a code to the logits of images."""
+"""Networks of plain autoencoders: images to codes, which are small images, and codes to the logits of images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 from keras import layers
 
@@ -12,13 +12,13 @@ from keras_gen.networks import blocks
 
 
 def pooling_encoder(image_shape: tuple[int, int, int], *, filters: Sequence[int] = (16, 8, 8)) -> keras.Model:
-    """3×3 convolutions with ReLU, each before a 2×2 max-pooling, which halves the size, rounding up.
+    """Build an encoder of 3×3 convolutions with ReLU and 2×2 max-pooling, which halves the size, rounding up.
 
-    For 28×28 and three filters: 28 → 14 → 7 → 4, and the code is 4×4 of the last filters.
+    For 28×28 and three filters the sizes are 28 → 14 → 7 → 4; a code is 4×4 with `filters[-1]` channels.
 
     Args:
-        image_shape: `(height, width, channels)`.
-        filters: of the convolutions, first to last.
+        image_shape: tuple, `(height, width, channels)`.
+        filters: sequence of int, filters of the convolutions. Defaults to `(16, 8, 8)`.
 
     Example:
         >>> pooling_encoder((28, 28, 1)).output_shape
@@ -34,16 +34,17 @@ def pooling_encoder(image_shape: tuple[int, int, int], *, filters: Sequence[int]
 
 
 def resizing_decoder(image_shape: tuple[int, int, int], *, filters: Sequence[int] = (8, 8, 16)) -> keras.Model:
-    """3×3 convolutions with ReLU, each after a resize by nearest neighbors, and a convolution to the channels.
+    """Build a decoder of 3×3 convolutions with ReLU, each after a nearest-neighbor resize, and a last convolution.
 
-    The sizes are those of `pooling_encoder`, backwards: for 28×28 and three filters 4 → 7 → 14 → 28. A code has as many
-    channels as the first filters.
+    The sizes are those of `pooling_encoder` in reverse order: for 28×28 and three filters 4 → 7 → 14 → 28. A code has
+    `filters[0]` channels.
 
-    XLA has no gradient of that resize: a model of this network can't be compiled with `jit_compile=True`.
+    XLA has no gradient of that resize: a model with this network can't be compiled with `jit_compile=True`.
 
     Args:
-        image_shape: `(height, width, channels)`.
-        filters: of the convolutions, first to last; a `pooling_encoder`'s, reversed.
+        image_shape: tuple, `(height, width, channels)`.
+        filters: sequence of int, filters of the convolutions, those of the `pooling_encoder` in reverse order. Defaults
+            to `(8, 8, 16)`.
 
     Example:
         >>> resizing_decoder((28, 28, 1)).input_shape

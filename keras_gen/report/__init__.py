@@ -1,4 +1,4 @@
-"""Figures of a run, drawn from arrays and history rows, and the latents to decode for them."""
+"""Report of a run: figures drawn from arrays and history rows, HTML pages, and the explorer."""
 
 from keras_gen.report.figures.animation import animate, animate_samples
 from keras_gen.report.figures.curves import loss_curves, metric_curves

@@ -1,4 +1,4 @@
-"""What the columns of a history are: losses or scores, in what unit, and which belong in one panel."""
+"""Classify the columns of a history: losses or scores, their units, and the panels that they are drawn in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_gen.utils.errors import UsageError, must_be
 Rows = Sequence[Mapping[str, float]]
 
 COUNT_ENDING = "_images"
-"""A column NAME with a neighbor NAME_images is a score, measured on so many images."""
+"""A column NAME is a score if there is a column NAME_images with the number of images it was measured on."""
 
 GROUPS = {
     ("d_loss_real", "d_loss_fake", "g_loss"): "losses of D and G",
@@ -20,9 +20,9 @@ GROUPS = {
     ("d_real", "d_fake"): "output of D",
     ("mse", "corrupted_mse"): "mean squared error",
 }
-"""Quantities of one unit and one size that are read against each other, to the title of their panel.
+"""Maps quantities of the same unit and magnitude, drawn in one panel, to the title of that panel.
 
-The KL term is not with the loss that it is part of: beside 740 nats of reconstruction its 5 would be a flat line.
+The KL term has its own panel: beside a reconstruction loss of 740 nats its 5 nats would be a flat line.
 """
 
 _LOWER, _HIGHER = "lower is better", "higher is better"
@@ -33,13 +33,13 @@ _BETTER = dict.fromkeys(("fid", "fd", "kid", "kd"), _LOWER) | dict.fromkeys(
 
 @dataclass(frozen=True)
 class Panel:
-    """What is drawn in one panel.
+    """Content of one panel of a figure.
 
     Args:
-        title: of the panel.
-        quantities: columns, without `val_`, that share its axis.
-        unit: of that axis.
-        bound: a value that the quantity can't exceed, and what to call it.
+        title: str, title of the panel.
+        quantities: tuple of str, columns drawn on its axis, without the prefix `val_`.
+        unit: str, unit of the axis.
+        bound: optional pair `(value, label)` of an upper bound of the quantity; default None.
     """
 
     title: str
@@ -49,14 +49,14 @@ class Panel:
 
 
 def check_history(history: object) -> Rows:
-    """`history` as rows in the order of their epochs.
+    """Check a history and return its rows sorted by epoch.
 
     Args:
-        history: dictionaries, at least one, each with an `epoch`; the other values are numbers, or None or absent
-            where nothing was measured.
+        history: non-empty sequence of dictionaries, each with an `epoch`. The other values are numbers; None or a
+            missing key stands for "not measured".
 
     Raises:
-        UsageError: it is no such sequence.
+        UsageError: if `history` is anything else.
 
     Example:
         >>> check_history([])
@@ -77,7 +77,7 @@ def check_history(history: object) -> Rows:
 
 
 def score_names(history: Rows) -> list[str]:
-    """The columns that are scores of generated images: those with a column of their number of images.
+    """Return the names of the columns that are scores of generated images, i.e. have a column NAME_images.
 
     Example:
         >>> score_names([{"epoch": 1, "loss": 3.0, "fd_lenet": 80.0, "fd_lenet_images": 1000}])
@@ -88,7 +88,7 @@ def score_names(history: Rows) -> list[str]:
 
 
 def loss_names(history: Rows) -> list[str]:
-    """The columns, without `val_`, that training computes: neither scores nor counts nor seconds.
+    """Return the names of the columns that training computes, without `val_`: no scores, counts or seconds.
 
     Example:
         >>> loss_names([{"epoch": 1, "seconds": 9.0, "updates": 5, "loss": 3.0, "val_loss": 4.0}])
@@ -100,7 +100,7 @@ def loss_names(history: Rows) -> list[str]:
 
 
 def loss_panels(history: Rows) -> list[Panel]:
-    """The panels of a history's losses: those that `GROUPS` puts together first, then one each.
+    """Return the panels of a history's losses: first the groups of `GROUPS`, then one panel per quantity.
 
     Example:
         >>> for panel in loss_panels([{"epoch": 1, "kl": 5.0, "loss": 745.0, "reconstruction": 740.0}]):
@@ -116,28 +116,34 @@ def loss_panels(history: Rows) -> list[Panel]:
             names = [name for name in names if name not in group]
     every_name = loss_names(history)
     for name in names:
-        bound = (math.log(2), "log 2, its bound") if name == "jsd" else None
+        bound = (math.log(2), "upper bound log 2") if name == "jsd" else None
         panels.append(Panel(name, (name,), unit(name, every_name, history), bound))
     return panels
 
 
 def score_panels(history: Rows) -> list[Panel]:
-    """A panel a score; its axis says which way is better, where that is known."""
+    """Return one panel per score; the axis label says whether lower or higher is better, if known."""
     return [Panel(name, (name,), better(name)) for name in score_names(history)]
 
 
 def unit(name: str, names: Sequence[str], history: Rows) -> str:
-    """The unit of a loss among the others of its history; empty for a quantity that keras_gen does not know.
+    """Return the unit of a loss; empty for a quantity that keras_gen does not know.
 
-    Nats are the units of a likelihood or cross-entropy with natural logarithms. Two names need their neighbors: a
-    GAN's losses are cross-entropies if it also has `jsd`, and an autoencoder's loss is one unless it is its `mse`.
+    Nats are the unit of a likelihood or cross-entropy with natural logarithms. Two cases depend on the other columns:
+    a GAN's losses are cross-entropies if `jsd` is a column, and an autoencoder's loss is a cross-entropy unless it
+    equals its `mse`.
+
+    Args:
+        name: str, the loss.
+        names: names of all losses of the history.
+        history: rows of the history.
     """
     if name == "loss":
         if "kl" in names:
             return "nats"
         if "mse" not in names:
             return ""
-        return "squared pixel value" if _equal(history, "loss", "mse") else "nats a pixel"
+        return "squared pixel value" if _equal(history, "loss", "mse") else "nats per pixel"
     if name in ("d_loss", "d_loss_real", "d_loss_fake", "g_loss"):
         return "nats" if "jsd" in names else "no unit"
     if name in ("d_real", "d_fake"):
@@ -149,13 +155,13 @@ def unit(name: str, names: Sequence[str], history: Rows) -> str:
 
 
 def better(score: str) -> str:
-    """Which way a score is better, empty where that is not known.
+    """Return "lower is better" or "higher is better" for a score, or "" if unknown.
 
     Example:
         >>> better("fd_lenet"), better("precision_inception_v3"), better("mode_entropy_lenet")
         ('lower is better', 'higher is better', '')
     """
-    return next((how for name, how in _BETTER.items() if score == name or score.startswith(name + "_")), "")
+    return next((direction for name, direction in _BETTER.items() if score == name or score.startswith(name + "_")), "")
 
 
 def _columns(history: Rows) -> list[str]:

@@ -1,4 +1,4 @@
-"""A run directory as a report reads it: what is missing or damaged is said, and stops nothing."""
+"""Read the files of a run directory for a report. Missing and damaged files are recorded as problems, not raised."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from keras_gen.runs.settings import RunSettings
 from keras_gen.utils import safe_files
 from keras_gen.utils.errors import UsageError
 
-_PICTURE = re.compile(r"epoch-(\d{5,})\.png")
+_GRID_NAME = re.compile(r"epoch-(\d{5,})\.png")
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What a run directory holds.
+    """Content of a run directory.
 
     Args:
-        path: of the directory, as it was given.
-        record: the content of `recipe.json`.
-        settings: of the run; None if they are not understood.
-        history: a row an epoch; empty if there is none.
-        evaluation: what was measured; None if nothing was.
-        evaluated_epoch: after which epoch that was; None if it is not known.
-        samples, reconstructions: epoch and file of each picture, in the order of the epochs.
-        summary: of the networks; None if it is missing.
-        problems: why `settings`, `history`, `evaluation` or `summary` is missing, one line each, by that name.
+        path: path of the directory, as given.
+        record: dict, content of `recipe.json`.
+        settings: settings of the run; None if they can't be read.
+        history: list of one row per epoch; empty if there is none.
+        evaluation: results of `evaluate.py`; None if there are none.
+        evaluated_epoch: int, epoch that was evaluated; None if unknown.
+        samples, reconstructions: list of (epoch, file) of the saved image grids, sorted by epoch.
+        summary: str, summary of the networks; None if it is missing.
+        problems: dict from `settings`, `history`, `evaluation` or `summary` to one line on why it is missing.
     """
 
     path: Path
@@ -48,53 +48,54 @@ class RunFiles:
 
     @property
     def name(self) -> str:
-        """Of the directory."""
+        """Name of the directory."""
         return self.path.absolute().name
 
     @property
     def model(self) -> str:
         """Name of the recipe."""
-        return str(self.part("settings").get("model", "a model that is not named"))
+        return str(self.part("settings").get("model", "unnamed model"))
 
     @property
     def data_name(self) -> str:
         """Name of the data set."""
-        return str(self.part("data").get("name", "data that are not named"))
+        return str(self.part("data").get("name", "unnamed data"))
 
     @property
     def epochs(self) -> tuple[int, int | None]:
-        """Epochs done, as the history has them, and epochs asked for, None if that is not known."""
-        asked = self.part("settings").get("epochs")
+        """Finished epochs according to the history, and requested epochs (None if unknown)."""
+        requested = self.part("settings").get("epochs")
         done = int(self.history[-1]["epoch"]) if self.history else 0
-        return done, asked if isinstance(asked, int) and not isinstance(asked, bool) else None
+        return done, requested if isinstance(requested, int) and not isinstance(requested, bool) else None
 
     @property
     def seconds(self) -> list[float]:
-        """Of each epoch that has them."""
+        """Durations of the epochs for which the history has one."""
         return [row["seconds"] for row in self.history if math.isfinite(row.get("seconds", math.nan))]
 
     @property
     def image_height(self) -> int | None:
-        """Of the data, in pixels; None if it is not known."""
+        """Height of an image in pixels; None if unknown."""
         shape = self.part("data").get("image_shape")
         height = shape[0] if isinstance(shape, list) and shape else None
         return height if isinstance(height, int) and height > 0 else None
 
     def part(self, name: str) -> dict:
-        """A part of the record that is a dictionary; empty if it is not there."""
+        """Return the entry `name` of the record if it is a dictionary, else an empty one."""
         value = self.record.get(name)
         return value if isinstance(value, dict) else {}
 
 
 def read(run: str | os.PathLike) -> RunFiles:
-    """What a run directory holds, also of a run that goes on, was interrupted, or lost files.
+    """Read a run directory; the run may be training, interrupted, or incomplete.
 
     Raises:
-        UsageError: `run` is no run directory, or its `recipe.json` is damaged.
+        UsageError: if `run` is not a run directory, or its `recipe.json` is damaged.
 
     Example:
+        >>> from keras_gen.utils import files
         >>> Path("run").mkdir()
-        >>> runs.write_json("run/recipe.json", {"settings": {"model": "vae-mlp", "epochs": 50}})
+        >>> files.write_json("run/recipe.json", {"settings": {"model": "vae-mlp", "epochs": 50}})
         >>> read("run").epochs
         (0, 50)
     """
@@ -110,15 +111,14 @@ def read(run: str | os.PathLike) -> RunFiles:
         history=rows,
         evaluation=evaluation,
         evaluated_epoch=None if evaluation is None else _evaluated_epoch(path),
-        samples=_pictures(path / run_directory.SAMPLES_FOLDER),
-        reconstructions=_pictures(path / run_directory.RECONSTRUCTIONS_FOLDER),
+        samples=_grids(path / run_directory.SAMPLES_FOLDER),
+        reconstructions=_grids(path / run_directory.RECONSTRUCTIONS_FOLDER),
         summary=_or_problem(problems, "summary", lambda: _summary(path / run_directory.SUMMARY_FILE)),
         problems=problems,
     )
 
 
 def _history(path: Path) -> list[dict[str, int | float]]:
-    """The rows of a history file in the order of their epochs."""
     if not path.exists():
         raise UsageError("no epoch is finished yet: there is no history")
     return list(history_columns.check_history(history.read(path)))
@@ -140,17 +140,18 @@ def _summary(path: Path) -> str:
         raise UsageError(f"{path} can't be read: {error}") from error
 
 
-def _pictures(folder: Path) -> list[tuple[int, Path]]:
+def _grids(folder: Path) -> list[tuple[int, Path]]:
     try:
-        found = [(match, entry) for entry in folder.iterdir() if (match := _PICTURE.fullmatch(entry.name))]
+        matches = [(match, entry) for entry in folder.iterdir() if (match := _GRID_NAME.fullmatch(entry.name))]
     except OSError:
         return []
-    return sorted((int(match[1]), entry) for match, entry in found)
+    return sorted((int(match[1]), entry) for match, entry in matches)
 
 
-def _or_problem(problems: dict[str, str], name: str, reading):
+def _or_problem(problems: dict[str, str], name: str, reader):
+    """Return `reader()`; if it raises a UsageError, store the message under `name` and return None."""
     try:
-        return reading()
+        return reader()
     except UsageError as error:
         problems[name] = str(error)
         return None

@@ -1,4 +1,4 @@
-"""Run directories: settings, files, checkpoints, and the way back to a model."""
+"""Run directories: their settings, files and checkpoints, and `load`, which rebuilds a run's model."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The whole training state in one file: weights, optimizers, seed generators, moving averages, an epoch's averages."""
+"""Checkpoints: the whole training state in one file, with weights, optimizers, random seeds and running averages."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from keras_gen.utils.files import atomic_path
 KEEP = 2
 _FILE_NAME = re.compile(r"epoch-(\d+)(?:-step-(\d+))?\.npz")
 _POSITION, _DIGEST = "position", "sha256"
-"""Entries of a file beside the variables, whose names start with a digit."""
+"""Entries of a file that are not variables; the names of variables start with a digit."""
 
 
 class DamagedCheckpointError(UsageError):
-    """A checkpoint that can't be read whole."""
+    """A checkpoint file that is truncated, corrupt or no checkpoint."""
 
 
 @dataclass(frozen=True, order=True)
 class TrainingPosition:
-    """How far training has come.
+    """How far training has progressed.
 
     Args:
-        epoch: whole epochs done.
-        step: train steps done of the next one.
-        seconds: that the broken epoch took up to here.
+        epoch: int, number of completed epochs; default 0.
+        step: int, number of completed train steps of the next epoch; default 0.
+        seconds: float, duration of the incomplete epoch so far; default 0.
     """
 
     epoch: int = 0
@@ -46,7 +46,7 @@ class TrainingPosition:
 
     @property
     def steps(self) -> str:
-        """The steps in words: `1 step`, `12 steps`."""
+        """The steps as text: `1 step`, `12 steps`."""
         return f"{self.step:,} step" + ("" if self.step == 1 else "s")
 
     def __str__(self) -> str:
@@ -54,15 +54,18 @@ class TrainingPosition:
 
 
 def save(run: str | os.PathLike, model: ImageModel, position: TrainingPosition) -> Path | None:
-    """Write the state at `position` in one atomic step, and drop all but the newest `KEEP` files.
+    """Write the training state at `position` atomically, and delete all checkpoints but the newest `KEEP`.
 
-    With several workers the chief writes, and all of them must call this: averages are gathered from all.
+    With several workers all of them must call this, since metrics are reduced over the workers; only the chief writes.
+
+    Returns:
+        The path of the file; None on workers other than the chief.
 
     Raises:
-        TrainingDiverged: a variable is not finite. Nothing was written: the files there are of better days.
+        TrainingDiverged: a variable is not finite. Nothing is written; the existing checkpoints are kept.
     """
     variables = _variables(model)
-    # Names carry the place: two layers may share a path.
+    # The index makes names unique: two layers may have the same path.
     state = {f"{index:05d} {v.path}": distribution.value(v) for index, v in enumerate(variables)}
     for variable, value in zip(variables, state.values(), strict=True):
         if value.dtype.kind == "f" and not np.isfinite(value).all():
@@ -82,40 +85,40 @@ def save(run: str | os.PathLike, model: ImageModel, position: TrainingPosition) 
 
 
 def restore_latest(run: str | os.PathLike, model: ImageModel) -> TrainingPosition:
-    """Bring a model to a run's newest checkpoint, or the one before it if that is damaged, with a printed line.
+    """Restore a run's newest checkpoint into `model`, or the previous one, with a printed note, if that is damaged.
 
     Returns:
-        Its position; the beginning if the run has no checkpoint.
+        The position of the checkpoint; the start of training if the run has none.
 
     Raises:
         UsageError: every checkpoint is damaged, or one belongs to another model.
     """
-    found = _all(run)
-    for index in reversed(range(len(found))):
+    existing = _all(run)
+    for index in reversed(range(len(existing))):
         try:
-            return restore(found[index][1], model)
+            return restore(existing[index][1], model)
         except DamagedCheckpointError as error:
             if index == 0:
                 raise
-            print(f"NOTE: {error}; taking the one before it", flush=True)
+            print(f"NOTE: {error}; using the previous one", flush=True)
     return TrainingPosition()
 
 
 def latest(run: str | os.PathLike) -> tuple[TrainingPosition, Path] | None:
-    """TrainingPosition and path of a run's newest checkpoint, or None if it has none. The seconds are not looked up."""
-    found = _all(run)
-    return found[-1] if found else None
+    """Return position and path of a run's newest checkpoint, or None without one. The position's `seconds` are 0."""
+    existing = _all(run)
+    return existing[-1] if existing else None
 
 
 def restore(path: str | os.PathLike, model: ImageModel) -> TrainingPosition:
-    """Bring a freshly built and compiled model to the state in `path`.
+    """Restore the checkpoint `path` into a model that was built and compiled as when it was saved.
 
     Returns:
-        Where in training that is.
+        The position of the checkpoint.
 
     Raises:
-        DamagedCheckpointError: the file is damaged. The model is as it was.
-        UsageError: it belongs to another model.
+        DamagedCheckpointError: the file is damaged. The model is unchanged.
+        UsageError: the checkpoint belongs to another model. The model is unchanged.
     """
     variables = _variables(model)
     state, position = _read(Path(path))
@@ -132,17 +135,17 @@ def restore(path: str | os.PathLike, model: ImageModel) -> TrainingPosition:
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], TrainingPosition]:
-    """The variables' values by name, and the position; a file that was cut, mixed up or changed is recognized."""
+    """Return the variables' values by name, and the position, after checking the file's checksum."""
     try:
         state = archives.read(path, compressed=False)
         digest = state.pop(_DIGEST)
         if not np.array_equal(digest, _digest(state)):
-            raise ValueError("its checksum is not that of its content")
+            raise ValueError("its checksum does not match its content")
         position = TrainingPosition(**json.loads(state.pop(_POSITION).tobytes()))
         checks.non_negative_int("epoch", position.epoch)
         checks.non_negative_int("step", position.step)
         checks.non_negative("seconds", position.seconds)
-    # The last of JSON that is deeply nested: the checksum is only a guard against accidents.
+    # RecursionError: deeply nested JSON in a forged file. The checksum detects corruption, not tampering.
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else error
         raise DamagedCheckpointError(f"checkpoint {path} is damaged: {reason}") from error
@@ -150,7 +153,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], TrainingPosition]:
 
 
 def _digest(state: dict[str, np.ndarray]) -> np.ndarray:
-    """SHA-256 of names, types, shapes and bytes, as 32 uint8."""
+    """Return the SHA-256 of names, types, shapes and bytes as 32 uint8 values."""
     digest = hashlib.sha256()
     for name, value in sorted(state.items()):
         digest.update(f"{name};{value.dtype.str};{value.shape};".encode())
@@ -159,7 +162,7 @@ def _digest(state: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _variables(model: ImageModel) -> list:
-    """The model's variables (seed generators among them), its metrics' and its optimizers', in a fixed order."""
+    """Return the variables of a model, its metrics and its optimizers (seed generators included) in a fixed order."""
     averages = (variable for metric in model.metrics for variable in metric.variables)
     return [*model.variables, *averages, *(v for optimizer in model.optimizers for v in optimizer.variables)]
 
@@ -167,6 +170,6 @@ def _variables(model: ImageModel) -> list:
 def _all(run: str | os.PathLike) -> list[tuple[TrainingPosition, Path]]:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         paths = list((Path(run) / CHECKPOINTS_FOLDER).iterdir())
-        found = [(match, path) for path in paths if (match := _FILE_NAME.fullmatch(path.name))]
-        return sorted((TrainingPosition(int(match[1]), int(match[2] or 0)), path) for match, path in found)
+        matches = [(match, path) for path in paths if (match := _FILE_NAME.fullmatch(path.name))]
+        return sorted((TrainingPosition(int(match[1]), int(match[2] or 0)), path) for match, path in matches)
     return []

@@ -1,4 +1,4 @@
-"""The history of a run as it lies in its directory: reading it back, without Keras."""
+"""Read a run's `history.csv`, without Keras."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from keras_gen.utils import safe_files
 from keras_gen.utils.errors import UsageError
 
 MAX_BYTES = 64 * 2**20
-"""A quarter of a million epochs of twenty quantities each."""
+"""Limit on the file's size: about 250,000 epochs with 20 columns."""
 
 _MAX_DIGITS = 18
-"""Of an integer: what counts epochs or updates has fewer, and NumPy's integers hold no more."""
+"""Limit on an integer's digits, as int64 has: counts of epochs and updates have fewer."""
 
 
 def read(path: str | os.PathLike) -> list[dict[str, int | float]]:
-    """The rows of a history file, integers where integers stand; a field that is empty in a row is missing there.
+    """Return the rows of a history file. Integers are read as int; a field that is empty is missing from its row.
 
     Raises:
-        UsageError: the file can't be read, or is no history.
+        UsageError: the file can't be read or is not a history.
     """
     try:
         lines = io.StringIO(safe_files.read_bytes(path, MAX_BYTES).decode("utf-8"), newline="")
@@ -28,7 +28,7 @@ def read(path: str | os.PathLike) -> list[dict[str, int | float]]:
     except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise UsageError(f"history {path} can't be read: {error}") from error
     if not rows or any(not isinstance(row.get("epoch"), int) for row in rows):
-        raise UsageError(f"history {path} can't be read: no rows, or one without a whole epoch")
+        raise UsageError(f"history {path} can't be read: no rows, or a row without an integer epoch")
     return rows
 
 

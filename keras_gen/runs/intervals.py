@@ -1,4 +1,4 @@
-"""How often something is done while a model trains: every so many steps, epochs or minutes."""
+"""Intervals between checkpoints: a number of steps, epochs or minutes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Interval:
     """A number of steps (executions of `train_step`), epochs or minutes.
 
     Args:
-        count: at least 1.
-        unit: one of `UNITS`.
+        count: int, at least 1.
+        unit: str, one of `UNITS`.
     """
 
     count: int
@@ -25,25 +25,29 @@ class Interval:
 
     @classmethod
     def parse(cls, argument: str, value: object) -> Interval:
-        """The interval that `value` says: `500steps`, `10epochs`, `5minutes`, or a number alone, which counts epochs.
+        """Return the interval that `value` describes, as `500steps` or `5minutes`; a number alone counts epochs.
+
+        Args:
+            argument: str, name of the argument in the error message.
+            value: str or int.
 
         Raises:
-            UsageError: naming `argument`, if it says none.
+            UsageError: `value` is not an interval.
 
         Example:
             >>> Interval.parse("checkpoint_every", "500steps")
             Interval(count=500, unit='steps')
         """
-        # Of an integer with many digits Python writes none.
-        is_meant = isinstance(value, str) or (type(value) is int and abs(value) < 10**9)
-        match = _TEXT.fullmatch(f"{value}".strip()) if is_meant else None
+        # Python refuses to convert integers of more than 4300 digits to text.
+        is_parsable = isinstance(value, str) or (type(value) is int and abs(value) < 10**9)
+        match = _TEXT.fullmatch(f"{value}".strip()) if is_parsable else None
         if match is None:
             raise must_be(argument, "an integer of at least 1 (epochs), or one with its unit: " + _EXAMPLES, value)
         unit = match[2] or "epochs"
         return cls(int(match[1]), unit if unit in UNITS else f"{unit}s")
 
     def to_json(self) -> int | str:
-        """The shortest value that `parse` reads as this interval: an integer where it counts epochs."""
+        """Return the shortest value that `parse` reads as this interval: an int for epochs, otherwise a str."""
         return self.count if self.unit == "epochs" else f"{self.count}{self.unit}"
 
 

@@ -1,4 +1,4 @@
-"""From settings to data and model, and from a run directory back to them."""
+"""Build a run's data set and model from its settings, and load both from a run directory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,15 @@ from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory brought back to life: its model is in the state of the newest checkpoint, at `position`."""
+    """A run directory loaded into memory.
+
+    Attributes:
+        record: dict, the content of `recipe.json`.
+        settings: `RunSettings`, the run's settings.
+        data: `ImageData`, the data set that the run trains on.
+        model: the compiled model, in the state of the newest checkpoint.
+        position: `TrainingPosition`, epochs and steps that the model has trained.
+    """
 
     record: dict
     settings: RunSettings
@@ -41,16 +49,31 @@ def load(
     epochs: int | None = None,
     cluster: Cluster | None = None,
 ) -> Run:
-    """Load a run's data and model, in the state of its last good checkpoint, or untrained if it has none.
+    """Load the data set and the model of a run directory, with the weights of its newest intact checkpoint.
+
+    The model is compiled: it can be evaluated, sampled or trained further with `fit`, without changing the directory.
+    To resume the run itself, use `keras_gen.training.resume`.
 
     Args:
-        path: the run directory.
-        strategy: to build the model under; by default the run's own.
-        epochs: that its settings are to have; by default the run's own.
-        cluster: as in `build`.
+        path: str or path, the run directory.
+        strategy: str, the distribution strategy to build the model under, as in `keras_gen.distribution.strategy`;
+            default: the run's own.
+        epochs: int, replaces the number of epochs in the settings; default: the run's own.
+        cluster: `Cluster` of the workers, as in `keras_gen.distribution.strategy`; default: from `TF_CONFIG`.
+
+    Returns:
+        A `Run` with the attributes `record`, `settings`, `data`, `model` and `position`. Without a checkpoint the model
+        is untrained and the position is the start of training.
 
     Raises:
-        UsageError: no run directory, it is damaged, or its data or recipe are not what they were.
+        UsageError: `path` is not a run directory or is damaged, or its data set or recipe has changed.
+
+    Example:
+        >>> run = keras_gen.runs.load("runs/00001-vae-mlp")  # doctest: +SKIP
+        >>> run.settings.model, run.position.epoch  # doctest: +SKIP
+        ('vae-mlp', 50)
+        >>> run.model.generate(16, seed=0)["images"]  # doctest: +SKIP
+        >>> run.model.evaluate(run.data.test.images)  # doctest: +SKIP
     """
     path = Path(path)
     record = run_directory.read_json(path / run_directory.RECIPE_FILE)
@@ -71,7 +94,11 @@ def load(
 
 
 def load_data(settings: RunSettings) -> tuple[ImageData, str | None]:
-    """The settings' data set, and why it is not the recipe's own if that could not be had and none was named."""
+    """Load the data set of `settings`; fall back to the embedded digits if the recipe's own is unavailable.
+
+    Returns:
+        The data, and the reason for the fallback, or None. A data set that the settings name is never replaced.
+    """
     options = {
         "data_dir": settings.data_dir,
         "image_size": settings.image_size,
@@ -91,16 +118,16 @@ def load_data(settings: RunSettings) -> tuple[ImageData, str | None]:
 def build(
     settings: RunSettings, data: ImageData, cluster: Cluster | None = None, *, start: TrainingPosition | None = None
 ) -> ImageModel:
-    """The settings' model for the data's image shape, untrained, under the settings' strategy.
+    """Build the untrained model of `settings` for the image shape of `data`, under the settings' strategy.
 
     Args:
-        settings: what to build.
-        data: what for.
-        cluster: of several workers, as in `distribution.strategy`. They meet here.
-        start: where training will start.
+        settings: `RunSettings`.
+        data: `ImageData`.
+        cluster: `Cluster` of several workers, as in `keras_gen.distribution.strategy`; this waits for all of them.
+        start: `TrainingPosition` where training will start, which all workers must agree on; default: the beginning.
 
     Raises:
-        UsageError: the strategy or the model can't be had, or the workers have not come, or are not alike.
+        UsageError: the strategy or the model is unavailable, a worker is missing, or the workers differ.
     """
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -124,10 +151,10 @@ def build(
 
 
 def _statement(settings: RunSettings, data: ImageData, start: TrainingPosition) -> dict[str, str]:
-    """What workers must have in common to compute the same, by its name in messages."""
-    # Where the data lie may differ from machine to machine; their fingerprint may not.
-    places = ("dataset", "data_dir", "extractor", "extractor_weights")
-    chosen = {name: value for name, value in settings.to_json().items() if name not in places}
+    """Return what all workers must agree on to compute the same, by its name in messages."""
+    # The location of the data may differ between machines; their fingerprint may not.
+    locations = ("dataset", "data_dir", "extractor", "extractor_weights")
+    chosen = {name: value for name, value in settings.to_json().items() if name not in locations}
     versions = provenance.versions()
     return {
         **{f"version of {name}": versions[name] for name in ("keras_gen", "tensorflow", "keras")},
@@ -139,13 +166,13 @@ def _statement(settings: RunSettings, data: ImageData, start: TrainingPosition) 
 
 
 def write_model_config(path: Path, model: ImageModel) -> None:
-    """Leave in a run directory what its recipe built, and digests of the source that did it."""
+    """Write the configuration of the model and digests of keras_gen's source into a run directory."""
     content = {"configuration": model_config.of(model), "sources": provenance.sources()}
     files.write_json(path / run_directory.MODEL_FILE, content)
 
 
 def changes_since(path: Path, record: dict, model: ImageModel) -> list[str]:
-    """What else a run's bits depend on that is not as it was when the run was started, in words."""
+    """Return what else a run's numerical results depend on and that changed since it was started, as texts."""
     modules = provenance.changed_sources(_built(path).get("sources"))
     more = f" and {len(modules) - 3} more modules" if len(modules) > 3 else ""
     return [
@@ -165,6 +192,6 @@ def _check_recipe(path, settings, model):
 
 
 def _built(path):
-    """What `write_model_config` wrote; nothing for a run of an older version."""
+    """Return the content of `model.json`; empty for a run of an older version."""
     file = path / run_directory.MODEL_FILE
     return run_directory.read_json(file) if file.exists() else {}

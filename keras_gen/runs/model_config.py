@@ -1,4 +1,4 @@
-"""What exactly a recipe built, as flat JSON, so that a recipe that has changed since can be said to have."""
+"""A model's complete configuration as flat JSON, to detect that a recipe has changed since a run was started."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 from keras_gen.models import ImageModel
 
-# Names that Keras counts up in a process, and what refers to layers by them; where classes are defined; shapes, which
-# follow from the rest.
+# Names that Keras numbers within a process, and references to them; modules of classes; shapes, which follow from the
+# other entries.
 _IGNORED = frozenset(
     {
         *("name", "keras_history", "input_layers", "output_layers"),
@@ -20,7 +20,7 @@ _IGNORED = frozenset(
 
 
 def of(model: ImageModel) -> dict[str, object]:
-    """Constructor and compile arguments of a compiled model, networks and optimizers with all of theirs, by path.
+    """Return the constructor and compile arguments of a compiled model, its networks and optimizers, by path.
 
     Example:
         >>> configuration = of(keras_gen.zoo.build("vae-mlp"))
@@ -32,7 +32,7 @@ def of(model: ImageModel) -> dict[str, object]:
 
 
 def changes(then: object, now: dict[str, object]) -> list[str]:
-    """What differs between a recorded configuration and one of now, an entry each, in the order of now."""
+    """Return the differences between a recorded configuration and the current one, in the order of `now`."""
     if not isinstance(then, dict):
         return []
     names = [*now, *(name for name in then if name not in now)]
@@ -50,5 +50,5 @@ def _leaves(content, path: str) -> Iterator[tuple[str, object]]:
         yield path, content
         return
     for key, value in pairs:
-        # `config` is in every path, and says nothing.
+        # Every path contains `config`: leave it out.
         yield from _leaves(value, path if key == "config" else f"{path}/{key}".lstrip("/"))

@@ -1,4 +1,4 @@
-"""What a run's bits depend on beside its settings: versions, processor, threads, precision, keras_gen's own source."""
+"""Record what a run's results depend on besides its settings: versions, machine, precision and keras_gen's source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PACKAGES = ("tensorflow", "keras", "numpy", "scikit-image", "scikit-learn", "pi
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides a run's bits."""
+    """Return the versions of the packages that affect a run's numerical results."""
     return {
         "keras_gen": keras_gen.__version__,
         "python": platform.python_version(),
@@ -26,10 +26,10 @@ def versions() -> dict[str, str]:
 
 
 def machine(strategy: tf.distribute.Strategy | None = None) -> dict[str, object]:
-    """The machine and how it is used: another processor, number of threads or precision gives other bits.
+    """Return the machine and its configuration: another processor, thread count or precision changes the last bits.
 
     Args:
-        strategy: that the run trains under; by default TensorFlow's own, one device.
+        strategy: the `tf.distribute.Strategy` that the run trains under; default: TensorFlow's default, one device.
     """
     strategy = strategy or tf.distribute.get_strategy()
     gpus = tf.config.list_physical_devices("GPU")
@@ -40,7 +40,7 @@ def machine(strategy: tf.distribute.Strategy | None = None) -> dict[str, object]
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "gpus": names,
         "replicas": strategy.num_replicas_in_sync,
-        # 0 is as many as there are cores.
+        # 0 means one thread per core.
         "threads_in_an_operation": tf.config.threading.get_intra_op_parallelism_threads(),
         "operations_at_once": tf.config.threading.get_inter_op_parallelism_threads(),
         "precision": keras.config.dtype_policy().name,
@@ -49,13 +49,17 @@ def machine(strategy: tf.distribute.Strategy | None = None) -> dict[str, object]
 
 
 def sources() -> dict[str, str]:
-    """A SHA-256 of every module of the package, by its path in it, shortened to 16 hexadecimal digits."""
+    """Return a SHA-256, cut to 16 hexadecimal digits, of each module of the package, by its path in the package."""
     package = Path(keras_gen.__file__).parent
     return {file.relative_to(package).as_posix(): _digest(file) for file in sorted(package.rglob("*.py"))}
 
 
 def changed_sources(then: object) -> list[str]:
-    """Paths of modules that differ from the `sources` that a run recorded, appeared or are gone; none without a record."""
+    """Return the paths of modules that were changed, added or removed since a run recorded its `sources`.
+
+    Args:
+        then: the recorded `sources`; anything but a dictionary yields an empty list.
+    """
     if not isinstance(then, dict):
         return []
     now = sources()
@@ -63,9 +67,9 @@ def changed_sources(then: object) -> list[str]:
 
 
 def changes(then: object, now: dict) -> list[str]:
-    """What differs between a recorded dictionary and one of now: `name: old then, new now`, one an entry.
+    """Return the differences between a recorded dictionary and the current one, each as `name: old then, new now`.
 
-    Entries that were not recorded are left out: nothing is known of them.
+    Entries that were not recorded are left out: their old values are unknown.
     """
     then = then if isinstance(then, dict) else {}
     both = [name for name in now if name in then and then[name] != now[name]]
@@ -81,7 +85,7 @@ def _digest(file: Path) -> str:
 
 
 def _processor() -> str:
-    """The processor's name as the system gives it."""
+    """Return the processor's name as the system reports it."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

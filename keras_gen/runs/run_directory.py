@@ -1,4 +1,4 @@
-"""Run directories, and writing files so that a reader never meets half of one."""
+"""Create run directories, read their JSON files and clean up after killed processes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ CHECKPOINTS_FOLDER, SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER = "checkpoints", "sam
 
 _RUN_NAME = re.compile(r"(\d{5,})-.+")
 _LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}(?:\.[a-z]+)?")
-"""Names that `tempfile` makes for `atomic_path` and `write_directory`."""
+"""Matches the names of temporary files that `atomic_path` and `write_directory` create."""
 
 
 def create(root: str | os.PathLike, name: str) -> Path:
-    """Make the next numbered run directory, `root/00003-name`, and return it.
+    """Create the next numbered run directory, `root/00003-name`, and return its path.
 
-    Numbers are never reused while a higher one exists, and two processes never share a directory.
+    A number is not reused while a higher one exists, and two processes never get the same directory.
 
     Raises:
         UsageError: `root` can't be written.
@@ -41,10 +41,10 @@ def create(root: str | os.PathLike, name: str) -> Path:
 
 
 def read_json(path: str | os.PathLike) -> dict:
-    """The JSON object in a file of a run directory.
+    """Return the JSON object in a file of a run directory.
 
     Raises:
-        UsageError: there is no such file, or it is damaged.
+        UsageError: the file is missing or damaged.
     """
     path = Path(path)
     try:
@@ -54,18 +54,18 @@ def read_json(path: str | os.PathLike) -> dict:
 
 
 def read_recipe(run: str | os.PathLike) -> dict:
-    """The content of a run directory's `recipe.json`.
+    """Return the content of a run directory's `recipe.json`.
 
     Raises:
-        UsageError: `run` is no run directory, or its `recipe.json` is damaged.
+        UsageError: `run` is not a run directory, or its `recipe.json` is damaged.
     """
     return read_json(Path(run) / RECIPE_FILE)
 
 
 def remove_leftovers(run: str | os.PathLike) -> None:
-    """Remove what a process that was killed while it wrote has left in a run directory under temporary names.
+    """Remove the temporary files that a process left in a run directory when it was killed while writing.
 
-    A folder that `write_directory` had finished and not yet given its name gets it. Only for who holds the run's lock.
+    Rename a folder that `write_directory` finished but did not rename. The caller must hold the run's lock.
     """
     folders = [Path(run), *(Path(run) / name for name in (CHECKPOINTS_FOLDER, SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER))]
     for folder in filter(Path.is_dir, folders):
@@ -79,5 +79,5 @@ def remove_leftovers(run: str | os.PathLike) -> None:
 
 def _finish_directory(scratch: Path, path: Path) -> None:
     if (scratch / "old").exists() and not path.exists():
-        (scratch / "new").rename(path)  # whole, or the old one would not have been moved aside
+        (scratch / "new").rename(path)  # complete, since the old one was already moved aside
     shutil.rmtree(scratch)

@@ -1,4 +1,4 @@
-"""What a run is asked to do: checked before anything is loaded, kept in `recipe.json`. No Keras here."""
+"""The settings of a run: checked before anything is loaded, stored in `recipe.json`. Keras is not imported here."""
 
 from __future__ import annotations
 
@@ -16,37 +16,38 @@ from keras_gen.utils.errors import UsageError, must_be
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything that decides what a run computes.
+    """All settings that determine what a run computes.
 
     Args:
-        model: name of a recipe, or an alias (it is resolved).
-        overrides: hyperparameters that differ from the recipe's.
-        dataset: name or path as `keras_gen.data.load` takes it. None is the recipe's own, with `digits` in its place
-            where that can't be had.
-        data_dir, image_size, channels, binarize: as in `keras_gen.data.load`. For the recipe's own data set an
-            image_size of None is the recipe's.
-        epochs, batch_size: None is the recipe's.
-        seed: of initial weights, data order, dropout, latents and noise.
-        strategy: as in `keras_gen.distribution.strategy`.
-        samples_every: epochs between two sample grids; 0 for none.
-        sample_count: images in a grid.
-        fid_every: epochs between two Fréchet distances of generated to training images; 0 for none; None is the
-            recipe's, or all epochs if they are fewer.
-        fid_images: images that are generated for each.
-        extractor: what looks at the images, one of `keras_gen.metrics.extractors.NAMES`, which is downloaded if it is missing;
-            or `auto`, what fits the data and is there.
-        extractor_weights: path of the weights file of a named extractor; None looks where it is kept.
-        precision: in which the networks' layers compute, `float32` or `bfloat16`.
-        steps_per_execution: train steps in one call of TensorFlow, at most; None is the recipe's. The bits are the same
-            with any number. Stops, checkpoints and the look for NaN come after such a call.
-        jit_compile: compile train and validation steps with XLA, on one device. Other noise is drawn then.
-        checkpoint_every: from one checkpoint to the next, as `Interval.parse` takes it: a number of epochs, or such as
-            `500steps` or `5minutes`. The last epoch always has one.
-        deterministic: have TensorFlow use only operations that give the same bits each time, and go on with the run
-            only where everything its bits depend on is as it was.
+        model: str, name of a recipe, or an alias, which is replaced by the name.
+        overrides: mapping, hyperparameters that differ from the recipe's defaults.
+        dataset: str, name or path as `keras_gen.data.load` accepts it; default: the recipe's own data set, or `digits`
+            if that is unavailable.
+        data_dir, image_size, channels, binarize: as in `keras_gen.data.load`. For the recipe's own data set,
+            `image_size` None is replaced by the recipe's.
+        epochs, batch_size: int; default: the recipe's.
+        seed: int, seeds initial weights, data order, dropout, latents and noise; default 0.
+        strategy: str, as in `keras_gen.distribution.strategy`; default `auto`.
+        samples_every: int, epochs between two sample grids; 0 for none; default 1.
+        sample_count: int, number of images in a grid; default 100.
+        fid_every: int, epochs between two Fréchet distances of generated to training images; 0 for none; default: the
+            recipe's, or `epochs` if that is smaller.
+        fid_images: int, number of images generated for each distance; default 1000.
+        extractor: str, the feature extractor of the distances: one of `keras_gen.metrics.extractors.NAMES`, which is
+            downloaded if it is missing, or `auto` (default), one that fits the data and is available.
+        extractor_weights: str, path of the weights file of a named extractor; default: its usual location.
+        precision: str, `float32` (default) or `bfloat16`, in which the networks' layers compute.
+        steps_per_execution: int, maximum number of train steps per call of TensorFlow; default: the recipe's. It does
+            not change results. Stop requests, checkpoints and NaN checks are handled after each call.
+        jit_compile: bool, whether to compile train and validation steps with XLA, on one device; default False. The
+            noise then differs.
+        checkpoint_every: int or str, interval between checkpoints as `Interval.parse` accepts it: a number of epochs,
+            or a text such as `500steps` or `5minutes`; default 1. The last epoch always has one.
+        deterministic: bool, whether TensorFlow uses only deterministic operations, and resuming is refused if anything
+            that affects the bits has changed; default False.
 
     Raises:
-        UsageError: any of them is not what it must be.
+        UsageError: an argument has a wrong type or value.
     """
 
     model: str
@@ -112,7 +113,8 @@ class RunSettings:
             if value is not None and (not isinstance(value, str) or not value):
                 raise must_be(name, "a name or a path, or None", value)
             if value is not None and name != "dataset":
-                object.__setattr__(self, name, os.path.abspath(value))  # so that a run resumes from any folder
+                # A run can be resumed from another working directory.
+                object.__setattr__(self, name, os.path.abspath(value))
         if self.image_size is not None:
             checks.positive_int("image_size", self.image_size)
         elif self.dataset in (None, self.recipe.dataset):
@@ -123,21 +125,29 @@ class RunSettings:
 
     @property
     def recipe(self) -> zoo.Recipe:
-        """The recipe that `model` names."""
+        """The recipe named by `model`."""
         return zoo.get(self.model)
 
     def arguments(self) -> dict[str, object]:
-        """All hyperparameters of the recipe, overridden or not."""
+        """Return all hyperparameters of the recipe, overridden or not."""
         defaults = {name: parameter.default for name, parameter in self.recipe.parameters.items()}
         return defaults | dict(self.overrides)
 
     def to_json(self) -> dict:
-        """As a dictionary that JSON can hold."""
+        """Return the settings as a dictionary that JSON can represent."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, content: object, source: str) -> RunSettings:
-        """The settings that `to_json` wrote; `source` names the file in errors."""
+        """Return the settings that `to_json` wrote.
+
+        Args:
+            content: the dictionary.
+            source: str, the file's name in error messages.
+
+        Raises:
+            UsageError: `content` is damaged or was written by another version of keras_gen.
+        """
         names = {entry.name for entry in dataclasses.fields(cls)}
         if not isinstance(content, dict) or not content.keys() <= names or "model" not in content:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""What a run watches itself with: the callbacks of `fit`, and the extractor that scores its images."""
+"""Monitor a run: the callbacks of `fit`, and the reference set that scores its generated images."""
 
 from __future__ import annotations
 
@@ -16,11 +16,22 @@ from keras_gen.runs.settings import RunSettings
 from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
 
 FID_REFERENCE_IMAGES = 10_000
-"""Training images, at most, that a run's own Fréchet distances compare with; `evaluate` takes them all."""
+"""Maximum number of training images in the reference of scores during training; `evaluate` uses all of them."""
 
 
 def make_reference(settings: RunSettings, data: ImageData, model: ImageModel) -> Reference | None:
-    """What the run's images are scored against, and by which extractor, if they are; one line says what and why."""
+    """Return the reference set that generated images are scored against, or None if they are not scored.
+
+    Prints one line: the score and why this extractor was picked, or why images are not scored.
+
+    Args:
+        settings: RunSettings. The run's settings.
+        data: ImageData. The run's data; the reference is drawn from the training images.
+        model: ImageModel. The model to be trained.
+
+    Raises:
+        UsageError: `fid_every` is not 0 for a model that does not generate images, or the extractor can't be used.
+    """
     if not settings.fid_every:
         return None
     if not isinstance(model, GenerativeModel):
@@ -31,19 +42,27 @@ def make_reference(settings: RunSettings, data: ImageData, model: ImageModel) ->
         try:
             count = min(FID_REFERENCE_IMAGES, len(data.train))
             reference = Reference(data.train.images, extractor, data=data.name, count=count)
-        except UsageError as error:  # a single training image, say: that is no reason not to train
+        except UsageError as error:  # such as a single training image: train without scores
             extractor, reason = None, str(error)
     if extractor is None:
         print(f"NOTE: generated images are not scored: {reason}", flush=True)
         return None
     name = score_name("fid", extractor.name)
-    how = f"{settings.fid_images:,} generated images every {settings.fid_every} epochs"
-    print(f"{name} of {how}, by {extractor.name}: {reason}", flush=True)
+    images = f"{settings.fid_images:,} generated images every {settings.fid_every} epochs"
+    print(f"{name} of {images}, by {extractor.name}: {reason}", flush=True)
     return reference
 
 
 def restore_reference(settings: RunSettings, data: ImageData, model: ImageModel, record: dict) -> Reference | None:
-    """What a run that goes on was scored against; without its extractor it goes on, too."""
+    """Return the reference set of a resumed run, or None with a note if its extractor is unavailable.
+
+    Args:
+        settings, data, model: As in `make_reference`.
+        record: dict. The run's record, which describes its extractor.
+
+    Raises:
+        UsageError: The extractor differs from the recorded one.
+    """
     try:
         reference = make_reference(settings, data, model)
     except DataUnavailableError as error:
@@ -57,9 +76,10 @@ def restore_reference(settings: RunSettings, data: ImageData, model: ImageModel,
 
 
 def callbacks_of(path, settings, model, data, reference, start, requests) -> list[keras.callbacks.Callback]:
-    """In an order that matters: what adds to the logs, what records them, the checkpoint when all that is on disk.
+    """Return the callbacks of `fit`.
 
-    Without a path, on a worker that writes nothing, only what all workers have to do.
+    The order matters: scores are added to the logs, then the logs are recorded, then the checkpoint is saved. Without
+    a path (on a worker that writes no files) only the callbacks that every worker needs are returned.
     """
     chosen = [callbacks.StopOnDivergence(start.step)]
     if start.step:
@@ -71,19 +91,21 @@ def callbacks_of(path, settings, model, data, reference, start, requests) -> lis
 
 
 def _observers(path, settings, model, data, reference, start) -> list[keras.callbacks.Callback]:
-    """What looks at a run and records it."""
+    """Return the callbacks that score and record a run."""
     chosen = []
     if reference is not None:
         chosen.append(callbacks.FID(reference, settings.fid_every, settings.fid_images))
     chosen.append(callbacks.HistoryCSV(path / run_directory.HISTORY_FILE, start.epoch, start.seconds))
     chosen.append(callbacks.Health(data.train.images, settings.seed))
     if settings.samples_every:
-        when = (settings.samples_every, settings.sample_count, settings.seed)
+        options = (settings.samples_every, settings.sample_count, settings.seed)
         if isinstance(model, GenerativeModel):
-            chosen.append(callbacks.SampleGrid(path / run_directory.SAMPLES_FOLDER, *when))
+            chosen.append(callbacks.SampleGrid(path / run_directory.SAMPLES_FOLDER, *options))
         if isinstance(model, EncoderDecoder):
             shown = data.validation if len(data.validation) else data.train
             examples = (shown.images, model.labels_of(shown))
-            chosen.append(callbacks.ReconstructionGrid(path / run_directory.RECONSTRUCTIONS_FOLDER, *examples, *when))
+            chosen.append(
+                callbacks.ReconstructionGrid(path / run_directory.RECONSTRUCTIONS_FOLDER, *examples, *options)
+            )
     chosen.append(keras.callbacks.TensorBoard(path / "tensorboard", write_graph=False))
     return chosen

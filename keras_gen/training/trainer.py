@@ -1,4 +1,4 @@
-"""A run from settings to a SavedModel: the only place that puts data, model, strategy, callbacks and files together."""
+"""Train and resume runs. This module alone combines data, model, strategy, callbacks and run directory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import datetime
 import math
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
 import keras
-import tensorflow as tf
 
 from keras_gen import distribution, report
 from keras_gen.data import batches, evaluation_batches
@@ -24,36 +22,23 @@ from keras_gen.distribution import sharding
 from keras_gen.distribution.cluster import Cluster
 from keras_gen.models import GenerativeModel, ImageModel, export
 from keras_gen.report.pages import run_page
-from keras_gen.runs import checkpoints, history, loading, locking, provenance, run_directory
+from keras_gen.runs import history, loading, locking, provenance, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.intervals import Interval
 from keras_gen.runs.loading import build, changes_since, load_data, write_model_config
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import monitor
+from keras_gen.training.faults import explain_errors, notice_lost_workers
 from keras_gen.utils import files
-from keras_gen.utils.errors import TrainingDiverged, UsageError, must_be
+from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.signals import StopSignals
 
 PLOT_FILE = "losses.png"
 
 
-class RunInterrupted(Exception):
-    """A run was asked to stop: Ctrl-C, SIGTERM or SIGHUP. The message says how to go on with it.
-
-    Args:
-        message: that.
-        number: the signal's.
-    """
-
-    def __init__(self, message: str, number: int = signal.SIGINT):
-        super().__init__(message)
-        self.exit_code = 128 + number
-        """Of a process that ends by this signal, as shells count."""
-
-
 @dataclass(frozen=True)
 class ExportOptions:
-    """Where else to put the finished run's SavedModel: the arguments of `export.save`."""
+    """Destination of a further copy of the finished run's SavedModel; the fields are arguments of `export.save`."""
 
     path: Path
     functions: Sequence[str] | None = None
@@ -65,27 +50,28 @@ def run(
     settings: RunSettings,
     *,
     out: str | os.PathLike = "runs",
-    publication: ExportOptions | None = None,
+    export_options: ExportOptions | None = None,
     cluster: Cluster | None = None,
 ) -> Path | None:
-    """Train a recipe and leave a run directory.
+    """Train a recipe and write a run directory.
 
-    Everything that can be wrong with the settings is found before the directory is made.
+    All settings are checked before the directory is made.
 
     Args:
-        settings: what to do.
-        out: folder of run directories; the new one is the next numbered, `out/00003-vae-lstm`.
-        publication: where else the SavedModel goes.
-        cluster: of several workers that train together, each by this call; by default what `TF_CONFIG` tells of. Their
-            chief writes everything.
+        settings: RunSettings. What to train, on which data and how.
+        out: str or path. Folder of run directories; the new one gets the next number, as in `out/00003-vae-lstm`.
+            Defaults to `"runs"`.
+        export_options: ExportOptions or None. Where to save a further copy of the SavedModel. Defaults to None.
+        cluster: Cluster or None. The workers that train together, each by this call; the chief writes all files.
+            Defaults to the cluster that `TF_CONFIG` describes, if any.
 
     Returns:
         The run directory: `recipe.json`, `model.txt`, `history.csv`, `losses.png`, `report.html`, `samples/`,
         `checkpoints/`, `tensorboard/`, `saved_model/`. None on a worker other than the chief.
 
     Raises:
-        UsageError: the settings can't be carried out, or a file can't be written.
-        RunInterrupted: Ctrl-C.
+        UsageError: A setting can't be used with this recipe or data, or a file can't be written.
+        RunInterrupted: Ctrl-C, SIGTERM or SIGHUP.
 
     Example:
         >>> run(RunSettings("vae-mlp", dataset="digits", epochs=2))
@@ -96,17 +82,17 @@ def run(
     cluster = distribution.cluster_of(settings.strategy, cluster)
     writes = cluster is None or cluster.is_chief
     if writes:
-        _check(publication)
+        _check(export_options)
         files.check_can_write_directory(Path(out) / "run", overwrite=True, argument="out")
     data, note = load_data(settings)
-    # What was found is what a resumed run must find again, also where $KERAS_GEN_DATA is not set.
-    found = os.path.abspath(data.origin) if data.source in ("npz", "folder") else data.name
-    requested, settings = settings.dataset, dataclasses.replace(settings, dataset=found)
+    # Record where the data were found, so that the run can be resumed without $KERAS_GEN_DATA.
+    dataset = os.path.abspath(data.origin) if data.source in ("npz", "folder") else data.name
+    requested, settings = settings.dataset, dataclasses.replace(settings, dataset=dataset)
     model = build(settings, data, cluster)
-    if publication is not None:
-        export.check_functions(model, publication.functions)
+    if export_options is not None:
+        export.check_functions(model, export_options.functions)
     if not writes:
-        _train(None, settings, model, data, None, start=TrainingPosition(), publication=None)
+        _train(None, settings, model, data, None, start=TrainingPosition(), export_options=None)
         return None
     reference = monitor.make_reference(settings, data, model)
     if reference is not None:
@@ -117,7 +103,7 @@ def run(
             stack.enter_context(locking.locked(path, "run"))
             _write_record(path, settings, model, data, reference, requested=requested, note=note)
         _describe(settings, data, path)
-        _train(path, settings, model, data, reference, start=TrainingPosition(), publication=publication)
+        _train(path, settings, model, data, reference, start=TrainingPosition(), export_options=export_options)
     return path
 
 
@@ -125,20 +111,23 @@ def resume(
     path: str | os.PathLike,
     *,
     epochs: int | None = None,
-    publication: ExportOptions | None = None,
+    export_options: ExportOptions | None = None,
     cluster: Cluster | None = None,
 ) -> Path:
-    """Go on with a run from its last checkpoint, to the same bits as if it had not been interrupted.
+    """Resume a run from its last checkpoint, bit for bit as if it had not been interrupted.
 
     Args:
-        path: the run directory.
-        epochs: a new total; by default the run's own.
-        publication: where else the SavedModel goes.
-        cluster: as in `run`. All of its workers must see the run directory.
+        path: str or path. The run directory.
+        epochs: int or None. A new total. Defaults to the run's own.
+        export_options: ExportOptions or None. Where to save a further copy of the SavedModel. Defaults to None.
+        cluster: Cluster or None. As in `run`. All workers must have access to the run directory.
+
+    Returns:
+        The run directory.
 
     Raises:
-        UsageError: no run directory, or its data or recipe are not what they were.
-        RunInterrupted: Ctrl-C.
+        UsageError: `path` is no run directory, or the run's data or recipe have changed.
+        RunInterrupted: Ctrl-C, SIGTERM or SIGHUP.
     """
     path = Path(path)
     record = run_directory.read_json(path / run_directory.RECIPE_FILE)  # before a lock file is made
@@ -147,20 +136,20 @@ def resume(
     writes = cluster is None or cluster.is_chief
     with contextlib.ExitStack() as stack:
         if writes:
-            _check(publication)
+            _check(export_options)
             stack.enter_context(locking.locked(path, "run"))
             run_directory.remove_leftovers(path)
         opened = loading.load(path, epochs=epochs, cluster=cluster)
         settings, start = opened.settings, opened.position
-        if publication is not None:
-            export.check_functions(opened.model, publication.functions)
+        if export_options is not None:
+            export.check_functions(opened.model, export_options.functions)
         done = start.epoch + (start.step > 0)
         if settings.epochs < done:
             raise must_be("epochs", f"at least {done}, which this run has begun", settings.epochs)
-        _check_surroundings(path, opened)
+        _check_environment(path, opened)
         reference = None
         if not writes:
-            _train(None, settings, opened.model, opened.data, reference, start=start, publication=None)
+            _train(None, settings, opened.model, opened.data, reference, start=start, export_options=None)
             return path
         if start.epoch < settings.epochs:
             reference = monitor.restore_reference(settings, opened.data, opened.model, opened.record)
@@ -168,13 +157,13 @@ def resume(
             files.write_json(path / run_directory.RECIPE_FILE, opened.record | {"settings": settings.to_json()})
         steps = f" and {start.steps}" if start.step else ""
         print(f"{path}: {start.epoch} of {settings.epochs} epochs{steps} done", flush=True)
-        _train(path, settings, opened.model, opened.data, reference, start=start, publication=publication)
+        _train(path, settings, opened.model, opened.data, reference, start=start, export_options=export_options)
     return path
 
 
 @contextlib.contextmanager
 def _removed_on_failure(path: Path) -> Iterator[None]:
-    """A new run directory has its first files, or is not there."""
+    """Remove a new run directory if its first files can't be written."""
     try:
         yield
     except BaseException as error:
@@ -185,7 +174,7 @@ def _removed_on_failure(path: Path) -> Iterator[None]:
 
 
 def _write_record(path, settings, model, data, reference, *, requested, note):
-    """The files that a run directory starts with."""
+    """Write the files that a run directory starts with."""
     record = {
         "settings": settings.to_json(),
         "arguments": settings.arguments(),
@@ -201,35 +190,33 @@ def _write_record(path, settings, model, data, reference, *, requested, note):
     files.write_json(path / run_directory.RECIPE_FILE, record)  # last: it makes the folder a run directory
 
 
-def _check_surroundings(path, opened):
-    """Say where the promise of the same bits can't be kept; refuse, where the run insists on it."""
-    changed = changes_since(path, opened.record, opened.model)
-    if not changed:
-        return
-    what = "; ".join(changed)
-    if opened.settings.deterministic:
-        raise UsageError(f"run {path} is deterministic, and not all is as when it was started: {what}")
-    print(f"NOTE: not all is as when the run was started, so its bits may differ: {what}", flush=True)
+def _check_environment(path, opened):
+    """Print what has changed since the run was started and may change its bits; fail if the run is deterministic."""
+    changes = "; ".join(changes_since(path, opened.record, opened.model))
+    if changes and opened.settings.deterministic:
+        raise UsageError(f"run {path} is deterministic, and its environment has changed: {changes}")
+    if changes:
+        print(f"NOTE: the run's environment has changed, so its bits may differ: {changes}", flush=True)
 
 
-def _train(path, settings, model, data, reference, *, start, publication):
-    """Train and finish; without a path, on a worker that writes nothing, only train along."""
+def _train(path, settings, model, data, reference, *, start, export_options):
+    """Train and write the results; without a path (on a worker that writes no files), only train."""
     requests = StopSignals("stopping after this step; Ctrl-C once more to stop at once", second_interrupt_raises=True)
-    with _explained(path, requests, model):
+    with explain_errors(path, requests, model):
         if start.epoch < settings.epochs:
-            with requests, _noticing_lost_workers(model):
+            with requests, notice_lost_workers(model):
                 _fit(path, settings, model, data, reference, start, requests)
         elif path is None:
             return
-        elif publication is None and _is_finished(path, settings):
+        elif export_options is None and _is_finished(path, settings):
             print("nothing to do: to train on, give --epochs a larger number", flush=True)
             return
         if path is not None:
-            _finish(path, settings, model, data, publication)
+            _finish(path, settings, model, data, export_options)
 
 
 def _is_finished(path, settings) -> bool:
-    """Whether the run's SavedModel, the last thing to be written, is of its last epoch."""
+    """Return whether the run's SavedModel, which is written last, is of its last epoch."""
     with contextlib.suppress(UsageError, KeyError):
         return run_directory.read_json(path / export.RUN_FOLDER / export.DESCRIPTION_FILE)["epochs"] == settings.epochs
     return False
@@ -238,7 +225,7 @@ def _is_finished(path, settings) -> bool:
 def _fit(path, settings, model, data, reference, start, requests):
     validation = _validation_batches(model, data.validation)
     together = settings.steps_per_execution or model.steps_per_execution
-    # Keras takes one number of steps for all epochs: a broken one is finished by itself.
+    # Keras takes one number of steps for all epochs: a partial epoch needs a `fit` of its own.
     starts = [start, TrainingPosition(start.epoch + 1)] if start.step else [start]
     for begin in (each for each in starts if each.epoch < settings.epochs):
         train = batches(
@@ -252,7 +239,7 @@ def _fit(path, settings, model, data, reference, start, requests):
             multiple_of=model.batches_per_step,
         )
         model.limit_steps_per_execution(_undivided_steps(settings, begin, train.steps_per_epoch), together)
-        # Past the check in the model's own fit: the batches are uint8 of the right shape, and whole train steps.
+        # Skip the checks of the model's own fit: the batches are uint8 of the right shape, and whole train steps.
         keras.Model.fit(
             model,
             train.dataset,
@@ -267,7 +254,7 @@ def _fit(path, settings, model, data, reference, start, requests):
 
 
 def _undivided_steps(settings: RunSettings, begin: TrainingPosition, steps_per_epoch: int) -> int:
-    """Train steps that no call of TensorFlow may run past the end of: of an epoch, and between checkpoints."""
+    """Return a divisor for `steps_per_execution`, so that epochs and checkpoint intervals end with an execution."""
     ends = [steps_per_epoch - begin.step]
     if (interval := Interval.parse("checkpoint_every", settings.checkpoint_every)).unit == "steps":
         ends += [begin.epoch * steps_per_epoch + begin.step, interval.count]
@@ -275,17 +262,16 @@ def _undivided_steps(settings: RunSettings, begin: TrainingPosition, steps_per_e
 
 
 def _validation_batches(model, split):
-    """Batches; None where there are no images."""
+    """Return batches for validation, or None if there are no images."""
     if len(split) == 0:
         return None
-    labels = model.labels_of(split)
-    found = evaluation_batches(split.images, labels)
+    dataset = evaluation_batches(split.images, model.labels_of(split))
     if model.distribute_strategy.num_replicas_in_sync == 1:
-        return found
-    return sharding.shard(model.distribute_strategy, found.map(lambda *example: example))
+        return dataset
+    return sharding.shard(model.distribute_strategy, dataset.map(lambda *example: example))
 
 
-def _finish(path, settings, model, data, publication):
+def _finish(path, settings, model, data, export_options):
     rows = history.read(path / run_directory.HISTORY_FILE)
     title = f"{settings.model} on {data.name}, {settings.epochs} epochs"
     report.save_figure(report.loss_curves(rows, title), path / PLOT_FILE)
@@ -293,7 +279,7 @@ def _finish(path, settings, model, data, publication):
     description = {
         "recipe": settings.model,
         "arguments": settings.arguments(),
-        # Without its path: where the data lay is the business of the machine that trained.
+        # Without the path, which means nothing on other machines.
         "data": {name: value for name, value in data.description().items() if name != "origin"},
         "epochs": settings.epochs,
         "batch_size": settings.batch_size,
@@ -304,16 +290,16 @@ def _finish(path, settings, model, data, publication):
     export.save(model, path / export.RUN_FOLDER, description=description, overwrite=True)
     if isinstance(model, GenerativeModel):
         print(f"sample from it: python experiments/sample.py {path}", flush=True)
-    if publication is not None:
-        options = {entry.name: getattr(publication, entry.name) for entry in dataclasses.fields(publication)}
+    if export_options is not None:
+        options = {entry.name: getattr(export_options, entry.name) for entry in dataclasses.fields(export_options)}
         export.save(model, description=description, **options)
-        print(f"exported to {publication.path}", flush=True)
+        print(f"exported to {export_options.path}", flush=True)
 
 
-def _check(publication: ExportOptions | None) -> None:
-    if publication is not None:
+def _check(export_options: ExportOptions | None) -> None:
+    if export_options is not None:
         files.check_can_write_directory(
-            publication.path, overwrite=publication.overwrite, marker=export.SAVED_MODEL_FILE, argument="export"
+            export_options.path, overwrite=export_options.overwrite, marker=export.SAVED_MODEL_FILE, argument="export"
         )
 
 
@@ -333,61 +319,3 @@ def _summary(model: ImageModel) -> str:
     for network in networks:
         network.summary(print_fn=lines.append, line_length=100)
     return "\n".join(lines) + "\n"
-
-
-class _WorkerGone(Exception):
-    """Another worker was killed, can't be reached, does not answer, or was started anew."""
-
-
-@contextlib.contextmanager
-def _noticing_lost_workers(model: ImageModel) -> Iterator[None]:
-    """While all workers train: what TensorFlow raises when one is lost, as that."""
-    lost = (tf.errors.UnavailableError, tf.errors.AbortedError)
-    # Where a heartbeat is not answered, and where it is by another process than before.
-    lost += (tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError)
-    try:
-        yield
-    except lost as error:
-        if distribution.is_multi_worker(model.distribute_strategy):
-            raise _WorkerGone from error
-        raise
-
-
-@contextlib.contextmanager
-def _explained(path: Path | None, requests: StopSignals, model: ImageModel) -> Iterator[None]:
-    """Interruptions, full disks and the like, said with what to do next."""
-    # A worker that writes nothing has not been told where the chief does.
-    writes, path = path is not None, "RUN" if path is None else path
-    how = f"go on with: python experiments/run.py --resume {path}"
-    together = distribution.is_multi_worker(model.distribute_strategy)
-    if together:
-        how = f"with all workers, {how}"
-    try:
-        yield
-    except KeyboardInterrupt:
-        number = requests.signal or signal.SIGINT
-        what = "another worker was interrupted" if together and not requests.count else "interrupted"
-        if writes:
-            latest = checkpoints.latest(path)
-            what += f" after {latest[0]}" if latest else " before the first checkpoint"
-        raise RunInterrupted(f"{what}; {how}", number) from None
-    except TrainingDiverged as error:
-        if not writes:
-            raise
-        latest = checkpoints.latest(path)
-        kept = f"{path} keeps the state after {latest[0]}" if latest else f"{path} has no checkpoint from before"
-        hint = "to go on with it would end the same: start again with another learning rate or seed"
-        raise TrainingDiverged(f"{error}; {kept}, but {hint}") from None
-    except _WorkerGone as error:
-        raise UsageError(f"run {path} stopped: another worker is gone; {how}") from error
-    except BrokenPipeError:
-        raise  # the reader of our output left, no file is meant
-    except OSError as error:
-        where = error.filename or path
-        raise UsageError(f"run {path} stopped: {where} can't be written ({error.strerror or error}); {how}") from error
-    except tf.errors.ResourceExhaustedError as error:
-        # TensorFlow has one error for memory and disk.
-        what = "disk full" if "No space left" in error.message else "out of memory"
-        raise UsageError(f"run {path} stopped: {what} ({error.message.splitlines()[0]}); {how}") from error
-    except MemoryError as error:
-        raise UsageError(f"run {path} stopped: out of memory ({error}); {how}") from error

@@ -1,1 +1,1 @@
-"""What every room uses: errors, checks, files, progress, signals. Nothing here knows of models or data."""
+"""Utilities of all packages: errors, checks, files, progress, signals. They are independent of models and data."""

@@ -1,4 +1,4 @@
-"""NumPy's `.npz` files from anybody: nothing is unpickled, and nothing is larger than it says it is."""
+"""Read `.npz` files safely: no pickles, no array larger than its entry."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from keras_gen.utils.errors import UsageError
 from keras_gen.utils.safe_files import check_regular_file
 
 MAX_RATIO, ALWAYS_ALLOWED = 100, 2**30
-"""How much larger than the file its arrays may be, and the bytes they may always have: images shrink to a tenth."""
+"""The arrays may take this many times the file's size, or this many bytes if that is more. Images deflate tenfold."""
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-# zipfile unpacks a piece of the other kinds at once, whatever its size; NumPy writes neither.
+# zipfile decompresses blocks of other kinds at once, whatever their size; NumPy writes neither.
 _COMPRESSED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def read(
     path: str | os.PathLike, names: Iterable[str] | None = None, *, compressed: bool = True
 ) -> dict[str, np.ndarray]:
-    """The arrays in an `.npz` file, by name.
+    """Return the arrays in an `.npz` file, by name.
 
-    Every array is read to its end, so that the archive's own checksum was looked at.
+    Every array is read completely, so the archive's checksums are verified.
 
     Args:
-        path: of the file.
-        names: of the arrays to read; those that the file has not are left out. None for all.
-        compressed: whether they may be (`np.savez_compressed`). If not, all of them together fit in the file.
+        path: str or path of the file.
+        names: iterable of str, names of the arrays to read; missing ones are skipped. `None` for all.
+        compressed: bool, whether compressed entries (`np.savez_compressed`) are allowed. If not, the arrays together
+            are at most as large as the file. Defaults to True.
 
     Raises:
-        UsageError: the file can't be opened, is damaged, has an array of Python objects, two entries of one name, or
+        UsageError: the file can't be opened, is damaged, or has an array of Python objects, two entries of one name, or
             entries that claim more than `MAX_RATIO` times the file's size.
 
     Example:
@@ -44,25 +45,25 @@ def read(
     try:
         check_regular_file(path)
         if not zipfile.is_zipfile(path):
-            raise ValueError("it is no zip archive")
+            raise ValueError("it is not a zip archive")
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, os.path.getsize(path), compressed)
-            wanted = members if names is None else [name for name in names if name in members]
-            return {name: _array(archive, name, members[name]) for name in wanted}
+            selected = members if names is None else [name for name in names if name in members]
+            return {name: _array(archive, name, members[name]) for name in selected}
     except Exception as error:  # a damaged archive fails in many ways: zlib.error, KeyError, MemoryError, ...
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UsageError(f"{path} can't be read as an .npz file: {reason}") from error
 
 
 def _members(archive: zipfile.ZipFile, size: int, compressed: bool) -> dict[str, zipfile.ZipInfo]:
-    """The archive's entries by name; a file is refused that claims more than it can mean."""
+    """Return the archive's entries by name; raise `ValueError` if they claim too many bytes."""
     members = {}
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
         if name in members:
             raise ValueError(f"it has two entries {name!r:.60}")
         if member.compress_type not in (_COMPRESSED if compressed else (zipfile.ZIP_STORED,)):
-            raise ValueError(f"its entry {name!r:.60} is compressed as no such file is")
+            raise ValueError(f"its entry {name!r:.60} has an unsupported compression")
         members[name] = member
     claimed = sum(member.file_size for member in members.values())
     if claimed > (max(ALWAYS_ALLOWED, MAX_RATIO * size) if compressed else size):
@@ -73,16 +74,16 @@ def _members(archive: zipfile.ZipFile, size: int, compressed: bool) -> dict[str,
 def _array(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(member) as file:
         if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
-            raise ValueError(f"{name} is no NumPy array")
+            raise ValueError(f"{name} is not a NumPy array")
         version = tuple(file.read(2))
         if version not in _HEADERS:
-            raise ValueError(f"{name} is a NumPy array of an unknown format {version}")
+            raise ValueError(f"{name} is a NumPy array of the unknown format {version}")
         shape, _, dtype = _HEADERS[version](file)
         if dtype.hasobject:
-            raise ValueError(f"{name} holds Python objects, and nothing is unpickled")
-        # Compared before NumPy allocates what the header asks for.
-        claimed, there = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
-        if claimed != there or min(shape, default=0) < 0:
-            raise ValueError(f"{name} of shape {shape} needs {claimed:,} bytes, and its entry has {there:,}")
+            raise ValueError(f"{name} holds Python objects, which are not unpickled")
+        # Check the size before NumPy allocates what the header claims.
+        claimed, actual = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
+        if claimed != actual or min(shape, default=0) < 0:
+            raise ValueError(f"{name} of shape {shape} needs {claimed:,} bytes, and its entry has {actual:,}")
     with archive.open(member) as file:
         return np.lib.format.read_array(file, allow_pickle=False)

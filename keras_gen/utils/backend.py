@@ -1,4 +1,4 @@
-"""Keras on TensorFlow, made sure of: the first import of every module that needs Keras."""
+"""Ensure that Keras runs on TensorFlow. Import this before Keras."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from keras_gen.utils.errors import must_be
 
 
 def _require_tensorflow() -> None:
-    asked = os.environ.get("KERAS_BACKEND") or None
-    loaded = sys.modules.get("keras")
-    if asked is None and loaded is not None:
-        asked = loaded.backend.backend()
-    if asked not in (None, "tensorflow"):
-        raise must_be("KERAS_BACKEND", "tensorflow (keras_gen's train steps are written in TensorFlow)", asked)
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # over a keras.json that says otherwise
+    backend = os.environ.get("KERAS_BACKEND") or None
+    keras = sys.modules.get("keras")
+    if backend is None and keras is not None:
+        backend = keras.backend.backend()
+    if backend not in (None, "tensorflow"):
+        raise must_be("KERAS_BACKEND", "tensorflow (keras_gen's train steps are written in TensorFlow)", backend)
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # takes precedence over keras.json
 
 
 _require_tensorflow()

@@ -1,4 +1,4 @@
-"""Checks of single arguments. Each returns the value it was given or raises `UsageError` naming the argument."""
+"""Checks of single arguments. Each returns the value or raises a `UsageError` that names the argument."""
 
 from __future__ import annotations
 
@@ -9,73 +9,73 @@ from collections.abc import Iterable
 from keras_gen.utils.errors import must_be
 
 PRECISIONS = ("float32", "bfloat16")
-"""In which the layers of networks may compute."""
+"""Precisions of a network's layers."""
 
 BINARIZE = ("threshold", "stochastic")
-"""Rules by which `keras_gen.data.load` makes images black and white, here so that they can be checked without NumPy."""
+"""Rules by which `keras_gen.data.load` binarizes images, here so that they can be checked without NumPy."""
 
 STRATEGIES = ("auto", "none", "mirrored", "multiworker")
 """Names of distribution strategies, here so that they can be checked without TensorFlow."""
 
 
 def positive_int(argument: str, value: object) -> int:
-    """`value` as an `int` of at least 1."""
+    """Return `value` as an `int` of at least 1."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise must_be(argument, "an integer of at least 1", value)
     return int(value)
 
 
 def count(argument: str, value: object) -> int:
-    """`value` as an `int` from 1 to 2**31 - 1: a number of images, in the integers that TensorFlow counts with."""
+    """Return `value` as an `int` from 1 to 2**31 - 1, such as a number of images in TensorFlow's int32."""
     if positive_int(argument, value) >= 2**31:
         raise must_be(argument, "an integer from 1 to 2147483647", value)
     return int(value)
 
 
 def non_negative_int(argument: str, value: object) -> int:
-    """`value` as an `int` of at least 0."""
+    """Return `value` as an `int` of at least 0."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
         raise must_be(argument, "an integer of at least 0", value)
     return int(value)
 
 
 def seed(argument: str, value: object) -> int:
-    """`value` as an `int` in [0, 2**31 - 1], what every random generator in use accepts."""
+    """Return `value` as an `int` in [0, 2**31 - 1], which all random generators in use accept."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not 0 <= value < 2**31:
         raise must_be(argument, "an integer from 0 to 2147483647", value)
     return int(value)
 
 
 def positive(argument: str, value: object) -> float:
-    """`value` as a finite `float` above 0."""
+    """Return `value` as a finite `float` above 0."""
     if not _is_finite_real(value) or value <= 0:
         raise must_be(argument, "a number above 0", value)
     return float(value)
 
 
 def non_negative(argument: str, value: object) -> float:
-    """`value` as a finite `float` of at least 0."""
+    """Return `value` as a finite `float` of at least 0."""
     if not _is_finite_real(value) or value < 0:
         raise must_be(argument, "a number of at least 0", value)
     return float(value)
 
 
 def fraction(argument: str, value: object) -> float:
-    """`value` as a `float` in [0, 1), as a dropout rate or a moment's decay needs it."""
+    """Return `value` as a `float` in [0, 1), such as a dropout rate or the decay of a moment."""
     if not _is_finite_real(value) or not 0 <= value < 1:
         raise must_be(argument, "a number from 0 to below 1", value)
     return float(value)
 
 
 def boolean(argument: str, value: object) -> bool:
-    """`value`, which must be True or False."""
+    """Return `value`, which must be True or False."""
     if not isinstance(value, bool):
         raise must_be(argument, "True or False", value)
     return value
 
 
 def one_of(argument: str, value: object, choices: Iterable[object]) -> object:
-    """`value`, which must equal one of `choices`."""
+    """Return `value`, which must equal one of `choices`."""
     choices = tuple(choices)
     if value not in choices:
         raise must_be(argument, "one of " + ", ".join(map(str, choices)), value)

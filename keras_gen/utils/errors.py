@@ -1,13 +1,13 @@
-"""The one exception type that says "what you asked for can't be done"."""
+"""Exceptions for mistakes in a request, each with a message of one line."""
 
 from __future__ import annotations
 
 
 class UsageError(ValueError):
-    """A mistake in what was asked for: its message is one line, for the person who asked.
+    """A wrong argument, file or request. Its message is one line, for the user.
 
     The commands in `experiments/` print the message and exit with status 2; in a script it is an
-    ordinary `ValueError`. Anything else that is raised is a defect of keras_gen or of its surroundings.
+    ordinary `ValueError`. Any other exception is a defect of keras_gen or of its environment.
 
     Example:
         >>> raise must_be("latent_dim", "a positive integer", -3)
@@ -18,19 +18,19 @@ class UsageError(ValueError):
 
 
 class DataUnavailableError(UsageError):
-    """A data set exists, but neither this machine nor the network has it at the moment."""
+    """A known data set or weights file is unavailable on this machine and from the network."""
 
 
 class TrainingDiverged(UsageError):
-    """A quantity or a weight is no longer finite: the settings (a learning rate, say) can't be trained with."""
+    """A quantity or a weight is no longer finite: training fails with these settings, such as the learning rate."""
 
 
 def must_be(argument: str, requirement: str, received: object) -> UsageError:
-    """The error "<argument> must be <requirement>, received: <received>", to be raised by the caller."""
+    """Return the error "<argument> must be <requirement>, received: <received>" for the caller to raise."""
     try:
         shown = repr(received)
-    except ValueError:  # Python writes no integer of more than 4300 digits
-        shown = f"an unspeakable {type(received).__name__}"
+    except ValueError:  # Python prints no integer of more than 4300 digits
+        shown = f"<{type(received).__name__} too long to print>"
     if len(shown) > 200:
         shown = shown[:200] + "…"
     return UsageError(f"{argument} must be {requirement}, received: {shown}")

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Write files and folders atomically: a reader never sees a partial one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from keras_gen.utils.errors import UsageError, must_be
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """A temporary path beside `path` that replaces it when the block ends well, and vanishes when it does not.
+    """Provide a temporary path that replaces `path` if the block succeeds, and is deleted if it fails.
 
-    The content is on disk (fsync) before the name appears, so after a crash `path` is the old file or the new one.
+    The content is on disk (fsync) before it is renamed, so after a crash `path` is the old file or the new one.
 
     Example:
         >>> with atomic_path("settings.txt") as temporary:
@@ -29,7 +29,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes the file private, an ordinary file is not
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes the file private
         with open(temporary, "rb+") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
@@ -39,13 +39,13 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write `text` (UTF-8) to `path` in one atomic step."""
+    """Write `text` (UTF-8) to `path` atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | os.PathLike, content: object) -> None:
-    """Write `content` as indented JSON to `path` in one atomic step."""
+    """Write `content` as indented JSON to `path` atomically."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -57,17 +57,18 @@ def write_directory(
     marker: str | None = None,
     argument: str = "path",
 ) -> Path:
-    """Have `write(folder)` fill a new folder beside `path`, then give it the name `path`.
+    """Fill a new folder beside `path` with `write(folder)`, then rename it to `path`.
 
     Args:
-        path: the folder to make; its parents are made if missing.
-        write: fills the empty folder it is given.
-        overwrite: whether an existing `path` may be replaced. It is moved aside first and removed last.
-        marker: name of a file that a folder must have to be replaced, unless it is empty, so that nobody loses another.
-        argument: what to call `path` in an error message.
+        path: str or path, the folder to create; missing parents are created.
+        write: callable that fills the empty folder it is given.
+        overwrite: bool, whether an existing `path` may be replaced. It is moved aside first and deleted last.
+        marker: str, name of a file that an existing, non-empty `path` must contain before it is replaced, so that no
+            unrelated folder is deleted. `None` for no such check.
+        argument: str, name of `path` in error messages. Defaults to "path".
 
     Raises:
-        UsageError: `path` exists and `overwrite` is false, or it is not such a folder, or can't be made.
+        UsageError: `path` exists and `overwrite` is false, or it is not such a folder, or can't be created.
     """
     path = Path(path).absolute()
     check_can_write_directory(path, overwrite=overwrite, marker=marker, argument=argument)
@@ -95,7 +96,7 @@ def write_directory(
 def check_can_write_directory(
     path: str | os.PathLike, *, overwrite: bool, marker: str | None = None, argument: str = "path"
 ) -> None:
-    """Raise `UsageError` if `write_directory` would refuse `path`, before any time was spent on its content."""
+    """Raise `UsageError` if `write_directory` would refuse `path`, before its content is computed."""
     path = Path(path).absolute()
     if not (path.exists() or path.is_symlink()):
         parent = next(folder for folder in path.parents if folder.exists())
@@ -117,7 +118,7 @@ def _umask() -> int:
 
 
 def _sync_tree(folder: Path) -> None:
-    """Have every file below a folder, and every folder, on the disk."""
+    """Flush a folder, and all files and folders below it, to disk (fsync)."""
     for path in [*folder.rglob("*"), folder]:
         if path.is_dir():
             _sync_directory(path)
@@ -127,7 +128,7 @@ def _sync_tree(folder: Path) -> None:
 
 
 def _sync_directory(path: Path) -> None:
-    with contextlib.suppress(OSError):  # not every file system lets a folder be opened or synced
+    with contextlib.suppress(OSError):  # some file systems do not support it
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Images as arrays: value ranges, conversion to uint8, grids, PNG files. NumPy and Pillow only."""
+"""Utilities for images: value ranges, grids, safe reading, PNG files. They need NumPy and Pillow only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VALUE_RANGES = ((0.0, 1.0), (-1.0, 1.0))
 
 
 def check_value_range(value: object) -> tuple[float, float]:
-    """`value` as one of the two ranges in use, (0, 1) and (-1, 1)."""
+    """Return `value` as one of the two supported ranges, (0, 1) and (-1, 1)."""
     try:
         low, high = (float(bound) for bound in value)
     except (TypeError, ValueError):
@@ -35,12 +35,12 @@ def check_value_range(value: object) -> tuple[float, float]:
 
 
 def grid(images: np.ndarray, *, columns: int | None = None, padding: int = 1) -> np.ndarray:
-    """Lay images out row by row in one picture.
+    """Arrange images row by row in one picture.
 
     Args:
         images: uint8, shape `(n, height, width, channels)` with 1 or 3 channels, n at least 1.
-        columns: images in a row; by default the square root of n, rounded up.
-        padding: pixels between images and around them; they, and places without an image, are mid-gray.
+        columns: int, images in a row. Defaults to the square root of n, rounded up.
+        padding: int, mid-gray pixels between and around images; empty cells are mid-gray, too. Defaults to 1.
 
     Returns:
         uint8 of shape `(rows, columns)` cells: `(H, W)` for gray images, `(H, W, 3)` for color ones.
@@ -62,7 +62,7 @@ def grid(images: np.ndarray, *, columns: int | None = None, padding: int = 1) ->
 
 @contextlib.contextmanager
 def bombs_refused() -> Iterator[None]:
-    """Have pictures of more than 89 million pixels be errors in the block, where Pillow only warns. For one thread."""
+    """Make Pillow raise an error instead of a warning for pictures of more than 89 million pixels. Not thread-safe."""
     from PIL import Image
 
     with warnings.catch_warnings():
@@ -71,16 +71,16 @@ def bombs_refused() -> Iterator[None]:
 
 
 def read_picture(path: str | os.PathLike, formats: Sequence[str], use: Callable[[Image], Result]) -> Result:
-    """What `use` makes of the picture in a file, which may be anybody's.
+    """Open an untrusted picture file safely and return `use(picture)`.
 
     Args:
-        path: of the file.
-        formats: Pillow's names of those that are read. Its others are not tried, whatever the file is called: it would
-            hand PostScript to another program.
-        use: gets the opened picture, whose pixels are not read yet.
+        path: str or path of the file.
+        formats: sequence of str, Pillow's names of the allowed formats. Others are not tried, whatever the file's
+            name: Pillow would pass PostScript to an external program.
+        use: callable that gets the opened picture, whose pixels are not read yet.
 
     Raises:
-        UsageError: the file can't be opened, is of another format, damaged, or too large to be meant well.
+        UsageError: the file can't be opened, is of another format, damaged, or too large.
 
     Example:
         >>> save_png("white.png", np.full((28, 28), 255, np.uint8))
@@ -97,7 +97,7 @@ def read_picture(path: str | os.PathLike, formats: Sequence[str], use: Callable[
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise UsageError(f"{path} is too large an image: {_one_line(error)}") from error
-    except Exception as error:  # what a damaged file makes Pillow raise depends on its format
+    except Exception as error:  # which exception Pillow raises depends on the format
         raise UsageError(f"{path} can't be read as an image: {_one_line(error)}") from error
 
 
@@ -106,7 +106,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def save_png(path: str | os.PathLike, picture: np.ndarray) -> None:
-    """Write a uint8 picture, `(H, W)` or `(H, W, 3)`, as a PNG file in one atomic step."""
+    """Write a uint8 picture, `(H, W)` or `(H, W, 3)`, as a PNG file atomically."""
     from PIL import Image
 
     with atomic_path(path) as temporary:

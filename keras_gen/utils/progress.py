@@ -1,12 +1,11 @@
-"""Progress of steps that can take long, on stderr: a bar where one can be drawn, in a log a line now and then.
+"""Show the progress of long steps on stderr: a bar where one can be drawn, occasional lines in a log.
 
-- In a terminal or a notebook: a bar (tqdm's) once the step is a second old, gone when it ends; steps within steps have
-  theirs below it. The bar of a step that fails stays in a notebook, red.
-- Elsewhere, such as a log file, and in a notebook without ipywidgets: a line every 15 seconds at most, each with
-  something new, and after such lines a last one when the step ends well. Shorter steps write nothing.
+- In a terminal or a notebook: a bar (tqdm's) after the first second, removed when the step ends; nested steps have
+  their bars below it. In a notebook, the bar of a step that fails stays, in red.
+- Elsewhere, such as in a log file or a notebook without ipywidgets: a line at most every 15 seconds, if something has
+  changed, and after such lines a last one when the step succeeds. Shorter steps write nothing.
 
-With the environment variable `TQDM_DISABLE` (any text but the empty one) there is neither. Nothing is written to
-stdout.
+A non-empty environment variable `TQDM_DISABLE` disables both. Nothing is written to stdout.
 """
 
 from __future__ import annotations
@@ -34,41 +33,41 @@ _clock = time.monotonic
 
 
 class Task:
-    """A step that `step` has begun.
+    """A step that `task` has begun.
 
     Attributes:
-        what: it does.
-        total: pieces, None if nobody knows.
-        unit: what the pieces are; empty if none are counted.
-        done: pieces so far.
-        hidden: whether nothing is shown of it.
+        what: description of the step.
+        total: number of items; None if unknown.
+        unit: name of the items; empty if none are counted.
+        done: items done so far.
+        hidden: whether nothing is shown.
     """
 
     def __init__(self, what: str, total: int | None, unit: str, uniform: bool) -> None:
         self.what, self.total, self.unit, self.done = what, total, unit, 0
-        # Of one piece there is nothing to say before it is done, and after that nobody waits.
+        # A task with one item has nothing to report before it is finished.
         self.hidden = bool(os.environ.get("TQDM_DISABLE")) or sys.stderr is None or (total is not None and total <= 1)
         self._alike, self._note = uniform, ""
         self._start = self._reached = _clock()
         self._display: _Bar | _Lines | None = None
-        self._lock = threading.RLock()  # the thread that ticks draws, too
+        self._lock = threading.RLock()  # the clock's thread draws, too
 
     def advance(self, count: int = 1) -> None:
-        """Count pieces that are done; what `note` said is over."""
+        """Count items as done and clear the note."""
         with self._lock:
             self.done += count
             self._note, self._reached = "", _clock()
-            if self.total is None or self.done < self.total:  # of a complete one the end is shown
+            if self.total is None or self.done < self.total:  # the end is shown by close
                 self.draw()
 
     def note(self, text: str) -> None:
-        """Say which piece is being worked at."""
+        """Set a note on the current item."""
         with self._lock:
             self._note = text
             self.draw()
 
     def draw(self) -> None:
-        """Show how things stand, if it is time for it."""
+        """Show the current state, if it is time for it."""
         with self._lock:
             if self.hidden or self.age < BAR_SECONDS:
                 return
@@ -77,7 +76,7 @@ class Task:
             self._display.show(self)
 
     def close(self, *, finished: bool) -> None:
-        """Take away what was drawn."""
+        """Remove the display."""
         with self._lock:
             if self._display is not None:
                 self._display.close(self, finished)
@@ -89,16 +88,16 @@ class Task:
         return _clock() - self._start
 
     def text(self, *, brief: bool = False) -> str:
-        """How things stand, in one line: `features: 3,000 of 10,000 images (30 %), 12 s, about 28 s left`.
+        """Return the current state in one line: `features: 3,000 of 10,000 images (30 %), 12 s, about 28 s left`.
 
         Args:
-            brief: whether it has to leave room for a bar: `features: 3,000/10,000, 12 s, 28 s left`.
+            brief: bool, whether to leave room for a bar: `features: 3,000/10,000, 12 s, 28 s left`.
         """
         parts = [self._count(brief)] if self.unit else []
         parts.append(_duration(self.age))
         if self.total is not None and self._alike and 0 < self.done < self.total:
             mean = (self._reached - self._start) / self.done
-            begun = _clock() - self._reached  # spent on the piece that comes next, so not left
+            begun = _clock() - self._reached  # already spent on the current item
             about = "" if brief else "about "
             parts.append(f"{about}{_duration(max(0.0, mean * (self.total - self.done) - begun))} left")
         return f"{self.what}: " + ", ".join([*parts, self._note] if self._note else parts)
@@ -116,24 +115,23 @@ class Task:
 def task(
     what: str, total: int | None = None, unit: str = "images", *, uniform: bool = True, show_clock: bool = False
 ) -> Iterator[Task]:
-    """Show the progress of what is done in the block.
-
-    What is to be shown of it has to be told with `advance`. With one piece in all, nothing is shown.
+    """Show the progress of the block. Call `advance` to report it. A step of one item shows nothing.
 
     Args:
-        what: is done, such as `features of train images`.
-        total: how many pieces there are; None if that is not known.
-        unit: what they are.
-        uniform: whether pieces take about as long as each other. Only then are there a percentage and an estimate.
-        show_clock: whether the time goes on while a piece takes long. It costs a thread.
+        what: str, description of the step, such as `features of train images`.
+        total: int, number of items; None if unknown.
+        unit: str, name of the items. Defaults to "images".
+        uniform: bool, whether items take about equally long. Only then a percentage and an estimate are shown.
+            Defaults to True.
+        show_clock: bool, whether to update the time during a long item, which needs a thread. Defaults to False.
 
     Returns:
-        A `Task`. When the block ends, by an exception as well, the bar is gone.
+        A `Task`. Its bar is removed when the block ends, also by an exception.
 
     Example:
-        >>> with task("features", total=10_000) as told:  # on stderr, if it takes longer than a second
+        >>> with task("features", total=10_000) as step:  # on stderr, if it takes longer than a second
         ...     for chunk in range(10):
-        ...         told.advance(1000)
+        ...         step.advance(1000)
     """
     begun = Task(what, total, unit, uniform)
     finished = False
@@ -146,10 +144,10 @@ def task(
 
 
 def timer(what: str) -> contextlib.AbstractContextManager[Task]:
-    """Show for how long the block has been running, where nothing in it can be counted: `t-SNE of 2,000 codes: 12 s`.
+    """Show for how long the block has been running, if nothing can be counted: `t-SNE of 2,000 codes: 12 s`.
 
     Args:
-        what: is done in it.
+        what: str, description of the block.
 
     Example:
         >>> with timer("inverse of a matrix"):
@@ -159,7 +157,7 @@ def timer(what: str) -> contextlib.AbstractContextManager[Task]:
 
 
 def print_line(line: str) -> None:
-    """Print a line of results on stdout while steps may be open: above their bars instead of into one.
+    """Print a line of results on stdout, above the bars of open steps.
 
     Example:
         >>> print_line("[1/2] seed=0: finished")
@@ -170,12 +168,12 @@ def print_line(line: str) -> None:
 
         tqdm.write(line)
         sys.stdout.flush()
-    else:  # nobody has drawn a bar
+    else:  # no bar was drawn
         print(line, flush=True)
 
 
 def draws_bars() -> bool:
-    """Whether steps are shown as bars here, in a terminal or a notebook."""
+    """Return whether steps are shown as bars: in a terminal or a notebook."""
     return _bar_class() is not None
 
 
@@ -185,7 +183,7 @@ def _display(of: Task) -> _Bar | _Lines:
 
 
 def _bar_class() -> type | None:
-    """tqdm's class for a notebook or a terminal; None where neither is."""
+    """Return tqdm's class for a notebook or a terminal; None if it is neither."""
     if _in_notebook():
         # Not tqdm.auto, which warns where ipywidgets is missing and then writes what only terminals understand.
         from tqdm import notebook
@@ -225,7 +223,7 @@ class _Bar:
 
 
 def _size() -> dict[str, object]:
-    """Follow the window's size, unless it is none: some containers' terminals are 0 x 0, and tqdm draws nothing."""
+    """Follow the window's size, unless it is 0 x 0, as in some containers: tqdm would draw nothing."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # of a stream without a file
         if 0 in os.get_terminal_size(sys.stderr.fileno()):
             return {"ncols": 79, "nrows": 24}
@@ -264,7 +262,7 @@ def _ticks(begun: Task) -> Iterator[None]:
         yield
     finally:
         stopped.set()
-        # Not for ever: Ctrl-C in the middle of a drawing can leave a lock of tqdm's taken.
+        # With a timeout: Ctrl-C during a drawing can leave tqdm's lock taken.
         thread.join(TICK_SECONDS)
 
 

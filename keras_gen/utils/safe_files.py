@@ -1,4 +1,4 @@
-"""Small files that somebody else may have made: read as far as they can be meant well, and no further."""
+"""Read small files from untrusted sources, within limits of size and depth."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ import stat
 from keras_gen.utils.errors import UsageError
 
 MAX_BYTES = 16 * 2**20
-"""More than any record of a run has; a larger file is somebody's trap, or another file."""
+"""Largest file that is read; no record of a run has that size."""
 
 MAX_DEPTH = 100
-"""Lists and objects inside each other: what is read has to survive being written, which recurses."""
+"""Deepest nesting of JSON that is read: writing it again is recursive."""
 
 
 def check_regular_file(path: str | os.PathLike) -> None:
-    """Raise `OSError` unless `path` is a file or a folder: opening a pipe waits for ever, a device may never end."""
+    """Raise `OSError` unless `path` is a file or a folder: a pipe may block forever, a device may never end."""
     mode = os.stat(path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise OSError(errno.EINVAL, "no ordinary file", os.fspath(path))
+        raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
 
 
-def read_bytes(path: str | os.PathLike, most_bytes: int = MAX_BYTES) -> bytes:
-    """The content of a file of at most `most_bytes` bytes.
+def read_bytes(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return the content of a file of at most `max_bytes` bytes.
 
     Raises:
-        OSError: there is no such file, or it is no ordinary one.
+        OSError: the file does not exist or is not a regular file.
         UsageError: it is larger.
     """
     check_regular_file(path)
     with open(path, "rb") as file:
-        is_large = os.fstat(file.fileno()).st_size > most_bytes
-        content = b"" if is_large else file.read(most_bytes + 1)  # it may be growing
-    if is_large or len(content) > most_bytes:
-        raise UsageError(f"{path} is damaged: it must have at most {most_bytes:,} bytes")
+        is_large = os.fstat(file.fileno()).st_size > max_bytes
+        content = b"" if is_large else file.read(max_bytes + 1)  # it may be growing
+    if is_large or len(content) > max_bytes:
+        raise UsageError(f"{path} is damaged: it must have at most {max_bytes:,} bytes")
     return content
 
 
 def read_json(path: str | os.PathLike) -> dict:
-    """The JSON object in a file.
+    """Return the JSON object in a file.
 
     Raises:
-        OSError: as `read_bytes`.
-        UsageError: the file is too large, holds something else, or what could not be written again: strings that no
-            encoding has, or more than `MAX_DEPTH` lists and objects inside each other.
+        OSError: as in `read_bytes`.
+        UsageError: the file is too large, is not a JSON object, or can't be written again: it has strings that can't be
+            encoded in UTF-8, or is nested deeper than `MAX_DEPTH`.
 
     Example:
         >>> with open("a.json", "w") as file:
@@ -62,18 +62,18 @@ def read_json(path: str | os.PathLike) -> dict:
     return content
 
 
-def parse_json(written: bytes | str) -> object:
-    """What UTF-8 text stands for.
+def parse_json(text: bytes | str) -> object:
+    """Return the value of a JSON text in UTF-8.
 
     Raises:
-        ValueError: it is no JSON, or what could not be written again: see `read_json`.
+        ValueError: it is not JSON, or can't be written again: see `read_json`.
 
     Example:
         >>> parse_json(b'{"seed": 0}')
         {'seed': 0}
     """
     try:
-        content = json.loads(written.decode("utf-8") if isinstance(written, bytes) else written)
+        content = json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
         _check(content, MAX_DEPTH)
     except RecursionError as error:
         raise ValueError(str(error)) from error
@@ -81,7 +81,7 @@ def parse_json(written: bytes | str) -> object:
 
 
 def is_name(value: object) -> bool:
-    """Whether `value` is a name of one file in a folder, and leads nowhere else.
+    """Return whether `value` is the name of a file in a folder, not a path to another folder.
 
     Example:
         >>> is_name("00001-vae"), is_name("../00001-vae"), is_name("/etc"), is_name("..")
@@ -92,10 +92,10 @@ def is_name(value: object) -> bool:
 
 def _check(value: object, depth: int) -> None:
     if isinstance(value, str):
-        value.encode("utf-8")  # JSON can write half of a surrogate pair, and a file can't hold it
+        value.encode("utf-8")  # raises for half of a surrogate pair, which JSON can hold
     elif isinstance(value, dict | list):
         if not depth:
-            raise ValueError(f"it has more than {MAX_DEPTH} lists and objects inside each other")
+            raise ValueError(f"its lists and objects are nested deeper than {MAX_DEPTH}")
         for part in value:
             _check(part, depth - 1)
         for part in value.values() if isinstance(value, dict) else ():

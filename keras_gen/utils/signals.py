@@ -1,4 +1,4 @@
-"""What asks a process to stop: Ctrl-C, SIGTERM and SIGHUP, noted so that nothing is torn in the middle."""
+"""Handle requests to stop a process (Ctrl-C, SIGTERM and SIGHUP) at safe points."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import threading
 
 
 class StopSignals:
-    """Within its block, requests to stop are counted; who does the work looks at `count` where it can stop well.
+    """Count SIGINT, SIGTERM and SIGHUP while the block runs. The worker checks `count` at safe points.
 
-    Signals that are ignored, as `nohup` has it, stay so. Only the main thread can listen for signals: in another one
-    the block changes nothing.
+    Ignored signals, as under `nohup`, stay ignored. Only the main thread can handle signals: in another thread the
+    block has no effect.
 
     Args:
-        message: written to stderr at the first request.
-        second_interrupt_raises: whether a second Ctrl-C raises `KeyboardInterrupt` on the spot.
+        message: str, written to stderr at the first request.
+        second_interrupt_raises: bool, whether a second Ctrl-C raises `KeyboardInterrupt` immediately. Defaults to
+            False.
 
     Example:
         >>> with StopSignals() as requests:
@@ -28,7 +29,7 @@ class StopSignals:
         self.message, self.second_interrupt_raises = message, second_interrupt_raises
         self.count = 0
         self.signal: int | None = None
-        """The first request's signal."""
+        """Signal of the first request."""
         self._before = {}
 
     def __enter__(self) -> StopSignals:
@@ -48,7 +49,7 @@ class StopSignals:
         if self.count == 1:
             self.signal = number
             if self.message:
-                os.write(2, f"{self.message}\n".encode())  # print() may be what the signal came in the middle of
-        # Not of other signals: the end of a session sends two of them at once.
+                os.write(2, f"{self.message}\n".encode())  # print() may have been interrupted by the signal
+        # Not for other signals: the end of a session sends two of them at once.
         elif self.second_interrupt_raises and number == signal.SIGINT:
             raise KeyboardInterrupt

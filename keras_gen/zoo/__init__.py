@@ -1,4 +1,4 @@
-"""The zoo: every experiment is one named recipe. A module of this package holds a family of them."""
+"""Recipes: each experiment has a name and a function that builds its model. One module contains one family."""
 
 from keras_gen.zoo.registry import Parameter, Recipe, build, get, recipe, recipes
 

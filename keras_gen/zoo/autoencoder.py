@@ -1,4 +1,4 @@
-"""Autoencoders, denoising ones among them."""
+"""Recipes of autoencoders and denoising autoencoders."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 @recipe("ae-conv", source="R4 §2", dataset="mnist", epochs=20, batch_size=200, weights=4_385, fid_every=0)
 def ae_conv(image_shape, *, width: int = 8, learning_rate: float = 1e-3) -> Autoencoder:
-    """Autoencoder: three convolutions with max-pooling, nearest-neighbor resizing back.
+    """Autoencoder: three convolutions with max-pooling, nearest-neighbor resizing in the decoder.
 
-    From the report: 3×3 convolutions with 16, 8 and 8 filters and ReLU, each before a 2×2 max-pooling, to a code of
-    4×4×8; back by resizing to 7, 14 and 28 with 8, 8 and 16 filters and a last convolution; sigmoid cross-entropy,
-    mean over the pixels, which ends at 0.094 to 0.101 there. From the code that it links: batch 200, 20 epochs, Adam
-    with learning rate 1e-3.
+    From the report: 3×3 convolutions with 16, 8 and 8 filters and ReLU, each followed by 2×2 max-pooling, encode to a
+    latent of 4×4×8. The decoder resizes to 7, 14 and 28, with 8, 8 and 16 filters, and ends in a convolution. The loss
+    is sigmoid cross-entropy, averaged over the pixels; the report reaches 0.094 to 0.101. From the code that the report
+    links: batch size 200, 20 epochs, Adam with learning rate 1e-3.
 
-    Ours: `width`, the filters of the code.
+    Ours: `width`, the number of filters of the latent.
 
-    Measured (ae-conv): MNIST, 2 CPU cores, `run.py --model ae-conv`: updates 5,500, 13 seconds an epoch; loss 0.1018,
-    val_loss 0.1016, val_mse 0.0132. The pictures: reconstructions like their originals, a little soft.
+    Measured (ae-conv): MNIST, 2 CPU cores, `run.py --model ae-conv`: updates 5,500, 13 seconds per epoch; loss 0.1018,
+    val_loss 0.1016, val_mse 0.0132. The pictures: reconstructions resemble the originals but are slightly blurred.
     """
     from keras_gen import networks
     from keras_gen.models import Autoencoder
@@ -41,18 +41,18 @@ def ae_conv(image_shape, *, width: int = 8, learning_rate: float = 1e-3) -> Auto
 def dae_conv(
     image_shape, *, corruption: str = "gaussian", corruption_level: float = 0.5, learning_rate: float = 1e-3
 ) -> Autoencoder:
-    """Denoising autoencoder: Gaussian noise goes in, the clean image is the target.
+    """Denoising autoencoder: the input is an image with Gaussian noise, the target is the clean image.
 
-    From the report: the encoder of ae-conv with 32, 32 and 16 filters and its mirror image as decoder, the same loss.
-    From the code that it links: noise of standard deviation 0.5 on pixels in [0, 1], clipped to that range, batch 200,
-    100 epochs, Adam with learning rate 1e-3. The report's last up-sampling takes the wrong layer's output and so skips
-    one; here no layer is skipped.
+    From the report: the encoder of ae-conv with 32, 32 and 16 filters, the mirrored decoder and the same loss. From the
+    code that the report links: noise of standard deviation 0.5 on pixels in [0, 1], clipped to that range, batch size
+    200, 100 epochs, Adam with learning rate 1e-3. The report's last up-sampling uses the output of the wrong layer and
+    so skips one; here no layer is skipped.
 
     Ours: other kinds and levels of corruption, see `keras_gen.Autoencoder`.
 
-    Measured (dae-conv): MNIST, 2 CPU cores, `run.py --model dae-conv --epochs 12`: updates 3,300, 20 seconds an
-    epoch; loss 0.1127, val_loss 0.1128; val_mse 0.0164, of the noisy images 0.1156. The pictures: clean digits,
-    strokes a little soft, where the noise broke one its pieces stay apart.
+    Measured (dae-conv): MNIST, 2 CPU cores, `run.py --model dae-conv --epochs 12`: updates 3,300, 20 seconds per
+    epoch; loss 0.1127, val_loss 0.1128; val_mse 0.0164 (of the noisy images 0.1156). The pictures: clean digits with
+    slightly blurred strokes; where the noise broke a stroke, the pieces stay apart.
     """
     from keras_gen import networks
     from keras_gen.models import Autoencoder

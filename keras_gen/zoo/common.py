@@ -1,4 +1,4 @@
-"""What several recipes are built with. No Keras until it is called."""
+"""Building blocks shared by recipes: optimizers, constraints and networks. Keras is imported when they are called."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from keras_gen.optimizers import Adam
 
 CONSTRAINTS = ("gradient_penalty", "weight_clipping", "none")
-"""What may bound the slope of a critic."""
+"""Constraints that bound the slope of a critic."""
 
 MAX_DEPTH = 5
 
 SHORT_STEPS = 32
-"""Train steps in one call of TensorFlow, where a step takes less than a millisecond and the call as long again."""
+"""Train steps per call of TensorFlow for models whose step takes less than a millisecond, about as long as the call."""
 
 
 def adam(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> Adam:
-    """Adam with checked arguments."""
+    """Return the package's Adam after checking the arguments."""
     from keras_gen.optimizers import Adam
 
     learning_rate = checks.positive("learning_rate", learning_rate)
@@ -31,15 +31,15 @@ def adam(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> Ad
 
 
 def adam_pair(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) -> list[Adam]:
-    """Two of `adam`, a generator's and a discriminator's."""
+    """Return two optimizers as `adam` makes them: the generator's and the discriminator's."""
     return [adam(learning_rate, beta_1, beta_2) for _ in range(2)]
 
 
 def critic_optimizers(constraint: str, learning_rate: float) -> list[keras.optimizers.Optimizer]:
-    """The generator's and the critic's optimizer for a constraint on the critic, one of `CONSTRAINTS`.
+    """Return the generator's and the critic's optimizers for a constraint on the critic, one of `CONSTRAINTS`.
 
-    With weight clipping RMSprop, as in Arjovsky et al. 2017, which advises against momentum; else Adam with β₁ 0.5 and
-    β₂ 0.9.
+    With weight clipping both are RMSprop, as in Arjovsky et al. 2017, who advise against momentum; otherwise both are
+    Adam with β₁ 0.5 and β₂ 0.9.
     """
     import keras_gen.utils.backend  # noqa: F401
     import keras
@@ -50,7 +50,7 @@ def critic_optimizers(constraint: str, learning_rate: float) -> list[keras.optim
 
 
 def critic_constraint(constraint: str) -> dict[str, float]:
-    """The constraint as arguments of `WGAN`: a penalty of weight 10, or clipping at 0.01, or neither."""
+    """Return the constraint as arguments of `WGAN`: a penalty of weight 10, clipping at 0.01, or neither."""
     return {
         "gradient_penalty": 10.0 if constraint == "gradient_penalty" else 0.0,
         "weight_clip": 0.01 if constraint == "weight_clipping" else 0.0,
@@ -58,14 +58,14 @@ def critic_constraint(constraint: str) -> dict[str, float]:
 
 
 def doubling_filters(depth: int, first: int = 32, largest: int = 128) -> tuple[int, ...]:
-    """Filters of `depth` convolutions, 1 to 5, from the image inwards: doubling from `first` up to `largest`."""
+    """Return the filters of `depth` convolutions (1 to 5), image side first: doubled from `first` up to `largest`."""
     if checks.positive_int("depth", depth) > MAX_DEPTH:
         raise must_be("depth", f"an integer from 1 to {MAX_DEPTH}", depth)
     return tuple(min(first * 2**level, largest) for level in range(depth))
 
 
 def conv_vae_networks(image_shape, *, latent_dim, filters, hidden, num_classes) -> tuple[keras.Model, keras.Model]:
-    """Encoder and decoder of strided convolutions, `filters` from the image inwards."""
+    """Return an encoder and a decoder of strided convolutions; `filters` starts at the image side."""
     from keras_gen import networks
 
     sizes = {"latent_dim": latent_dim, "num_classes": num_classes}
@@ -76,7 +76,7 @@ def conv_vae_networks(image_shape, *, latent_dim, filters, hidden, num_classes) 
 
 
 def conv_gan_networks(image_shape, *, latent_dim, dropout, slope, num_classes) -> tuple[keras.Model, keras.Model]:
-    """Generator and discriminator of report R1: gan-conv's, wgan-conv's."""
+    """Return the generator and discriminator of report R1, used by gan-conv and wgan-conv."""
     from keras_gen import networks
 
     return (
@@ -88,7 +88,7 @@ def conv_gan_networks(image_shape, *, latent_dim, dropout, slope, num_classes) -
 def deep_conv_gan_networks(
     image_shape, *, depth, latent_dim, width, num_classes, normalization="batch"
 ) -> tuple[keras.Model, keras.Model]:
-    """Generator and discriminator of report R3, 1 to 5 deep: lsgan-conv's, wgan-deep's."""
+    """Return the generator and discriminator of report R3 with depth 1 to 5, used by lsgan-conv and wgan-deep."""
     from keras_gen import networks
 
     filters = doubling_filters(depth, first=checks.positive_int("width", width), largest=4 * width)
@@ -109,7 +109,7 @@ def deep_conv_gan_networks(
 def gan_jsd_networks(
     image_shape, *, latent_dim, width, num_classes, normalization="batch"
 ) -> tuple[keras.Model, keras.Model]:
-    """Generator and discriminator of report R5: gan-jsd's, wgan-gp's."""
+    """Return the generator and discriminator of report R5, used by gan-jsd and wgan-gp."""
     from keras_gen import networks
 
     width = checks.positive_int("width", width)

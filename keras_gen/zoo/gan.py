@@ -1,4 +1,4 @@
-"""Generative adversarial networks."""
+"""Recipes of generative adversarial networks."""
 
 from __future__ import annotations
 
@@ -39,13 +39,14 @@ def gan_conv(
     rate 1e-4 for the discriminator, 100 epochs, FID every 10.
 
     Ours: the same learning rate for the generator, β₁ 0.5, LeakyReLU slope 0.2, dropout rate 0.4, images in [0, 1]
-    from a sigmoid, samples from a moving average of the generator's weights: those of the moment swing between striped
+    from a sigmoid, samples from a moving average of the generator's weights. The current weights swing between striped
     and broken digits from one update to the next, while their average over a hundred updates draws clean strokes. With
     dropout 0.2 the discriminator won in the first epoch.
 
     Measured (gan-conv): MNIST, 2 CPU cores, `run.py --model gan --epochs 5` before the moving average: updates 2,150 of
-    each network, 469 seconds an epoch; d_loss 0.688, g_loss 0.708, val_d_loss 0.713. The pictures: broken and legible
-    digits, about half and half, in the last epoch striped; an epoch more, with the moving average, has no stripes.
+    each network, 469 seconds per epoch; d_loss 0.688, g_loss 0.708, val_d_loss 0.713. The pictures: about half of the
+    digits are broken and half legible, striped in the last epoch; after one more epoch with the moving average there
+    are no stripes.
     """
     from keras_gen.models import GAN
 
@@ -71,16 +72,16 @@ def gan_mlp(
     moving_average: float = 0.0,
     num_classes: int = 0,
 ) -> GAN:
-    """GAN: one hidden layer in either network, non-saturating cross-entropy.
+    """GAN: one hidden layer in each network, non-saturating cross-entropy.
 
-    From the report: generator 16-300-784 with ReLU, linear at its end, discriminator 784-300-1 with ReLU, binary
-    cross-entropy, an optimizer for each, losses on real and generated images recorded apart, 50 epochs, batch 64, Adam
-    with learning rate 2e-4.
+    From the report: generator 16-300-784 with ReLU and a linear output, discriminator 784-300-1 with ReLU, binary
+    cross-entropy, one optimizer per network, losses on real and generated images recorded separately, 50 epochs, batch
+    size 64, Adam with learning rate 2e-4.
 
-    Ours: β₁ 0.5, pixels in [0, 1]; what the linear generator puts out is clipped to that only when it is made an
-    image.
+    Ours: β₁ 0.5, pixels in [0, 1]; the linear generator's output is clipped to that range only when it is converted to
+    an image.
 
-    Measured (gan-mlp): MNIST, 2 CPU cores, `run.py --model gan-mlp`: updates 43,000 of each network, 4.5 seconds an
+    Measured (gan-mlp): MNIST, 2 CPU cores, `run.py --model gan-mlp`: updates 43,000 of each network, 4.5 seconds per
     epoch; d_loss 0.20, g_loss 2.99, val_d_loss 0.24, val_jsd 0.46. The pictures: legible digits under speckle, mostly
     3, 5, 8, 9 and 0.
     """
@@ -111,23 +112,24 @@ def lsgan_conv(
     moving_average: float = 0.0,
     num_classes: int = 0,
 ) -> GAN:
-    """Least-squares GAN: transposed convolutions from 1×1, 1 to 5 deep, batch normalization, images in [-1, 1].
+    """Least-squares GAN: transposed convolutions from 1×1, depth 1 to 5, batch normalization, images in [-1, 1].
 
-    From the report: generator of `depth` times (transposed convolution, batch normalization, ReLU), a transposed
-    convolution and tanh; discriminator of a convolution, `depth` − 1 times (convolution, batch normalization), a
-    convolution, each with LeakyReLU, and a dense unit; squared distance of the discriminator's output to 1 and 0.
+    From the report: the generator repeats (transposed convolution, batch normalization, ReLU) `depth` times and ends in
+    a transposed convolution and tanh. The discriminator is a convolution, `depth` − 1 times (convolution, batch
+    normalization) and a convolution, each with LeakyReLU, and a dense unit. The loss is the squared distance of the
+    discriminator's output to 1 and 0.
 
-    Not from the report: its discriminator ends in a sigmoid, which is left out here, as in Mao et al. 2017. With it
-    (`objective` "least_squares_sigmoid") the discriminator wins within an epoch, the generator's gradient, of which
-    D(G(z)) (1 − D(G(z)))² is a factor, vanishes, and the images stay noise; five other pairs of learning rates, tried
-    for 300 to 840 updates, gave noise or a few blurred shapes.
+    Not from the report: its discriminator ends in a sigmoid, which is left out here, as in Mao et al. 2017. With the
+    sigmoid (`objective` "least_squares_sigmoid") the discriminator wins within an epoch, the generator's gradient,
+    which has the factor D(G(z)) (1 − D(G(z)))², vanishes, and the images stay noise. Five other pairs of learning
+    rates, tried for 300 to 840 updates, gave noise or a few blurred shapes.
 
-    Ours: depth 5, latent size 100 and learning rate 3e-4 as in vae-conv; Adam with β₁ 0.5, batch 64, 20 epochs, 5×5
-    kernels, stride 2 while the side is over 4 and 1 below, LeakyReLU slope 0.2, `width` filters at the image, doubled
-    inwards up to four times as many. `objective` is any that `keras_gen.GAN` knows.
+    Ours: depth 5, latent size 100 and learning rate 3e-4 as in vae-conv; Adam with β₁ 0.5, batch size 64, 20 epochs,
+    5×5 kernels, stride 2 while the side is above 4 and 1 below, LeakyReLU slope 0.2, `width` filters at the image,
+    doubled layer by layer up to four times as many. `objective` is any that `keras_gen.GAN` accepts.
 
     Measured (lsgan-conv): MNIST, 2 CPU cores, `run.py --model lsgan-conv --epochs 4`: updates 3,440 of each
-    network, 113 seconds an epoch; d_loss 0.138, g_loss 0.715, val_d_loss 0.184. The pictures: crisp digits, nearly
+    network, 113 seconds per epoch; d_loss 0.138, g_loss 0.715, val_d_loss 0.184. The pictures: crisp digits, nearly
     all of them legible, all ten.
     """
     from keras_gen.models import GAN
@@ -161,17 +163,17 @@ def dcgan(
 ) -> GAN:
     """DCGAN: 5×5 transposed convolutions with batch normalization, dropout in both networks, images in [-1, 1].
 
-    From the report: the generator from 4×4×512 over 256 and 128 filters with a nearest-neighbor resize to 7×7 on its
-    way, tanh; the discriminator of 64, 128 and 256 filters, batch normalization on the last two, LeakyReLU 0.2; dropout
-    0.1 in both; Glorot initialization. For CelebA one epoch, whose log stops at step 6,330, so batch 32; from the code
-    that it links: a central crop of 108×108 resized to 28×28.
+    From the report: the generator goes from 4×4×512 over 256 and 128 filters, with a nearest-neighbor resize to 7×7 in
+    between, to tanh. The discriminator has 64, 128 and 256 filters, batch normalization on the last two, LeakyReLU 0.2.
+    Both have dropout 0.1 and Glorot initialization. On CelebA one epoch, whose log ends at step 6,330, so batch size
+    32. From the code that the report links: a central crop of 108×108, resized to 28×28.
 
-    Ours: the non-saturating loss (the listing is lost), latent size 100, Adam with learning rate 2e-4 and β₁ 0.5, and
-    on MNIST batch 64 and 20 epochs.
+    Ours: the non-saturating loss (the report's listing is lost), latent size 100, Adam with learning rate 2e-4 and
+    β₁ 0.5, and on MNIST batch size 64 and 20 epochs.
 
     Measured (dcgan): MNIST, 2 CPU cores, `run.py --model dcgan --epochs 1`: updates 860 of each network, 584
-    seconds an epoch; d_loss 0.29, g_loss 4.35, val_d_loss 0.75. The pictures: clear digits, more than half of them
-    legible, all ten, some with specks: on the way after one epoch.
+    seconds per epoch; d_loss 0.29, g_loss 4.35, val_d_loss 0.75. The pictures: clear digits, more than half of them
+    legible, all ten, some with specks; not converged after one epoch.
     """
     from keras_gen import networks
     from keras_gen.models import GAN
@@ -216,23 +218,24 @@ def gan_jsd(
     moving_average: float = 0.0,
     num_classes: int = 0,
 ) -> GAN:
-    """GAN that plots its estimate of the Jensen-Shannon divergence: three transposed convolutions from 1×1.
+    """GAN that reports its estimate of the Jensen-Shannon divergence: three transposed convolutions from 1×1.
 
-    From the report: generator of three times (transposed convolution, batch normalization, ReLU), a transposed
-    convolution and tanh; discriminator of a convolution, a convolution with batch normalization, both with LeakyReLU,
-    and a convolution to one value; the GAN loss, which it calls JSD; latent size 2, then 64 on MNIST, 64, then 512 on
-    CIFAR-10; 20, then 100 epochs; learning rate 1e-4, batch 64. The last of each are the defaults.
+    From the report: the generator repeats (transposed convolution, batch normalization, ReLU) three times and ends in a
+    transposed convolution and tanh. The discriminator is a convolution and a convolution with batch normalization, both
+    with LeakyReLU, and a convolution to one value. The loss is the GAN loss, which the report calls JSD. Latent size 2,
+    then 64 on MNIST; 64, then 512 on CIFAR-10; 20, then 100 epochs (the defaults are the last values); learning rate
+    1e-4, batch size 64.
 
     Ours: the non-saturating loss, Adam with β₁ 0.5, 5×5 kernels, stride 2, LeakyReLU slope 0.2, `width` filters at the
-    image, doubled inwards.
+    image, doubled layer by layer.
 
     Measured (gan-jsd): MNIST, 2 CPU cores, `run.py --model gan-jsd --epochs 5`: updates 4,300 of each network, 114
-    seconds an epoch; d_loss 0.532, g_loss 1.053, jsd 0.161, val_d_loss 0.629, val_jsd 0.065. The pictures: crisp
+    seconds per epoch; d_loss 0.532, g_loss 1.053, jsd 0.161, val_d_loss 0.629, val_jsd 0.065. The pictures: crisp
     digits, most of them legible, all ten.
 
     Measured (gan-jsd-cifar10): CIFAR-10, 2 CPU cores, `run.py --model gan-jsd-cifar10 --epochs 5`: updates 3,585 of
-    each network, 92 seconds an epoch; d_loss 0.268, g_loss 2.43, jsd 0.425, val_d_loss 0.490, val_jsd 0.203. The
-    pictures: colors, skies, grounds and textures of photographs, all different, none an object: on the way.
+    each network, 92 seconds per epoch; d_loss 0.268, g_loss 2.43, jsd 0.425, val_d_loss 0.490, val_jsd 0.203. The
+    pictures: colors, skies, grounds and textures of photographs, all different, no recognizable objects; not converged.
     """
     from keras_gen.models import GAN
 
@@ -257,14 +260,14 @@ def gan_imagenette(
     moving_average: float = 0.999,
     num_classes: int = 0,
 ) -> GAN:
-    """GAN: four convolutions with batch normalization in either network, for photographs.
+    """GAN: four convolutions with batch normalization in each network, for photographs.
 
-    From the report: nothing but the data set, which it left for lack of time; the non-saturating cross-entropy is that
-    of gan-mlp.
+    From the report: only the data set, which the report left out for lack of time; the non-saturating cross-entropy is
+    that of gan-mlp.
 
     Ours: images of 64×64 in [-1, 1], a generator from 4×4 over 512, 256, 128 and 64 filters, a discriminator of 64 to
-    512, 5×5 kernels, Adam with learning rate 2e-4 and β₁ 0.5 (Radford et al. 2015), batch 64, 100 epochs, samples from
-    a moving average of the generator.
+    512, 5×5 kernels, Adam with learning rate 2e-4 and β₁ 0.5 (Radford et al. 2015), batch size 64, 100 epochs, samples
+    from a moving average of the generator's weights.
     """
     from keras_gen import networks
     from keras_gen.models import GAN

@@ -1,4 +1,4 @@
-"""What a recipe is, the register of them, and building one. No Keras until a model is built."""
+"""The registry of recipes, and `build`, which makes a recipe's model. Keras is imported when a model is built."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from keras_gen.models import ImageModel
 
 _TYPES = {"int": int, "float": float, "bool": bool, "str": str}
-_REQUIREMENTS = {int: "an integer", float: "a number", bool: "True or False", str: "a word"}
+_REQUIREMENTS = {int: "an integer", float: "a number", bool: "True or False", str: "a string"}
 _RECIPES: dict[str, Recipe] = {}
 
 
@@ -31,10 +31,14 @@ class Parameter:
     type: type
     default: object
     optional: bool
-    """Whether None is allowed: "as the recipe sees fit", said in its docstring."""
+    """Whether None is allowed; the recipe's docstring defines its meaning."""
 
     def check(self, value: object) -> object:
-        """`value` in the parameter's type, or `UsageError`."""
+        """Return `value` converted to the parameter's type.
+
+        Raises:
+            UsageError: `value` has another type or is not finite.
+        """
         if value is None and self.optional:
             return None
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
@@ -47,7 +51,11 @@ class Parameter:
         return value
 
     def parse(self, text: str) -> object:
-        """The value that `text` from a command line stands for, or `UsageError`."""
+        """Return the value of `text` from a command line.
+
+        Raises:
+            UsageError: `text` can't be converted to the parameter's type.
+        """
         if self.optional and text == "None":
             return None
         try:
@@ -59,13 +67,13 @@ class Parameter:
 
     @property
     def requirement(self) -> str:
-        """What a value must be, in words."""
+        """The requirement on a value, as error messages word it."""
         return _REQUIREMENTS[self.type] + (" or None" if self.optional else "")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A named experiment: a function that returns a compiled model, and what is not the model."""
+    """A named experiment: a function that returns a compiled model, its data set and its training settings."""
 
     name: str
     function: Callable[..., ImageModel]
@@ -74,32 +82,40 @@ class Recipe:
     epochs: int
     batch_size: int
     weights: int
-    """Trainable weights of all networks, for the recipe's own data set and arguments."""
+    """Number of trainable weights of all networks, for the recipe's own data set and defaults."""
     aliases: tuple[str, ...]
     fid_every: int
-    """Epochs between two Fréchet distances of generated images during a run; 0 for none."""
+    """Epochs between two Fréchet distances of generated images while training; 0 for none."""
     image_size: int | None
-    """Side that the recipe's own data are prepared at; None is the data set's usual one."""
+    """Image size of the recipe's own data set; None for the data set's default."""
     parameters: Mapping[str, Parameter]
-    """With the recipe's own defaults."""
+    """Hyperparameters by name, with this recipe's defaults."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """`(height, width, channels)` of the recipe's own data."""
+        """`(height, width, channels)` of the recipe's own data set."""
         height, width, channels = catalog.image_shape(self.dataset)
         return (self.image_size or height, self.image_size or width, channels)
 
     @property
     def summary(self) -> str:
-        """First line of the function's docstring."""
+        """The first line of the function's docstring."""
         return inspect.getdoc(self.function).partition("\n")[0]
 
     def check_overrides(self, overrides: Mapping[str, object]) -> dict[str, object]:
-        """`overrides` in the types of the parameters they name, or `UsageError`."""
+        """Return `overrides` with every value converted to its parameter's type.
+
+        Raises:
+            UsageError: an unknown parameter, or a value of the wrong type.
+        """
         return {name: self._parameter(name).check(value) for name, value in overrides.items()}
 
     def parse_overrides(self, assignments: list[str]) -> dict[str, object]:
-        """The overrides that a command line's `name=value` words stand for, or `UsageError`."""
+        """Return the overrides that a command line's `name=value` arguments give.
+
+        Raises:
+            UsageError: an argument of another form, an unknown parameter, or a value of the wrong type.
+        """
         overrides = {}
         for assignment in assignments:
             name, equals, value = assignment.partition("=")
@@ -109,7 +125,7 @@ class Recipe:
         return overrides
 
     def build(self, image_shape: tuple[int, int, int], **overrides: object) -> ImageModel:
-        """The compiled model for images of that shape."""
+        """Build the compiled model for images of shape `image_shape`."""
         try:
             image_shape = tuple(image_shape)
         except TypeError:
@@ -139,14 +155,14 @@ def recipe(
     image_size: int | None = None,
     defaults: Mapping[str, object] | None = None,
 ):
-    """Decorator that enters a function into the zoo.
+    """Register the decorated function as a recipe.
 
-    One function can be several recipes, each by a decorator of its own: another name, data set or `defaults`, which
-    take the place of those in the signature.
+    One function can be several recipes, with one decorator each: another name, data set or `defaults`, which replace
+    those in the signature.
 
-    The function takes the image shape and, keyword-only with a default and an annotation (`int`, `float`, `bool`,
-    `str`, or one of them `| None`), its hyperparameters, and returns a compiled model. It imports Keras inside, so
-    that listing recipes is instant. The other arguments of the decorator are the fields of `Recipe`.
+    The function takes the image shape and its hyperparameters as keyword-only arguments, each with a default and an
+    annotation (`int`, `float`, `bool`, `str`, or one of them `| None`), and returns a compiled model. It should import
+    Keras in its body, so that listing recipes is fast. The decorator's other arguments are the fields of `Recipe`.
     """
 
     def register(function: Callable[..., ImageModel]) -> Callable[..., ImageModel]:
@@ -173,15 +189,15 @@ def recipe(
 
 
 def recipes() -> list[Recipe]:
-    """All recipes, in the order of their modules and in them."""
+    """Return all recipes, ordered by module and by position in the module."""
     return list({entry.name: entry for entry in _all().values()}.values())
 
 
 def get(name: str) -> Recipe:
-    """The recipe of that name or alias.
+    """Return the recipe with a name or alias.
 
     Raises:
-        UsageError: there is none; the message lists them and names the nearest.
+        UsageError: no recipe has it; the message lists all names and suggests the closest.
     """
     known = _all()
     if not isinstance(name, str) or name not in known:
@@ -200,14 +216,17 @@ def build(
     """Build and compile a recipe's model, ready for `fit`.
 
     Args:
-        name: of the recipe, or an alias.
-        image_shape: `(height, width, channels)`; by default that of the recipe's own data set.
-        seed: of initial weights, dropout, latents and noise. By default the weights follow Keras' global state. With a
-            seed, `keras.utils.set_random_seed(seed)` is called, which also seeds Python's and NumPy's global
-            generators.
-        precision: in which the networks' layers compute. `bfloat16` is faster where the processor has it, and has 8
-            bits of mantissa; weights, optimizers, losses and likelihoods stay float32.
+        name: str, name or alias of the recipe.
+        image_shape: `(height, width, channels)`; default: that of the recipe's own data set.
+        seed: int, seeds initial weights, dropout, latents and noise. Calls `keras.utils.set_random_seed(seed)`, which
+            also seeds Python's and NumPy's global generators. Default: Keras' global random state.
+        precision: str, `float32` or `bfloat16`, in which the networks' layers compute; default `float32`. `bfloat16`
+            has 8 bits of mantissa and is faster on processors that support it; weights, optimizers, losses and
+            likelihoods stay float32.
         **overrides: hyperparameters of the recipe, by name.
+
+    Returns:
+        A compiled model: `keras_gen.VAE`, `keras_gen.GAN`, `keras_gen.WGAN` or `keras_gen.Autoencoder`.
 
     Raises:
         UsageError: an unknown recipe or parameter, or a value of the wrong type or size.
@@ -259,7 +278,7 @@ def _parameters(function: Callable, defaults: Mapping[str, object]) -> dict[str,
         parameters[parameter.name] = Parameter(parameter.name, _TYPES[annotation], default, bool(none))
     unknown = defaults.keys() - parameters.keys()
     if unknown:
-        raise TypeError(f"{function.__name__} has no parameter {', '.join(sorted(unknown))} to give a default to")
+        raise TypeError(f"{function.__name__} has no parameter {', '.join(sorted(unknown))}, which `defaults` names")
     return parameters
 
 

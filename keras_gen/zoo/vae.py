@@ -1,4 +1,4 @@
-"""Variational autoencoders."""
+"""Recipes of variational autoencoders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from keras_gen.models import VAE
 
 SQUARED_ERROR_SCALE = math.sqrt(0.5)
-"""Standard deviation that makes −log N the summed squared error, but for a constant."""
+"""Standard deviation with which −log N is the summed squared error plus a constant."""
 
 
 @recipe(
@@ -39,13 +39,13 @@ def vae_lstm(
     """VAE: LSTM over the image's rows, transposed-convolution decoder, Bernoulli likelihood.
 
     From the report: 64 LSTM units, latent size 64, the decoder layer by layer, binary cross-entropy summed over the
-    pixels plus the KL term, 100 epochs, batch 256, FID every 10 epochs. It clips probabilities at 1e-7 where this
-    works on logits; its log σ is a log-variance here, the same family.
+    pixels plus the KL term, 100 epochs, batch size 256, FID every 10 epochs. The report clips probabilities at 1e-7,
+    where this recipe computes from logits; its log σ is a log-variance here, the same family.
 
     Ours: Adam with learning rate 1e-3, ReLU, dropout rate 0.2, beta (1 is the report's objective).
 
-    Measured (vae-lstm): MNIST, 2 CPU cores, `run.py --model vae --epochs 5`: updates 1,075, 116 seconds an epoch; loss
-    111.5, val_loss 110.5 (reconstruction 87.7, kl 22.8). The pictures: digits, most of them legible, soft.
+    Measured (vae-lstm): MNIST, 2 CPU cores, `run.py --model vae --epochs 5`: updates 1,075, 116 seconds per epoch; loss
+    111.5, val_loss 110.5 (reconstruction 87.7, kl 22.8). The pictures: blurred digits, most of them legible.
     """
     from keras_gen import networks
     from keras_gen.models import VAE
@@ -70,18 +70,18 @@ def vae_mlp(
     learning_rate: float = 5e-3,
     num_classes: int = 0,
 ) -> VAE:
-    """VAE: one hidden layer either side, Gaussian likelihood with standard deviation 1.
+    """VAE: one hidden layer in each network, Gaussian likelihood with standard deviation 1.
 
-    From the report: 784-300-32 and 16-300-784 with ReLU and a sigmoid at the end, N(x; f(z), 1), 50 epochs, batch 64,
+    From the report: 784-300-32 and 16-300-784 with ReLU and a sigmoid output, N(x; f(z), 1), 50 epochs, batch size 64,
     Adam with learning rate 5e-3, 55,000 training and 5,000 validation images. The loss is −ELBO in nats and, with
     scale 1 and beta 1, can't be below 720.4 for 784 pixels; the report's was negative.
 
-    Ours: pixels in [0, 1] (the report "standardised" them, it does not say how); the second half of the 32 is a
+    Ours: pixels in [0, 1] (the report "standardised" them without saying how); the second half of the 32 is a
     log-variance. A scale of 1 is wide for pixels in [0, 1], so the posterior keeps few latent dimensions; a smaller
-    one keeps more.
+    scale keeps more.
 
-    Measured (vae-mlp): MNIST, 2 CPU cores, `run.py --model vae-mlp`: updates 43,000, 3.2 seconds an epoch; loss 740.14,
-    val_loss 740.28 (reconstruction 734.28, kl 6.01) nats. The pictures: soft digits, all ten, strokes blurred.
+    Measured (vae-mlp): MNIST, 2 CPU cores, `run.py --model vae-mlp`: updates 43,000, 3.2 seconds per epoch; loss
+    740.14, val_loss 740.28 (reconstruction 734.28, kl 6.01) nats. The pictures: all ten digits, with blurred strokes.
     """
     from keras_gen import networks
     from keras_gen.models import VAE
@@ -115,20 +115,21 @@ def vae_conv(
     learning_rate: float = 3e-4,
     num_classes: int = 0,
 ) -> VAE:
-    """VAE: convolutions with batch normalization, 1 to 5 deep, Gaussian likelihood, images in [-1, 1].
+    """VAE: convolutions with batch normalization, depth 1 to 5, Gaussian likelihood, images in [-1, 1].
 
-    From the report: `depth` times (convolution, batch normalization, ReLU) and a dense layer in the encoder; a dense
-    layer, `depth` − 1 times (transposed convolution, batch normalization, ReLU), convolution, batch normalization and
-    tanh in the decoder; squared error plus the KL term times a factor; depth 5, latent size 100, learning rate 3e-4.
+    From the report: the encoder repeats (convolution, batch normalization, ReLU) `depth` times and ends in a dense
+    layer. The decoder is a dense layer, `depth` − 1 times (transposed convolution, batch normalization, ReLU), a
+    convolution, batch normalization and tanh. The loss is the squared error plus the KL term times a factor; depth 5,
+    latent size 100, learning rate 3e-4.
 
-    Ours: Adam, batch 128, 20 epochs, 3×3 kernels, stride 2 while the side is over 4 and 1 below, `width` filters at
-    the image, doubled inwards up to four times as many, a dense layer of 256. The squared error is summed over the
-    pixels, which is a `scale` of √½, and the factor is `beta`, 1.
+    Ours: Adam, batch size 128, 20 epochs, 3×3 kernels, stride 2 while the side is above 4 and 1 below, `width` filters
+    at the image, doubled layer by layer up to four times as many, a dense layer of 256. The squared error is summed
+    over the pixels, which is a `scale` of √½, and the factor is `beta`, 1.
 
-    Measured (vae-conv): MNIST, 2 CPU cores, `run.py --model vae-conv --epochs 4`: updates 1,720, 58 seconds an epoch;
-    loss 594.6, val_loss 582.1 (448.7 of it constant; kl 32.1, val_mse 0.129 in units of [-1, 1]), by 33 less than an
-    epoch before. The pictures: digits, about two thirds of them legible, edges a little blurred, the ground dark gray,
-    not yet black.
+    Measured (vae-conv): MNIST, 2 CPU cores, `run.py --model vae-conv --epochs 4`: updates 1,720, 58 seconds per epoch;
+    loss 594.6, val_loss 582.1 (448.7 of it constant; kl 32.1, val_mse 0.129 in units of [-1, 1]), 33 less than one
+    epoch before. The pictures: digits, about two thirds of them legible, with slightly blurred edges; the background is
+    dark gray, not yet black.
     """
     from keras_gen.models import VAE
 
@@ -160,13 +161,13 @@ def vae_imagenette(
     learning_rate: float = 1e-3,
     num_classes: int = 0,
 ) -> VAE:
-    """VAE: four convolutions deep, Gaussian likelihood with a learned standard deviation, for photographs.
+    """VAE: four convolutions in each network, Gaussian likelihood with a learned standard deviation, for photographs.
 
-    From the report: nothing but the data set, which it left for lack of time; the Gaussian likelihood is that of
+    From the report: only the data set, which the report left out for lack of time; the Gaussian likelihood is that of
     vae-mlp.
 
-    Ours: images of 64×64, the networks of vae-conv four deep with 32 to 256 filters, images in [0, 1] from a sigmoid,
-    a learned scale, since 1 is far too wide for photographs, latent size 128, batch 64, 50 epochs, Adam 1e-3.
+    Ours: images of 64×64, the networks of vae-conv with depth 4 and 32 to 256 filters, images in [0, 1] from a sigmoid,
+    a learned scale, since 1 is far too wide for photographs, latent size 128, batch size 64, 50 epochs, Adam 1e-3.
     """
     from keras_gen.models import VAE
 
@@ -195,19 +196,19 @@ def vae_2d(
     learning_rate: float = 1e-3,
     num_classes: int = 0,
 ) -> VAE:
-    """VAE with two latent dimensions, to be looked at: convolutional, Bernoulli likelihood.
+    """VAE with two latent dimensions, for plots of the latent plane: convolutional, Bernoulli likelihood.
 
     From the report: 3×3 convolutions with ReLU and 32, 64 (stride 2), 64 and 64 filters, a dense layer of 32, latent
     size 2; a dense layer to 14×14×64, a transposed convolution of 32 with stride 2, a convolution and a sigmoid; binary
-    cross-entropy plus the KL term; batch 16. From the code that it links: RMSprop, 7 epochs, and as objective the mean
-    over the pixels plus 5e-4 times the mean over the latent, which in summed nats is a `beta` of 0.196. The report's
-    own Keras program never ran, and took σ for log σ in one place.
+    cross-entropy plus the KL term; batch size 16. From the code that the report links: RMSprop, 7 epochs, and as
+    objective the mean over the pixels plus 5e-4 times the mean over the latent, which in summed nats is a `beta` of
+    0.196. The report's own Keras program never ran and confused σ with log σ in one line.
 
     Ours: RMSprop's learning rate 1e-3.
 
-    Measured (vae-2d): MNIST, 2 CPU cores, `run.py --model vae-2d`: updates 24,066, 72 seconds an epoch; loss
-    143.96, val_loss 144.08 (reconstruction 142.1, kl 9.8 nats, which counts a fifth). The pictures: soft digits,
-    all ten, those of the middle of the latent plane (8, 4, 2) most often.
+    Measured (vae-2d): MNIST, 2 CPU cores, `run.py --model vae-2d`: updates 24,066, 72 seconds per epoch; loss
+    143.96, val_loss 144.08 (reconstruction 142.1, kl 9.8 nats, weighted by one fifth). The pictures: blurred digits,
+    all ten; those at the center of the latent plane (8, 4, 2) are the most frequent.
     """
     import keras_gen.utils.backend  # noqa: F401
     import keras
@@ -253,23 +254,23 @@ def vae_dense(
     learning_rate: float = 1e-4,
     num_classes: int = 0,
 ) -> VAE:
-    """VAE: three fully connected layers either side, summed squared error.
+    """VAE: three fully connected layers in each network, summed squared error.
 
-    From the report: three dense layers with ReLU to mean and log-variance, dense layers with ReLU and a sigmoid at the
-    end back; squared error and KL, both summed; learning rate 1e-4, batch 128; latent size 2, then 64 on MNIST, 64,
-    then 512 on CIFAR-10; 20, then 100 epochs. The last of each are the defaults.
+    From the report: three dense layers with ReLU to mean and log-variance; dense layers with ReLU and a sigmoid output
+    in the decoder; squared error and KL, both summed; learning rate 1e-4, batch size 128; latent size 2, then 64 on
+    MNIST; 64, then 512 on CIFAR-10; 20, then 100 epochs (the defaults are the last values).
 
     Ours: 512, 256 and 128 units, mirrored in the decoder; Adam. The summed squared error is a Gaussian likelihood with
-    a `scale` of √½ but for the constant ½ D log π, 448.7 nats for 784 pixels, which `loss` contains.
+    a `scale` of √½, apart from the constant ½ D log π (448.7 nats for 784 pixels), which `loss` contains.
 
-    Measured (vae-dense): MNIST, 2 CPU cores, `run.py --model vae-dense --epochs 40`: updates 17,200, 4.8 seconds an
-    epoch; loss 478.6, val_loss 478.8 (448.7 of it constant; kl 9.9, mse 0.026). The pictures: soft digits, most of them
-    legible.
+    Measured (vae-dense): MNIST, 2 CPU cores, `run.py --model vae-dense --epochs 40`: updates 17,200, 4.8 seconds per
+    epoch; loss 478.6, val_loss 478.8 (448.7 of it constant; kl 9.9, mse 0.026). The pictures: blurred digits, most of
+    them legible.
 
-    Measured (vae-dense-cifar10): CIFAR-10, 2 CPU cores, `run.py --model vae-dense-cifar10 --epochs 40`: updates
-    14,360, 6.6 seconds an epoch; loss 1,858.9, val_loss 1,859.0 (1,758.3 of it constant; kl 13.7, val_mse 0.028), still
-    falling. The pictures: blurs of the right colors and masses; the best linear model (probabilistic PCA with the same
-    scale, fitted to 20,000 of the images) would have 1,835.6.
+    Measured (vae-dense-cifar10): CIFAR-10, 2 CPU cores, `run.py --model vae-dense-cifar10 --epochs 40`: updates 14,360,
+    6.6 seconds per epoch; loss 1,858.9, val_loss 1,859.0 (1,758.3 of it constant; kl 13.7, val_mse 0.028), still
+    decreasing. The pictures: blurs of the right colors and shapes; the best linear model (probabilistic PCA with the
+    same scale, fitted to 20,000 of the images) would reach 1,835.6.
     """
     from keras_gen import networks
     from keras_gen.models import VAE

@@ -1,4 +1,4 @@
-"""Wasserstein GANs."""
+"""Recipes of Wasserstein GANs."""
 
 from __future__ import annotations
 
@@ -34,22 +34,23 @@ def wgan_conv(
 ) -> WGAN:
     """WGAN: the networks of gan-conv with a linear critic, gradient penalty or weight clipping.
 
-    From the report: the networks, the Wasserstein loss, Adam and RMSprop. It got nothing sensible, and names neither a
-    constraint on the critic nor the number of critic updates.
+    From the report: the networks, the Wasserstein loss, Adam and RMSprop. The report got no usable images; it names
+    neither a constraint on the critic nor the number of critic updates.
 
-    Ours, so that it makes digits: 5 critic updates a generator update, batch 64, no dropout in the critic (a random
-    critic has no one slope to bound), images in [0, 1] from a sigmoid, and a `constraint` on the critic:
+    Ours, chosen so that it learns digits: 5 critic updates per generator update, batch size 64, no dropout in the
+    critic (a random critic has no single slope to bound), images in [0, 1] from a sigmoid, and a `constraint` on the
+    critic:
 
     - gradient_penalty (Gulrajani et al. 2017): weight 10, Adam with β₂ 0.9. Learning rate 5e-4 and β₁ 0.5 were chosen
-      by looking: with the paper's 1e-4 and 0 the grid after 1,000 generator updates is where this is after 350.
+      by inspecting samples: the paper's 1e-4 and 0 need 1,000 generator updates for what these reach after 350.
     - weight_clipping (Arjovsky et al. 2017): at 0.01, RMSprop with learning rate 5e-5.
-    - none: to see what a constraint is for; optimizers as with the penalty.
+    - none: shows the effect of a missing constraint; optimizers as with the penalty.
 
-    `learning_rate` None is the constraint's own.
+    `learning_rate` None selects the constraint's own.
 
     Measured (wgan-conv): MNIST, 2 CPU cores, `run.py --model wgan --epochs 13`: updates 2,236 generator, 11,180 critic,
-    131 seconds an epoch; critic_loss −0.41, emd 0.45, val_emd 0.42. The pictures: crisp digits, most of them legible,
-    some strokes in no digit's order.
+    131 seconds per epoch; critic_loss −0.41, emd 0.45, val_emd 0.42. The pictures: crisp digits, most of them legible;
+    some strokes form no digit.
     """
     from keras_gen.models import WGAN
 
@@ -84,20 +85,20 @@ def wgan_deep(
     """WGAN: the networks of lsgan-conv with a linear critic, gradient penalty or weight clipping.
 
     From the report: lsgan-conv's networks, the critic without the sigmoid; the critic's loss mean(fake) − mean(real),
-    the generator's −mean(fake). It names no constraint on the critic.
+    the generator's −mean(fake). The report names no constraint on the critic.
 
-    Ours: 5 critic updates a generator update, batch 64, lsgan-conv's learning rate, and a `constraint`:
+    Ours: 5 critic updates per generator update, batch size 64, lsgan-conv's learning rate, and a `constraint`:
 
-    - gradient_penalty (Gulrajani et al. 2017): weight 10, Adam with β₁ 0.5 and β₂ 0.9. The report's critic has batch
-      normalization, which goes, since the penalty is per image.
-    - weight_clipping (Arjovsky et al. 2017): at 0.01, RMSprop. The batch normalization stays, and the images have few
-      shapes: emd stood at 3.5 from 344 generator updates to 1,032, the grid had a few figures like 3, 7 and 9.
-    - none: to see what a constraint is for; optimizers as with the penalty.
+    - gradient_penalty (Gulrajani et al. 2017): weight 10, Adam with β₁ 0.5 and β₂ 0.9. The batch normalization of the
+      report's critic is removed, since the penalty is per image.
+    - weight_clipping (Arjovsky et al. 2017): at 0.01, RMSprop. The batch normalization stays, and the images show few
+      shapes: emd was 3.5 from generator update 344 to 1,032, and the grid had a few figures like 3, 7 and 9.
+    - none: shows the effect of a missing constraint; optimizers as with the penalty.
 
     The rest is as in lsgan-conv.
 
     Measured (wgan-deep): MNIST, 2 CPU cores, `run.py --model wgan-deep --epochs 5`: updates 860 generator, 4,300
-    critic, 110 seconds an epoch; critic_loss −1.57, emd 1.72 (13.4 in the first epoch), val_emd 1.14. The
+    critic, 110 seconds per epoch; critic_loss −1.57, emd 1.72 (13.4 in the first epoch), val_emd 1.14. The
     pictures: crisp digits, most of them legible, all ten.
     """
     from keras_gen.models import WGAN
@@ -142,22 +143,23 @@ def wgan_gp(
     moving_average: float = 0.0,
     num_classes: int = 0,
 ) -> WGAN:
-    """WGAN with gradient penalty that plots its estimate of the earth mover's distance: the networks of gan-jsd.
+    """WGAN with gradient penalty that reports its estimate of the earth mover's distance: the networks of gan-jsd.
 
     From the report: gan-jsd's networks, the critic without the sigmoid; the earth mover's distance with a gradient
-    penalty at interpolates; sizes, epochs and batch as in gan-jsd, learning rate 5e-5. Its critic has batch
-    normalization, which breaks the penalty of each image.
+    penalty at interpolates; sizes, epochs and batch size as in gan-jsd, learning rate 5e-5. The report's critic has
+    batch normalization, with which the penalty is no longer per image.
 
-    Ours: layer normalization in that place, uniform interpolation and penalty weight 10 (Gulrajani et al. 2017; the
+    Ours: layer normalization instead, uniform interpolation and penalty weight 10 (Gulrajani et al. 2017; the
     report's is cut off), 5 critic updates, Adam with β₁ 0.5 and β₂ 0.9.
 
     Measured (wgan-gp): MNIST, 2 CPU cores, `run.py --model wgan-gp --epochs 4`: updates 688 generator, 3,440 critic, 68
-    seconds an epoch; critic_loss −3.97, emd 4.38 (15.96 in the first epoch), val_emd 4.17, still falling. The pictures:
-    strokes that close to digits, about a third of them legible, on a dark ground with specks: on the way.
+    seconds per epoch; critic_loss −3.97, emd 4.38 (15.96 in the first epoch), val_emd 4.17, still decreasing. The
+    pictures: strokes that begin to form digits, about a third of them legible, on a dark background with specks; not
+    converged.
 
     Measured (wgan-gp-cifar10): CIFAR-10, 2 CPU cores, `run.py --model wgan-gp-cifar10 --epochs 3`: updates 432
-    generator, 2,160 critic, 159 seconds an epoch; critic_loss −10.2, emd 12.3 (26.5 in the first epoch), val_emd
-    11.6, still falling. The pictures: patches of color, all different, none an object: on the way.
+    generator, 2,160 critic, 159 seconds per epoch; critic_loss −10.2, emd 12.3 (26.5 in the first epoch), val_emd
+    11.6, still decreasing. The pictures: patches of color, all different, no recognizable objects; not converged.
     """
     from keras_gen.models import WGAN
 

@@ -1,1 +1,1 @@
-"""Parts of `benchmark.py`: what is measured, and against what."""
+"""The parts of `benchmark.py`."""

@@ -1,4 +1,4 @@
-"""The parts of benchmark.py about models: sampling and evaluation as Keras does them, and how a train step grows."""
+"""The parts of `benchmark.py` about models: sampling and evaluation against Keras, and scaling of a train step."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from keras_gen.commands import cli
 from keras_gen.utils.errors import must_be
 
 KERAS = "Keras"
-"""The way that the others are compared with, in the lines of benchmark_training.py too."""
+"""Name of the baseline, as in `benchmark_training`."""
 
 SEED = 0
 
 
 def sampling(repeats: int, count: int, recipes: list) -> dict:
-    """`generate` of models and of their SavedModels against `keras.Model.predict` of the same network.
+    """Time `generate` of models and their SavedModels against `keras.Model.predict` of the same network.
 
-    Predict gets latents and gives logits, in float32 unless it says otherwise; the others draw the latents themselves
-    and give images, as floats and as uint8.
+    `predict` maps given latents to logits, in float32 unless noted otherwise. The others also draw the latents and
+    return images as floats and as uint8.
     """
     cli.load_tensorflow()
     print(f"images a second in sampling {count:,}, and the ratios to Keras' predict: medians (lowest to highest)")
@@ -36,40 +36,40 @@ def sampling(repeats: int, count: int, recipes: list) -> dict:
 
 
 def ways_to_sample(recipe, count: int, folder: Path) -> dict[str, Callable[[], float]]:
-    """Functions that make as many images and return the seconds; prints how far the images are from Keras'."""
+    """Return functions that generate `count` images and return the seconds; print differences from Keras' images."""
     import numpy as np
+
     from keras_gen.commands.benchmark_training import PRECISIONS, stock
     from keras_gen.commands.benchmarks.timing import timed
-
     from keras_gen.models import GenerativeModel, export
     from keras_gen.models.sampling import latents
 
-    predicting, generating = {}, {}
+    predictors, generators = {}, {}
     for precision in PRECISIONS:
         model = zoo.build(recipe.name, seed=0, precision=precision)
         if not isinstance(model, GenerativeModel):
             raise must_be("--models", "recipes that generate images", recipe.name)
         network, noise = stock(model).decoder_network, latents(count, model.latent_dim, SEED).numpy()
-        predicting[precision] = functools.partial(until_result, network.predict, noise)
+        predictors[precision] = functools.partial(until_result, network.predict, noise)
         expected = model.to_unit_range(model.to_images(network.predict(noise, verbose=0)))
         saved = export.load(export.save(model, folder / precision, functions=["generate"]))
         for way, source in ((precision, model), (f"SavedModel {precision}", saved)):
             generate = functools.partial(arrays_of, source.generate, count)
             largest = np.abs(generate()["images_float"] - expected).max()
             print(f"{recipe.name}, {way}: largest difference of pixels in [0, 1] from Keras' {largest:.2g}")
-            generating[way] = functools.partial(timed, generate)
+            generators[way] = functools.partial(timed, generate)
     first, *others = PRECISIONS
     names = {first: KERAS} | {precision: f"{KERAS} {precision}" for precision in others}
-    return {names[precision]: predict for precision, predict in predicting.items()} | generating
+    return {names[precision]: predict for precision, predict in predictors.items()} | generators
 
 
 def arrays_of(generate: Callable, count: int) -> dict:
-    """What `generate` gives, where NumPy can read it: as `predict` does."""
+    """Return the results of `generate` as NumPy arrays, as `predict` does."""
     return {name: tensor.numpy() for name, tensor in generate(n=count, seed=SEED).items()}
 
 
 def evaluation(repeats: int, count: int, recipes: list) -> dict:
-    """`evaluate` of models against `keras.Model.evaluate` of the same models of Keras' own layers, on arrays."""
+    """Time `evaluate` of models against `keras.Model.evaluate` of the same models with Keras' layers, on arrays."""
     cli.load_tensorflow()
     print(f"images a second in evaluating {count:,}, and the ratios to Keras': medians (lowest to highest)")
     measured = {
@@ -79,8 +79,9 @@ def evaluation(repeats: int, count: int, recipes: list) -> dict:
 
 
 def ways_to_evaluate(recipe, count: int) -> dict[str, Callable[[], float]]:
-    """Functions that evaluate on the same images and return the seconds; prints how far the losses are from Keras'."""
+    """Return functions that evaluate the same images and return the seconds; print differences from Keras' losses."""
     import keras
+
     from keras_gen.commands.benchmark_training import PRECISIONS, stock
 
     models = {precision: zoo.build(recipe.name, seed=0, precision=precision) for precision in PRECISIONS}
@@ -91,12 +92,12 @@ def ways_to_evaluate(recipe, count: int) -> dict[str, Callable[[], float]]:
     results = {way: evaluate(**options, verbose=0, return_dict=True) for way, evaluate in ways.items()}
     for precision in PRECISIONS:
         largest = max(abs(results[precision][name] - value) for name, value in results[KERAS].items())
-        print(f"{recipe.name}, {precision}: largest difference of what is measured from Keras' {largest:.2g}")
+        print(f"{recipe.name}, {precision}: largest difference of metrics from Keras' {largest:.2g}")
     return {way: functools.partial(until_result, evaluate, **options) for way, evaluate in ways.items()}
 
 
 def rates_of(name: str, ways: dict[str, Callable[[], float]], repeats: int, count: int) -> dict[str, list[float]]:
-    """Images a second of each way, one a round; prints them in one line."""
+    """Return images per second of each variant, one value per round; print them in one line."""
     from keras_gen.commands.benchmark_training import describe
     from keras_gen.commands.benchmarks.timing import in_turn
 
@@ -106,24 +107,24 @@ def rates_of(name: str, ways: dict[str, Callable[[], float]], repeats: int, coun
 
 
 def until_result(function: Callable, *data, **options) -> float:
-    """The seconds from the call of `evaluate` or `predict` of Keras to its result.
+    """Return the seconds from the call of Keras' `evaluate` or `predict` to its result.
 
-    Without its letting go of its iterator, as in `benchmark_training.timed_fit`.
+    The release of its iterator is excluded, as in `benchmark_training.timed_fit`.
     """
     import keras
 
-    ended = []
+    end_times = []
     clock = keras.callbacks.LambdaCallback(
-        on_test_end=lambda logs=None: ended.append(time.perf_counter()),
-        on_predict_end=lambda logs=None: ended.append(time.perf_counter()),
+        on_test_end=lambda logs=None: end_times.append(time.perf_counter()),
+        on_predict_end=lambda logs=None: end_times.append(time.perf_counter()),
     )
-    started = time.perf_counter()
+    start = time.perf_counter()
     function(*data, callbacks=[clock], verbose=0, **options)
-    return ended[0] - started
+    return end_times[0] - start
 
 
 def random_images(count: int, image_shape: tuple[int, int, int]):
-    """Noise, uint8."""
+    """Return uint8 noise of shape `(count, *image_shape)`."""
     import numpy as np
 
     return np.random.default_rng(0).integers(0, 256, (count, *image_shape), np.uint8)
@@ -131,7 +132,7 @@ def random_images(count: int, image_shape: tuple[int, int, int]):
 
 @dataclass(frozen=True)
 class Growth:
-    """How many times as large as a recipe's the batch and the side of an image are, and as asked for the images."""
+    """Factors on a recipe's batch size, the side of its images, and the requested number of images."""
 
     batch_size: int = 1
     side: int = 1
@@ -142,13 +143,13 @@ GROWTHS = (Growth(), Growth(batch_size=2), Growth(batch_size=4), Growth(side=2),
 
 
 def scaling(repeats: int, count: int, recipes: list) -> dict:
-    """Seconds of a train step as the batch, the image or the number of images grows, one at a time."""
+    """Time a train step as the batch size, the image size or the number of images grows, one at a time."""
     cli.load_tensorflow()
-    return {recipe.name: measured_growth(recipe, repeats, count) for recipe in recipes}
+    return {recipe.name: measure_growth(recipe, repeats, count) for recipe in recipes}
 
 
-def measured_growth(recipe, repeats: int, count: int) -> list[dict]:
-    """What a train step of a recipe takes for each of `GROWTHS`; prints a table."""
+def measure_growth(recipe, repeats: int, count: int) -> list[dict]:
+    """Time a train step of a recipe for each of `GROWTHS`; print a table."""
     from keras_gen.commands.benchmarks.timing import in_turn
 
     cases, trainers = zip(*(case_of(recipe, growth, count) for growth in GROWTHS), strict=True)
@@ -158,19 +159,19 @@ def measured_growth(recipe, repeats: int, count: int) -> list[dict]:
         case["seconds_a_step"] = [each / case["steps"] for each in seconds]
     print(f"{recipe.name}: a train step, and the ratio to the first row's: medians (lowest to highest)")
     for case in cases:
-        print(described_case(case, cases[0]), flush=True)
+        print(format_case(case, cases[0]), flush=True)
     return list(cases)
 
 
 def case_of(recipe, growth: Growth, count: int) -> tuple[dict, Callable[[], float]]:
-    """What is trained on, in numbers, and a function that trains on it once and returns the seconds."""
+    """Return the sizes of a case, and a function that trains one epoch on it and returns the seconds."""
     from keras_gen.commands.benchmark_training import own_trainer
 
     height, width, channels = recipe.image_shape
     image_shape = (height * growth.side, width * growth.side, channels)
     model = zoo.build(recipe.name, image_shape, seed=0)
     batch_size = recipe.batch_size * growth.batch_size
-    # All sizes of batches divide the number of images: no step is smaller than the others.
+    # Every batch size divides the number of images, so that all steps have the same size.
     largest = recipe.batch_size * max(each.batch_size for each in GROWTHS) * model.batches_per_step
     images = -(-count // largest) * largest * growth.images
     train = own_trainer(model, dataclasses.replace(recipe, batch_size=batch_size))
@@ -179,8 +180,8 @@ def case_of(recipe, growth: Growth, count: int) -> tuple[dict, Callable[[], floa
     return case, functools.partial(train, random_images(images, image_shape))
 
 
-def described_case(case: dict, first: dict) -> str:
-    """One row of the table."""
+def format_case(case: dict, first: dict) -> str:
+    """Return one row of the table."""
     from keras_gen.commands.benchmark_training import spread
 
     seconds = case["seconds_a_step"]

@@ -1,4 +1,4 @@
-"""The parts of benchmark.py about scores: the Fréchet distance, and the features of InceptionV3."""
+"""The parts of `benchmark.py` about scores: the Fréchet distance, and the features of InceptionV3."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from keras_gen.commands import cli
 
 
 def frechet(repeats: int, dimensions: int) -> dict:
-    """The Fréchet distance of two covariances against scipy.linalg.sqrtm of their product."""
+    """Time the Fréchet distance against its formula with `scipy.linalg.sqrtm` of the product of covariances."""
     import numpy as np
     import scipy.linalg
-    from keras_gen.commands.benchmarks.timing import compare
 
+    from keras_gen.commands.benchmarks.timing import compare
     from keras_gen.metrics.frechet import frechet_distance
 
     generator = np.random.default_rng(0)
     moments = []
     for _ in range(2):
-        # Variances over four decades, as those of image features, from more samples than dimensions.
+        # Variances over four decades, like those of image features, from more samples than dimensions.
         scales = np.logspace(0, -2, dimensions)
         samples = generator.normal(size=(3 * dimensions, dimensions)) * scales @ rotation(generator, dimensions)
         moments += [samples.mean(axis=0), np.cov(samples.T)]
@@ -38,20 +38,20 @@ def frechet(repeats: int, dimensions: int) -> dict:
 
 
 def rotation(generator, dimensions: int):
-    """A random orthogonal matrix."""
+    """Return a random orthogonal matrix."""
     import numpy as np
 
     return np.linalg.qr(generator.normal(size=(dimensions, dimensions)))[0]
 
 
 def inception_v3(repeats: int, count: int) -> dict:
-    """Features of InceptionV3 with random weights against `keras.Model.predict` of the same network."""
+    """Time the features of InceptionV3 with random weights against `keras.Model.predict` of the same network."""
     cli.load_tensorflow()
     import keras
     import numpy as np
     import tensorflow as tf
-    from keras_gen.commands.benchmarks.timing import compare
 
+    from keras_gen.commands.benchmarks.timing import compare
     from keras_gen.metrics.extractors import build
 
     keras.utils.set_random_seed(0)

@@ -1,4 +1,4 @@
-"""The part of benchmark.py about starting: what commands take as whole processes, and what a run takes to train."""
+"""The part of `benchmark.py` about start-up: durations of commands as processes, and of a run to its first steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 RUN = ("-m", "keras_gen.commands.run")
 
 COMMANDS = {
-    # what is started: arguments of Python, and the exit code
+    # name: (arguments of Python, expected exit code)
     'python -c "import tensorflow"': (["-c", "import tensorflow"], 0),
     "python -c pass": (["-c", "pass"], 0),
     "run.py --list": ([*RUN, "--list"], 0),
@@ -28,15 +28,15 @@ COMMANDS = {
 FIRST_RUN = ["--model", "vae-mlp", "--dataset", "digits", "--epochs", "1"]
 
 BAR = re.compile(rb"\x1b\[1m *(\d+)/(\d+)\x1b")
-"""Keras' bar in a terminal, with the train steps that are done and those of the epoch."""
+"""Keras' progress bar in a terminal: train steps done, and train steps of the epoch."""
 
 
 def start_up(repeats: int) -> dict:
-    """Processes from their start to their end, and a run from its start to its first train steps."""
+    """Time whole processes, and a run from its start to its first train steps."""
     from keras_gen.commands.benchmark_training import spread
     from keras_gen.commands.benchmarks.timing import compare
 
-    seconds = compare({name: functools.partial(finish, *entry) for name, entry in COMMANDS.items()}, repeats)
+    seconds = compare({name: functools.partial(run_python, *entry) for name, entry in COMMANDS.items()}, repeats)
     runs = [first_run() for _ in range(repeats)]
     first, whole, memory = ([run[name] for run in runs] for name in ("first_seconds", "seconds", "peak_megabytes"))
     done, steps = runs[0]["done"], runs[0]["steps"]
@@ -45,62 +45,62 @@ def start_up(repeats: int) -> dict:
     return {"seconds": seconds, "run": runs}
 
 
-def finish(arguments: list[str], code: int) -> None:
-    """Run Python to its end, which must be as expected."""
-    ended = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
-    check_end(arguments, ended.returncode, code, ended.stderr)
+def run_python(arguments: list[str], code: int) -> None:
+    """Run Python and check its exit code."""
+    process = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+    check_exit_code(arguments, process.returncode, code, process.stderr)
 
 
-def check_end(arguments: list[str], received: int, code: int, errors: str) -> None:
-    """Refuse to have timed something else than was meant."""
+def check_exit_code(arguments: list[str], received: int, code: int, errors: str) -> None:
+    """Raise an error if the process did not do what was to be timed."""
     if received != code:
         raise RuntimeError(f"{' '.join(arguments)} ended with exit code {received}, not {code}: {errors}")
 
 
 def first_run() -> dict:
-    """Start a run and watch it from outside, as somebody in a terminal does, to its end.
+    """Start a run in a pseudo-terminal and watch its output until it ends.
 
-    The first train step shows as the first bar that Keras draws, when it has finished its first call of TensorFlow: an
-    upper bound where that makes several steps, `done` of the `steps` of an epoch. Linux only, like the memory.
+    The first train step is taken from the first progress bar, which Keras draws after the first call of TensorFlow. If
+    that call makes several steps (`done` of the `steps` of an epoch), the time is an upper bound. Linux only.
     """
     arguments = [*RUN, *FIRST_RUN]
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as errors:
         cache = {"KERAS_GEN_CACHE": str(Path(folder) / "cache")}
-        ours, its = pty.openpty()
+        terminal, process_end = pty.openpty()
         started = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, *arguments, "--out", str(Path(folder) / "runs")],
             stdin=subprocess.DEVNULL,
-            stdout=its,
+            stdout=process_end,
             stderr=errors,
             env=os.environ | cache,
         )
-        os.close(its)
+        os.close(process_end)
         try:
-            watched = watch(process, ours, started)
+            measured = watch(process, terminal, started)
         finally:
-            os.close(ours)
-            process.kill()  # does nothing to one that has ended
+            os.close(terminal)
+            process.kill()  # no effect if it has ended
             process.wait()
         errors.seek(0)
-        check_end(arguments, process.returncode, 0, errors.read())
-    if "done" not in watched:
-        raise RuntimeError(f"{' '.join(arguments)} drew no bar")
-    return watched
+        check_exit_code(arguments, process.returncode, 0, errors.read())
+    if "done" not in measured:
+        raise RuntimeError(f"{' '.join(arguments)} drew no progress bar")
+    return measured
 
 
 def watch(process: subprocess.Popen, terminal: int, started: float) -> dict:
-    """Read what a process prints until it ends: when its first bar came, when it ended, its most memory."""
-    printed, found = b"", {"peak_megabytes": 0.0}
+    """Read the output of a process until it ends; return the times of first bar and end, and the peak memory."""
+    output, measured = b"", {"peak_megabytes": 0.0}
     while process.poll() is None:
-        with contextlib.suppress(OSError, IndexError):  # it has just ended: no status, or none of memory
+        with contextlib.suppress(OSError, IndexError):  # it has just ended: no status, or none with memory
             status = Path(f"/proc/{process.pid}/status").read_text()
-            found["peak_megabytes"] = int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+            measured["peak_megabytes"] = int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
         if not select.select([terminal], [], [], 0.02)[0]:
             continue
         with contextlib.suppress(OSError):  # the other end is closed
-            printed += os.read(terminal, 65536)
-        if "done" not in found and (bar := BAR.search(printed)):
-            found["first_seconds"] = time.perf_counter() - started
-            found |= {"done": int(bar[1]), "steps": int(bar[2])}
-    return found | {"seconds": time.perf_counter() - started}
+            output += os.read(terminal, 65536)
+        if "done" not in measured and (bar := BAR.search(output)):
+            measured["first_seconds"] = time.perf_counter() - started
+            measured |= {"done": int(bar[1]), "steps": int(bar[2])}
+    return measured | {"seconds": time.perf_counter() - started}

@@ -1,4 +1,4 @@
-"""What the parts of benchmark.py share: ways to do one thing, timed in turn, and their ratios."""
+"""Time alternatives in turn and compare them; shared by the parts of `benchmark.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def in_turn(ways: Mapping[Any, Callable[[], float]], repeats: int) -> dict[Any, list[float]]:
-    """What each way returns, its seconds, once a round: what slows the machine down for a while slows all of them."""
+    """Return the seconds of each function, one value per round: a slow phase of the machine affects all of them."""
     seconds = {name: [] for name in ways}
     for _ in range(repeats):
         for name, function in ways.items():
@@ -18,22 +18,22 @@ def in_turn(ways: Mapping[Any, Callable[[], float]], repeats: int) -> dict[Any, 
 
 
 def timed(function: Callable) -> float:
-    """The seconds that a call takes."""
+    """Return the duration of a call in seconds."""
     started = time.perf_counter()
     function()
     return time.perf_counter() - started
 
 
 def compare(ways: Mapping[str, Callable], repeats: int, count: int | None = None) -> dict[str, list[float]]:
-    """Time ways in turn; print their seconds and how many times as fast as the first, in the same round, each is.
+    """Time alternatives in turn; print their seconds, and their speed relative to the first one in the same round.
 
     Args:
-        ways: to do one thing, each a function without arguments.
-        repeats: rounds.
-        count: images that one call is about, if it is about images.
+        ways: dict. Functions without arguments, by name.
+        repeats: int. Number of rounds.
+        count: int or None. Number of images that a call processes. Defaults to None: no rate is printed.
 
     Returns:
-        The seconds of each way, one a round.
+        The seconds of each function, one value per round.
     """
     from keras_gen.commands.benchmark_training import spread
 

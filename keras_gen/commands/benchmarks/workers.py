@@ -1,4 +1,4 @@
-"""The part of benchmark.py about several workers: what is measured of a step's two parts, and a model of an epoch."""
+"""The part of `benchmark.py` about several workers: measure the two parts of a step, and model the speed-up."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from keras_gen.utils.errors import UsageError
 
 WORKERS = (1, 2, 4, 8)
 NETWORKS = {"1 Gbit/s": 125e6, "10 Gbit/s": 1.25e9}
-"""Bytes a second, in place of the ones between two processes here."""
+"""Bytes per second of networks that the model considers, besides the measured all-reduce between two processes."""
 
-_PATIENCE = 300  # seconds for two processes to start, and measure
+_TIMEOUT = 300  # seconds for two processes to start and measure
 
 
 def workers(repeats: int, count: int, recipes: list) -> dict:
-    """Seconds of train steps on a worker's share of a batch, and of adding up the gradients of two processes.
+    """Time train steps on a worker's part of a batch, and the all-reduce of gradients between two processes.
 
-    Prints them, and what follows for the time of an epoch: a model, not a measurement. A step of N workers takes as
-    long as one on an N-th of the batch under a strategy of one device (a step a call, Keras' own Adam), and then adds
-    up gradients, for which each worker sends 2 (N − 1) / N times their bytes (a ring; with two workers once). One
-    worker, of which the others are given as multiples, trains as `run.py` does without a strategy. Left out: the
-    network's latency, the all-reduces of batch normalization and of metrics, workers that wait for the slowest, and
-    that TensorFlow adds up some gradients while it computes others.
+    Prints both, and the resulting speed-up, which is a model, not a measurement. A step of N workers is assumed to take
+    as long as a step on 1/N of the batch under a strategy with one device (one step per call, Keras' own Adam), plus an
+    all-reduce for which each worker sends 2 (N − 1) / N times the bytes of the gradients (a ring; with two workers:
+    once). Speed-ups are relative to one worker that trains as `run.py` does without a strategy. Ignored: network
+    latency, the all-reduces of batch normalization and metrics, waiting for the slowest worker, and the overlap of
+    all-reduce and gradient computation in TensorFlow.
     """
     cli.load_tensorflow()
-    return {recipe.name: measured_recipe(recipe, repeats, count) for recipe in recipes}
+    return {recipe.name: measure_recipe(recipe, repeats, count) for recipe in recipes}
 
 
-def measured_recipe(recipe, repeats: int, count: int) -> dict:
-    """The measurements and the model of one recipe; prints them."""
+def measure_recipe(recipe, repeats: int, count: int) -> dict:
+    """Measure one recipe and model its speed-up; print both."""
     from keras_gen.commands.benchmarks.timing import in_turn
 
     sizes = [recipe.batch_size // number for number in WORKERS]
@@ -49,25 +49,25 @@ def measured_recipe(recipe, repeats: int, count: int) -> dict:
     steps = {size: statistics.median(seconds) for size, seconds in in_turn(ways, repeats).items()}
     shapes = gradient_shapes(zoo.build(recipe.name, seed=0))
     size = sum(4 * math.prod(shape) for shape in shapes)
-    adding = statistics.median(between_two_processes(recipe.name, repeats))
+    all_reduce = statistics.median(between_two_processes(recipe.name, repeats))
     what = f"{len(shapes)} gradients of {size / 1e6:,.1f} MB"
-    print(f"{recipe.name}: {what} added up between two processes in {1000 * adding:,.1f} ms")
-    networks = {"measured here": adding} | {name: size / speed for name, speed in NETWORKS.items()}
+    print(f"{recipe.name}: {what} added up between two processes in {1000 * all_reduce:,.1f} ms")
+    networks = {"measured here": all_reduce} | {name: size / speed for name, speed in NETWORKS.items()}
     model = {}
-    for number, share in zip(WORKERS, sizes, strict=True):
+    for number, batch_size in zip(WORKERS, sizes, strict=True):
         sent = 2 * (number - 1) / number
-        seconds = {name: steps[share] + sent * each for name, each in networks.items()}
+        seconds = {name: steps[batch_size] + sent * each for name, each in networks.items()}
         model[number] = {name: steps[recipe.batch_size] / each for name, each in seconds.items()}
-        told = ", ".join(f"{name} {speed:.2f} ×" for name, speed in model[number].items())
-        print(
-            f"{number} workers, batch {share} each: step {1000 * steps[share]:,.1f} ms; as a model, {told}", flush=True
-        )
-    return {"seconds_a_step": steps, "gradient_bytes": size, "seconds_of_adding": adding, "speed_up": model}
+        modeled = ", ".join(f"{name} {speed:.2f} ×" for name, speed in model[number].items())
+        step = f"batch {batch_size} each: step {1000 * steps[batch_size]:,.1f} ms"
+        print(f"{number} workers, {step}; as a model, {modeled}", flush=True)
+    return {"seconds_a_step": steps, "gradient_bytes": size, "seconds_of_adding": all_reduce, "speed_up": model}
 
 
 def trainer_of(recipe, batch_size: int, count: int, *, alone: bool) -> Callable[[], float]:
-    """A function that trains on about `count` images, alone or as one of several, and returns the seconds of a step."""
+    """Return a function that trains on about `count` images, alone or as one of several workers: seconds per step."""
     import tensorflow as tf
+
     from keras_gen.commands.benchmark_training import own_trainer
     from keras_gen.commands.benchmarks.models import random_images
 
@@ -84,20 +84,20 @@ def trainer_of(recipe, batch_size: int, count: int, *, alone: bool) -> Callable[
 
 
 def gradient_shapes(model) -> list[tuple[int, ...]]:
-    """Of all gradients of a train step; of a discriminator's once for each of its updates."""
+    """Return the shapes of all gradients of a train step; a discriminator's are repeated for each of its updates."""
     networks = [model.generator, *[model.discriminator] * model.batches_per_step] if is_adversarial(model) else [model]
     return [tuple(variable.shape) for network in networks for variable in network.trainable_variables]
 
 
 def is_adversarial(model) -> bool:
-    """Whether two networks are updated in turn."""
+    """Return whether a generator and a discriminator are updated in turn."""
     from keras_gen.models.adversarial import AdversarialModel
 
     return isinstance(model, AdversarialModel)
 
 
 def between_two_processes(name: str, repeats: int) -> list[float]:
-    """The seconds that two processes of this machine take to add up the gradients of a train step of a recipe."""
+    """Time the all-reduce of a recipe's gradients between two processes on this machine; return the seconds."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         addresses = ",".join(f"127.0.0.1:{each.getsockname()[1]}" for each in (one, other))
     arguments = [sys.executable, "-m", "keras_gen.commands.benchmarks.workers", name, str(repeats), addresses]
@@ -105,9 +105,9 @@ def between_two_processes(name: str, repeats: int) -> list[float]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     processes = [subprocess.Popen([*arguments, str(index)], env=environment, **options) for index in range(2)]
     try:
-        results = [process.communicate(timeout=_PATIENCE) for process in processes]
+        results = [process.communicate(timeout=_TIMEOUT) for process in processes]
     except subprocess.TimeoutExpired as error:
-        raise UsageError(f"two processes did not add up gradients within {_PATIENCE} seconds") from error
+        raise UsageError(f"two processes did not add up gradients within {_TIMEOUT} seconds") from error
     finally:
         for process in processes:
             process.kill()
@@ -119,7 +119,7 @@ def between_two_processes(name: str, repeats: int) -> list[float]:
 
 
 def add_up(name: str, repeats: int, addresses: str, index: int) -> list[float]:
-    """In one of the two processes: the seconds, one a repetition."""
+    """Run the all-reduce in one of the two processes; return the seconds of each repetition."""
     cli.load_tensorflow(devices=False)
     import tensorflow as tf
 
@@ -129,11 +129,11 @@ def add_up(name: str, repeats: int, addresses: str, index: int) -> list[float]:
     with strategy.scope():
         shapes = gradient_shapes(zoo.build(name, seed=0))
 
-    def add():
+    def all_reduce():
         gradients = [tf.ones(shape) for shape in shapes]
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
 
-    step = tf.function(lambda: strategy.run(add))
+    step = tf.function(lambda: strategy.run(all_reduce))
     step()
     seconds = []
     for _ in range(repeats):

@@ -1,1 +1,1 @@
-"""Where images come from: embedded digits, `.npz` files, folders and tensorflow-datasets."""
+"""Sources of images: embedded digits, `.npz` files, folders and tensorflow-datasets."""

@@ -1,4 +1,4 @@
-"""A folder of image files of any size, with or without sub-folders for classes and for splits."""
+"""Read a folder of image files of any size, with or without sub-folders for classes and splits."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
-"""Pillow's names of what these files hold."""
+"""Pillow's names of the formats of these files."""
 DEFAULT_SIZE = 64
-_GREY_MODES = ("1", "L", "LA", "La")
+_GRAY_MODES = ("1", "L", "LA", "La")
 _DEEP_MODES = ("I", "F")  # Pillow's names for 16 and 32 bits in one channel, such as I;16
 
 
 def read(folder: Path, image_size: int | None, channels: int | None) -> RawData:
-    """The images below `folder`, as `load` documents it.
+    """Return the images below `folder`, as documented in `keras_gen.data.load`.
 
     Raises:
-        UsageError: there are no images, one can't be read, or there is no room for them.
+        UsageError: there are no images, one can't be read, or they fit neither in memory nor on disk.
     """
     roots, notes = _split_roots(folder)
     files = {role: _image_files(root) for role, root in roots.items()}
     everything = [path for paths in files.values() for path in paths]
     with image_utils.bombs_refused(), ThreadPoolExecutor() as pool:
         headers = []
-        with progress.task("looking at image files", len(everything)) as step:
+        with progress.task("inspecting image files", len(everything)) as step:
             for header in pool.map(_read_header, everything):
                 headers.append(header)
                 step.advance()
@@ -82,13 +82,13 @@ def _split_roots(folder: Path) -> tuple[dict[str, Path], list[str]]:
 
 
 def _image_files(root: Path) -> list[Path]:
-    found = []
+    paths = []
     for parent, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-        found += [Path(parent, name) for name in names if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
-    if not found:
+        paths += [Path(parent, name) for name in names if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
+    if not paths:
         raise UsageError(f"{root} holds no images ({', '.join(SUFFIXES)})")
-    return sorted(found, key=lambda path: path.relative_to(root).parts)
+    return sorted(paths, key=lambda path: path.relative_to(root).parts)
 
 
 @dataclass(frozen=True)
@@ -98,24 +98,24 @@ class _Header:
 
 
 def _read_header(path: Path) -> _Header:
-    def look(picture: Image) -> _Header:
-        return _Header(picture.size, picture.mode in _GREY_MODES or picture.mode.startswith(_DEEP_MODES))
+    def inspect(picture: Image) -> _Header:
+        return _Header(picture.size, picture.mode in _GRAY_MODES or picture.mode.startswith(_DEEP_MODES))
 
-    return image_utils.read_picture(path, FORMATS, look)
+    return image_utils.read_picture(path, FORMATS, inspect)
 
 
 def _read_image(path: Path, image_size: int, channels: int) -> np.ndarray:
     def decode(picture: Image) -> np.ndarray:
         from PIL import ImageOps
 
-        upright = ImageOps.exif_transpose(picture)  # cameras store how they were held
+        upright = ImageOps.exif_transpose(picture)  # apply the camera's orientation
         return fit_picture(_flatten(upright), image_size, channels)
 
     return image_utils.read_picture(path, FORMATS, decode)
 
 
 def _flatten(picture: Image) -> Image:
-    """`picture` in mode L or RGB: 16 bits scaled to 8, transparency laid on white, palettes and CMYK resolved."""
+    """Convert `picture` to mode L or RGB: 16 bits scaled to 8, transparency over white, palettes and CMYK converted."""
     from PIL import Image
 
     if picture.mode.startswith(_DEEP_MODES):
@@ -134,12 +134,12 @@ def _choose_size(headers: list[_Header]) -> tuple[int, list[str]]:
     width, height = next(iter(sizes))
     if len(sizes) == 1 and width == height:
         return width, []
-    what = f"are all {width}x{height}" if len(sizes) == 1 else f"have {len(sizes)} different sizes"
-    return DEFAULT_SIZE, [f"images {what}: cropped to squares and resized to {DEFAULT_SIZE}x{DEFAULT_SIZE}"]
+    problem = f"are all {width}x{height}" if len(sizes) == 1 else f"have {len(sizes)} different sizes"
+    return DEFAULT_SIZE, [f"images {problem}: cropped to squares and resized to {DEFAULT_SIZE}x{DEFAULT_SIZE}"]
 
 
 def _labels(roots: dict[str, Path], files: dict[str, list[Path]]) -> dict[str, np.ndarray | None]:
-    """Index of each image's first sub-folder among the sorted names of all splits; `None` if an image has none."""
+    """Return labels: the index of each image's top sub-folder among the sorted names; `None` if an image has none."""
     parts = {role: [path.relative_to(roots[role]).parts for path in paths] for role, paths in files.items()}
     if any(len(part) == 1 for part in _flat(parts)):
         return dict.fromkeys(parts)

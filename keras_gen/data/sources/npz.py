@@ -1,4 +1,4 @@
-"""Image arrays in an `.npz` file, in the layout of Keras' own `mnist.npz`."""
+"""Read image arrays from an `.npz` file, in the layout of Keras' `mnist.npz`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _NAMES = ("x_train", "y_train", "x_test", "y_test")
 
 
 def read(path: Path) -> RawData:
-    """The splits in `path`. Nothing is unpickled.
+    """Return the splits in `path`, without unpickling.
 
     Raises:
-        UsageError: the file is damaged, or its arrays are not what `load` documents.
+        UsageError: the file is damaged, or its arrays are not as documented in `keras_gen.data.load`.
     """
     with progress.timer(f"reading {path.name}"):
         arrays = archives.read(path, _NAMES)
@@ -52,6 +52,6 @@ def _labels(path: Path, labels: np.ndarray | None, role: str, count: int) -> np.
         return None
     if labels.dtype.kind not in "iu":
         raise UsageError(f"{path}: y_{role} must be integers, received: {labels.dtype}")
-    if labels.shape not in ((count,), (count, 1)):  # CIFAR files of Keras carry a second axis
+    if labels.shape not in ((count,), (count, 1)):  # Keras' CIFAR labels have a second axis
         raise UsageError(f"{path}: y_{role} must be {count} labels, one for each image, received: {labels.shape}")
     return labels.reshape(count).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Named data sets from tensorflow-datasets: prepared ones from the disk, others downloaded if their host answers."""
+"""Read named data sets from tensorflow-datasets: prepared ones from disk, others by download if the host answers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from keras_gen.utils.errors import DataUnavailableError
 
 
 def read(entry: DatasetSpec, data_dir: Path | None, image_size: int | None) -> RawData:
-    """The splits of `entry`, cropped and resized while reading, so that the originals are never in memory together.
+    """Return the splits of `entry`, cropped and resized while reading to save memory.
 
     Raises:
-        DataUnavailableError: the data set is not on the disk and can't be downloaded, or can't be read.
-        UsageError: there is no room for it.
+        DataUnavailableError: the data set is not on disk and can't be downloaded, or can't be read.
+        UsageError: it fits neither in memory nor on disk.
     """
     folder = find_prepared(entry, data_dir)
     if folder is None:
@@ -32,15 +32,15 @@ def read(entry: DatasetSpec, data_dir: Path | None, image_size: int | None) -> R
     try:
         with _quiet():
             return _read(entry, _builder(entry, data_dir, folder), image_size)
-    except storage.NoRoomError:  # the data are there, and no others are wanted instead of them
+    except storage.NoRoomError:  # the data are available, so no fallback is needed
         raise
-    except Exception as error:  # whatever it was: a download, a checksum, a full disk, a package missing
+    except Exception as error:  # a failed download, a wrong checksum, a full disk, a missing package, ...
         first_line = (str(error).strip() or "no message").splitlines()[0]
         raise _unavailable(entry, f"failed in tensorflow-datasets: {type(error).__name__}: {first_line}") from error
 
 
 def find_prepared(entry: DatasetSpec, data_dir: Path | None) -> Path | None:
-    """The folder of the newest prepared version of `entry`, or `None`. Looks without importing tensorflow-datasets."""
+    """Return the folder of the newest prepared version of `entry`, or `None`, without importing tensorflow-datasets."""
     for root in _roots(data_dir):
         versions = [path.parent for path in root.joinpath(entry.tfds_name).glob("*.*.*/dataset_info.json")]
         versions = [path for path in versions if path.name.replace(".", "").isdigit()]
@@ -50,8 +50,8 @@ def find_prepared(entry: DatasetSpec, data_dir: Path | None) -> Path | None:
 
 
 def _roots(data_dir: Path | None) -> list[Path]:
-    usual = os.environ.get("TFDS_DATA_DIR") or os.path.join("~", "tensorflow_datasets")
-    return [data_dir] * (data_dir is not None) + [Path(os.path.expanduser(usual))]
+    default = os.environ.get("TFDS_DATA_DIR") or os.path.join("~", "tensorflow_datasets")
+    return [data_dir] * (data_dir is not None) + [Path(os.path.expanduser(default))]
 
 
 def _builder(entry: DatasetSpec, data_dir: Path | None, folder: Path | None):
@@ -60,7 +60,7 @@ def _builder(entry: DatasetSpec, data_dir: Path | None, folder: Path | None):
     if folder is not None:
         return tfds.builder_from_directory(folder)
     builder = tfds.builder(entry.tfds_name, data_dir=_roots(data_dir)[0])
-    with progress.timer(f"downloading and preparing {entry.name}"), _bars_of_its_own():
+    with progress.timer(f"downloading and preparing {entry.name}"), _tfds_progress_bars():
         builder.download_and_prepare()
     return builder
 
@@ -75,12 +75,12 @@ def _read_split(entry: DatasetSpec, builder, name: str, image_size: int | None) 
     import tensorflow_datasets as tfds
     from PIL import Image
 
-    side, _, channels = entry.image_shape  # all in the catalog are squares
+    side, _, channels = entry.image_shape  # all are squares
     side = image_size or side
     count = builder.info.splits[name].num_examples
     images = storage.allocate_images(entry.name, (count, side, side, channels))
     labels = np.empty(count, np.int64) if "label" in builder.info.features else None
-    # One file after the other: by default several are interleaved.
+    # Read the files one after the other: by default several are interleaved.
     ordered = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     dataset = builder.as_dataset(split=name, shuffle_files=False, read_config=ordered)
     with progress.task(f"reading {name} images of {entry.name}", count) as step:
@@ -94,16 +94,16 @@ def _read_split(entry: DatasetSpec, builder, name: str, image_size: int | None) 
     return Split(images, labels)
 
 
-def _unavailable(entry: DatasetSpec, fault: str) -> DataUnavailableError:
+def _unavailable(entry: DatasetSpec, problem: str) -> DataUnavailableError:
     return DataUnavailableError(
-        f"{entry.name} {fault}; put {entry.name}.npz (x_train, y_train, x_test, y_test, all uint8) into --data-dir or "
-        f"$KERAS_GEN_DATA, or use --dataset digits, which needs no download; {entry.name} is {entry.about}"
+        f"{entry.name} {problem}; put {entry.name}.npz (x_train, y_train, x_test, y_test, all uint8) into --data-dir "
+        f"or $KERAS_GEN_DATA, or use --dataset digits, which needs no download; {entry.name} is {entry.about}"
     )
 
 
 @contextlib.contextmanager
-def _bars_of_its_own() -> Iterator[None]:
-    """tensorflow-datasets' progress bars where bars can be drawn; they would fill a log file."""
+def _tfds_progress_bars() -> Iterator[None]:
+    """Disable tensorflow-datasets' progress bars where bars can't be drawn: they would fill a log file."""
     import tensorflow_datasets as tfds
 
     if progress.draws_bars():
@@ -118,7 +118,7 @@ def _bars_of_its_own() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep tensorflow-datasets' log lines back; its progress bars are another matter: a download takes its time."""
+    """Suppress tensorflow-datasets' log lines, but not its progress bars."""
     from absl import logging
 
     before = logging.get_verbosity()

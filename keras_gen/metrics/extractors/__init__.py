@@ -1,7 +1,7 @@
-"""Feature extractors: from uint8 images to the features and logits that metrics compare.
+"""Feature extractors: compute from uint8 images the features and logits that metrics compare.
 
-A score carries the name of its extractor and compares only with scores of that extractor. Names are imported when they
-are first used, and TensorFlow when an extractor is built.
+A score carries the name of its extractor and is comparable only with scores of that extractor. Names are imported when
+they are first used, TensorFlow when an extractor is built.
 """
 
 import lazy_loader

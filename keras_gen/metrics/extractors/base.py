@@ -1,4 +1,4 @@
-"""What every feature extractor is: from uint8 images to the vectors, and class scores, that metrics compare."""
+"""Base class of the feature extractors, and the type of their results."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from keras_gen.utils.errors import UsageError
 
 
 class Features(NamedTuple):
-    """What an extractor says of n images.
+    """Result of an extractor for n images.
 
     Args:
-        features: float32 of shape `(n, D)`.
-        logits: float32 of shape `(n, K)`, unnormalized log-probabilities of K classes; None if there are none.
+        features: float32 array of shape `(n, D)`.
+        logits: float32 array of shape `(n, K)`, unnormalized log-probabilities of K classes, or None.
     """
 
     features: np.ndarray
@@ -26,16 +26,16 @@ class Features(NamedTuple):
 
 
 class Extractor:
-    """Base of the feature extractors: checks, batches and records; a subclass writes `_extract`.
+    """Base class of the feature extractors: checks and batches images. Subclasses implement `_extract`.
 
     Attributes:
-        name: one of `keras_gen.metrics.extractors.NAMES`; every score it makes carries it.
-        sha256: of its weights, in hexadecimal: scores compare only if it is the same.
-        dimensions: D, the length of a feature vector.
-        num_classes: K, the length of a vector of logits; 0 if it gives none.
-        classes_of: names of the data sets whose classes its logits are.
-        resize: how images are brought to the size that the network takes, in one line.
-        precision: of the network's arithmetic.
+        name: str, one of `keras_gen.metrics.extractors.NAMES`; part of the protocol of every score.
+        sha256: str, hexadecimal SHA-256 of the weights. Scores are comparable only if it is the same.
+        dimensions: int, D, length of a feature vector.
+        num_classes: int, K, length of a vector of logits; 0 if there are no logits.
+        classes_of: tuple of str, names of the data sets whose classes the logits stand for.
+        resize: str, one line that describes how images are resized to the network's input size.
+        precision: str, precision of the network's arithmetic.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Extractor:
     precision: str = "float32"
 
     def description(self) -> dict[str, object]:
-        """What a record of a score has to say of its extractor."""
+        """Return the entries that identify this extractor in the protocol of a score."""
         return {
             "name": self.name,
             "sha256": self.sha256,
@@ -57,57 +57,57 @@ class Extractor:
             "precision": self.precision,
         }
 
-    def __call__(self, images: np.ndarray, batch_size: int = 64, step: progress.Task | None = None) -> Features:
-        """The features and logits of `images`. The result is held in memory as a whole: give many images in chunks.
+    def __call__(self, images: np.ndarray, batch_size: int = 64, task: progress.Task | None = None) -> Features:
+        """Return the features and logits of `images`. The whole result is in memory: pass many images in chunks.
 
         Args:
-            images: uint8, shape `(n, H, W, 1)` or `(n, H, W, 3)`, values 0 to 255.
-            batch_size: images sent through the network at once; it bounds memory and does not change the result
-                beyond rounding.
-            step: what is told how many images are done; None for one of its own.
+            images: uint8 array of shape `(n, H, W, 1)` or `(n, H, W, 3)`.
+            batch_size: int, images per call of the network; it bounds memory and changes results only by rounding.
+                Defaults to 64.
+            task: `progress.Task` to advance by the number of images. By default a new one is shown.
 
         Raises:
-            UsageError: images of another type or shape, or the network gives values that are not finite.
+            UsageError: if images have the wrong type or shape, or the network returns values that are not finite.
         """
         images = self._accepted(as_images("images", images))
         batch_size = checks.positive_int("batch_size", batch_size)
         features = np.empty((len(images), self.dimensions), np.float32)
         logits = np.empty((len(images), self.num_classes), np.float32) if self.num_classes else None
-        own = progress.task(f"features by {self.name}", len(images)) if step is None else contextlib.nullcontext(step)
-        with own as told:
+        new = progress.task(f"features by {self.name}", len(images)) if task is None else contextlib.nullcontext(task)
+        with new as task:
             for start in range(0, len(images), batch_size):
-                place = slice(start, start + batch_size)
-                batch_features, batch_logits = self._extract(self._channels(images[place]))
-                features[place] = self._finite("features", batch_features)
+                rows = slice(start, start + batch_size)
+                batch_features, batch_logits = self._extract(self._channels(images[rows]))
+                features[rows] = self._finite("features", batch_features)
                 if logits is not None:
-                    logits[place] = self._finite("logits", batch_logits)
-                told.advance(len(batch_features))
+                    logits[rows] = self._finite("logits", batch_logits)
+                task.advance(len(batch_features))
         return Features(features, logits)
 
     def _extract(self, batch: np.ndarray):
-        """Features and logits (or None) of uint8 images as `_channels` gives them, as tensors or arrays."""
+        """Return features and logits (or None) of uint8 images from `_channels`, as tensors or arrays."""
         raise NotImplementedError
 
     def _accepted(self, images: np.ndarray) -> np.ndarray:
-        """`images`, or `UsageError` if they are none that this extractor was made for."""
+        """Return `images`, or raise `UsageError` if this extractor does not support them."""
         return images
 
     def _channels(self, batch: np.ndarray) -> np.ndarray:
-        """`batch` with the number of channels that the network takes: three, of which a gray image has equal ones."""
+        """Return `batch` with the network's number of channels: three, equal ones for gray images."""
         return np.repeat(batch, 3, axis=-1) if batch.shape[-1] == 1 else batch
 
-    def _finite(self, what: str, values) -> np.ndarray:
+    def _finite(self, name: str, values) -> np.ndarray:
         values = np.asarray(values)
         if not np.isfinite(values).all():
             bad = np.count_nonzero(~np.isfinite(values).all(axis=1))
             raise UsageError(
-                f"extractor {self.name} gives {what} that are not finite for {bad} of {len(values)} images"
+                f"extractor {self.name} gives {name} that are not finite for {bad} of {len(values)} images"
             )
         return values
 
 
 def as_images(argument: str, value: object) -> np.ndarray:
-    """`value` as a NumPy array of images, uint8 of shape `(N, H, W, C)` with 1 or 3 channels; else `UsageError`.
+    """Return `value` as a uint8 array of shape `(N, H, W, C)` with C = 1 or 3, or raise `UsageError`.
 
     Example:
         >>> as_images("images", np.zeros((2, 28, 28, 1), "uint8")).shape
@@ -123,10 +123,10 @@ def as_images(argument: str, value: object) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def surroundings_untouched() -> Iterator[None]:
-    """Build a network in float32 without a trace in what is built after it.
+def preserved_keras_state() -> Iterator[None]:
+    """Build a network in float32 and restore Keras' dtype policy and Python's random state afterwards.
 
-    Keras draws the seeds of initializers from Python's global random state, although the weights are replaced here.
+    Keras draws initializer seeds from Python's global random state, although the weights are replaced here.
     """
     import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
     import keras

@@ -1,4 +1,4 @@
-"""Running a network in bfloat16 on the CPU, without changing how anything else runs."""
+"""Run a single network in bfloat16 on the CPU."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 def check_precision(value: object) -> str:
-    """`value` as one of `PRECISIONS`, or `UsageError`."""
+    """Return `value` if it is one of `PRECISIONS`, or raise `UsageError`."""
     return checks.one_of("precision", value, PRECISIONS)
 
 
 def in_bfloat16(function) -> Callable[[np.ndarray], Sequence[np.ndarray]]:
-    """A network whose convolutions and matrix products are computed in bfloat16, 8 bits of mantissa, by oneDNN.
+    """Return a network that computes convolutions and matrix products in bfloat16 (8 bits of mantissa) with oneDNN.
 
-    TensorFlow's graph rewriter decides operation by operation what keeps float32; inputs and outputs stay what they
-    are. It is asked for in a session of its own, since in today's functions it could only be switched on for the
-    whole process. Worth it on CPUs that have bfloat16 instructions; on others it is slow.
+    TensorFlow's graph rewriter decides per operation what stays float32; inputs and outputs keep their types. A
+    separate session enables the rewriter for this network only: for `tf.function`s it is a process-wide option. It
+    pays on CPUs with bfloat16 instructions and is slow on others.
 
     Args:
-        function: a `tf.function`'s concrete function of one tensor, with one or more outputs.
+        function: concrete function of a `tf.function`, with one input tensor and one or more outputs.
 
     Returns:
-        A callable from the input's array to the outputs' arrays, in order.
+        A callable that maps the input array to a list of output arrays.
     """
     import tensorflow as tf
     from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig

@@ -1,4 +1,4 @@
-"""The two small classifiers whose features ship with the package. `experiments/train_extractor.py` trains them."""
+"""Networks of the two classifiers that ship with the package. `experiments/train_extractor.py` trains them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 def lenet() -> keras.Model:
-    """A LeNet-like network for 28 x 28 gray digits of ten classes (after LeCun et al. 1998).
+    """Build a LeNet-like network for 28 x 28 gray digits of ten classes (after LeCun et al. 1998).
 
     Returns:
-        A model from float32 images `(n, 28, 28, 1)` in [0, 1] to two outputs: `features`, `(n, 128)` and at least 0,
-        the last hidden layer; and `logits`, `(n, 10)`.
+        A model that maps float32 images `(n, 28, 28, 1)` in [0, 1] to `features`, the last hidden layer, `(n, 128)` and
+        at least 0, and `logits`, `(n, 10)`.
 
     Example:
         >>> [tuple(output.shape) for output in lenet().outputs]
@@ -31,11 +31,11 @@ def lenet() -> keras.Model:
 
 
 def cifar_resnet() -> keras.Model:
-    """A small residual network for 32 x 32 color images of ten classes (after He et al. 2016, arXiv:1512.03385).
+    """Build a small residual network for 32 x 32 color images of ten classes (after He et al. 2016, arXiv:1512.03385).
 
     Returns:
-        A model from float32 images `(n, 32, 32, 3)` in [0, 1] to two outputs: `features`, `(n, 128)` and at least 0,
-        the average over the last 4 x 4 positions; and `logits`, `(n, 10)`.
+        A model that maps float32 images `(n, 32, 32, 3)` in [0, 1] to `features`, the average over the last 4 x 4
+        positions, `(n, 128)` and at least 0, and `logits`, `(n, 10)`.
 
     Example:
         >>> [tuple(output.shape) for output in cifar_resnet().outputs]
@@ -69,9 +69,9 @@ def _convolution(x, filters, *, kernel_size, strides=1):
 
 def _residual_block(x, filters):
     keras = _keras()
-    change = _convolution(x, filters, kernel_size=3)
-    change = _convolution(change, filters, kernel_size=3)
-    return keras.layers.Add()([x, change])
+    residual = _convolution(x, filters, kernel_size=3)
+    residual = _convolution(residual, filters, kernel_size=3)
+    return keras.layers.Add()([x, residual])
 
 
 def _keras():

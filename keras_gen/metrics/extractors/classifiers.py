@@ -1,4 +1,4 @@
-"""The small classifiers that ship with the package: features of digits and of small photographs, with no download."""
+"""Extractors from the classifiers that ship with the package, for digits and small photographs. No download."""
 
 from __future__ import annotations
 
@@ -15,14 +15,22 @@ from pathlib import Path
 import numpy as np
 
 from keras_gen.metrics.extractors import classifier_networks
-from keras_gen.metrics.extractors.base import Extractor, surroundings_untouched
+from keras_gen.metrics.extractors.base import Extractor, preserved_keras_state
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError
 
 
 @dataclass(frozen=True)
 class ClassifierSpec:
-    """What a shipped classifier takes: images of `channels` channels, brought to `size` x `size`, and what for."""
+    """Inputs, network and classes of a shipped classifier.
+
+    Args:
+        channels: int, channels of its input images.
+        size: int, side that images are resized to.
+        build: function without arguments that builds the network.
+        takes: str, its input images in words, for error messages.
+        classes_of: tuple of str, names of the data sets whose classes the logits stand for.
+    """
 
     channels: int
     size: int
@@ -50,22 +58,22 @@ KINDS = {
 
 
 class ShippedClassifier(Extractor):
-    """The last hidden layer, and the logits, of a small classifier whose weights come with the package.
+    """Extractor from a small classifier that ships with the package: its last hidden layer and its logits.
 
-    `lenet` was trained on handwritten digits and takes gray images, brought to 28 x 28; `cifar` was trained on CIFAR-10
-    and takes color images, brought to 32 x 32. Other images are refused: no score rather than a wrong one. Their
-    scores compare with scores of the same extractor only, and never with published FIDs.
+    `lenet` was trained on handwritten digits and takes gray images, resized to 28 x 28; `cifar` was trained on CIFAR-10
+    and takes color images, resized to 32 x 32. Images with another number of channels are rejected. Scores are
+    comparable only with scores of the same extractor, never with published FIDs.
 
-    Building it leaves Python's random state and Keras' dtype policy as they were.
+    Construction preserves Python's random state and Keras' dtype policy.
 
     Args:
-        name: `lenet` or `cifar`.
-        folder: with `NAME.npz`, the arrays `0`, `1`, … of `network.get_weights()`, and `NAME.json`, whose `sha256` is
-            that of the former; None for the package's own.
-        kind: what it takes and how its network is built; None for what `KINDS` has.
+        name: str, `lenet` or `cifar`.
+        folder: path of a folder with `NAME.npz`, the arrays `0`, `1`, … of `network.get_weights()`, and `NAME.json`,
+            whose `sha256` is that of the former. Defaults to the package's own.
+        kind: `ClassifierSpec`. Defaults to that of `KINDS`.
 
     Raises:
-        UsageError: `name` is neither, or a file is missing, damaged, or not of this network.
+        UsageError: if `name` is unknown, or a file is missing, damaged, or not of this network.
 
     Example:
         >>> lenet = ShippedClassifier("lenet")
@@ -100,12 +108,12 @@ class ShippedClassifier(Extractor):
 
 
 def shipped_folder() -> Traversable:
-    """Where the package keeps the weights of its own classifiers."""
+    """Return the folder with the weights of the shipped classifiers."""
     return importlib.resources.files("keras_gen.metrics.extractors") / "shipped"
 
 
 def is_shipped(name: str) -> bool:
-    """Whether the package has the weights of a classifier.
+    """Return whether the package contains the weights of a classifier.
 
     Example:
         >>> is_shipped("lenet")
@@ -115,48 +123,48 @@ def is_shipped(name: str) -> bool:
 
 
 def _read(folder: Path | Traversable, name: str) -> tuple[list[np.ndarray], str]:
-    """Arrays in order, and the SHA-256 of their file."""
+    """Return the arrays in order, and the SHA-256 of their file."""
     file = folder / f"{name}.npz"
     try:
         content = file.read_bytes()
         expected = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"the weights of {name} are missing or damaged: {file}; install keras_gen anew") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
+        raise UsageError(f"the weights of {name} are missing or damaged: {file}; reinstall keras_gen") from error
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != expected:
         raise UsageError(
-            f"the weights of {name} are damaged: SHA-256 of {file} is {found}, expected {expected}; "
-            "install keras_gen anew"
+            f"the weights of {name} are damaged: SHA-256 of {file} is {actual}, expected {expected}; "
+            "reinstall keras_gen"
         )
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            return [archive[str(index)].astype(np.float32) for index in range(len(archive.files))], found
+            return [archive[str(index)].astype(np.float32) for index in range(len(archive.files))], actual
     except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise _no_weights(name, file) from error
+        raise _wrong_weights(name, file) from error
 
 
 def _build(name: str, kind: ClassifierSpec, arrays: list[np.ndarray]):
-    with surroundings_untouched():
+    with preserved_keras_state():
         network = kind.build()
         try:
             network.set_weights(arrays)
         except ValueError as error:
-            raise _no_weights(name, f"{name}.npz") from error
+            raise _wrong_weights(name, f"{name}.npz") from error
     network.trainable = False
     return network
 
 
 def _as_function(network, kind: ClassifierSpec):
-    """From uint8 images of any size to features and logits; one trace for all sizes."""
+    """Return a function from uint8 images of any size to features and logits, with one trace for all sizes."""
     import tensorflow as tf
 
     def extract(images):
-        # Without effect, to the bit, on images that have the size.
+        # Images that already have this size are unchanged, bit for bit.
         images = tf.image.resize(images, (kind.size, kind.size), method="bilinear", antialias=True)
         return network(images / 255.0, training=False)
 
     return tf.function(extract, input_signature=[tf.TensorSpec((None, None, None, kind.channels), tf.uint8)])
 
 
-def _no_weights(name: str, file: object) -> UsageError:
-    return UsageError(f"the weights of {name} are not of its network: {file}; install keras_gen anew")
+def _wrong_weights(name: str, file: object) -> UsageError:
+    return UsageError(f"the weights of {name} do not fit its network: {file}; reinstall keras_gen")

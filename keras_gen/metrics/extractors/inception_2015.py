@@ -1,4 +1,4 @@
-"""The network of 2015 that published FIDs and Inception Scores were measured with."""
+"""Inception network of 2015, with which published FIDs and Inception Scores are measured."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ GRAPH_FILE = "classify_image_graph_def.pb"
 
 _MAX_BYTES = 1 << 28  # the graph has less than 100 MB
 _READING_FILES = ("ReadFile", "MatchingFiles")
-"""Operations that reach beyond the graph, which TensorFlow does not count among the stateful ones."""
+"""Operations that read files although TensorFlow does not mark them as stateful."""
 
 _INPUT, _POOLED, _LOGITS = "ExpandDims", "pool_3", "softmax/logits/MatMul"
 
 
 class Inception2015(Extractor):
-    """Inception v3 as published in December 2015: 2048 pooled features, and logits of 1008 outputs.
+    """Extractor with the Inception v3 of December 2015: 2048 pooled features, and logits of 1008 outputs.
 
-    The graph's own preprocessing is used: bilinear resizing to 299 x 299 as TensorFlow did it then (corners not
-    aligned, pixel centers not at halves, no antialiasing), then (x − 128) / 128. `features` is its `pool_3`, as in the
-    code of Heusel et al. 2017 (arXiv:1706.08500). `logits` is `pool_3` times the weights of its last layer, without the
-    bias, as in the code of Salimans et al. 2016 (arXiv:1606.03498). Gray images are repeated to 3 channels.
+    The graph's own preprocessing is used: bilinear resizing to 299 x 299 as in TensorFlow 1 (corners not aligned,
+    pixel centers not at halves, no antialiasing), then (x − 128) / 128. `features` is its `pool_3`, as in the code of
+    Heusel et al. 2017 (arXiv:1706.08500). `logits` is `pool_3` times the weights of its last layer, without the bias,
+    as in the code of Salimans et al. 2016 (arXiv:1606.03498). Gray images are repeated to 3 channels.
 
-    The graph normalizes with an operation that TensorFlow's functions refuse since; it is replaced by today's, which
-    computes the same, (x − mean) / √(variance + ε) + β.
+    The graph normalizes with an operation that `tf.function` no longer supports. It is replaced by the current one,
+    which computes the same: (x − mean) / √(variance + ε) + β.
 
     Args:
-        weights: path of `inception-2015-12-05.tgz`, or of the `classify_image_graph_def.pb` in it; None for the one in
-            `keras_gen.metrics.extractors.cache_folder()`.
-        download: whether to download the file if it is not there.
-        precision: `float32`, or `bfloat16` (see `in_bfloat16`): other, rougher features, in less time.
+        weights: path of `inception-2015-12-05.tgz`, or of the `classify_image_graph_def.pb` in it. Defaults to the file
+            in `keras_gen.metrics.extractors.cache_folder()`.
+        download: bool, download the file if it is missing; default False.
+        precision: str, `float32` (the default) or `bfloat16` (see `in_bfloat16`): different, coarser features, faster.
 
     Raises:
-        UsageError: `weights` is no such file, or not the one that was used on this machine before, or an unknown
-            precision.
-        DataUnavailableError: there is no file, and it was not to be downloaded or can't be.
+        UsageError: if `weights` is no such file or differs from the file first used on this machine, or `precision` is
+            unknown.
+        DataUnavailableError: if the file is missing, and was not or can't be downloaded.
 
     Example:
         >>> extractor = Inception2015(download=True)  # doctest: +SKIP
@@ -65,7 +65,7 @@ class Inception2015(Extractor):
         self.precision = check_precision(precision)
         path = weight_files.obtain(weight_files.INCEPTION_2015, weights, download=download)
         content = _read_graph(path)
-        # Of the graph, so that the archive and the file in it are the same weights.
+        # The hash of the graph, so that the archive and the file in it count as the same weights.
         self.sha256 = hashlib.sha256(content).hexdigest()
         network = _load(path, content)
         self._network = _on_arrays(network) if self.precision == "float32" else in_bfloat16(network)
@@ -82,32 +82,32 @@ def _on_arrays(function):
 
 
 def _read_graph(path: Path) -> bytes:
-    """The bytes of the graph in an archive or in a file of its own."""
+    """Return the bytes of the graph, from an archive or from a file of its own."""
     try:
         with open(path, "rb") as file:
             if file.read(2) != b"\x1f\x8b":
                 if os.fstat(file.fileno()).st_size > _MAX_BYTES:
-                    raise _no_weights_file(path, "too large")
+                    raise _wrong_weights(path, "too large")
                 file.seek(0)
                 return file.read()
-        # Unpacked here, because tarfile takes headers of any size.
+        # Unpacked here, because tarfile accepts headers of any size.
         with gzip.open(path) as packed:
             unpacked = packed.read(_MAX_BYTES + 1)
         if len(unpacked) > _MAX_BYTES:
-            raise _no_weights_file(path, "too large when it is unpacked")
+            raise _wrong_weights(path, "too large when unpacked")
         with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
             for member in archive:
                 if os.path.basename(member.name) == GRAPH_FILE and member.isfile():
-                    return archive.extractfile(member).read(_MAX_BYTES)  # a sparse one claims any size
+                    return archive.extractfile(member).read(_MAX_BYTES)  # a sparse member can claim any size
     except UsageError:
         raise
     except (OSError, ValueError, tarfile.TarError, EOFError, zlib.error) as error:
-        raise _no_weights_file(path, " ".join(str(error).split()) or type(error).__name__) from error
-    raise _no_weights_file(path, f"no {GRAPH_FILE} in it")
+        raise _wrong_weights(path, " ".join(str(error).split()) or type(error).__name__) from error
+    raise _wrong_weights(path, f"no {GRAPH_FILE} in it")
 
 
 def _load(path: Path, content: bytes):
-    """A function from uint8 images `(n, H, W, 3)` to features and logits, of the graph in `content`."""
+    """Return a function from uint8 images `(n, H, W, 3)` to features and logits, from the graph in `content`."""
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
@@ -115,11 +115,11 @@ def _load(path: Path, content: bytes):
     try:
         graph_def.ParseFromString(content)
     except DecodeError as error:
-        raise _no_weights_file(path, "no TensorFlow graph") from error
+        raise _wrong_weights(path, "no TensorFlow graph") from error
     if missing := [name for name in (_INPUT, _POOLED, _LOGITS) if name not in {node.name for node in graph_def.node}]:
-        raise _no_weights_file(path, "its graph has no " + ", ".join(missing))
+        raise _wrong_weights(path, "its graph has no " + ", ".join(missing))
     if graph_def.library.function:
-        raise _no_weights_file(path, "its graph has functions")
+        raise _wrong_weights(path, "its graph has functions")
     graph_def = _modernized(graph_def)
 
     def extract(images):
@@ -133,23 +133,23 @@ def _load(path: Path, content: bytes):
         expected = [1, 1, Inception2015.dimensions], [Inception2015.dimensions, Inception2015.num_classes]
         if (pooled.shape[1:], matrix.shape) != tuple(map(tf.TensorShape, expected)):
             raise ValueError(f"pool_3 is of shape {pooled.shape} and the weights after it of {matrix.shape}")
-        # The graph's own reshape is made for one image, so it is left out.
+        # The graph's own reshape works for a single image only.
         features = tf.squeeze(pooled, [1, 2])
         return features, tf.matmul(features, matrix)
 
     try:
         wrapped = tf.compat.v1.wrap_function(extract, [tf.TensorSpec((None, None, None, 3), tf.uint8)])
         for operation in wrapped.graph.get_operations():
-            # A graph is a program: the published one computes only.
+            # A graph is a program: reject operations that do more than compute.
             if operation.op_def.is_stateful or operation.type in _READING_FILES:
                 raise ValueError(f"its graph has an operation {operation.type}")
         return wrapped.prune(wrapped.inputs, wrapped.structured_outputs)
     except (ValueError, TypeError, KeyError, IndexError, tf.errors.OpError) as error:
-        raise _no_weights_file(path, " ".join(str(error).split())[:200]) from error
+        raise _wrong_weights(path, " ".join(str(error).split())[:200]) from error
 
 
 def _modernized(graph_def):
-    """The graph without operations that functions of today's TensorFlow refuse, or can't optimize across."""
+    """Replace operations that current TensorFlow functions reject or can't optimize across."""
     import tensorflow as tf
 
     modern = tf.compat.v1.GraphDef()
@@ -157,9 +157,9 @@ def _modernized(graph_def):
     for node in graph_def.node:
         new = modern.node.add()
         new.CopyFrom(node)
-        if node.op == "BatchNormWithGlobalNormalization":  # refused since version 9 of graphs
+        if node.op == "BatchNormWithGlobalNormalization":  # removed in graph version 9
             _normalize(modern, new)
-        elif node.op == "CheckNumerics":  # the features are checked in the end
+        elif node.op == "CheckNumerics":  # the features are checked at the end
             new.op = "Identity"
             del new.attr["message"]
     return modern
@@ -179,6 +179,6 @@ def _normalize(graph_def, node) -> None:
     del node.attr["variance_epsilon"], node.attr["scale_after_normalization"]
 
 
-def _no_weights_file(path: Path, reason: str) -> UsageError:
+def _wrong_weights(path: Path, reason: str) -> UsageError:
     requirement = f"{weight_files.INCEPTION_2015.files[0]} or the {GRAPH_FILE} in it"
     return must_be("weights", requirement, f"{path} ({reason})")

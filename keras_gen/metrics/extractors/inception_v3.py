@@ -1,4 +1,4 @@
-"""InceptionV3 as keras.applications has it."""
+"""InceptionV3 of keras.applications."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_gen.metrics.extractors import weight_files
-from keras_gen.metrics.extractors.base import Extractor, surroundings_untouched
+from keras_gen.metrics.extractors.base import Extractor, preserved_keras_state
 from keras_gen.metrics.extractors.bfloat16 import check_precision, in_bfloat16
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -17,26 +17,26 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 class InceptionV3(Extractor):
-    """The 2048 pooled features of `keras.applications.InceptionV3`, trained on ImageNet. It gives no logits.
+    """Extractor with `keras.applications.InceptionV3`, trained on ImageNet: 2048 pooled features, no logits.
 
-    Gray images are repeated to 3 channels; images are resized to 299 x 299 (`tf.image.resize`, bilinear, with
-    `antialias=True`, which matters only where it shrinks), scaled by x / 127.5 − 1 and sent through the network in
-    inference mode, without its last layer; features are the average over the last 8 x 8 positions.
+    Gray images are repeated to 3 channels. Images are resized to 299 x 299 (`tf.image.resize`, bilinear, with
+    `antialias=True`, which matters only for larger images), scaled by x / 127.5 − 1 and passed through the network
+    without its last layer, in inference mode. Features are the average over the last 8 x 8 positions.
 
-    This is not the network of 2015 that published FIDs use (`Inception2015`): its weights, its pooling, its scaling and
-    its resizing differ. Scores compare with scores of this extractor only.
+    This is not the network of 2015 that published FIDs use (`Inception2015`): weights, pooling, scaling and resizing
+    differ. Scores are comparable only with scores of this extractor.
 
-    Building it leaves Python's random state and Keras' dtype policy as they were.
+    Construction preserves Python's random state and Keras' dtype policy.
 
     Args:
-        weights: path of the weights file, or None to look for it where Keras keeps it. Both the file that
-            keras.applications publishes and a `.weights.h5` of the same network are read.
-        download: whether to download the file if it is not there.
-        precision: `float32`, or `bfloat16` (see `in_bfloat16`): other, rougher features, in less time.
+        weights: path of the weights file: the one that keras.applications publishes or a `.weights.h5` of the same
+            network. Defaults to the file in the folder where Keras keeps it.
+        download: bool, download the file if it is missing; default False.
+        precision: str, `float32` (the default) or `bfloat16` (see `in_bfloat16`): different, coarser features, faster.
 
     Raises:
-        UsageError: `weights` is no readable weights file of this network, or an unknown precision.
-        DataUnavailableError: there is no file, and it was not to be downloaded or can't be.
+        UsageError: if `weights` is no readable weights file of this network, or `precision` is unknown.
+        DataUnavailableError: if the file is missing, and was not or can't be downloaded.
 
     Example:
         >>> extractor = InceptionV3(download=True)  # doctest: +SKIP
@@ -53,8 +53,8 @@ class InceptionV3(Extractor):
     ) -> None:
         self.precision = check_precision(precision)
         path = weight_files.obtain(weight_files.INCEPTION_V3, weights, download=download)
-        if not path.name.endswith((".h5", ".hdf5")) or not _is_hdf5(path):  # Keras tells formats apart by the name
-            raise _no_weights_file(path)
+        if not path.name.endswith((".h5", ".hdf5")) or not _is_hdf5(path):  # Keras chooses the format by the name
+            raise _wrong_weights(path)
         self.sha256 = weight_files.sha256_of(path)
         self._network = _load(path)
         if self.precision == "bfloat16":
@@ -66,29 +66,29 @@ class InceptionV3(Extractor):
 
 
 def _load(path: Path):
-    """A function from uint8 images `(n, H, W, 3)` to a list of features; one trace for all sizes."""
+    """Return a function from uint8 images `(n, H, W, 3)` to a list of features, with one trace for all sizes."""
     import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
     import keras
     import tensorflow as tf
 
-    with surroundings_untouched():
+    with preserved_keras_state():
         network = keras.applications.InceptionV3(
             weights=None, include_top=False, pooling="avg", input_shape=(299, 299, 3)
         )
         try:
             with warnings.catch_warnings():
-                # Keras warns, and goes on, about layers that a file does not have.
+                # Keras only warns if layers are missing from a file.
                 warnings.simplefilter("error", UserWarning)
                 network.load_weights(path)
         except (OSError, ValueError, KeyError, TypeError, UserWarning) as error:
-            raise _no_weights_file(path) from error
+            raise _wrong_weights(path) from error
     network.trainable = False
 
     def extract(images):
         images = tf.image.resize(images, (299, 299), method="bilinear", antialias=True)
         return [network(images / 127.5 - 1.0, training=False)]
 
-    # On two idle cores this gives 1.25 times the images a second of predict(); weights as constants, 1.4 times.
+    # On two idle cores this processes 1.25 times the images per second of predict(); weights as constants, 1.4 times.
     return tf.function(extract, input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
 
 
@@ -97,6 +97,6 @@ def _is_hdf5(path: Path) -> bool:
         return file.read(len(_HDF5)) == _HDF5
 
 
-def _no_weights_file(path: Path) -> UsageError:
+def _wrong_weights(path: Path) -> UsageError:
     requirement = "a readable weights file of keras.applications.InceptionV3 without its top"
     return must_be("weights", f"{requirement} ({weight_files.INCEPTION_V3.files[0]})", str(path))

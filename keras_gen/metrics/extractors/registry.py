@@ -1,4 +1,4 @@
-"""Which extractor suits a data set. Nothing here imports TensorFlow until one is built."""
+"""Build extractors by name and choose one for a data set. TensorFlow is imported when one is built."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SOURCES = {source.name: source for source in (weight_files.INCEPTION_2015, weig
 
 
 class ExtractorChoice(NamedTuple):
-    """The name of an extractor, or None, and why, in one line for the user."""
+    """Name of an extractor, or None, and the reason for the choice in one line."""
 
     name: str | None
     reason: str
@@ -30,18 +30,19 @@ class ExtractorChoice(NamedTuple):
 def build(
     name: str, weights: str | os.PathLike | None = None, download: bool = False, precision: str = "float32"
 ) -> Extractor:
-    """The extractor called `name`, ready for use.
+    """Build the extractor called `name`.
 
     Args:
-        name: one of `NAMES`.
-        weights: path of its weights file, of `inception-2015` and `inception-v3` only; None for the one that is kept
-            on this machine.
-        download: whether to download the file if it is not there.
-        precision: of the network's arithmetic: `float32`, or of `inception-2015` and `inception-v3` also `bfloat16`.
+        name: str, one of `NAMES`.
+        weights: path of its weights file, only for `inception-2015` and `inception-v3`. Defaults to the file in the
+            cache.
+        download: bool, download the file if it is missing; default False.
+        precision: str, precision of the network's arithmetic: `float32` (the default), or `bfloat16` for
+            `inception-2015` and `inception-v3`.
 
     Raises:
-        UsageError: `name` is none of `NAMES`, or `weights` is no such file, or given for a shipped classifier.
-        DataUnavailableError: there is no file, and it was not to be downloaded or can't be.
+        UsageError: if `name` is not in `NAMES`, or `weights` is no such file or given for a shipped classifier.
+        DataUnavailableError: if the file is missing, and was not or can't be downloaded.
 
     Example:
         >>> build("lenet").dimensions
@@ -58,15 +59,15 @@ def build(
 
 
 def choose(data_name: str, image_shape: Sequence[int], *, download: bool = False) -> ExtractorChoice:
-    """The extractor for a data set whose user named none.
+    """Choose the default extractor for a data set.
 
     `lenet` for the gray digits of `mnist` and `digits`, `cifar` for the color images of `cifar10`; otherwise
-    `inception-2015`, or else `inception-v3`, if their weights are on this machine.
+    `inception-2015` or `inception-v3`, in this order, if their weights are on this machine.
 
     Args:
-        data_name: as `keras_gen.data.load` calls the data set, or any name or path.
+        data_name: str, name of the data set in `keras_gen.data.load`, or any other name or path.
         image_shape: `(height, width, channels)`.
-        download: whether `inception-2015` may be chosen without having its weights.
+        download: bool, allow `inception-2015` without its weights on this machine; default False.
 
     Example:
         >>> choose("mnist", (28, 28, 1))
@@ -81,9 +82,7 @@ def choose(data_name: str, image_shape: Sequence[int], *, download: bool = False
             return ExtractorChoice(name, f"its weights are in {path}")
         if download:
             return ExtractorChoice(name, f"its weights are downloaded ({source.megabytes} MB)")
-    return ExtractorChoice(
-        None, f"there is no extractor for {data_name}: {weight_files.INCEPTION_2015.how_to_get_it()}"
-    )
+    return ExtractorChoice(None, f"there is no extractor for {data_name}: {weight_files.INCEPTION_2015.instructions()}")
 
 
 def pick(
@@ -94,13 +93,19 @@ def pick(
     weights: str | os.PathLike | None = None,
     precision: str = "float32",
 ) -> tuple[Extractor | None, str]:
-    """The extractor that was asked for, built, and why it is this one; `auto` is left to `choose`.
+    """Build the requested extractor and return it with the reason for the choice; `auto` means `choose`.
 
-    One that is asked for by its name is downloaded if it is missing; `auto` downloads nothing, and may give None.
+    The weights of an extractor requested by name are downloaded if missing. `auto` downloads nothing and may return
+    None.
+
+    Args:
+        extractor: str, `auto` or one of `NAMES`.
+        data_name, image_shape: as in `choose`.
+        weights, precision: as in `build`.
 
     Raises:
-        UsageError: as `check_choice` and `build` raise it, or the extractor does not take such images.
-        DataUnavailableError: its weights can't be had.
+        UsageError: for the reasons of `check_choice` and `build`, or if the extractor does not support such images.
+        DataUnavailableError: if its weights are unavailable.
 
     Example:
         >>> lenet, reason = pick("auto", "digits", (28, 28, 1))
@@ -112,9 +117,9 @@ def pick(
         name, reason = choose(data_name, image_shape)
         try:
             return (None if name is None else build(name, precision=precision)), reason
-        except DataUnavailableError as error:  # gone since
+        except DataUnavailableError as error:  # the file disappeared after choose
             return None, str(error)
     if extractor in KINDS and image_shape[-1] != KINDS[extractor].channels:
         shape = tuple(image_shape)
         raise UsageError(f"extractor {extractor} takes {KINDS[extractor].takes}, {data_name} has images {shape}")
-    return build(extractor, weights, download=True, precision=precision), "asked for by its name"
+    return build(extractor, weights, download=True, precision=precision), "requested by name"

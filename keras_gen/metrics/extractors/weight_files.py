@@ -1,4 +1,4 @@
-"""Weights files: where they are looked for, how they are downloaded, and whether they are still what they were."""
+"""Find, download and verify the weights files of extractors."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ RECORD_FILE = "weights.json"
 
 _PROBE_SECONDS = 10.0
 _STALL_SECONDS = 30.0
-_PIECE = 1 << 20  # 1 MiB
-_MAX_TIMES_THE_SIZE = 2
+_BLOCK_BYTES = 1 << 20
+_MAX_SIZE_RATIO = 2
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the weights of an extractor come from.
+    """Source of the weights of an extractor.
 
     Args:
-        name: of the extractor.
-        url: of the published file.
-        files: names under which it is looked for; the first one is that of the published file.
-        megabytes: size of the download, about.
-        md5: the published file's, as its publisher states it; None if no publisher does.
-        kept_by_keras: whether the file is looked for, and downloaded to, where keras.applications keeps it.
+        name: str, name of the extractor.
+        url: str, URL of the published file.
+        files: tuple of str, file names to look for; the first is that of the published file.
+        megabytes: int, approximate size of the download.
+        md5: str, MD5 that the publisher states, or None.
+        kept_by_keras: bool, use the folder of keras.applications for look-ups and downloads; default False.
     """
 
     name: str
@@ -44,28 +44,28 @@ class Source:
     kept_by_keras: bool = False
 
     def folders(self) -> list[Path]:
-        """Where the file is looked for, in this order; a download goes to the first."""
+        """Return the folders to look in, in this order. A download goes to the first."""
         if not self.kept_by_keras:
             return [cache_folder()]
-        # Keras turns to the folder for temporary files if it can't write to its own.
+        # Keras uses the folder for temporary files if it can't write to its own.
         return [_keras_home() / "models", Path(tempfile.gettempdir(), ".keras", "models"), cache_folder()]
 
-    def how_to_get_it(self) -> str:
-        """What a user without the file can do."""
+    def instructions(self) -> str:
+        """Return one line that tells a user how to get the file."""
         return (
-            f"--extractor {self.name} downloads its weights ({self.megabytes} MB); without a network, get {self.url} "
-            f"on a machine that can, and give their path with --extractor {self.name} --extractor-weights PATH"
+            f"--extractor {self.name} downloads its weights ({self.megabytes} MB); without a network, copy {self.url} "
+            f"from another machine and pass its path with --extractor {self.name} --extractor-weights PATH"
         )
 
 
 INCEPTION_2015 = Source(
     name="inception-2015",
-    # What http://download.tensorflow.org/models/… is kept in, over TLS.
+    # The bucket behind http://download.tensorflow.org/models/…, over TLS.
     url="https://storage.googleapis.com/download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz",
     files=("inception-2015-12-05.tgz", "classify_image_graph_def.pb"),
     megabytes=89,
 )
-# As keras.applications has them (keras/src/applications/inception_v3.py), which does not export them.
+# Copied from keras/src/applications/inception_v3.py, which does not export them.
 INCEPTION_V3 = Source(
     name="inception-v3",
     url="https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
@@ -78,9 +78,9 @@ INCEPTION_V3 = Source(
 
 
 def cache_folder() -> Path:
-    """Where keras_gen keeps what it downloads or computes once: `$KERAS_GEN_CACHE`, else the user's cache folder.
+    """Return the folder for downloads and cached results: `$KERAS_GEN_CACHE`, or else the user's cache folder.
 
-    That is `keras_gen` in `$XDG_CACHE_HOME`, by default in `~/.cache`. It need not exist.
+    The latter is `keras_gen` in `$XDG_CACHE_HOME`, by default in `~/.cache`. The folder may not exist yet.
     """
     if named := os.environ.get("KERAS_GEN_CACHE"):
         return Path(os.path.expanduser(named))
@@ -88,22 +88,22 @@ def cache_folder() -> Path:
 
 
 def find(source: Source) -> Path | None:
-    """The file where it is kept on this machine, or None. Its content is not looked at."""
+    """Return the path of the file on this machine, or None. Its content is not checked."""
     candidates = (folder / file for folder in source.folders() for file in source.files)
     return next((path for path in candidates if path.is_file()), None)
 
 
 def obtain(source: Source, path: str | os.PathLike | None = None, *, download: bool = False) -> Path:
-    """The path of the weights file of an extractor.
+    """Return the path of the weights file of an extractor.
 
     Args:
-        source: which one.
-        path: a file to take, whatever it is; its reader checks it. None for the one that is kept on this machine.
-        download: whether to download the file if it is not there, or not what its publisher says it is.
+        source: `Source` of the weights.
+        path: path of a file to use; the caller checks its content. Defaults to the file on this machine.
+        download: bool, download the file if it is missing or does not have the published checksum; default False.
 
     Raises:
-        UsageError: `path` is no file that can be read, or the file kept here hasn't the published checksum.
-        DataUnavailableError: there is no file, and it was not to be downloaded or can't be.
+        UsageError: if `path` is not a readable file, or the file on this machine does not have the published checksum.
+        DataUnavailableError: if the file is missing, and was not or can't be downloaded.
     """
     if path is not None:
         return _readable(source, Path(path))
@@ -114,25 +114,25 @@ def obtain(source: Source, path: str | os.PathLike | None = None, *, download: b
         return _download(source)
     if found is not None:
         raise UsageError(
-            f"{found} is damaged: its MD5 is not {source.md5}; delete it, or --extractor {source.name} replaces it"
+            f"{found} is damaged: its MD5 is not {source.md5}; delete it, or replace it with --extractor {source.name}"
         )
     folders = " or ".join(map(str, source.folders()))
-    raise DataUnavailableError(f"the weights of {source.name} are not in {folders}: {source.how_to_get_it()}")
+    raise DataUnavailableError(f"the weights of {source.name} are not in {folders}: {source.instructions()}")
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     return _digest(path, hashlib.sha256)
 
 
 def check_unchanged(source: Source, path: Path, sha256: str) -> None:
-    """Record the SHA-256 of an extractor's weights at their first use, and from then on hold them to it.
+    """Record the SHA-256 of an extractor's weights at their first use, and compare it with the record later.
 
-    It guards the comparability of scores, where no publisher states a checksum: what was seen first is what counts.
-    Nothing is recorded if the cache folder can't be written.
+    This keeps scores comparable where no publisher states a checksum. Nothing is recorded if the cache folder is not
+    writable.
 
     Raises:
-        UsageError: other weights were recorded, or the record is damaged; the message says how to accept these.
+        UsageError: if other weights were recorded, or the record is damaged. The message says how to accept these.
     """
     record = cache_folder() / RECORD_FILE
     try:
@@ -140,7 +140,7 @@ def check_unchanged(source: Source, path: Path, sha256: str) -> None:
     except OSError:
         known = {}
     except UsageError as error:
-        raise UsageError(f"{error}; delete it to record the weights anew") from error
+        raise UsageError(f"{error}; delete it to record the weights again") from error
     expected = known.get(source.name)
     if expected is None:
         with contextlib.suppress(OSError):
@@ -166,7 +166,7 @@ def _readable(source: Source, path: Path) -> Path:
 def _download(source: Source) -> Path:
     if reason := connection_error(source.url, _PROBE_SECONDS):
         raise DataUnavailableError(
-            f"the weights of {source.name} can't be downloaded ({reason}): {source.how_to_get_it()}"
+            f"the weights of {source.name} can't be downloaded ({reason}): {source.instructions()}"
         )
     path = source.folders()[0] / source.files[0]
     with _as_usage_error(path):
@@ -176,10 +176,9 @@ def _download(source: Source) -> Path:
                 _fetch(source, temporary)
                 if source.md5 is not None and _md5(temporary) != source.md5:
                     raise ValueError(f"its MD5 is not {source.md5}")
-            except Exception as error:  # OSError, http.client's own exceptions, and the ValueErrors from here
+            except Exception as error:  # OSError, exceptions of http.client, and the ValueErrors raised here
                 raise DataUnavailableError(
-                    f"the download of the weights of {source.name} failed ({_one_line(error)}): "
-                    f"{source.how_to_get_it()}"
+                    f"the download of the weights of {source.name} failed ({_one_line(error)}): {source.instructions()}"
                 ) from error
     return path
 
@@ -193,23 +192,23 @@ def _as_usage_error(path: Path):
 
 
 def _fetch(source: Source, path: Path) -> None:
-    import urllib.request  # here: what only lists or misspells should not wait for it
+    import urllib.request  # slow to import
 
-    # The time-out holds for each read, so that a download that stalls ends and a slow one does not.
-    with urllib.request.urlopen(source.url, timeout=_STALL_SECONDS) as answer, open(path, "wb") as file:
-        if source.url.startswith("https:") and not answer.url.startswith("https:"):
-            raise ValueError(f"{source.url} leads to {answer.url}, which is not encrypted")
-        expected, received = answer.headers.get("Content-Length"), 0
-        pieces = None if expected is None else -(-int(expected) // _PIECE)
-        with progress.task(f"downloading the weights of {source.name}", pieces, "MiB") as step:
-            while piece := answer.read(_PIECE):
-                file.write(piece)
-                received += len(piece)
-                if received > _MAX_TIMES_THE_SIZE * source.megabytes * 10**6:
+    # The timeout applies to each read: a stalled download ends, a slow one does not.
+    with urllib.request.urlopen(source.url, timeout=_STALL_SECONDS) as response, open(path, "wb") as file:
+        if source.url.startswith("https:") and not response.url.startswith("https:"):
+            raise ValueError(f"{source.url} redirects to {response.url}, which is not encrypted")
+        expected, received = response.headers.get("Content-Length"), 0
+        blocks = None if expected is None else -(-int(expected) // _BLOCK_BYTES)
+        with progress.task(f"downloading the weights of {source.name}", blocks, "MiB") as task:
+            while block := response.read(_BLOCK_BYTES):
+                file.write(block)
+                received += len(block)
+                if received > _MAX_SIZE_RATIO * source.megabytes * 10**6:
                     raise ValueError(f"it is much larger than {source.megabytes} MB")
-                step.advance()
+                task.advance()
     if expected is not None and received != int(expected):
-        raise ValueError(f"{received} of {expected} bytes came")
+        raise ValueError(f"received {received} of {expected} bytes")
 
 
 def _keras_home() -> Path:

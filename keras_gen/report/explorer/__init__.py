@@ -1,4 +1,4 @@
-"""Walking a trained model: what its SavedModel can do as functions of arrays, and a page in the browser around them.
+"""Explore a trained model in the browser.
 
-`explorer` and `drawing` know nothing of the page; `page` and `tabs` know nothing of TensorFlow.
+`model` and `drawing` are functions of arrays and do not depend on Gradio; `app` and `tabs` do not depend on TensorFlow.
 """

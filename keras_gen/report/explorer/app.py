@@ -1,4 +1,4 @@
-"""The page in the browser: a choice of models, for each the tabs of what it can do, and its local server."""
+"""The explorer page and its local server: a menu of models, and tabs for the functions of each model."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ CSS = ".pixels img { image-rendering: pixelated; } footer { display: none !impor
 
 
 def check_gradio() -> None:
-    """Say how to install Gradio where it is missing, without the seconds that its import takes.
+    """Check that Gradio is installed, without importing it, which takes seconds.
 
     Raises:
-        UsageError: it is missing.
+        UsageError: if Gradio is not installed.
     """
     if importlib.util.find_spec("gradio") is None:
-        raise UsageError("gradio, which makes the page, is not installed: pip install 'keras_gen[demo]'")
+        raise UsageError("the explorer needs gradio, which is not installed: pip install 'keras_gen[demo]'")
 
 
 def check_address(host: str, port: int) -> tuple[str, int]:
-    """`host` and `port` where a server can listen now.
+    """Check that a server can listen on `host` and `port` now, and return both.
 
     Args:
-        host: name or address of an interface of this machine.
-        port: from 1 to 65535.
+        host: str, name or address of an interface of this machine.
+        port: int from 1 to 65535.
 
     Raises:
-        UsageError: no such interface or port, or the port is taken.
+        UsageError: if the interface or port does not exist, or the port is in use.
 
     Example:
         >>> check_address("127.0.0.1", 0)
@@ -57,23 +57,23 @@ def check_address(host: str, port: int) -> tuple[str, int]:
     try:
         with socket.create_server((host, port)):
             return host, port
-    except (socket.gaierror, TypeError, ValueError) as error:  # the last two of letters that no name has
+    except (socket.gaierror, TypeError, ValueError) as error:  # the last two: characters not allowed in a name
         raise must_be("host", "the name or address of an interface of this machine", host) from error
     except (OSError, OverflowError) as error:
-        raise UsageError(f"{host}:{port} can't be listened on: {error.strerror}") from error
+        raise UsageError(f"can't listen on {host}:{port}: {error.strerror}") from error
 
 
 def build(explorers: Sequence[Explorer]) -> gradio.Blocks:
-    """The page, not yet served.
+    """Build the page without serving it.
 
     Args:
-        explorers: at least one; with several, a menu switches between them.
+        explorers: sequence of at least one `Explorer`; with several, a menu switches between them.
 
     Returns:
-        Blocks without analytics.
+        `gradio.Blocks` without analytics.
 
     Raises:
-        UsageError: no explorer, or Gradio is missing.
+        UsageError: if there is no explorer, or Gradio is not installed.
     """
     if not explorers:
         raise must_be("explorers", "at least one", list(explorers))
@@ -83,12 +83,12 @@ def build(explorers: Sequence[Explorer]) -> gradio.Blocks:
         choice = gr.Dropdown(
             names, value=names[0], type="index", label="Model", interactive=True, visible=len(names) > 1
         )
-        parts = [_part(explorer, visible=index == 0) for index, explorer in enumerate(explorers)]
+        columns = [_column(explorer, visible=index == 0) for index, explorer in enumerate(explorers)]
 
         def show(chosen):
-            return [gr.Column(visible=index == chosen) for index in range(len(parts))]
+            return [gr.Column(visible=index == chosen) for index in range(len(columns))]
 
-        choice.change(show, choice, parts, **tabs.INSTANT_EVENT)
+        choice.change(show, choice, columns, **tabs.INSTANT_EVENT)
     return page
 
 
@@ -98,31 +98,32 @@ def serve(
     port: int = PORT,
     on_start: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve the page until interrupted (Ctrl-C, or SIGTERM or SIGHUP), in the main thread.
+    """Serve the page in the main thread until interrupted by Ctrl-C, SIGTERM or SIGHUP.
 
-    Nothing is shared publicly and nothing sent anywhere; the page's fonts and scripts come from this server. Pictures
-    that it serves are in a temporary folder until it ends.
+    Nothing is shared publicly or sent to other machines; fonts and scripts of the page come from this server. Served
+    pictures are kept in a temporary folder until the server stops.
 
     Args:
         explorers: as in `build`.
-        host: interface to listen on. Any but the default lets others in who reach this machine; there is no password.
-        port: from 1 to 65535.
-        on_start: called with the page's address once it answers.
+        host: str, interface to listen on; default 127.0.0.1. With any other, everyone who can reach this machine has
+            access; there is no password.
+        port: int from 1 to 65535; default 7860.
+        on_start: function called with the URL once the page answers.
 
     Raises:
         UsageError: as `build` and `check_address`.
     """
     host, port = check_address(host, port)
-    # The requests first, so that none can end the process while there is something to clean up.
-    with signals.StopSignals() as requests, running(explorers, host, port) as url:
+    # Signals are handled first, so that none ends the process before it has cleaned up.
+    with signals.StopSignals() as stop_signals, running(explorers, host, port) as url:
         on_start(url)
-        while not requests.count:
+        while not stop_signals.count:
             time.sleep(POLL_SECONDS)
 
 
 @contextlib.contextmanager
 def running(explorers: Sequence[Explorer], host: str = HOST, port: int = PORT) -> Iterator[str]:
-    """Serves the page, at the address that it gives, while the block runs; see `serve`."""
+    """Serve the page while the block runs, and yield its URL; see `serve`."""
     with _temporary_folder():
         page = build(explorers)
         try:
@@ -136,7 +137,7 @@ def _launch(page: gradio.Blocks, host: str, port: int) -> str:
     _, url, _ = page.launch(
         server_name=host,
         server_port=port,
-        share=False,  # said, since an environment variable could ask for it
+        share=False,  # explicit, since an environment variable could enable it
         prevent_thread_lock=True,
         quiet=True,
         inbrowser=False,
@@ -146,14 +147,14 @@ def _launch(page: gradio.Blocks, host: str, port: int) -> str:
         pwa=False,
         footer_links=[],
         css=CSS,
-        theme=gr.themes.Default(font="system-ui", font_mono="monospace"),  # no font from elsewhere
+        theme=gr.themes.Default(font="system-ui", font_mono="monospace"),  # no remote fonts
     )
     return url
 
 
 @contextlib.contextmanager
 def _temporary_folder() -> Iterator[None]:
-    """Pictures that Gradio serves lie in a folder of their own meanwhile, which is named when the page is built."""
+    """Make Gradio keep served pictures in a temporary folder. Gradio reads its path when the page is built."""
     before = os.environ.get(FOLDER_VARIABLE)
     with tempfile.TemporaryDirectory(prefix="keras_gen-explore-") as folder:
         os.environ[FOLDER_VARIABLE] = folder
@@ -165,10 +166,10 @@ def _temporary_folder() -> Iterator[None]:
                 os.environ[FOLDER_VARIABLE] = before
 
 
-def _part(explorer: Explorer, visible: bool) -> gradio.Column:
+def _column(explorer: Explorer, visible: bool) -> gradio.Column:
     import gradio as gr
 
-    with gr.Column(visible=visible) as part:
+    with gr.Column(visible=visible) as column:
         height, width, channels = explorer.image_shape
         latents = "" if explorer.latent_shape is None else f", latents {'×'.join(map(str, explorer.latent_shape))}"
         classes = f", {explorer.num_classes} classes" if explorer.num_classes else ""
@@ -176,11 +177,11 @@ def _part(explorer: Explorer, visible: bool) -> gradio.Column:
         for title, build_tab in tabs.available_tabs(explorer).items():
             with gr.Tab(title):
                 build_tab(explorer)
-    return part
+    return column
 
 
 def _gradio():
-    """Gradio, told before its import to call nobody."""
+    """Import Gradio with its telemetry disabled, which must happen before the import."""
     check_gradio()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

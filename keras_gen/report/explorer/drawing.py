@@ -1,4 +1,4 @@
-"""Drawn and uploaded pictures as images that a model takes."""
+"""Convert drawn and uploaded pictures to images of a model's shape."""
 
 from __future__ import annotations
 
@@ -8,39 +8,41 @@ from keras_gen.utils import checks
 from keras_gen.utils.errors import must_be
 
 INK = 26
-"""Least brightness, a tenth of white, that counts as drawn."""
+"""Minimum brightness that counts as drawn, a tenth of white."""
 
 BOX = 20 / 28
-"""What the longer side of a centered drawing takes of the image, as in MNIST."""
+"""Longer side of a centered drawing as a fraction of the image, as in MNIST."""
 
 
 def to_image(
     picture: np.ndarray, image_shape: tuple[int, int, int], *, invert: bool | None = None, center: bool = False
 ) -> np.ndarray:
-    """A picture of any size as an image of a model's shape.
+    """Convert a picture of any size to an image of a model's shape.
 
-    Transparent parts count as white paper. A gray model gets the picture's luma (ITU-R 601), a color model a gray
-    picture in three equal channels. Without `center`, the picture's central part of the image's proportions is
-    resized. With it, what is drawn is fitted and centered as MNIST's digits were (LeCun et al. 1998, "Gradient-based
-    learning applied to document recognition"): its longer side is made 20/28 of the image's shorter one and its center
-    of mass put into the middle of the image, as far as it then still lies inside.
+    Transparent parts become white. For a gray model the picture is converted to luma (ITU-R 601); for a color model a
+    gray picture is repeated in three channels. Without `center`, the largest central part with the aspect ratio of the
+    image is resized. With `center`, the drawing is scaled and centered as in MNIST (LeCun et al. 1998, "Gradient-based
+    learning applied to document recognition"): its longer side becomes 20/28 of the shorter side of the image, and its
+    center of mass is moved to the center of the image, as far as the drawing then lies inside.
 
     Args:
-        picture: uint8, `(H, W)`, or `(H, W, C)` with C = 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGBA).
-        image_shape: `(height, width, channels)` of the model, 1 or 3 channels.
-        invert: whether dark becomes bright, for a drawing in black on white and a model of white on black. By default
-            where the picture's border is bright (at the median, at least 128) and the model gray.
-        center: whether to fit and center what is drawn, the part that is at least 26 of 255 bright after `invert`.
+        picture: uint8 array of shape `(H, W)`, or `(H, W, C)` with C = 1 (gray), 2 (gray and alpha), 3 (RGB) or 4
+            (RGBA).
+        image_shape: tuple `(height, width, channels)` of the model, 1 or 3 channels.
+        invert: bool, whether to invert the brightness, e.g. for a drawing in black on white and a model of white on
+            black. By default True if the border of the picture is bright (median of at least 128) and the model gray.
+        center: bool, whether to scale and center the drawing, i.e. the pixels with a brightness of at least 26 of 255
+            after `invert`; default False.
 
     Returns:
-        uint8 of shape `image_shape`.
+        uint8 array of shape `image_shape`.
 
     Raises:
-        UsageError: another type or shape of picture; or nothing is drawn and `center` asks for its place.
+        UsageError: if the picture has another type or shape, or `center` is True and nothing is drawn.
 
     Example:
         >>> paper = np.full((280, 280), 255, np.uint8)
-        >>> paper[20:120, 30:60] = 0  # a one, to the top left
+        >>> paper[20:120, 30:60] = 0  # a digit one at the top left
         >>> image = to_image(paper, (28, 28, 1), center=True)
         >>> [f"{axis.min()} to {axis.max()}" for axis in np.nonzero(image[..., 0])]
         ['4 to 23', '11 to 16']
@@ -59,18 +61,18 @@ def to_image(
 
 
 def with_noise(image: np.ndarray, level: float, seed: int) -> np.ndarray:
-    """An image with Gaussian noise, clipped: what a denoiser is trained on.
+    """Add Gaussian noise to an image and clip it, as in the training of a denoiser.
 
     Args:
-        image: uint8, of any shape.
-        level: standard deviation in units of the brightness from 0 (black) to 1 (white).
-        seed: of the noise.
+        image: uint8 array of any shape.
+        level: float of at least 0, standard deviation for brightness from 0 (black) to 1 (white).
+        seed: int, seed of the noise.
 
     Returns:
-        uint8 of the same shape; with level 0 the image itself.
+        uint8 array of the same shape; with level 0 the image itself.
 
     Raises:
-        UsageError: a level below 0, or a seed that is none.
+        UsageError: if the level is below 0, or the seed is invalid.
 
     Example:
         >>> with_noise(np.full((2, 2), 128, np.uint8), 0.1, seed=0).tolist()
@@ -95,7 +97,7 @@ def _check_picture(picture: object) -> np.ndarray:
 
 
 def _opaque(picture: np.ndarray) -> np.ndarray:
-    """`(H, W, 1)` or `(H, W, 3)`: what is seen of a picture that lies on white paper."""
+    """Blend a picture with a white background, and return it with shape `(H, W, 1)` or `(H, W, 3)`."""
     channels = picture.shape[2]
     if channels in (1, 3):
         return picture
@@ -118,13 +120,13 @@ def _resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     from PIL import Image
 
     picture = picture[..., 0] if picture.shape[2] == 1 else picture
-    # The bicubic filter widened for shrinking, as Pillow does: thin strokes grow pale instead of vanishing.
+    # Pillow widens the bicubic filter when it shrinks: thin strokes fade instead of vanishing.
     resized = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
     return resized.reshape(height, width, -1)
 
 
 def _cropped(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The largest central part whose sides are as `height` to `width`."""
+    """Return the largest central part with the aspect ratio of `height` to `width`."""
     rows, columns = picture.shape[:2]
     scale = min(rows / height, columns / width)
     kept_rows, kept_columns = max(1, round(height * scale)), max(1, round(width * scale))
@@ -133,7 +135,7 @@ def _cropped(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _centered(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """What is bright in the picture, fitted into black of this size."""
+    """Scale and center the bright part of a picture on a black image of the given size."""
     rows, columns = np.nonzero(picture.max(axis=2) >= INK)
     if len(rows) == 0:
         raise must_be(
@@ -142,7 +144,7 @@ def _centered(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     ink = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     scale = BOX * min(height, width) / max(ink.shape[:2])
     ink = _resized(ink, max(1, round(ink.shape[0] * scale)), max(1, round(ink.shape[1] * scale)))
-    mass = ink.max(axis=2).astype(float) + 1e-9  # so that strokes too thin to be left have a center, too
+    mass = ink.max(axis=2).astype(float) + 1e-9  # a center also for strokes that vanished when scaled
     image = np.zeros((height, width, picture.shape[2]), np.uint8)
     top = _start(mass.sum(axis=1), height)
     left = _start(mass.sum(axis=0), width)
@@ -151,6 +153,6 @@ def _centered(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _start(masses: np.ndarray, size: int) -> int:
-    """Where in `size` pixels the first of `masses` goes, so that their center is in the middle and all are inside."""
+    """Return the offset in `size` pixels that moves the center of mass to the middle and keeps all masses inside."""
     center = np.average(np.arange(len(masses)) + 0.5, weights=masses)
     return int(np.clip(round(size / 2 - center), 0, size - len(masses)))

@@ -1,11 +1,11 @@
-"""One SavedModel to be walked: its functions from arrays to arrays, with every argument checked."""
+"""Call the functions of a SavedModel on NumPy arrays, with checked arguments."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: selects the TensorFlow backend of Keras)
 import numpy as np
 import tensorflow as tf
 
@@ -20,25 +20,25 @@ INTERPOLATIONS = {"spherical": interpolation.spherical_interpolation, "linear": 
 
 
 class Explorer:
-    """What a SavedModel can do, on NumPy arrays; it is loaded, and each function called once, when this is built.
+    """NumPy interface to a SavedModel, which is loaded, and each function called once, in the constructor.
 
     A SavedModel is a program: load only ones you trust.
 
     Attributes:
-        name: the recipe, or the folder's name where the SavedModel has no description.
-        path: as it was given.
-        functions: which of `generate`, `decode`, `encode` and `reconstruct` it has.
-        image_shape: `(height, width, channels)`.
-        latent_shape: of one latent or one autoencoder's code; None without `decode` and `encode`.
-        num_classes: of a conditional model, else 0.
-        interpolations: the kinds that `interpolate` knows.
+        name: str, name of the recipe, or of the folder if the SavedModel has no description.
+        path: path as given.
+        functions: tuple of str, those of `generate`, `decode`, `encode` and `reconstruct` that the model has.
+        image_shape: tuple `(height, width, channels)`.
+        latent_shape: tuple, shape of a latent or of an autoencoder's code; None without `decode` and `encode`.
+        num_classes: int, number of classes of a conditional model, else 0.
+        interpolations: tuple of str, kinds of `interpolate`.
 
     Args:
-        path: of a SavedModel folder, or of a finished run directory.
+        path: path of a SavedModel folder or of a finished run directory.
 
     Raises:
-        UsageError: there is none, it is damaged, it has none of the functions but perhaps `encode`, which shows
-            nothing, or it is conditional and its description, which has the number of classes, is missing.
+        UsageError: if there is no SavedModel, it is damaged, it has no function besides `encode`, or it is conditional
+            and its description, which contains the number of classes, is missing.
 
     Example:
         >>> from keras_gen.models import export
@@ -68,29 +68,29 @@ class Explorer:
 
     @property
     def has_prior(self) -> bool:
-        """Whether standard normal latents make images: not of an autoencoder, whose codes follow no known law."""
+        """Whether standard normal latents can be decoded; False for an autoencoder, whose codes have no known prior."""
         if "decode" not in self.functions or len(self.latent_shape) != 1:
             return False
         return "encode" not in self.functions or "codes" not in self._outputs("encode")
 
     @property
     def has_latent_vector(self) -> bool:
-        """Whether a latent is a vector, which one can move along one dimension at a time, and can be decoded."""
+        """Whether latents are vectors and can be decoded."""
         return "decode" in self.functions and len(self.latent_shape) == 1
 
     def sample(self, n: int, seed: int = 0, labels: Sequence[int] | int | None = None) -> np.ndarray:
-        """Generated images, the same for the same seed: those of `generate`.
+        """Generate images, reproducibly for a seed.
 
         Args:
-            n: how many, at least 1.
-            seed: from 0 to 2**31 - 1.
-            labels: of a conditional model, n classes or one for all; if not given, they are drawn.
+            n: int of at least 1, number of images.
+            seed: int from 0 to 2**31 - 1; default 0.
+            labels: classes of a conditional model, n or one for all; drawn at random by default.
 
         Returns:
-            uint8 `(n, height, width, channels)`.
+            uint8 array `(n, height, width, channels)`.
 
         Raises:
-            UsageError: an argument out of its range, or the model has no `generate`.
+            UsageError: if an argument is out of range, or the model has no `generate`.
         """
         self._need("generate")
         n, seed = checks.count("n", n), checks.seed("seed", seed)
@@ -100,27 +100,27 @@ class Explorer:
         return self._loaded.generate(n=tf.constant(n), seed=tf.constant(seed), labels=labels)["images"].numpy()
 
     def latent(self, seed: int) -> np.ndarray:
-        """The first latent that `sample` decodes for this seed, float32 `(latent_dim,)`.
+        """Return the first latent that `sample` decodes for a seed, float32 `(latent_dim,)`.
 
         Raises:
-            UsageError: a seed that is none, or a model without latents to draw.
+            UsageError: if the seed is invalid, or the model has no prior.
         """
         if not self.has_prior:
-            raise UsageError(f"latents of {self.path} can't be drawn: it has no decode of standard normal vectors")
+            raise UsageError(f"latents of {self.path} can't be sampled: the model has no prior")
         return sampling.latents(1, self.latent_shape[0], checks.seed("seed", seed))[0].numpy()
 
     def decode(self, latents: np.ndarray, labels: Sequence[int] | int | None = None) -> np.ndarray:
-        """Images of latents.
+        """Decode latents to images.
 
         Args:
-            latents: finite numbers `(n, *latent_shape)`.
-            labels: of a conditional model, n classes or one for all.
+            latents: array of finite numbers `(n, *latent_shape)`.
+            labels: classes of a conditional model, n or one for all.
 
         Returns:
-            uint8 `(n, height, width, channels)`.
+            uint8 array `(n, height, width, channels)`.
 
         Raises:
-            UsageError: another shape, labels missing or out of range, or the model has no `decode`.
+            UsageError: if the shape is wrong, labels are missing or out of range, or the model has no `decode`.
         """
         self._need("decode")
         expected = ", ".join(map(str, self.latent_shape))
@@ -130,34 +130,36 @@ class Explorer:
         return self._call("decode", tf.constant(latents, tf.float32), labels)["images"].numpy()
 
     def encode(self, images: np.ndarray, labels: Sequence[int] | int | None = None) -> np.ndarray:
-        """A VAE's means, or an autoencoder's codes, of images.
+        """Encode images to the posterior means of a VAE or the codes of an autoencoder.
 
         Args:
-            images: uint8 `(n, height, width, channels)`.
-            labels: of a conditional model, n classes or one for all.
+            images: uint8 array `(n, height, width, channels)`.
+            labels: classes of a conditional model, n or one for all.
 
         Returns:
-            float32 `(n, *latent_shape)`.
+            float32 array `(n, *latent_shape)`.
 
         Raises:
-            UsageError: other images, labels missing or out of range, or the model has no `encode`.
+            UsageError: if images have another type or shape, labels are missing or out of range, or the model has no
+                `encode`.
         """
         self._need("encode")
         outputs = self._call("encode", tf.constant(self._check_images(images)), labels)
         return outputs["codes" if "codes" in outputs else "mean"].numpy()
 
     def reconstruct(self, images: np.ndarray, labels: Sequence[int] | int | None = None) -> np.ndarray:
-        """Images through encoder and decoder: what a VAE or an autoencoder keeps of them, a denoiser without noise.
+        """Encode and decode images; a denoiser removes noise.
 
         Args:
-            images: uint8 `(n, height, width, channels)`.
-            labels: of a conditional model, n classes or one for all.
+            images: uint8 array `(n, height, width, channels)`.
+            labels: classes of a conditional model, n or one for all.
 
         Returns:
-            uint8 `(n, height, width, channels)`.
+            uint8 array `(n, height, width, channels)`.
 
         Raises:
-            UsageError: other images, labels missing or out of range, or the model has no `reconstruct`.
+            UsageError: if images have another type or shape, labels are missing or out of range, or the model has no
+                `reconstruct`.
         """
         self._need("reconstruct")
         return self._call("reconstruct", tf.constant(self._check_images(images)), labels)["images"].numpy()
@@ -170,24 +172,24 @@ class Explorer:
         kind: str = "spherical",
         label: int | None = None,
     ) -> np.ndarray:
-        """Images on the way from one latent to another.
+        """Decode interpolated latents.
 
         Args:
-            start, end: latents `latent_shape`, such as `latent` draws or `encode` finds.
-            steps: images, both ends among them, at least 2.
-            kind: `spherical`, along a great circle, or `linear`; see `report.latents`.
-            label: of a conditional model, the class of all of them.
+            start, end: latents of shape `latent_shape`, such as `latent` or `encode` returns.
+            steps: int of at least 2, number of images including both ends; default 10.
+            kind: `spherical`, along a great circle, or `linear`; see `keras_gen.report.figures.interpolation`.
+            label: int, class of all images of a conditional model.
 
         Returns:
-            uint8 `(steps, height, width, channels)`.
+            uint8 array `(steps, height, width, channels)`.
 
         Raises:
-            UsageError: latents of another shape, fewer steps, another kind, or latents that `kind` can't connect.
+            UsageError: if the latents have another shape or can't be interpolated, or `steps` or `kind` is invalid.
         """
         self._need("decode")
-        way = INTERPOLATIONS[checks.one_of("kind", kind, INTERPOLATIONS)]
+        interpolate = INTERPOLATIONS[checks.one_of("kind", kind, INTERPOLATIONS)]
         ends = [self._flat(name, value) for name, value in (("start", start), ("end", end))]
-        return self.decode(way(*ends, steps).reshape(-1, *self.latent_shape), label)
+        return self.decode(interpolate(*ends, steps).reshape(-1, *self.latent_shape), label)
 
     def _need(self, function: str) -> None:
         if function not in self.functions:
@@ -217,8 +219,6 @@ class Explorer:
     def _are_latents(self, shape: tuple[int, ...]) -> bool:
         return len(shape) > 0 and shape[0] > 0 and shape[1:] == self.latent_shape
 
-    # What the signatures tell
-
     def _inputs(self, function: str) -> dict[str, tf.TensorSpec]:
         return self._loaded.signatures[function].structured_input_signature[1]
 
@@ -226,7 +226,7 @@ class Explorer:
         return self._loaded.signatures[function].structured_outputs
 
     def _is_conditional(self) -> bool:
-        # The signature of `generate` has no labels even where the function takes them.
+        # The signature of `generate` has no labels even if the function takes them.
         if any("labels" in self._inputs(name) for name in self.functions):
             return True
         return "generate" in self.functions and "labels" in self._outputs("generate")
@@ -240,7 +240,7 @@ class Explorer:
         return None
 
     def _warm_up(self) -> tuple[int, int, int]:
-        """Call every function, since the first call is slow; the shape of an image, which `generate` only tells so."""
+        """Call every function once, since the first call is slow, and return the image shape."""
         label = 0 if self.num_classes else None
         image = None
         if "generate" in self.functions:

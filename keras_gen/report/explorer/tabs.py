@@ -1,4 +1,4 @@
-"""The tabs of the page, one for each thing that a SavedModel can do."""
+"""The tabs of the explorer page, one per function of a SavedModel."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from keras_gen.report.explorer.model import Explorer
 
 SLIDERS = 16
-"""Latent dimensions that can be moved at a time."""
+"""Maximum number of latent dimensions with a slider."""
 
 RANGE = 3.0
-"""How far a slider goes to both sides of 0: 99.7% of a standard normal distribution."""
+"""Limit of a slider on both sides of 0, which covers 99.7% of a standard normal distribution."""
 
 SIZE = 320
-"""Pixels of a picture's longer side, and of the canvas to draw on."""
+"""Longer side of a picture, and size of the drawing canvas, in pixels."""
 
-DRAWN = "drawn at random"
+DRAWN = "random"
 INVERT = {"if the border is bright": None, "always": True, "never": False}
 SEEDS, PICTURES = "two seeds", "two pictures"
 DRAWING, UPLOAD = "drawn", "uploaded"
 
 
 def available_tabs(explorer: Explorer) -> dict[str, Callable[[Explorer], None]]:
-    """By their titles, the functions that build the tabs for what the SavedModel can do; at least one.
+    """Return the tabs that the functions of a SavedModel allow, as title to the function that builds the tab.
 
-    To be called inside `gradio.Tab`. A SavedModel that was exported without a function lacks the tabs that need it.
+    The functions must be called inside `gradio.Tab`.
     """
     functions = explorer.functions
     tabs = {
@@ -49,15 +49,15 @@ def available_tabs(explorer: Explorer) -> dict[str, Callable[[Explorer], None]]:
 
 
 def enlarged(images: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """Images in a grid, or a single one without a frame, every pixel of theirs a square of pixels.
+    """Return images in a grid, or a single image without a frame, enlarged by a whole factor without smoothing.
 
     Args:
-        images: uint8, shape `(n, height, width, channels)`.
-        columns: as in `images.grid`.
+        images: uint8 array of shape `(n, height, width, channels)`.
+        columns: int, as in `keras_gen.utils.image_utils.grid`.
 
     Returns:
-        uint8, shape `(H, W)` or `(H, W, 3)`. The longer side is up to 320 pixels for an image, 640 for a grid and 1,280
-        where `columns` asks for a row, as far as whole numbers of pixels go; larger only if the images are.
+        uint8 array of shape `(H, W)` or `(H, W, 3)`. The longer side is at most 320 pixels for an image, 640 for a grid
+        and 1,280 if `columns` is given, unless the images themselves are larger.
 
     Example:
         >>> enlarged(np.zeros((1, 28, 28, 1), "uint8")).shape
@@ -72,7 +72,7 @@ def enlarged(images: np.ndarray, columns: int | None = None) -> np.ndarray:
 
 
 def sample_tab(explorer: Explorer) -> None:
-    """A grid of generated images: their seed, number and class."""
+    """Build the tab of generated images, with their seed, number and class."""
     import gradio as gr
 
     with gr.Row():
@@ -94,7 +94,7 @@ def sample_tab(explorer: Explorer) -> None:
 
 
 def latent_tab(explorer: Explorer) -> None:
-    """An image whose latent is moved along one dimension at a time."""
+    """Build the tab of a decoded image with one slider per latent dimension."""
     import gradio as gr
 
     (size,) = explorer.latent_shape
@@ -144,13 +144,13 @@ def latent_tab(explorer: Explorer) -> None:
 
 
 def interpolate_tab(explorer: Explorer) -> None:
-    """A row of images on the way between two seeds' latents, or between two pictures'."""
+    """Build the tab of interpolations between the latents of two seeds or two pictures."""
     import gradio as gr
 
     ends = [SEEDS] * explorer.has_prior + [PICTURES] * ("encode" in explorer.functions)
     with gr.Row():
         between = gr.Radio(ends, value=ends[0], label="Between", visible=len(ends) > 1)
-        kind = gr.Radio(list(explorer.interpolations), value="spherical", label="Way")
+        kind = gr.Radio(list(explorer.interpolations), value="spherical", label="Kind")
         steps = gr.Slider(2, 20, 10, step=1, label="Images")
         label = _class(explorer)
     with gr.Row(visible=ends[0] == SEEDS) as seeds:
@@ -159,22 +159,22 @@ def interpolate_tab(explorer: Explorer) -> None:
         first_picture, second_picture = _upload("First picture"), _upload("Second picture")
         invert, center = _preparation(explorer)
 
-    def way(start, end, kind, steps, label):
+    def interpolate(start, end, kind, steps, label):
         return enlarged(explorer.interpolate(start, end, steps, kind, label), columns=steps)
 
-    def first_way():
-        return way(explorer.latent(0), explorer.latent(1), "spherical", 10, _first_class(explorer))
+    def first_images():
+        return interpolate(explorer.latent(0), explorer.latent(1), "spherical", 10, _first_class(explorer))
 
-    output = _output("On the way", first_way if explorer.has_prior else None)
+    output = _output("Interpolated images", first_images if explorer.has_prior else None)
 
     @_with_errors_shown
     def interpolated(between, kind, steps, label, first_seed, second_seed, first, second, invert, center):
         if between == SEEDS:
-            return way(explorer.latent(first_seed), explorer.latent(second_seed), kind, steps, label)
+            return interpolate(explorer.latent(first_seed), explorer.latent(second_seed), kind, steps, label)
         if first is None or second is None:
             return None
         images = [_prepared(explorer, picture, invert, center)[np.newaxis] for picture in (first, second)]
-        return way(*(explorer.encode(image, label)[0] for image in images), kind, steps, label)
+        return interpolate(*(explorer.encode(image, label)[0] for image in images), kind, steps, label)
 
     choices = [between, kind, steps, label, first_seed, second_seed, first_picture, second_picture, invert, center]
     gr.on([c.change for c in choices], interpolated, choices, output, trigger_mode="always_last", **QUEUED_EVENT)
@@ -182,26 +182,26 @@ def interpolate_tab(explorer: Explorer) -> None:
 
 
 def reconstruct_tab(explorer: Explorer) -> None:
-    """A drawing or an uploaded picture, as the model gets it, and through encoder and decoder."""
+    """Build the tab of a drawing or uploaded picture, the model's input, and its reconstruction."""
     import gradio as gr
 
-    by_hand = explorer.image_shape[2] == 1
+    is_gray = explorer.image_shape[2] == 1
     with gr.Row():
         with gr.Column():
-            source = gr.Radio([DRAWING, UPLOAD], value=DRAWING if by_hand else UPLOAD, label="Picture")
-            with gr.Column(visible=by_hand) as canvas:
+            source = gr.Radio([DRAWING, UPLOAD], value=DRAWING if is_gray else UPLOAD, label="Picture")
+            with gr.Column(visible=is_gray) as canvas:
                 sketch = _sketchpad()
-            with gr.Column(visible=not by_hand) as file:
+            with gr.Column(visible=not is_gray) as file:
                 upload = _upload("Picture")
             invert, center = _preparation(explorer)
         with gr.Column():
-            seen = _output("What the model gets")
+            seen = _output("Model input")
             noise = gr.Slider(0, 1, 0, step=0.05, label="Gaussian noise, standard deviation")
             label = _class(explorer)
         with gr.Column():
             output = _output("Reconstruction")
 
-    # Kept here, so that only a stroke, and nothing else that is changed, waits for the sketchpad to hand it over.
+    # Kept as state, so that only a stroke, not another change, waits for the sketchpad to send its picture.
     drawn = gr.State(None)
 
     @_with_errors_shown
@@ -213,23 +213,23 @@ def reconstruct_tab(explorer: Explorer) -> None:
         return enlarged(image), enlarged(explorer.reconstruct(image, label))
 
     choices = [source, drawn, upload, invert, center, noise, label]
-    answer = {"fn": reconstructed, "inputs": choices, "outputs": [seen, output], **QUEUED_EVENT}
-    gr.on([c.change for c in choices if c is not drawn], trigger_mode="always_last", **answer)
-    sketch.change(_drawn, sketch, drawn, trigger_mode="always_last", **INSTANT_EVENT).then(**answer)
+    event = {"fn": reconstructed, "inputs": choices, "outputs": [seen, output], **QUEUED_EVENT}
+    gr.on([c.change for c in choices if c is not drawn], trigger_mode="always_last", **event)
+    sketch.change(_drawn, sketch, drawn, trigger_mode="always_last", **INSTANT_EVENT).then(**event)
     _show_chosen(source, {DRAWING: canvas, UPLOAD: file})
 
 
-# What the tabs are made of
+# Components and events
 
 QUEUED_EVENT = {"show_progress": "hidden", "api_visibility": "undocumented"}
-"""Of events whose handler is `_with_errors_shown`: Gradio shows the message of one that waits in its queue only."""
+"""Options of events that may fail: Gradio shows error messages of queued events only."""
 
 INSTANT_EVENT = QUEUED_EVENT | {"queue": False}
-"""Of events that are answered at once, and never refused."""
+"""Options of events that are answered immediately and never fail."""
 
 
 def _with_errors_shown(function):
-    """The handler of an event whose `UsageError` is shown on the page."""
+    """Decorate an event handler so that its `UsageError` is shown on the page."""
 
     @functools.wraps(function)
     def handler(*arguments):
@@ -247,11 +247,11 @@ def _prepared(explorer: Explorer, picture: np.ndarray, invert: str, center: bool
     return drawing.to_image(picture, explorer.image_shape, invert=INVERT[invert], center=center)
 
 
-def _output(label: str, at_first: Callable[[], np.ndarray] | None = None) -> gradio.Image:
-    """A picture to be shown; `at_first` makes the one that is there whenever the page is opened."""
+def _output(label: str, initial: Callable[[], np.ndarray] | None = None) -> gradio.Image:
+    """Add an output picture; `initial` makes the picture shown when the page is opened."""
     import gradio as gr
 
-    gr.Markdown(label)  # the image's own label would hide a corner of it
+    gr.Markdown(label)  # the label of gr.Image would cover a corner of it
     image = gr.Image(
         label=label,
         show_label=False,
@@ -260,9 +260,9 @@ def _output(label: str, at_first: Callable[[], np.ndarray] | None = None) -> gra
         elem_classes="pixels",
         buttons=["download"],
     )
-    # Not as the image's value: Gradio would make it twice, and write the second over the first while that is fetched.
-    if at_first is not None:
-        gr.on(None, at_first, None, image, **INSTANT_EVENT)
+    # Not as the value of the image: Gradio would compute it twice, and overwrite the first while it is fetched.
+    if initial is not None:
+        gr.on(None, initial, None, image, **INSTANT_EVENT)
     return image
 
 
@@ -271,8 +271,8 @@ def _sketchpad() -> gradio.Sketchpad:
 
     blank = np.zeros((SIZE, SIZE, 4), np.uint8)
     sketch = gr.Sketchpad(
-        # Without a picture it would wait for its brush to be chosen. With one in `composite` it would take the page's
-        # first stroke for the picture's own arrival, and tell nobody of it.
+        # Without a picture it would wait until the brush is selected. With one in `composite` it would not send a
+        # change event for the first stroke.
         {"background": None, "layers": [blank], "composite": None},
         label="Draw",
         type="numpy",
@@ -282,22 +282,22 @@ def _sketchpad() -> gradio.Sketchpad:
         layers=False,
         buttons=[],
     )
-    # Once cleared it waits for its brush again, unless there is a picture in `composite`.
+    # Once cleared it waits for the brush again unless there is a picture in `composite`.
     sketch.clear(lambda: {"background": None, "layers": [], "composite": blank}, None, sketch, **INSTANT_EVENT)
     return sketch
 
 
 def _drawn(sketch: dict | None) -> np.ndarray | None:
-    """The RGBA picture on a sketchpad; None of one on which nothing is drawn."""
+    """Return the RGBA picture of a sketchpad; None if nothing is drawn."""
     strokes = [] if sketch is None else [layer for layer in sketch["layers"] if layer is not None]
     return sketch["composite"] if any(layer[..., 3].any() for layer in strokes) else None
 
 
 def _show_chosen(choice: gradio.Radio, parts: dict[str, gradio.Row | gradio.Column]) -> None:
-    """Show the part of the page that is chosen."""
+    """Show only the chosen one of several parts of the page."""
 
     def show(chosen):
-        # Hidden and not taken out of the page, which would lose the drawing and could interrupt the sketchpad.
+        # Hidden, not removed, which would lose the drawing and could interrupt the sketchpad.
         return [type(part)(visible=True if name == chosen else "hidden") for name, part in parts.items()]
 
     choice.change(show, choice, list(parts.values()), **INSTANT_EVENT)
@@ -320,7 +320,7 @@ def _first_class(explorer: Explorer) -> int | None:
 
 
 def _class(explorer: Explorer, choices: list[str] | None = None) -> gradio.Dropdown:
-    """The class to generate or decode; hidden and None without classes."""
+    """Add a menu of the class to generate or decode; hidden and None without classes."""
     import gradio as gr
 
     choices = [*(choices or []), *range(explorer.num_classes)]
@@ -329,16 +329,16 @@ def _class(explorer: Explorer, choices: list[str] | None = None) -> gradio.Dropd
 
 
 def _preparation(explorer: Explorer) -> tuple[gradio.Dropdown, gradio.Checkbox]:
-    """How pictures become images of the model; by default a gray model's are taken for digits."""
+    """Add the options of converting pictures to images; the defaults for a gray model suit digits."""
     import gradio as gr
 
     gray = explorer.image_shape[2] == 1
     invert = gr.Dropdown(list(INVERT), value="if the border is bright" if gray else "never", label="Invert")
-    return invert, gr.Checkbox(gray, label="Fit and center as MNIST does")
+    return invert, gr.Checkbox(gray, label="Scale and center as in MNIST")
 
 
 def _sliders(dimensions: list[int]) -> list[gradio.Slider]:
-    """Four a row."""
+    """Add sliders, four per row."""
     import gradio as gr
 
     sliders = []
@@ -350,7 +350,7 @@ def _sliders(dimensions: list[int]) -> list[gradio.Slider]:
 
 
 def _slider_values(latent: list[float], chosen: list[int]) -> list:
-    """What the sliders show. One that is beyond the slider's end stands there, and keeps its value until moved."""
+    """Return updates of the sliders. A value out of range is shown at the limit and kept until its slider is moved."""
     import gradio as gr
 
     count = min(SLIDERS, len(latent))

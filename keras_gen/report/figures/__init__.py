@@ -1,1 +1,1 @@
-"""Functions from arrays to matplotlib figures."""
+"""Functions that draw arrays as matplotlib figures."""

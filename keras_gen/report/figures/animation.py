@@ -1,4 +1,4 @@
-"""Frames as an animated picture file."""
+"""Write image frames as an animated GIF or WebP file."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.files import atomic_path
 
-SHORTEST, LONGEST = 0.02, 600.0
-"""Seconds of a frame. Browsers slow down what is shorter; a GIF has no number for much more."""
+MIN_SECONDS, MAX_SECONDS = 0.02, 600.0
+"""Limits of a frame's duration. Browsers slow down shorter frames; a GIF can't store much longer ones."""
 
 
 def animate(frames: np.ndarray, path: str | os.PathLike, seconds: float = 0.5) -> Path:
-    """Write frames as a picture that repeats for ever, in one atomic step.
+    """Write frames as an animation that repeats forever, in one atomic step.
 
-    A `.webp` keeps every pixel as it is. So does a `.gif` of gray frames; one in color has 256 colors a frame. Equal
-    frames that follow each other may be stored as one that stays longer.
+    A `.webp` file is lossless, as is a `.gif` file of gray frames; a color `.gif` has 256 colors per frame. Consecutive
+    equal frames may be stored as one longer frame.
 
     Args:
-        frames: uint8, shape `(n, height, width)`, or `(n, height, width, channels)` with 1 or 3 channels, n at least 1;
-            such as the pictures of `keras_gen.utils.image_utils.grid` after one epoch after the other.
-        path: of the file, ending in `.gif` or `.webp`.
-        seconds: that each frame stays, from 0.02 to 600. A GIF counts in hundredths.
+        frames: uint8 array of shape `(n, height, width)`, or `(n, height, width, channels)` with 1 or 3 channels, n at
+            least 1, such as the grids of `keras_gen.utils.image_utils.grid` of successive epochs.
+        path: file to write, ending in `.gif` or `.webp`.
+        seconds: float from 0.02 to 600, duration of a frame; default 0.5. A GIF stores hundredths of a second.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: other frames, another ending, or seconds out of range.
+        UsageError: if the frames have another type or shape, `path` another ending, or `seconds` is out of range.
 
     Example:
         >>> animate(images[:10], "digits.gif", seconds=0.2).name
@@ -43,8 +43,8 @@ def animate(frames: np.ndarray, path: str | os.PathLike, seconds: float = 0.5) -
     file_format = {".gif": "GIF", ".webp": "WEBP"}.get(path.suffix.lower())
     if file_format is None:
         raise must_be("path", "a name that ends in .gif or .webp", str(path))
-    if not SHORTEST <= checks.positive("seconds", seconds) <= LONGEST:
-        raise must_be("seconds", f"from {SHORTEST} to {LONGEST:g}", seconds)
+    if not MIN_SECONDS <= checks.positive("seconds", seconds) <= MAX_SECONDS:
+        raise must_be("seconds", f"from {MIN_SECONDS} to {MAX_SECONDS:g}", seconds)
     from PIL import Image
 
     first, *others = (Image.fromarray(frame) for frame in frames)
@@ -58,28 +58,31 @@ def animate(frames: np.ndarray, path: str | os.PathLike, seconds: float = 0.5) -
 
 
 def animate_samples(run: str | os.PathLike, path: str | os.PathLike, seconds: float = 0.5) -> Path:
-    """Write a run's sample grids, epoch after epoch, as a picture that moves.
+    """Write the sample grids of a run, one frame per epoch, as an animation.
 
     Args:
-        run: the run directory.
+        run: path of a run directory.
         path, seconds: as in `animate`.
 
     Raises:
-        UsageError: as in `animate`; `run` is no run directory, or has no grids.
+        UsageError: as `animate`; also if `run` is not a run directory, or has no grids.
 
     Example:
-        >>> settings = keras_gen.runs.settings.RunSettings("vae-mlp", dataset="digits", epochs=2, fid_every=0)
-        >>> animate_samples(keras_gen.training.run(settings), "samples.webp").name
-        vae-mlp (R2) on digits ...
+        >>> from keras_gen.utils import files, image_utils
+        >>> Path("run/samples").mkdir(parents=True)
+        >>> files.write_json("run/recipe.json", {"settings": {"model": "vae-mlp", "epochs": 2}})
+        >>> for epoch in (1, 2):
+        ...     image_utils.save_png(f"run/samples/epoch-{epoch:05d}.png", image_utils.grid(images[:4]))
+        >>> animate_samples("run", "samples.webp").name
         'samples.webp'
     """
     from PIL import Image
 
-    pictures = run_files.read(run).samples
-    if not pictures:
+    grids = run_files.read(run).samples
+    if not grids:
         raise UsageError(f"run {run} has no grids of samples")
     frames = []
-    for _, file in pictures:
+    for _, file in grids:
         with Image.open(file) as picture:
             frames.append(np.asarray(picture))
     return animate(np.stack(frames), path, seconds)

@@ -1,4 +1,4 @@
-"""Images laid out on one canvas with names beside its rows and under its columns: what figures of images share."""
+"""Lay out images on one canvas with labels for rows and columns; shared by all figures of images."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PADDING = 1
-_LETTER = 0.065  # inches that a letter of a small label is wide
+_LETTER = 0.065  # width of a letter of a small label, in inches
 _LARGEST_CELL, _SMALLEST_CANVAS = 0.9, 2.0  # inches
 
 
 @dataclass(frozen=True)
 class AxisLabels:
-    """Names along one side of a canvas.
+    """Labels along one side of a canvas.
 
     Args:
-        labels: one a row, or a column.
-        title: of all of them, such as the name of the axis.
-        most: how many can be written, at least 2; if there are more, the first, the last and some between are.
+        labels: sequence of str, one per row or column.
+        title: str, title of the axis.
+        max_labels: int of at least 2. If there are more labels, the first, the last and some between are written.
     """
 
     labels: Sequence[str] = ()
     title: str = ""
-    most: int = 1000
+    max_labels: int = 1000
 
 
 def check_images(argument: str, value: object, dimensions: str = "n") -> np.ndarray:
-    """`value` as uint8 images, one or more.
+    """Check that `value` is an array of uint8 images, and return it.
 
     Args:
-        argument: the name of the argument, for the error.
-        value: uint8 of shape `(n, height, width, channels)` with 1 or 3 channels, no size 0.
-        dimensions: the names of the sizes before the height, such as `rows, columns`.
+        argument: str, name of the argument for the error message.
+        value: uint8 array of shape `(n, height, width, channels)` with 1 or 3 channels; no dimension is 0.
+        dimensions: str, names of the dimensions before the height, such as `rows, columns`; default `n`.
 
     Raises:
-        UsageError: it is nothing like it.
+        UsageError: if it is not.
 
     Example:
         >>> check_images("images", np.zeros((5, 28, 28)))
@@ -65,25 +65,25 @@ def check_images(argument: str, value: object, dimensions: str = "n") -> np.ndar
 
 
 def check_same_shape(argument: str, value: np.ndarray, other_argument: str, other: np.ndarray) -> None:
-    """Refuse images that are not of the number, size and channels of others.
+    """Check that `value` and `other` have the same shape.
 
     Raises:
-        UsageError: a shape differs.
+        UsageError: if the shapes differ.
     """
     if value.shape != other.shape:
         raise UsageError(f"{argument} must be of shape {other.shape}, as {other_argument}, received: {value.shape}")
 
 
 def check_named_images(argument: str, pairs: object, shape_like: np.ndarray | None = None) -> list:
-    """`pairs` as a list of (name, images), at least one, all images of one shape.
+    """Check that `pairs` are (name, images) pairs with images of one shape, and return them as a list.
 
     Args:
-        argument: the name of the argument, for the error.
-        pairs: of a name, or an epoch, and images as in `check_images`.
-        shape_like: images whose shape all must have; by default the first pair's.
+        argument: str, name of the argument for the error message.
+        pairs: non-empty sequence of a name or an epoch and images as in `check_images`.
+        shape_like: images whose shape all must have; by default those of the first pair.
 
     Raises:
-        UsageError: it is no such list.
+        UsageError: if they are not.
     """
     if isinstance(pairs, np.ndarray | str) or not isinstance(pairs, Sequence) or not pairs:
         raise must_be(argument, "pairs of a name and images, at least one", _short(pairs))
@@ -104,15 +104,15 @@ def check_named_images(argument: str, pairs: object, shape_like: np.ndarray | No
 def rows_figure(
     title: str, rows: Sequence[tuple[str, np.ndarray]], columns: int, bottom: AxisLabels | None = None
 ) -> Figure:
-    """Rows of images below one another, each with its name at its left.
+    """Draw rows of images, each labeled at its left.
 
-    Rows that are longer than `columns` are continued below, all of them together, after a white line.
+    Rows longer than `columns` are wrapped: all rows continue in another block below, after a white line.
 
     Args:
-        title: of the figure.
-        rows: names and images, all of one shape.
-        columns: images side by side, at most.
-        bottom: names of the columns.
+        title: str, title of the figure.
+        rows: sequence of (name, images), images of one shape.
+        columns: int, maximum number of images side by side.
+        bottom: labels of the columns.
     """
     names = [name for name, _ in rows]
     count = len(rows[0][1])
@@ -134,16 +134,16 @@ def rows_figure(
 def canvas_figure(
     title: str, images: np.ndarray, columns: int, left: AxisLabels | None = None, bottom: AxisLabels | None = None
 ) -> tuple[Figure, Axes]:
-    """Images row by row in a figure as large as they need, never so small that pixels are left out.
+    """Draw images row by row in a figure that is large enough to show every pixel.
 
     Args:
-        title: of the figure.
+        title: str, title of the figure.
         images: as in `check_images`.
-        columns: images in a row.
-        left, bottom: names of the rows and of the columns.
+        columns: int, images per row.
+        left, bottom: labels of the rows and of the columns.
 
     Returns:
-        The figure, and the axes that hold the canvas as their only image.
+        The figure, and its axes, whose only image is the canvas.
     """
     left, bottom = left or AxisLabels(), bottom or AxisLabels()
     picture = image_utils.grid(images, columns=columns, padding=_PADDING)
@@ -151,7 +151,7 @@ def canvas_figure(
     below = 0.18 * bool(bottom.labels) + 0.2 * bool(bottom.title) + 0.15
     width = max(min(columns * _LARGEST_CELL, style.PAGE_WIDTH - beside), _SMALLEST_CANVAS)
     width = max(width, picture.shape[1] / style.DOTS_PER_INCH)
-    around = max(width, _LETTER * 1.2 * len(bottom.title))  # its letters are larger than those of a label
+    around = max(width, _LETTER * 1.2 * len(bottom.title))  # a title has larger letters than a label
     height = width * picture.shape[0] / picture.shape[1]
     figure = style.new_figure(around + beside, height + below + 0.25 * bool(title), title)
     axes = figure.add_subplot()
@@ -165,7 +165,7 @@ def canvas_figure(
 
 
 def show(axes: Axes, picture: np.ndarray) -> None:
-    """A uint8 picture, `(H, W)` or `(H, W, 3)`, with its pixels as they are: black is 0 and white 255."""
+    """Show a uint8 picture, `(H, W)` or `(H, W, 3)`, without rescaling its values: 0 is black, 255 white."""
     axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="none")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -173,27 +173,27 @@ def show(axes: Axes, picture: np.ndarray) -> None:
 
 
 def whiten(axes: Axes, left: int, top: int, width: int, height: int) -> None:
-    """Cover a part of a canvas, in its pixels; images are not covered by lines, which are as wide on every canvas."""
+    """Cover a rectangle of a canvas with white; position and size are in pixels of the canvas."""
     from matplotlib.patches import Rectangle
 
     axes.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, facecolor="white", linewidth=0))
 
 
 def center(index: int, size: int) -> float:
-    """Where the middle of the image at `index` lies on a canvas, in its pixels; `size` is an image's."""
+    """Return the pixel coordinate of the center of the image at `index`; `size` is the size of an image."""
     return _PADDING + index * (size + _PADDING) + (size - 1) / 2
 
 
 def _leave_white(axes: Axes, picture: np.ndarray, columns: int, rows: int, size: tuple[int, int]) -> None:
-    """Cover the places without an image, which are the last `columns` of the last `rows`."""
+    """Cover the empty cells: the last `columns` of the last `rows`."""
     height, width = rows * (size[0] + _PADDING), columns * (size[1] + _PADDING)
     whiten(axes, picture.shape[1] - width, picture.shape[0] - height, width, height)
 
 
-def _label(axis, ticks: AxisLabels, size: int) -> None:
-    count = len(ticks.labels)
-    chosen = np.linspace(0, count - 1, min(count, ticks.most)).round().astype(int)  # both ends among them
-    axis.set_ticks([center(index, size) for index in chosen], [ticks.labels[index] for index in chosen])
+def _label(axis, axis_labels: AxisLabels, size: int) -> None:
+    count = len(axis_labels.labels)
+    chosen = np.linspace(0, count - 1, min(count, axis_labels.max_labels)).round().astype(int)  # includes both ends
+    axis.set_ticks([center(index, size) for index in chosen], [axis_labels.labels[index] for index in chosen])
     axis.set_tick_params(length=0, labelsize=style.SMALL_SIZE)
 
 

@@ -1,4 +1,4 @@
-"""Curves over epochs: the losses of a run, and the scores of its images."""
+"""Draw the losses and scores of a run as curves over epochs."""
 
 from __future__ import annotations
 
@@ -19,37 +19,38 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS, PANEL_WIDTH, PANEL_HEIGHT = 4, 3.2, 2.6
-"""Panels in a row of a figure, at most, and the size of each in inches."""
+"""Maximum number of panels in a row of a figure, and the size of a panel in inches."""
 
 
 def loss_curves(
     history: Rows, title: str, smoothing: float = 0.0, *, scores: bool = True, columns: int = COLUMNS
 ) -> Figure:
-    """Losses against epochs, one panel a quantity: training solid, validation dashed, axes with units.
+    """Draw losses over epochs, one panel per quantity: training solid, validation dashed, axes with units.
 
-    Quantities that are read against each other share a panel, such as D's loss on real and on generated images and G's
-    loss (`quantities.GROUPS`). A Jensen-Shannon estimate has its bound log 2 beside it. An epoch whose value is NaN or
-    infinite is a gap, and its panel says how many there are.
+    Related quantities share a panel, such as D's losses on real and on generated images and G's loss
+    (`history_columns.GROUPS`). The panel of a Jensen-Shannon estimate shows its upper bound, log 2. A NaN or infinite
+    value is a gap in the curve; the panel states the number of such values.
 
-    With α = `smoothing` above 0 the line is the exponential moving average
+    With α = `smoothing` above 0 the curve is the exponential moving average
 
         s_t = Σ_{i≤t} α^{t−i} x_i / Σ_{i≤t} α^{t−i}
 
-    of the values that there are: from the first one on, an average with weights that sum to 1. The figure then states
-    α, and the values themselves stay behind it, faint.
+    of the measured values: a weighted mean whose weights sum to 1, from the first value on. The figure then states α
+    and also shows the measured values, faintly.
 
     Args:
-        history: rows as `keras_gen.runs.history.read` returns them, at least one.
-        title: of the figure.
-        smoothing: α, from 0 (no smoothing) to below 1.
-        scores: whether panels of the scores follow, as `metric_curves` draws them, never smoothed.
-        columns: panels side by side, at most; 2 fill the width of a page.
+        history: non-empty sequence of rows as `keras_gen.runs.history.read` returns them.
+        title: str, title of the figure.
+        smoothing: float α, from 0 (no smoothing) to below 1; default 0.
+        scores: bool, whether to append panels of the scores as `metric_curves` draws them, never smoothed; default
+            True.
+        columns: int, maximum number of panels side by side; 2 fill the width of a page.
 
     Returns:
-        A matplotlib figure that belongs to no window; save it with `style.save` or `save_figure`.
+        A matplotlib figure, unknown to pyplot; save it with `report.save` or `report.save_figure`.
 
     Raises:
-        UsageError: another history, nothing in it to draw, or a number out of range.
+        UsageError: if the history is invalid or has nothing to draw, or a number is out of range.
 
     Example:
         >>> figure = loss_curves([{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}], "mine")
@@ -74,21 +75,21 @@ def loss_curves(
 
 
 def metric_curves(history: Rows, title: str, *, columns: int = COLUMNS) -> Figure:
-    """Scores of generated images against epochs, one panel a score, with the number of images it was measured on.
+    """Draw scores of generated images over epochs, one panel per score, with the number of images of each.
 
-    A score is a column NAME that has a column NAME_images beside it. Scores of different numbers of images do not
-    compare, so each number has a line of its own.
+    A score is a column NAME with a column NAME_images. Scores of different numbers of images are not comparable, so
+    each number has its own line.
 
     Args:
         history: rows as `keras_gen.runs.history.read` returns them, at least one with a score.
-        title: of the figure.
-        columns: panels side by side, at most; 2 fill the width of a page.
+        title: str, title of the figure.
+        columns: int, maximum number of panels side by side; 2 fill the width of a page.
 
     Returns:
-        A matplotlib figure that belongs to no window.
+        A matplotlib figure, unknown to pyplot.
 
     Raises:
-        UsageError: another history, one without scores, or columns below 1.
+        UsageError: if the history is invalid or has no scores, or `columns` is below 1.
 
     Example:
         >>> figure = metric_curves([{"epoch": 10, "fd_lenet": 80.0, "fd_lenet_images": 1000}], "mine")
@@ -106,7 +107,7 @@ def metric_curves(history: Rows, title: str, *, columns: int = COLUMNS) -> Figur
 
 
 def smoothed(values: Sequence[float], strength: float) -> np.ndarray:
-    """The exponential moving average of `loss_curves`, float64 of shape `(n,)`; values that are not finite stay out.
+    """Return the exponential moving average of `loss_curves`, float64 of shape `(n,)`; non-finite values are skipped.
 
     Example:
         >>> smoothed([1.0, 0.0], 0.5)  # (0.5 · 1 + 1 · 0) / (0.5 + 1)
@@ -129,7 +130,7 @@ def _panels(title: str, count: int, columns: int, history: Rows) -> tuple[Figure
     places = [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
     first, last = float(history[0]["epoch"]), float(history[-1]["epoch"])
     margin = max(0.5, 0.04 * (last - first))
-    for axes in places:  # all over the same epochs, also where a quantity was measured in few of them
+    for axes in places:  # the same range of epochs in all panels
         axes.set_xlim(first - margin, last + margin)
     return figure, places
 
@@ -151,7 +152,7 @@ def _draw_losses(axes: Axes, panel: Panel, history: Rows, smoothing: float, inde
                 axes.plot(epochs, values, dashes, color=color, alpha=0.25, label=f"_{column} as measured")
                 drawn = smoothed(values, smoothing)
             dot = {"marker": _marker(drawn), "markersize": 4.5}
-            if kind == "validation":  # a dot has no dashes to tell it by
+            if kind == "validation":  # a single dot shows no dashes
                 dot["markerfacecolor"] = "white"
             axes.plot(epochs, drawn, dashes, color=color, label=label, **dot)
     style.describe(axes, panel.title, "epoch", panel.unit)
@@ -179,14 +180,14 @@ def _draw_score(axes: Axes, panel: Panel, history: Rows, color: str) -> None:
 
 
 def _points(history: Rows, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs and values where the column has one; what is not finite as NaN, which is a gap in a line."""
+    """Return the epochs and values of a column; non-finite values are NaN, a gap in the line."""
     rows = [row for row in history if row.get(column) is not None]
     values = np.array([float(row[column]) for row in rows])
     return np.array([float(row["epoch"]) for row in rows]), np.where(np.isfinite(values), values, np.nan)
 
 
 def _marker(values: np.ndarray) -> str | None:
-    """A dot where some value has no neighbor: a line alone would not show it."""
+    """Return a marker if some value has no neighbor: a line would not show it."""
     finite = np.pad(np.isfinite(values), 1)
     alone = finite[1:-1] & ~finite[:-2] & ~finite[2:]
     return "o" if alone.any() else None
@@ -197,14 +198,14 @@ def _prepare(axes: Axes, not_finite: int) -> None:
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.grid(alpha=0.3)
     if not_finite:
-        words = f"{not_finite} value{'s' if not_finite > 1 else ''} not finite"
-        axes.text(0.03, 0.03, words, transform=axes.transAxes, fontsize=style.SMALL_SIZE, color=style.COLORS[1])
+        note = f"{not_finite} value{'s' if not_finite > 1 else ''} not finite"
+        axes.text(0.03, 0.03, note, transform=axes.transAxes, fontsize=style.SMALL_SIZE, color=style.COLORS[1])
 
 
-def _draw_bound(axes: Axes, value: float, words: str) -> None:
-    axes.axhline(value, color="black", linewidth=1, linestyle=":", label=f"_{words}")
+def _draw_bound(axes: Axes, value: float, label: str) -> None:
+    axes.axhline(value, color="black", linewidth=1, linestyle=":", label=f"_{label}")
     place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "xytext": (0, -3)}
-    axes.annotate(words, (0.03, value), va="top", fontsize=style.SMALL_SIZE, **place)
+    axes.annotate(label, (0.03, value), va="top", fontsize=style.SMALL_SIZE, **place)
 
 
 def _legend(axes: Axes, grouped: bool, kinds: set[str]) -> None:
@@ -215,7 +216,7 @@ def _legend(axes: Axes, grouped: bool, kinds: set[str]) -> None:
         styles = (("training", "-"), ("validation", "--"))
         handles += [Line2D([], [], color="0.4", linestyle=dashes, label=kind) for kind, dashes in styles]
     columns = 2 if len(handles) > 3 else 1
-    if grouped:  # so many lines leave no place for a legend among them
+    if grouped:  # make space for the legend above the lines
         low, high = axes.get_ylim()
         axes.set_ylim(low, high + (0.2 + 0.14 * math.ceil(len(handles) / columns)) * (high - low))
     place = "upper center" if grouped else "best"

@@ -1,4 +1,4 @@
-"""Codes of many dimensions in two: principal components and t-SNE."""
+"""Embed latent codes in two dimensions with PCA or t-SNE."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from keras_gen.utils import checks, progress
 from keras_gen.utils.errors import UsageError
 
 TSNE_CODES = 5000
-"""Codes that t-SNE takes, at most: its time grows faster than their number."""
+"""Default maximum number of codes for t-SNE, whose time grows faster than linearly."""
 
 
 class Embedding(NamedTuple):
-    """What `pca` and `tsne` return.
+    """Result of `pca` and `tsne`.
 
     Args:
-        points: float64, shape `(m, 2)`.
-        indices: which codes they are of, int64, shape `(m,)`, ascending.
-        total: how many codes there were.
-        description: one line on how the points were made.
-        axis_names: of the two dimensions.
-        has_scale: whether lengths in the plane mean something.
+        points: float64 array of shape `(m, 2)`.
+        indices: int64 array of shape `(m,)`, indices of the embedded codes, ascending.
+        total: int, number of codes that were passed.
+        description: str, one line on how the points were computed.
+        axis_names: pair of str, names of the two dimensions.
+        has_scale: bool, whether distances in the plane are meaningful.
     """
 
     points: np.ndarray
@@ -35,16 +35,16 @@ class Embedding(NamedTuple):
 
 
 def pca(codes: np.ndarray) -> Embedding:
-    """The projection of codes onto their first two principal components, of all of them.
+    """Project codes onto their first two principal components.
 
     Args:
-        codes: real numbers of shape `(n, D)`, n and D at least 2; flatten what has more axes.
+        codes: array of real numbers of shape `(n, D)`, n and D at least 2; flatten codes with more axes.
 
     Returns:
-        An `Embedding`, whose axes say which share of the variance they hold.
+        An `Embedding` whose axis names state the explained variance.
 
     Raises:
-        UsageError: another shape, a value that is not finite, or codes that are all the same.
+        UsageError: if the codes have another shape, contain a non-finite value, or are all the same.
 
     Example:
         >>> embedding = pca([[3, 0, 0], [-3, 0, 0], [0, 1, 0], [0, -1, 0]])
@@ -68,25 +68,25 @@ def pca(codes: np.ndarray) -> Embedding:
 
 
 def tsne(codes: np.ndarray, seed: int = 0, perplexity: float = 30.0, most: int = TSNE_CODES) -> Embedding:
-    """A plane in which codes that are near each other stay so (van der Maaten & Hinton 2008, "Visualizing data using
-    t-SNE").
+    """Embed codes in a plane with t-SNE (van der Maaten & Hinton 2008, "Visualizing data using t-SNE").
 
-    Read neighborhoods from it, not sizes or distances of clusters: they have no scale.
+    Nearby codes stay nearby. Sizes and distances of clusters are not meaningful.
 
     Args:
-        codes: real numbers of shape `(n, D)`, n at least 4; flatten what has more axes.
-        seed: of the choice of codes and of the algorithm, 0 to 2147483647. The same seed on the same machine gives the
-            same points.
-        perplexity: how many neighbors a code has, roughly; above 0. It is lowered to (m − 1) / 3 for the m codes
-            embedded if it is above that; the description states what was used.
-        most: how many codes are embedded, at least 4; of more, so many are drawn by chance, and the description
-            says so.
+        codes: array of real numbers of shape `(n, D)`, n at least 4; flatten codes with more axes.
+        seed: int from 0 to 2147483647, seed of the subsample and of the algorithm; default 0. The same seed on the
+            same machine gives the same points.
+        perplexity: float above 0, approximate number of neighbors of a code; default 30. It is lowered to (m − 1) / 3
+            for m embedded codes if it is larger; the description states the value used.
+        most: int of at least 4, maximum number of codes to embed; default 5000. If there are more, a random subsample
+            is embedded, and the description says so.
 
     Returns:
         An `Embedding`.
 
     Raises:
-        UsageError: another shape, a value that is not finite, codes that are all the same, or a number out of range.
+        UsageError: if the codes have another shape, contain a non-finite value, or are all the same, or a number is out
+            of range.
 
     Example:
         >>> embedding = tsne(np.random.default_rng(0).normal(size=(60, 8)), seed=1, most=40)
@@ -104,10 +104,9 @@ def tsne(codes: np.ndarray, seed: int = 0, perplexity: float = 30.0, most: int =
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits  # which scikit-learn requires
 
-    # From principal components, not from chance, the large-scale order is that of the data; of one dimension there are
-    # none.
+    # Starting from principal components keeps the large-scale order of the data; PCA needs two dimensions.
     start = "pca" if chosen.shape[1] > 1 and np.ptp(chosen, axis=0).any() else "random"
-    # On one thread: several add up in an order that differs from run to run, and get into each other's way.
+    # One thread: several sum in an order that differs from run to run, and slow each other down.
     with threadpool_limits(limits=1), progress.timer(f"t-SNE of {len(chosen):,} codes"):
         points = TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(chosen.astype(np.float32))
     count = f"{len(codes):,}" if len(chosen) == len(codes) else f"{len(chosen):,} of {len(codes):,}"

@@ -1,4 +1,4 @@
-"""Figures of images: samples, reconstructions, denoised images, and training images that samples resemble."""
+"""Draw images: samples, reconstructions, denoised images, and the nearest training images of samples."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS, MANY_COLUMNS, MANY = 10, 20, 40
-"""Images side by side in figures of rows: 10, and 20 where a row has more than 40."""
+"""Images per row: 10, or 20 for figures with more than 40 images in a row."""
 
 
 def sample_grid(images: np.ndarray, title: str, columns: int | None = None) -> Figure:
-    """Generated images, row by row.
+    """Draw generated images in a grid, row by row.
 
     Args:
-        images: uint8, shape `(n, height, width, channels)` with 1 or 3 channels, n at least 1.
-        title: of the figure.
-        columns: images in a row; by default the square root of n, rounded up.
+        images: uint8 array of shape `(n, height, width, channels)` with 1 or 3 channels, n at least 1.
+        title: str, title of the figure.
+        columns: int, images per row; default ⌈√n⌉.
 
     Returns:
-        A matplotlib figure that belongs to no window; its one image is the canvas of `keras_gen.utils.image_utils.grid`.
+        A matplotlib figure, unknown to pyplot; its only image is the result of `keras_gen.utils.image_utils.grid`.
 
     Raises:
-        UsageError: other images, or columns below 1.
+        UsageError: if the images have another type or shape, or `columns` is below 1.
 
     Example:
         >>> figure = sample_grid(images[:25], "digits")
-        >>> figure.axes[0].images[0].get_array().shape  # 5 x 5 images of 28 pixels, 6 lines between and around them
+        >>> figure.axes[0].images[0].get_array().shape  # 5 x 5 images of 28 pixels with 6 lines between and around them
         (146, 146)
     """
     images = canvas.check_images("images", images)
@@ -45,18 +45,19 @@ def sample_grid(images: np.ndarray, title: str, columns: int | None = None) -> F
 
 
 def samples_through_training(samples: Sequence[tuple[int, np.ndarray]], title: str) -> Figure:
-    """Images generated from the same latents after several epochs: one row an epoch, one column a latent.
+    """Draw images generated from the same latents after several epochs: one row per epoch, one column per latent.
 
     Args:
-        samples: pairs of an epoch and its images, uint8 of shape `(n, height, width, channels)`, the same for all.
-        title: of the figure.
+        samples: sequence of (epoch, images), the images uint8 arrays of one shape `(n, height, width, channels)`.
+        title: str, title of the figure.
 
     Returns:
-        A matplotlib figure that belongs to no window. More than 10 latents (20 if there are more than 40) are continued
-        below, with all epochs again.
+        A matplotlib figure, unknown to pyplot. More than 10 latents (20 if there are more than 40) are wrapped into
+        further blocks of all epochs.
 
     Raises:
-        UsageError: no pairs, an epoch that is no integer of at least 0, other images, or different shapes.
+        UsageError: if there are no pairs, an epoch is not an integer of at least 0, or images have another type or
+            different shapes.
 
     Example:
         >>> figure = samples_through_training([(1, images[:8]), (10, images[8:16])], "two epochs")
@@ -68,19 +69,19 @@ def samples_through_training(samples: Sequence[tuple[int, np.ndarray]], title: s
 
 
 def reconstructions(originals: np.ndarray, reconstructed: Sequence[tuple[int, np.ndarray]], title: str) -> Figure:
-    """Originals over what the model made of them after several epochs.
+    """Draw originals above their reconstructions after several epochs.
 
     Args:
-        originals: uint8, shape `(n, height, width, channels)`.
-        reconstructed: pairs of an epoch and the reconstructions of all originals, in their shape.
-        title: of the figure.
+        originals: uint8 array of shape `(n, height, width, channels)`.
+        reconstructed: sequence of (epoch, reconstructions), each with the shape of `originals`.
+        title: str, title of the figure.
 
     Returns:
-        A matplotlib figure that belongs to no window. More than 10 originals (20 if there are more than 40) are
-        continued below.
+        A matplotlib figure, unknown to pyplot. More than 10 originals (20 if there are more than 40) are wrapped.
 
     Raises:
-        UsageError: other images, no pairs, an epoch that is no integer of at least 0, or different shapes.
+        UsageError: if there are no pairs, an epoch is not an integer of at least 0, or images have another type or
+            different shapes.
 
     Example:
         >>> figure = reconstructions(images[:8], [(5, images[8:16])], "after 5 epochs")
@@ -93,21 +94,20 @@ def reconstructions(originals: np.ndarray, reconstructed: Sequence[tuple[int, np
 
 
 def denoising(noisy: np.ndarray, denoised: np.ndarray, clean: np.ndarray, title: str) -> Figure:
-    """What a denoiser saw, what it made of it, and what it should have made of it, below one another.
+    """Draw the inputs of a denoiser above its outputs and the clean images.
 
     Args:
-        noisy, denoised, clean: uint8, of one shape `(n, height, width, channels)`.
-        title: of the figure.
+        noisy, denoised, clean: uint8 arrays of one shape `(n, height, width, channels)`.
+        title: str, title of the figure.
 
     Returns:
-        A matplotlib figure that belongs to no window. More than 10 images (20 if there are more than 40) are continued
-        below.
+        A matplotlib figure, unknown to pyplot. More than 10 images (20 if there are more than 40) are wrapped.
 
     Raises:
-        UsageError: other images, or different shapes.
+        UsageError: if images have another type or different shapes.
 
     Example:
-        >>> figure = denoising(images[:4], images[:4], images[:4], "nothing to do")
+        >>> figure = denoising(images[:4], images[:4], images[:4], "already clean")
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
         ['noisy', 'denoised', 'clean']
     """
@@ -121,21 +121,21 @@ def denoising(noisy: np.ndarray, denoised: np.ndarray, clean: np.ndarray, title:
 def nearest_neighbors(
     generated: np.ndarray, neighbors: np.ndarray, distances: np.ndarray, title: str, measure: str = "distance"
 ) -> Figure:
-    """Generated images, each at the left of the training images nearest to it, with their distances below them.
+    """Draw generated images at the left of their nearest training images, with the distances below.
 
     Args:
-        generated: uint8, shape `(n, height, width, channels)`.
-        neighbors: uint8, shape `(n, k, height, width, channels)`: of every generated image the k nearest training
-            images, the nearest first.
-        distances: to them, shape `(n, k)`, finite, at least 0, in ascending order.
-        title: of the figure.
-        measure: what the distances are, for the figure.
+        generated: uint8 array of shape `(n, height, width, channels)`.
+        neighbors: uint8 array of shape `(n, k, height, width, channels)`, the k nearest training images of each
+            generated image, the nearest first.
+        distances: finite array of shape `(n, k)`, distances to them, at least 0 and ascending in each row.
+        title: str, title of the figure.
+        measure: str, name of the distance for the axis; default `distance`.
 
     Returns:
-        A matplotlib figure that belongs to no window.
+        A matplotlib figure, unknown to pyplot.
 
     Raises:
-        UsageError: other images, shapes that do not fit together, or distances that are negative or not in order.
+        UsageError: if images have another type, shapes do not match, or distances are negative or not ascending.
 
     Example:
         >>> figure = nearest_neighbors(images[:2], images[2:8].reshape(2, 3, 28, 28, 1), np.ones((2, 3)), "made up")
@@ -150,16 +150,16 @@ def nearest_neighbors(
         raise UsageError(f"neighbors must be of shape {expected}, as generated, received: {neighbors.shape}")
     distances = _check_distances(distances, (count, nearest))
     height, width = generated.shape[1:3]
-    room = -(-height // 4)  # for the distance below each image
+    margin = -(-height // 4)  # for the distance below each image
     shown = np.concatenate([generated[:, None], neighbors], axis=1).reshape(-1, *generated.shape[1:])
-    shown = np.pad(shown, ((0, 0), (0, room), (0, 0), (0, 0)), constant_values=255)
+    shown = np.pad(shown, ((0, 0), (0, margin), (0, 0), (0, 0)), constant_values=255)
     names = ["generated", "nearest", *map(_ordinal, range(2, nearest + 1))]
     bottom = AxisLabels(names, f"below each training image: {measure}")
     figure, axes = canvas.canvas_figure(title, shown, nearest + 1, bottom=bottom)
     axes.tick_params(axis="x", labeltop=True, labelbottom=False)
     canvas.whiten(axes, width + 1, 0, 1, axes.images[0].get_array().shape[0])
     for (row, column), distance in np.ndenumerate(distances):
-        x, y = canvas.center(column + 1, width), canvas.center(row, height + room) + height / 2
+        x, y = canvas.center(column + 1, width), canvas.center(row, height + margin) + height / 2
         axes.text(x, y, f"{distance:.3g}", ha="center", va="center", fontsize=style.SMALL_SIZE)
     return figure
 
@@ -172,7 +172,9 @@ def _ordinal(number: int) -> str:
 def _check_distances(distances: object, shape: tuple[int, int]) -> np.ndarray:
     distances = arrays.finite("distances", distances, f"of shape {shape}", lambda received: received == shape)
     if distances.min() < 0 or (np.diff(distances, axis=1) < 0).any():
-        raise UsageError("distances must be at least 0 and ascending in every row, received: others")
+        raise UsageError(
+            "distances must be at least 0 and ascending in every row, received: negative or unsorted values"
+        )
     return distances
 
 

@@ -1,4 +1,4 @@
-"""Figures of images along lines and planes of a latent space; `keras_gen.report.figures.interpolation` gives the latents."""
+"""Draw images along lines and planes of a latent space, decoded from the latents of `figures.interpolation`."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_NUMBERS = 10
-"""Numbers along an axis, at most."""
+"""Maximum number of tick labels along an axis."""
 
 
 def traversals(
     images: np.ndarray, values: Sequence[float], title: str, dimensions: Sequence[int] | None = None
 ) -> Figure:
-    """What each of some latent dimensions does: one row a dimension, one column a value that it is set to.
+    """Draw latent traversals: one row per latent dimension, one column per value of that dimension.
 
     Args:
-        images: uint8, shape `(dimensions, steps, height, width, channels)`, decoded from `latents.traversal`.
-        values: of the dimension in each column, shape `(steps,)`.
-        title: of the figure.
-        dimensions: which they are, counted from 0 as in the array of latents; by default the first ones.
+        images: uint8 array of shape `(dimensions, steps, height, width, channels)`, decoded from
+            `interpolation.traversal`.
+        values: value of the dimension in each column, shape `(steps,)`.
+        title: str, title of the figure.
+        dimensions: sequence of int, the dimensions, counted from 0; by default the first ones.
 
     Returns:
-        A matplotlib figure that belongs to no window. Rows are named z₀, z₁, …
+        A matplotlib figure, unknown to pyplot. Rows are labeled z₀, z₁, …
 
     Raises:
-        UsageError: other images, or values or dimensions in another number.
+        UsageError: if images have another type or shape, or the number of values or dimensions is wrong.
 
     Example:
         >>> figure = traversals(images[:6].reshape(2, 3, 28, 28, 1), [-2, 0, 2], "made up", dimensions=[4, 7])
@@ -49,25 +50,25 @@ def traversals(
         list(range(count)) if dimensions is None else [checks.non_negative_int("dimensions", d) for d in dimensions]
     )
     if len(chosen) != count:
-        raise UsageError(f"dimensions must be {count}, one a row of images, received: {len(chosen)}")
+        raise UsageError(f"dimensions must be {count}, one per row of images, received: {len(chosen)}")
     left = AxisLabels([latent_name(dimension) for dimension in chosen])
     bottom = AxisLabels(numbers, "value of the latent dimension", MAX_NUMBERS)
     return canvas.canvas_figure(title, _flat(images), steps, left, bottom)[0]
 
 
 def interpolations(rows: Sequence[tuple[str, np.ndarray]], title: str) -> Figure:
-    """Images along the way from one latent to another, several models or ways one above the other.
+    """Draw interpolations between two latents, one row per model or kind of interpolation.
 
     Args:
-        rows: pairs of a name and images, uint8 of shape `(steps, height, width, channels)`, the same for all; the first
-            image is of the latent at t = 0, the last of that at t = 1, with equal steps between them.
-        title: of the figure.
+        rows: sequence of (name, images), the images uint8 arrays of one shape `(steps, height, width, channels)`,
+            decoded at t = 0, …, 1 in equal steps.
+        title: str, title of the figure.
 
     Returns:
-        A matplotlib figure that belongs to no window.
+        A matplotlib figure, unknown to pyplot.
 
     Raises:
-        UsageError: no pairs, fewer than 2 steps, other images, or different shapes.
+        UsageError: if there are no pairs, fewer than 2 steps, or images have another type or different shapes.
 
     Example:
         >>> figure = interpolations([("vae", images[:5]), ("gan", images[5:10])], "made up")
@@ -79,25 +80,26 @@ def interpolations(rows: Sequence[tuple[str, np.ndarray]], title: str) -> Figure
     if steps < 2:
         raise UsageError(f"rows must have at least 2 images each, received: {steps}")
     labels = [f"{t:.2f}".rstrip("0").rstrip(".") for t in np.linspace(0, 1, steps)]
-    bottom = AxisLabels(labels, "t, the fraction of the way", MAX_NUMBERS + 1)
+    bottom = AxisLabels(labels, "t, the interpolation weight", MAX_NUMBERS + 1)
     return canvas.rows_figure(title, [(str(name), images) for name, images in rows], steps, bottom)
 
 
 def manifold(images: np.ndarray, values: Sequence[float], title: str, dimensions: tuple[int, int] = (0, 1)) -> Figure:
-    """Images over a plane of the latent space, placed as in a diagram: the first value to the right, the second upward.
+    """Draw images on a plane of the latent space: the first dimension grows rightward, the second upward.
 
     Args:
-        images: uint8, shape `(rows, columns, height, width, channels)` with as many rows as columns, decoded from
-            `latents.manifold`, whose first row has the largest value of the second dimension.
-        values: of both dimensions, in ascending order, such as `latents.normal_quantiles`.
-        title: of the figure.
-        dimensions: which two they are, counted from 0, for the names of the axes.
+        images: uint8 array of shape `(count, count, height, width, channels)`, decoded from `interpolation.manifold`,
+            whose first row has the largest value of the second dimension.
+        values: ascending values of both dimensions, shape `(count,)`, such as `interpolation.normal_quantiles` returns.
+        title: str, title of the figure.
+        dimensions: pair of int, the two dimensions, counted from 0, for the axis labels; default `(0, 1)`.
 
     Returns:
-        A matplotlib figure that belongs to no window.
+        A matplotlib figure, unknown to pyplot.
 
     Raises:
-        UsageError: other images, not as many rows and columns as values, or values not in ascending order.
+        UsageError: if images have another type, the numbers of rows, columns and values differ, or values are not
+            ascending.
 
     Example:
         >>> figure = manifold(images[:9].reshape(3, 3, 28, 28, 1), [-1, 0, 1], "made up")
@@ -110,7 +112,7 @@ def manifold(images: np.ndarray, values: Sequence[float], title: str, dimensions
         raise UsageError(f"images must have as many rows as columns, received: {rows} and {columns}")
     numbers = _check_values("values", values, columns)
     if (np.diff(np.asarray(values, dtype=float)) <= 0).any():
-        raise UsageError("values must be in ascending order, received: others")
+        raise UsageError("values must be in ascending order, received: unsorted values")
     horizontal, vertical = (checks.non_negative_int("dimensions", dimension) for dimension in dimensions)
     left = AxisLabels(numbers[::-1], latent_name(vertical), MAX_NUMBERS)
     bottom = AxisLabels(numbers, latent_name(horizontal), MAX_NUMBERS)
@@ -118,7 +120,7 @@ def manifold(images: np.ndarray, values: Sequence[float], title: str, dimensions
 
 
 def latent_name(dimension: int) -> str:
-    """How figures call a latent dimension, counted from 0.
+    """Return the label of a latent dimension, counted from 0.
 
     Example:
         >>> latent_name(12)

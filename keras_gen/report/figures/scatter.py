@@ -1,4 +1,4 @@
-"""Points in the plane by class: two-dimensional latents, and embeddings of those that have more dimensions."""
+"""Draw two-dimensional latents or embeddings as points, colored by class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_NAMED = 20
-"""Classes that are named in the plane, too; more would cover it."""
+"""Maximum number of classes that are also named in the plot; more would cover it."""
 
 
 def scatter(
@@ -28,20 +28,20 @@ def scatter(
     names: Sequence[str] | None = None,
     axis_names: tuple[str, str] = (latent_name(0), latent_name(1)),
 ) -> Figure:
-    """Points of two dimensions, colored and shaped by class, each class named at its median.
+    """Draw points in the plane with one color and marker per class; each class is named at its median.
 
     Args:
-        codes: real numbers of shape `(n, 2)`, such as the means that a VAE with two latent dimensions encodes to.
-        labels: integers of shape `(n,)`, at least 0, of at most 100 classes; None draws all points alike.
-        title: of the figure.
-        names: of the classes from 0 on; by default their numbers.
-        axis_names: of the two axes, which have one scale.
+        codes: array of real numbers of shape `(n, 2)`, such as the posterior means of a VAE with two latent dimensions.
+        labels: int array of shape `(n,)`, at least 0, of at most 100 classes; None draws all points alike.
+        title: str, title of the figure.
+        names: sequence of str, class names from class 0 on; default the class numbers.
+        axis_names: pair of str, labels of the two axes, which have the same scale.
 
     Returns:
-        A matplotlib figure that belongs to no window, with one collection of points a class.
+        A matplotlib figure, unknown to pyplot, with one collection of points per class.
 
     Raises:
-        UsageError: another shape, values that are not finite, labels in another number, or too few names.
+        UsageError: if a shape is wrong, values are not finite, or there are too few names.
 
     Example:
         >>> figure = scatter([[0, 0], [1, 0], [0, 1]], [3, 3, 8], "three points")
@@ -53,7 +53,7 @@ def scatter(
     )
     labels = _check_labels(labels, len(codes))
     classes = [] if labels is None else np.unique(labels).tolist()
-    called = _check_names(names, classes)
+    class_names = _check_names(names, classes)
     figure = style.new_figure(5.4 + _legend_columns(classes), 5.2, title)
     axes = figure.add_subplot()
     size = float(np.clip(20_000 / len(codes), 6, 40))
@@ -61,24 +61,24 @@ def scatter(
         axes.scatter(*codes.T, s=size, color=style.COLORS[0], alpha=0.6, linewidths=0, rasterized=True)
     for index in classes:
         color, marker = style.class_style(index)
-        points, label = codes[labels == index], f"{called[index]} ({(labels == index).sum():,})"
+        points, label = codes[labels == index], f"{class_names[index]} ({(labels == index).sum():,})"
         axes.scatter(*points.T, s=size, c=color, marker=marker, alpha=0.6, linewidths=0, label=label, rasterized=True)
     style.describe(axes, "", *axis_names)
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid(alpha=0.3)
     if classes:
-        _name_classes(axes, codes, labels, called)
+        _name_classes(axes, codes, labels, class_names)
     return figure
 
 
 def embedding_figure(
     embedding: Embedding, labels: np.ndarray | None, title: str, names: Sequence[str] | None = None
 ) -> Figure:
-    """What `pca` or `tsne` returned, as `scatter` draws it, with a line on how it was made.
+    """Draw the result of `pca` or `tsne` as `scatter` does, with its description.
 
     Args:
-        embedding: to draw.
-        labels: of all codes that were embedded, also of those left out; or None.
+        embedding: `Embedding` to draw.
+        labels: labels of all codes passed to `pca` or `tsne`, also of those not in the subsample; or None.
         title, names: as in `scatter`.
 
     Raises:
@@ -105,22 +105,22 @@ def _legend_columns(classes: Collection[int]) -> int:
     return -(-len(classes) // 24)
 
 
-def _name_classes(axes: Axes, codes: np.ndarray, labels: np.ndarray, called: dict[int, str]) -> None:
+def _name_classes(axes: Axes, codes: np.ndarray, labels: np.ndarray, class_names: dict[int, str]) -> None:
     from matplotlib.patheffects import withStroke
 
     axes.legend(
         loc="center left",
         bbox_to_anchor=(1.0, 0.5),
         fontsize=style.SMALL_SIZE,
-        ncols=_legend_columns(called),
+        ncols=_legend_columns(class_names),
         markerscale=1.5,
         frameon=False,
     )
     for handle in axes.get_legend().legend_handles:
         handle.set_alpha(1)
-    if len(called) > MAX_NAMED:
+    if len(class_names) > MAX_NAMED:
         return
-    for index, name in called.items():
+    for index, name in class_names.items():
         middle = np.median(codes[labels == index], axis=0)
         outline = [withStroke(linewidth=3, foreground="white")]
         axes.text(

@@ -1,4 +1,4 @@
-"""The one style of all figures: colors, markers, sizes of text, and how a figure becomes a file."""
+"""Style of all figures (colors, markers, text sizes), and functions that save a figure."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ if TYPE_CHECKING:
 
 # Okabe & Ito 2008, "Color universal design", without the yellow, which is faint on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Told apart with any kind of color vision."""
+"""Colors that are distinguishable with any kind of color vision."""
 
-# Wine and indigo of Tol's muted scheme, and a gray, on top, so that ten classes have ten colors.
+# Plus wine and indigo of Tol's muted scheme and a gray, so that ten classes have ten colors.
 CLASS_COLORS = (*COLORS, "#882255", "#888888", "#332288")
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
-"""Filled shapes, as many as colors, so that ten classes have ten shapes, too."""
+"""Filled markers, as many as colors, so that ten classes also have ten markers."""
 
 MAX_CLASSES = len(CLASS_COLORS) * len(MARKERS)
-"""How many classes `class_style` tells apart."""
+"""Number of classes with a distinct style in `class_style`."""
 
 TITLE_SIZE, LABEL_SIZE, SMALL_SIZE = 11, 9, 8
-"""Sizes of text, in points."""
+"""Text sizes in points."""
 
 PAGE_WIDTH = 7.2
-"""Inches that a figure may be wide on a sheet of A4 or letter paper."""
+"""Width in inches of a figure that fits on A4 or letter paper."""
 
 DOTS_PER_INCH = 120
 
 
 def new_figure(width: float, height: float, title: str = "") -> Figure:
-    """An empty figure that belongs to no window, laid out so that nothing overlaps.
+    """Return an empty matplotlib figure, unknown to pyplot, with constrained layout.
 
     Args:
-        width, height: in inches, each above 0.
-        title: over the whole figure; a long one is wrapped.
+        width, height: floats above 0, size in inches.
+        title: str, title of the whole figure; a long one is wrapped.
 
     Raises:
-        UsageError: a size that is not above 0.
+        UsageError: if a size is not above 0.
 
     Example:
         >>> figure = new_figure(4, 3, "vae-mlp on digits")
@@ -60,7 +60,7 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
 
 
 def describe(axes: Axes, title: str = "", x_label: str = "", y_label: str = "") -> None:
-    """Write a panel's title and the names of its axes, and set the size of its numbers."""
+    """Set the title and axis labels of a panel, and their text sizes."""
     axes.set_title(title, fontsize=LABEL_SIZE + 1)
     axes.set_xlabel(x_label, fontsize=LABEL_SIZE)
     axes.set_ylabel(y_label, fontsize=LABEL_SIZE)
@@ -68,35 +68,35 @@ def describe(axes: Axes, title: str = "", x_label: str = "", y_label: str = "") 
 
 
 def class_style(index: int) -> tuple[str, str]:
-    """Colour and marker of class `index`, a pair that no other of the first `MAX_CLASSES` classes has.
+    """Return the color and marker of class `index`, a pair that is unique among the first `MAX_CLASSES` classes.
 
-    The first ten differ in color and in shape, so that they stay apart without color vision and in gray.
+    The first ten classes differ in color and in marker, so that they are distinguishable in gray.
 
     Raises:
-        UsageError: `index` is no integer of at least 0.
+        UsageError: if `index` is not an integer of at least 0.
 
     Example:
         >>> class_style(0), class_style(1), class_style(10)
         (('#0072B2', 'o'), ('#D55E00', 's'), ('#0072B2', 's'))
     """
     index = checks.non_negative_int("index", index)
-    # After each ten classes the shapes move on by one against the colors: 100 pairs.
+    # After each ten classes the markers shift by one against the colors: 100 pairs.
     return CLASS_COLORS[index % len(CLASS_COLORS)], MARKERS[(index + index // len(CLASS_COLORS)) % len(MARKERS)]
 
 
 def save_figure(figure: Figure, path: str | os.PathLike) -> None:
-    """Save a figure as PNG, 120 dots an inch, in one atomic step, whatever the name ends in."""
+    """Save a figure as PNG with 120 dots per inch, in one atomic step, whatever the suffix of `path`."""
     _write(figure, path, "png", {"Software": None})
 
 
 def save(figure: Figure, path: str | os.PathLike) -> tuple[Path, Path]:
     """Save a figure as PNG, for the screen, and as SVG, for paper, each in one atomic step.
 
-    Equal figures give equal bytes with the same version of Matplotlib: no file says when it was written.
+    Equal figures give equal bytes with the same version of Matplotlib: the files contain no date.
 
     Args:
-        figure: to save.
-        path: of both files but for the ending; `.png` and `.svg` at its end are taken off. The folder must exist.
+        figure: figure to save.
+        path: path of both files without suffix; a suffix `.png` or `.svg` is removed. The folder must exist.
 
     Returns:
         The two files, `path.png` and `path.svg`.
@@ -116,6 +116,6 @@ def save(figure: Figure, path: str | os.PathLike) -> tuple[Path, Path]:
 def _write(figure: Figure, path: str | os.PathLike, file_format: str, metadata: dict) -> None:
     from matplotlib import rc_context
 
-    # Without a salt of its own an SVG names its parts at random.
+    # Without a fixed salt the ids in an SVG are random.
     with rc_context({"svg.hashsalt": "keras_gen"}), atomic_path(path) as temporary:
         figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH, metadata=metadata)

@@ -1,1 +1,1 @@
-"""HTML pages of runs and comparisons."""
+"""HTML report pages of single runs and comparisons of several runs."""

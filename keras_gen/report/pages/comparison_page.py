@@ -1,4 +1,4 @@
-"""Several runs on one page: what differs in their settings, their losses, curves, scores and samples side by side."""
+"""Write a page that compares several runs: settings that differ, losses, curves, scores and samples side by side."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_GRIDS = 24
-"""Runs whose last samples are shown; of more, the first ones."""
+"""Maximum number of runs whose last samples are shown, the first ones."""
 
 _COLUMNS, _PANEL_WIDTH, _PANEL_HEIGHT, _LEGEND_LINE = 2, 3.6, 2.7, 0.2
-"""Panels side by side, and the sizes of a panel and of a line of the legend, in inches."""
+"""Number of panels side by side; sizes in inches of a panel and of a line of the legend."""
 
-# Where a run lay, and what it found for itself, is no setting that explains a difference.
-_NO_DIFFERENCE = ("overrides", "data_dir", "extractor_weights")
+# Paths do not explain different results; overrides are listed as arguments.
+_IGNORED_SETTINGS = ("overrides", "data_dir", "extractor_weights")
 
 
 def write(paths: Sequence[str | os.PathLike], out: str | os.PathLike, ignore: Sequence[str] = ()) -> Path:
-    """Write the page that compares runs, and return where it is.
+    """Write the page that compares runs, and return its path.
 
     Args:
-        paths: different run directories, at least one.
-        out: the file.
-        ignore: entries of the scores' protocols that may differ in a ranking, as in `comparison.compare`.
+        paths: sequence of at least one run directory, without duplicates.
+        out: file to write.
+        ignore: protocol entries in which ranked scores may differ, as in `comparison.compare`; default none.
 
     Raises:
-        UsageError: no run directory, a damaged `recipe.json`, a run given twice, or a name in `ignore` that no protocol
-            has.
-        OSError: the file can't be written.
+        UsageError: if a path is not a run directory or given twice, a `recipe.json` is damaged, or a name in `ignore`
+            is not in any protocol.
+        OSError: if the file can't be written.
     """
     if not paths or len({Path(path).resolve() for path in paths}) < len(paths):
         raise must_be("runs", "different run directories, at least one", [str(path) for path in paths])
@@ -53,19 +53,19 @@ def write(paths: Sequence[str | os.PathLike], out: str | os.PathLike, ignore: Se
 
 
 def comparison_page(compared: Sequence[RunFiles], ignore: Sequence[str] = ()) -> str:
-    """The page that compares runs as HTML.
+    """Return the page that compares runs as HTML.
 
     Args:
-        compared: runs as `run_files.read` returns them, at least one.
+        compared: sequence of at least one run as `run_files.read` returns it.
         ignore: as in `write`.
 
     Raises:
-        UsageError: a name in `ignore` that no protocol has.
+        UsageError: if a name in `ignore` is not in any protocol.
 
     Example:
         >>> for name in ("a", "b"):
         ...     Path(name).mkdir()
-        ...     runs.write_json(f"{name}/recipe.json", {"settings": {"model": "vae-mlp"}})
+        ...     files.write_json(f"{name}/recipe.json", {"settings": {"model": "vae-mlp"}})
         >>> "<h1>2 runs compared</h1>" in comparison_page([run_files.read("a"), run_files.read("b")])
         True
     """
@@ -73,7 +73,7 @@ def comparison_page(compared: Sequence[RunFiles], ignore: Sequence[str] = ()) ->
     parts = [("Runs", _runs(compared, names)), ("Settings that differ", _settings(compared, names))]
     parts.append(("Last losses", _losses(compared, names)))
     if groups := seed_groups(compared):
-        parts.append(("Over seeds", _over_seeds(compared, groups, names)))
+        parts.append(("Means over seeds", _over_seeds(compared, groups, names)))
     parts += [
         ("Scores", _scores(compared, names, ignore)),
         ("Curves", _curves(compared, names)),
@@ -84,29 +84,29 @@ def comparison_page(compared: Sequence[RunFiles], ignore: Sequence[str] = ()) ->
 
 
 def labels(compared: Sequence[RunFiles]) -> list[str]:
-    """What to call the runs: their directories' names, or their paths where two have one name."""
+    """Return a label per run: the name of its directory, or the paths if two directories have the same name."""
     names = [run.name for run in compared]
     return names if len(set(names)) == len(names) else [str(run.path) for run in compared]
 
 
 def differences(compared: Sequence[RunFiles]) -> dict[str, list]:
-    """Settings, arguments and data in which runs differ: name to a value a run, None where it has none.
+    """Return the settings, arguments and data that differ, as name to one value per run (None if it has none).
 
     Example:
         >>> for name, epochs in (("short", 5), ("long", 50)):
         ...     Path(name).mkdir()
-        ...     runs.write_json(f"{name}/recipe.json", {"settings": {"model": "vae-mlp", "epochs": epochs}})
+        ...     files.write_json(f"{name}/recipe.json", {"settings": {"model": "vae-mlp", "epochs": epochs}})
         >>> differences([run_files.read("long"), run_files.read("short")])
         {'epochs': [50, 5]}
     """
-    described = [_description(run) for run in compared]
-    names = dict.fromkeys(name for values in described for name in values)
-    found = {name: [values.get(name) for values in described] for name in names}
-    return {name: values for name, values in found.items() if any(value != values[0] for value in values)}
+    descriptions = [_description(run) for run in compared]
+    names = dict.fromkeys(name for values in descriptions for name in values)
+    by_name = {name: [values.get(name) for values in descriptions] for name in names}
+    return {name: values for name, values in by_name.items() if any(value != values[0] for value in values)}
 
 
 def seed_groups(compared: Sequence[RunFiles]) -> list[list[int]]:
-    """Places of runs that differ in nothing but the seed, two or more together."""
+    """Return groups of two or more runs that differ only in the seed, as lists of indices."""
     groups: dict[str, list[int]] = {}
     for index, run in enumerate(compared):
         values = {name: value for name, value in _description(run).items() if name != "seed"}
@@ -115,19 +115,19 @@ def seed_groups(compared: Sequence[RunFiles]) -> list[list[int]]:
 
 
 def loss_figure(histories: Sequence[tuple[str, history_columns.Rows]], columns: int = _COLUMNS) -> Figure:
-    """A panel a quantity, losses and scores, with the curves of all runs that have it: one color and marker a run.
+    """Draw losses and scores of several runs, one panel per quantity, one color and marker per run.
 
-    Training is solid, validation dashed; a value that is not finite is a gap.
+    Training is solid, validation dashed; a non-finite value is a gap.
 
     Args:
-        histories: name and rows of each run, at least one, as `quantities.check_history` returns them.
-        columns: panels side by side.
+        histories: sequence of (name, rows) with at least one run, rows as `history_columns.check_history` returns them.
+        columns: int, maximum number of panels side by side; default 2.
 
     Returns:
-        A matplotlib figure that belongs to no window, its legend below the panels.
+        A matplotlib figure, unknown to pyplot, with the legend below the panels.
 
     Raises:
-        UsageError: no history has a quantity to draw.
+        UsageError: if no history has a quantity to draw.
 
     Example:
         >>> rows = [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}]
@@ -161,7 +161,7 @@ def _draw(axes, rows: history_columns.Rows, name: str, index: int) -> None:
         if points:
             epochs, values = zip(*points, strict=True)
             finite = [value if math.isfinite(value) else math.nan for value in values]
-            every = max(1, len(points) // 5)  # enough to tell the runs apart without colors
+            every = max(1, len(points) // 5)  # enough markers to distinguish runs without colors
             axes.plot(epochs, finite, dashes, color=color, marker=marker, markevery=every, markersize=4, linewidth=1.3)
 
 
@@ -171,7 +171,7 @@ def _legend(figure: Figure, names: Sequence[str], columns: int) -> None:
     handles = []
     for index, name in enumerate(names):
         color, marker = style.class_style(index % style.MAX_CLASSES)
-        text = name.replace("$", r"\$")  # which would begin a formula
+        text = name.replace("$", r"\$")  # a dollar sign would begin a formula
         handles.append(Line2D([], [], color=color, marker=marker, markersize=4, label=text))
     for dashes, kind in (("-", "training, or score"), ("--", "validation")):
         handles.append(Line2D([], [], color="0.4", linestyle=dashes, label=kind))
@@ -179,7 +179,7 @@ def _legend(figure: Figure, names: Sequence[str], columns: int) -> None:
 
 
 def _unit(name: str, histories: Sequence[tuple[str, history_columns.Rows]]) -> str:
-    """Of a loss, if all runs that have it measure it in the same; else nothing."""
+    """Return the unit of a loss if it is the same in all runs that have the loss, else an empty string."""
     units = {
         history_columns.unit(name, history_columns.loss_names(rows), rows) for _, rows in histories if _has(rows, name)
     }
@@ -191,46 +191,46 @@ def _has(rows: history_columns.Rows, name: str) -> bool:
 
 
 def _description(run: RunFiles) -> dict[str, object]:
-    """All that decides what a run computes, as far as it is recorded; the data by name and fingerprint."""
-    values = {name: value for name, value in run.part("settings").items() if name not in _NO_DIFFERENCE}
+    """Return the recorded settings, arguments and data (name and fingerprint) that determine the results of a run."""
+    values = {name: value for name, value in run.part("settings").items() if name not in _IGNORED_SETTINGS}
     values["dataset"] = run.data_name
     values |= run.part("arguments")
     if fingerprint := run.part("data").get("fingerprint"):
         values["data fingerprint"] = str(fingerprint)[:16]
-    # An argument that is None says "as the recipe sees fit", which is not the same as to have no such argument.
+    # None means "chosen by the recipe", which differs from an argument that does not exist.
     return {name: "None" if value is None else value for name, value in values.items()}
 
 
 def _notices(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
     lines = []
     for run, name in zip(compared, names, strict=True):
-        if why := run.part("data").get("substituted_because"):
-            lines.append(f"{name} was trained on {run.data_name} instead of its own data: {why}")
-        done, asked = run.epochs
-        if asked is not None and done < asked:
-            lines.append(f"{name} is not finished: {done} of {asked} epochs are done.")
+        if reason := run.part("data").get("substituted_because"):
+            lines.append(f"{name} was trained on {run.data_name} instead of the data of its recipe: {reason}")
+        done, requested = run.epochs
+        if requested is not None and done < requested:
+            lines.append(f"{name} is not finished: {done} of {requested} epochs are done.")
     if len({run.part("data").get("fingerprint") for run in compared}) > 1:
-        lines.append("The runs were trained on different data: their losses and scores do not compare as they are.")
+        lines.append("The runs were trained on different data: their losses and scores are not directly comparable.")
     return html.joined(html.notice(line) for line in lines)
 
 
 def _runs(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
     rows = []
     for run, name in zip(compared, names, strict=True):
-        done, asked = run.epochs
+        done, requested = run.epochs
         time = sections.duration(sum(run.seconds)) if run.seconds else "–"
-        each = sections.duration(statistics.median(run.seconds)) if run.seconds else "–"
+        per_epoch = sections.duration(statistics.median(run.seconds)) if run.seconds else "–"
         seed = number(run.part("settings").get("seed"))
-        rows.append((name, run.model, run.data_name, f"{done} of {number(asked)}", seed, time, each))
-    header = ("run", "recipe", "data", "epochs", "seed", "training", "an epoch (median)")
+        rows.append((name, run.model, run.data_name, f"{done} of {number(requested)}", seed, time, per_epoch))
+    header = ("run", "recipe", "data", "epochs", "seed", "training time", "per epoch (median)")
     return html.table("The runs", header, rows)
 
 
 def _settings(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
-    found = differences(compared)
-    if not found:
+    different = differences(compared)
+    if not different:
         return element("p", "Settings, arguments and data are the same.")
-    rows = [(name, *("–" if value is None else value for value in values)) for name, values in found.items()]
+    rows = [(name, *("–" if value is None else value for value in values)) for name, values in different.items()]
     return html.table("Settings, arguments and data that differ", ("name", *names), rows)
 
 
@@ -247,36 +247,38 @@ def _losses(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
         if not run.history
     ]
     table = html.table("Losses of each run's last epoch", ("quantity", *names), rows)
-    words = "Validation losses begin with val_. Losses of different objectives do not compare."
-    return html.joined([*missing, table, element("p", words, class_="soft")])
+    note = "Validation losses begin with val_. Losses of different objectives are not comparable."
+    return html.joined([*missing, table, element("p", note, class_="soft")])
 
 
 def _loss_columns(compared: Sequence[RunFiles]) -> list[str]:
     names = dict.fromkeys(name for run in compared if run.history for name in history_columns.loss_names(run.history))
-    there = {name for run in compared for name in (run.history[-1] if run.history else {})}
-    return [column for name in names for column in (name, f"val_{name}") if column in there]
+    recorded = {name for run in compared for name in (run.history[-1] if run.history else {})}
+    return [column for name in names for column in (name, f"val_{name}") if column in recorded]
 
 
 def _over_seeds(compared: Sequence[RunFiles], groups: list[list[int]], names: Sequence[str]) -> Markup:
-    """Mean and standard deviation over runs that differ in nothing but the seed, of losses and scores they all have."""
+    """Return tables of mean and standard deviation of the common quantities of runs that differ only in the seed."""
     parts, differing = [], differences(compared)
     for group in groups:
         members = [compared[index] for index in group]
         values = _common_values(members)
-        rows = [(name, _mean_and_spread(found)) for name, found in values.items()]
+        rows = [(name, _mean_and_std(numbers)) for name, numbers in values.items()]
         seeds = ", ".join(number(run.part("settings").get("seed")) for run in members)
-        which = [f"{name} {values[group[0]]}" for name, values in differing.items() if name != "seed"]
-        heading = f"{', '.join([members[0].model, *which])}: seeds {seeds}"
-        words = (
+        settings = [f"{name} {values[group[0]]}" for name, values in differing.items() if name != "seed"]
+        heading = f"{', '.join([members[0].model, *settings])}: seeds {seeds}"
+        caption = (
             f"{', '.join(names[index] for index in group)}: mean ± standard deviation (n − 1) over {len(group)} runs"
         )
-        content = html.table(words, ("quantity", "mean ± spread"), rows) if rows else element("p", "Nothing in common.")
+        content = (
+            html.table(caption, ("quantity", "mean ± std"), rows) if rows else element("p", "No common quantities.")
+        )
         parts += [element("h3", heading), content]
     return html.joined(parts)
 
 
 def _common_values(members: Sequence[RunFiles]) -> dict[str, list[float]]:
-    """Losses and scores of the last epoch, if that is the same for all, then scores of one protocol."""
+    """Return the losses and scores of the last epoch, if it is the same for all runs, and scores of equal protocols."""
     values = {}
     last = [run.history[-1] if run.history else {} for run in members]
     if len({row.get("epoch") for row in last}) == 1 and last[0]:
@@ -292,7 +294,7 @@ def _common_values(members: Sequence[RunFiles]) -> dict[str, list[float]]:
     return values
 
 
-def _mean_and_spread(values: Sequence[float]) -> str:
+def _mean_and_std(values: Sequence[float]) -> str:
     if not all(map(math.isfinite, values)):
         return "not finite"
     return f"{number(statistics.fmean(values))} ± {statistics.stdev(values):.2g}"
@@ -303,18 +305,22 @@ def _scores(compared: Sequence[RunFiles], names: Sequence[str], ignore: Sequence
     parts = [element("p", f"{name}: {run.problems['evaluation']}") for run, name in pairs if run.evaluation is None]
     measured = [(run, name) for run, name in pairs if run.evaluation is not None]
     if len(measured) < 2:
-        return html.joined([*parts, element("p", "Scores are compared where at least two runs were measured.")])
+        return html.joined([*parts, element("p", "Scores are compared if at least two runs were evaluated.")])
     rows, reasons = [], []
     for row in comparison.compare([run.path for run, _ in measured], ignore):
         ranks = row.ranks or [None] * len(row.scores)
         rows.append((row.name, *map(_ranked, row.scores, ranks)))
         for entry, values in row.differences.items():
             reasons.append((row.name, entry, *map(number, values)))
-    called = [name for _, name in measured]
-    parts.append(html.table("Scores; rank 1 is the best", ("score", *called), rows))
+    measured_names = [name for _, name in measured]
+    parts.append(html.table("Scores; rank 1 is the best", ("score", *measured_names), rows))
     if reasons:
-        caption = "Not ranked, because these entries of the protocols differ"
-        parts.append(html.details("Why some are not ranked", html.table(caption, ("score", "entry", *called), reasons)))
+        caption = "Not ranked because these protocol entries differ"
+        parts.append(
+            html.details(
+                "Why some scores are not ranked", html.table(caption, ("score", "entry", *measured_names), reasons)
+            )
+        )
     return html.joined(parts)
 
 
@@ -334,7 +340,7 @@ def _curves(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
         wide, narrow = (data_uri.svg(loss_figure(histories, columns)) for columns in (_COLUMNS, 1))
     except UsageError:
         return element("p", "There are no curves: no run has finished an epoch.")
-    words = f"Curves of the losses and scores of {len(histories)} runs over their epochs, a color each"
+    alternative = f"Curves of the losses and scores of {len(histories)} runs over epochs, one color per run"
     counts = {
         row[name + history_columns.COUNT_ENDING]
         for _, rows in histories
@@ -342,8 +348,8 @@ def _curves(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
         for row in rows
         if row.get(name + history_columns.COUNT_ENDING) is not None
     }
-    note = "Scores were measured on different numbers of images, and do not compare." if len(counts) > 1 else ""
-    return html.figure(wide, words, note, narrow=narrow, kind="wide")
+    note = "Scores were measured on different numbers of images and are not comparable." if len(counts) > 1 else ""
+    return html.figure(wide, alternative, note, narrow=narrow, kind="wide")
 
 
 def _samples(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
@@ -351,11 +357,11 @@ def _samples(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
     for run, name in list(zip(compared, names, strict=True))[:MAX_GRIDS]:
         pictures = run.samples or run.reconstructions
         if not pictures:
-            shown.append(element("div", element("h3", name), element("p", "No pictures are saved.")))
+            shown.append(element("div", element("h3", name), element("p", "No images are saved.")))
             continue
         kind = "samples" if run.samples else "images above reconstructions"
         grid = sections.grid(run, pictures[-1], f"{kind}, epoch {pictures[-1][0]}", "pixels")
         shown.append(element("div", element("h3", name), grid))
     left_out = len(compared) - len(shown)
-    note = element("p", f"Of the first {MAX_GRIDS} runs; {left_out} more are not shown.") if left_out else ""
+    note = element("p", f"Only the first {MAX_GRIDS} runs are shown; {left_out} more are omitted.") if left_out else ""
     return html.joined([note, element("div", *shown, class_="side")])

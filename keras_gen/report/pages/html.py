@@ -1,4 +1,4 @@
-"""HTML of the report pages: escaped text, tables, figures, and a page that needs neither network nor script."""
+"""Build the HTML of the report pages: escaped text, tables, figures, and pages without network access or scripts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Sequence
 
 CONTENT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""What a browser lets a page do: show its own pictures in its own style. Nothing is fetched, and no script runs."""
+"""Content Security Policy of a page: only embedded pictures and styles; nothing is fetched and no script runs."""
 
 _EMPTY_ELEMENTS = ("img", "source", "meta", "br")
 
@@ -57,11 +57,11 @@ figure.sheet img { max-width: max(100%, 36rem); }
 
 
 class Markup(str):
-    """A string that is HTML already. Every other string is text, and is escaped where it enters a page."""
+    """A string of HTML. Every other string is text and is escaped when it is inserted into a page."""
 
 
 def escaped(content: object) -> Markup:
-    """`content` as HTML: itself if it is `Markup`, else its text with `<`, `>`, `&` and quotes escaped.
+    """Return `content` as HTML: unchanged if it is `Markup`, else as text with `<`, `>`, `&` and quotes escaped.
 
     Example:
         >>> escaped("<script>")
@@ -71,44 +71,44 @@ def escaped(content: object) -> Markup:
 
 
 def element(tag: str, *content: object, **attributes: object) -> Markup:
-    """An HTML element; text in it and in its attributes is escaped.
+    """Return an HTML element; text in it and in its attributes is escaped.
 
     Args:
-        tag: its name.
-        content: what is in it, in order; `Markup` stays as it is, anything else is shown as text.
-        attributes: by name, with `_` for `-`, and one at the end taken off (`class_`). One that is None is left out,
-            True stands without a value.
+        tag: str, name of the element.
+        content: children in order; `Markup` is inserted as is, anything else as text.
+        attributes: attributes by name, with `_` for `-`; a trailing `_` is removed (`class_`). None omits an attribute,
+            True writes it without a value.
 
     Example:
         >>> element("p", "a < b", class_="soft")
         '<p class="soft">a &lt; b</p>'
     """
-    words = [tag]
+    parts = [tag]
     for name, value in attributes.items():
         name = name.rstrip("_").replace("_", "-")
         if value is True:
-            words.append(name)
+            parts.append(name)
         elif value is not None:
-            words.append(f'{name}="{escaped(value)}"')
-    start = f"<{' '.join(words)}>"
+            parts.append(f'{name}="{escaped(value)}"')
+    start = f"<{' '.join(parts)}>"
     if tag in _EMPTY_ELEMENTS:
         return Markup(start)
     return Markup(f"{start}{joined(content)}</{tag}>")
 
 
 def joined(parts: Iterable[object]) -> Markup:
-    """Several parts, one after the other, each as `escaped` has it."""
+    """Concatenate parts, each passed through `escaped`."""
     return Markup("".join(map(escaped, parts)))
 
 
 def section(heading: str, *content: object) -> Markup:
-    """A part of a page with a heading, which a link to `anchor(heading)` leads to."""
+    """Return a section of a page, whose heading has the id `anchor(heading)`."""
     name = anchor(heading)
     return Markup(f"{element('section', element('h2', heading, id=name), *content, aria_labelledby=name)}\n")
 
 
 def anchor(heading: str) -> str:
-    """The name that links to a section have.
+    """Return the id of a section, for links to it.
 
     Example:
         >>> anchor("Time and machine")
@@ -118,22 +118,22 @@ def anchor(heading: str) -> str:
 
 
 def notice(*content: object) -> Markup:
-    """A line that should not be overlooked."""
+    """Return a highlighted paragraph."""
     return element("p", *content, class_="notice", role="note")
 
 
 def details(summary: str, *content: object) -> Markup:
-    """Something long, folded until its summary is clicked, or chosen with the keyboard."""
+    """Return a collapsed block that opens when its summary is clicked or activated with the keyboard."""
     return element("details", element("summary", summary), *content)
 
 
 def table(caption: str, header: Sequence[object], rows: Iterable[Sequence[object]]) -> Markup:
-    """A table whose first column names its rows; it scrolls by itself where the screen is too narrow.
+    """Return a table whose first column contains row headers; it scrolls horizontally on narrow screens.
 
     Args:
-        caption: what it shows.
-        header: names of the columns.
-        rows: each with as many cells as the header.
+        caption: str, caption of the table.
+        header: column names.
+        rows: iterable of rows, each with one cell per column.
     """
     head = element("tr", *(element("th", name, scope="col") for name in header))
     body = [
@@ -144,7 +144,7 @@ def table(caption: str, header: Sequence[object], rows: Iterable[Sequence[object
 
 
 def properties(caption: str, rows: Iterable[tuple[object, object]]) -> Markup:
-    """A table of names and values; its caption is for who can't see that its heading says the same."""
+    """Return a table of names and values; its caption repeats the heading and is for screen readers only."""
     body = [element("tr", element("th", name, scope="row"), element("td", value)) for name, value in rows]
     whole = element("table", element("caption", caption), element("tbody", joined(body)), class_="properties")
     return element("div", whole, class_="scroll")
@@ -153,15 +153,15 @@ def properties(caption: str, rows: Iterable[tuple[object, object]]) -> Markup:
 def figure(
     picture: str, alternative: str, caption: str = "", *, narrow: str | None = None, kind: str | None = None
 ) -> Markup:
-    """A picture with its caption.
+    """Return a picture with its caption.
 
     Args:
-        picture: its data URI.
-        alternative: what it shows, for who can't see it.
-        caption: below it.
-        narrow: another picture of the same, for screens as narrow as a phone's.
-        kind: `wide`, as wide as the page; `pixels`, enlarged without smoothing; `sheet`, in its own size, moved
-            sideways on a narrow screen; None, in its own size or as wide as the screen.
+        picture: str, data URI of the picture.
+        alternative: str, alternative text for screen readers.
+        caption: str, text below the picture; default none.
+        narrow: str, data URI of another version for narrow screens such as a phone's; default None.
+        kind: `wide`, as wide as the page; `pixels`, enlarged without smoothing; `sheet`, in its own size, scrolled
+            horizontally on a narrow screen; None, in its own size but not wider than the screen.
     """
     shown = element("img", src=picture, alt=alternative)
     if narrow is not None:
@@ -176,12 +176,12 @@ def figure(
 
 
 def page(title: str, introduction: Markup, sections: Sequence[tuple[str, Markup]]) -> str:
-    """A whole HTML file, with links to its sections at its top.
+    """Return a complete HTML file, with links to its sections at the top.
 
     Args:
-        title: of the page, and its first heading.
-        introduction: what stands before the sections.
-        sections: heading and content of each.
+        title: str, title and first heading of the page.
+        introduction: content before the sections.
+        sections: sequence of (heading, content).
 
     Example:
         >>> text = page("<script>", Markup(""), [("Losses", element("p", "none"))])

@@ -1,4 +1,4 @@
-"""The report page of a run: one HTML file with all figures in it, to be read without network and without script."""
+"""Write the report page of a run: one HTML file with embedded figures, without network access or scripts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ REPORT_FILE = "report.html"
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure that a page shows under a heading of its own, or why there is none.
+    """A figure of a page with its heading, or the reason why it is missing.
 
     Args:
-        heading: of the figure.
-        figure: a matplotlib figure; None if it could not be made.
-        words: what it shows, in a sentence or two; or why there is none.
+        heading: str, heading of the figure.
+        figure: a matplotlib figure; None if it could not be drawn.
+        words: str, description of the figure in a sentence or two, or the reason why it is missing.
     """
 
     heading: str
@@ -36,22 +36,23 @@ class PageFigure:
 
 
 def run_page(run: RunFiles, latents: Sequence[PageFigure] = ()) -> str:
-    """The page of a run as HTML: data, settings, time, curves, images, scores, networks and commands.
+    """Return the page of a run as HTML: data, settings, time, curves, images, scores, networks and commands.
 
     Args:
-        run: as `run_files.read` returns it; what it lacks, its section says.
-        latents: figures of the model's latents and images, which need the model; without them the page says how they
-            are made.
+        run: a run as `run_files.read` returns it; sections state what is missing.
+        latents: figures that need the model, of latents and generated images; without them the page states the command
+            that adds them.
 
     Example:
+        >>> from keras_gen.utils import files
         >>> Path("run").mkdir()
-        >>> runs.write_json("run/recipe.json", {"settings": {"model": "vae-mlp", "epochs": 50}})
+        >>> files.write_json("run/recipe.json", {"settings": {"model": "vae-mlp", "epochs": 50}})
         >>> text = run_page(run_files.read("run"))
         >>> text[:15], "<script" in text
         ('<!DOCTYPE html>', False)
     """
-    done, asked = run.epochs
-    epochs = f"{done}" if asked in (None, done) else f"{done} of {asked}"
+    done, requested = run.epochs
+    epochs = f"{done}" if requested in (None, done) else f"{done} of {requested}"
     title = f"{run.model} on {run.data_name}, {epochs} {'epoch' if epochs == '1' else 'epochs'}"
     subtitle = f"Run {run.name}, seed {run.part('settings').get('seed', 'not recorded')}"
     introduction = html.joined([element("p", subtitle, class_="soft"), sections.notices(run)])
@@ -70,22 +71,22 @@ def run_page(run: RunFiles, latents: Sequence[PageFigure] = ()) -> str:
         ("Latents and images", _latents(run, latents)),
         ("Scores", sections.scores(run)),
         ("Model", sections.model(run)),
-        ("How to go on", sections.resume_command(run)),
+        ("Next steps", sections.next_steps(run)),
     ]
     return html.page(title, introduction, parts)
 
 
 def write(run: str | os.PathLike, latents: Sequence[PageFigure] = (), out: str | os.PathLike | None = None) -> Path:
-    """Write a run's page, and return where it is.
+    """Write the page of a run, and return its path.
 
     Args:
-        run: run directory.
+        run: path of a run directory.
         latents: as in `run_page`.
-        out: the file; by default `report.html` in the run directory.
+        out: file to write; default `report.html` in the run directory.
 
     Raises:
-        UsageError: `run` is no run directory, or its `recipe.json` is damaged.
-        OSError: the file can't be written.
+        UsageError: if `run` is not a run directory, or its `recipe.json` is damaged.
+        OSError: if the file can't be written.
     """
     path = Path(run) / REPORT_FILE if out is None else Path(out)
     files.write_text(path, run_page(run_files.read(run), latents))
@@ -93,7 +94,7 @@ def write(run: str | os.PathLike, latents: Sequence[PageFigure] = (), out: str |
 
 
 def write_or_note(run: str | os.PathLike) -> None:
-    """Write a run's page without what needs the model; if that fails, a line says why, and the run goes on."""
+    """Write the page of a run without figures that need the model; on failure print one line and do not raise."""
     try:
         path = write(run)
     except Exception as error:
@@ -105,15 +106,15 @@ def write_or_note(run: str | os.PathLike) -> None:
 
 def _latents(run: RunFiles, latents: Sequence[PageFigure]) -> Markup:
     if not latents:
-        how = element("code", sections.command("report.py", run.path))
-        return element("p", "Figures that need the model, of its latents among them, are added by ", how)
+        command = element("code", sections.command("report.py", run.path))
+        return element("p", "Add figures that need the model, such as those of its latents, with ", command)
     parts = []
-    for illustration in latents:
-        parts.append(element("h3", illustration.heading))
-        if illustration.figure is None:
-            parts.append(html.notice(f"Not shown: {illustration.words}"))
+    for page_figure in latents:
+        parts.append(element("h3", page_figure.heading))
+        if page_figure.figure is None:
+            parts.append(html.notice(f"Not shown: {page_figure.words}"))
         else:
-            uri = data_uri.png(illustration.figure)
-            alternative = f"{illustration.heading}. {illustration.words}"
-            parts.append(html.figure(uri, alternative, illustration.words, kind="sheet"))
+            uri = data_uri.png(page_figure.figure)
+            alternative = f"{page_figure.heading}. {page_figure.words}"
+            parts.append(html.figure(uri, alternative, page_figure.words, kind="sheet"))
     return html.joined(parts)

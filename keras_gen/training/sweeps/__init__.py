@@ -1,4 +1,4 @@
-"""Many runs of one recipe: a grid of settings and seeds, each member in a process of its own."""
+"""Train one recipe on a grid of settings and seeds, each member in its own process."""
 
 from keras_gen.training.sweeps.plan import Plan
 from keras_gen.training.sweeps.runner import Commands, SweepInterrupted, resume, resume_command, run

@@ -1,4 +1,4 @@
-"""What a sweep is to do: names and values, resolved into the settings of every member before one is trained."""
+"""The plan of a sweep: settings of every member, resolved before any of them is trained."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
 MAX_MEMBERS = 10_000
-_GIVEN_OTHERWISE = ("model", "overrides", "seed")
+_NOT_IN_GRID = ("model", "overrides", "seed")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe, values that all members share, and values of which each combination is trained with each seed.
+    """A recipe, fixed values, and a grid of values; each combination of the grid is trained with each seed.
 
-    Names are those of `RunSettings`' fields (`epochs`, `batch_size`, `dataset`, …) and of the recipe's parameters.
+    Names are fields of `RunSettings` (`epochs`, `batch_size`, `dataset`, …) or parameters of the recipe.
 
     Args:
-        model: name of a recipe, or an alias (it is resolved).
-        fixed: values by name, for all members.
-        grid: several values by name; the members are their product, the last name varying fastest.
-        seeds: how many seeds each combination is trained with: 0, 1, …, seeds - 1.
+        model: str. Name or alias of a recipe; stored as the name.
+        fixed: dict. Values shared by all members, by name. Defaults to none.
+        grid: dict. Sequences of values, by name. The members are their product; the last name varies fastest.
+            Defaults to none.
+        seeds: int. Number of seeds each combination is trained with: 0, 1, …, seeds - 1. Defaults to 1.
 
     Raises:
-        UsageError: an unknown name, a value that `RunSettings` refuses, a name that is both fixed and in the grid, two
-            members that would be the same run, or more than 10,000 members.
+        UsageError: A name is unknown or both fixed and in the grid, `RunSettings` rejects a value, two members would
+            be the same run, or there are more than 10,000 members.
 
     Example:
         >>> plan = Plan("vae-mlp", {"epochs": 5}, {"latent_dim": [2, 16], "batch_size": [64]}, seeds=2)
@@ -52,7 +53,7 @@ class Plan:
     grid: Mapping[str, Sequence[object]] = field(default_factory=dict)
     seeds: int = 1
     settings: tuple[RunSettings, ...] = field(init=False, repr=False)
-    """Of every member, in the order of training: seeds vary fastest."""
+    """Settings of every member, in the order of training; seeds vary fastest."""
 
     def __post_init__(self):
         object.__setattr__(self, "model", zoo.get(self.model).name)
@@ -68,20 +69,20 @@ class Plan:
             raise UsageError(f"grid must have at most {MAX_MEMBERS:,} members with its seeds, received: {count:,}")
         settings = tuple(self._settings(values, seed) for values in self.combinations for seed in range(self.seeds))
         object.__setattr__(self, "settings", settings)
-        self._check_different()
+        self._check_distinct()
 
     @classmethod
     def parse(cls, model: str, fixed: Sequence[str], grid: Sequence[str], seeds: int = 1) -> Plan:
-        """The plan that a command line's words stand for.
+        """Return the plan described by words of a command line.
 
         Args:
-            model: as in `Plan`.
-            fixed: `NAME=VALUE` words.
-            grid: `NAME=VALUE,VALUE` words.
-            seeds: as in `Plan`.
+            model: str. As in `Plan`.
+            fixed: sequence of str, `NAME=VALUE` words.
+            grid: sequence of str, `NAME=VALUE,VALUE` words.
+            seeds: int. As in `Plan`. Defaults to 1.
 
         Raises:
-            UsageError: a word of another form, a name that is given twice, a value of another type, and as in `Plan`.
+            UsageError: A word has another form, a name is given twice, a value has the wrong type; and as in `Plan`.
 
         Example:
             >>> Plan.parse("vae-mlp", ["epochs=5"], ["beta=1,4"]).grid
@@ -97,7 +98,7 @@ class Plan:
 
     @property
     def combinations(self) -> list[dict[str, object]]:
-        """The values of the grid's names, of every combination."""
+        """Every combination of the grid's values, as a dict by name."""
         return [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
 
     def _settings(self, values: Mapping[str, object], seed: int) -> RunSettings:
@@ -110,7 +111,7 @@ class Plan:
             **{name: value for name, value in named.items() if name in known},
         )
 
-    def _check_different(self) -> None:
+    def _check_distinct(self) -> None:
         first = {}
         for number, settings in enumerate(self.settings):
             key = json.dumps(settings.to_json(), sort_keys=True)
@@ -125,7 +126,7 @@ def _shown(values: Mapping[str, object]) -> str:
 
 
 def _pairs(option: str, form: str, words: Sequence[str]) -> list[tuple[str, str]]:
-    """Names and texts of `name=text` words, each name once."""
+    """Split `name=text` words; every name must be unique."""
     pairs = {}
     for word in words:
         name, equals, text = word.partition("=")
@@ -138,11 +139,11 @@ def _pairs(option: str, form: str, words: Sequence[str]) -> list[tuple[str, str]
 
 
 def _parameter(model: str, name: str) -> zoo.Parameter:
-    """The setting or the recipe's parameter of that name: the one place where names are resolved."""
+    """Return the setting or recipe parameter of that name."""
     known = {**zoo.get(model).parameters, **_settings_parameters()}
     if name in known:
         return known[name]
-    if name in _GIVEN_OTHERWISE:
+    if name in _NOT_IN_GRID:
         how = {"model": "--model", "seed": "--seeds", "overrides": "their own names"}[name]
         raise UsageError(f"{name} can't be among the values of a sweep: it is given by {how}")
     near = difflib.get_close_matches(name, known, n=3)
@@ -152,11 +153,11 @@ def _parameter(model: str, name: str) -> zoo.Parameter:
 
 
 def _settings_parameters() -> dict[str, zoo.Parameter]:
-    """The fields of `RunSettings`, read as a recipe's parameters are."""
+    """Return the fields of `RunSettings` as parameters, so that they are parsed like a recipe's."""
     hints = typing.get_type_hints(RunSettings)
     parameters = {}
     for entry in dataclasses.fields(RunSettings):
-        if entry.name not in _GIVEN_OTHERWISE:
+        if entry.name not in _NOT_IN_GRID:
             kinds = typing.get_args(hints[entry.name]) or (hints[entry.name],)
             kind = next(kind for kind in kinds if kind is not types.NoneType)
             parameters[entry.name] = zoo.Parameter(entry.name, kind, entry.default, types.NoneType in kinds)

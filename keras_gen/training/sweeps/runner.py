@@ -1,7 +1,6 @@
-"""Carrying out a sweep: its members one after the other, each in a process of its own.
+"""Train the members of a sweep one after the other, each in its own process.
 
-Keras keeps every fitted model in memory for as long as the process lives, and a member that fails must not end the
-others.
+Keras keeps every fitted model in memory until the process ends, and a member that fails must not end the others.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ POLL_SECONDS = 0.1
 
 
 class SweepInterrupted(Exception):
-    """A sweep was asked to stop: Ctrl-C, SIGTERM or SIGHUP. The message says how to go on with it."""
+    """A stop request ended the sweep: Ctrl-C, SIGTERM or SIGHUP. The message says how to resume it."""
 
 
 @dataclass(frozen=True)
 class Commands:
-    """How a member's process is started: words of a command line, the program first.
+    """Command lines of the members' processes, as lists of words that begin with the program.
 
     Args:
-        start: from the settings and the folder of run directories, to a command that makes the next numbered one
-            there.
-        resume: from a run directory, to a command that goes on with it.
+        start: callable of the settings and the folder of run directories. Returns a command that makes the next
+            numbered run directory there.
+        resume: callable of a run directory. Returns a command that resumes the run.
     """
 
     start: Callable[[RunSettings, Path], list[str]]
@@ -51,16 +50,17 @@ def run(plan: Plan, commands: Commands, *, out: str | os.PathLike = "sweeps") ->
     """Make the next numbered sweep directory and train the plan's members in it.
 
     Args:
-        plan: what to train.
-        commands: how.
-        out: folder of sweep directories; the new one is the next numbered, `out/00003-vae-mlp`.
+        plan: Plan. The members to train.
+        commands: Commands. The command lines that train them.
+        out: str or path. Folder of sweep directories; the new one gets the next number, as in `out/00003-vae-mlp`.
+            Defaults to `"sweeps"`.
 
     Returns:
-        The sweep, every member of it finished or failed.
+        The sweep. Every member is finished or failed.
 
     Raises:
         UsageError: `out` can't be written.
-        SweepInterrupted: Ctrl-C; the member that was running has been stopped as Ctrl-C stops a run.
+        SweepInterrupted: Ctrl-C, SIGTERM or SIGHUP; the running member has been stopped and can be resumed.
     """
     path = run_directory.create(out, plan.model)
     with locked(path, "sweep") as lock:
@@ -74,11 +74,15 @@ def run(plan: Plan, commands: Commands, *, out: str | os.PathLike = "sweeps") ->
 
 
 def resume(path: str | os.PathLike, commands: Commands) -> Sweep:
-    """Go on with a sweep: its finished members stay, those with a run directory are resumed, the others are started.
+    """Resume a sweep: keep finished members, resume members that have a run directory, start the others.
+
+    Args:
+        path: str or path. The sweep directory.
+        commands: Commands. As in `run`.
 
     Raises:
-        UsageError: `path` is no sweep's directory, somebody works on it, or the folder that it was started in is gone.
-        SweepInterrupted: as in `run`.
+        UsageError: `path` is no sweep directory, another process works on it, or the folder it was started in is gone.
+        SweepInterrupted: As in `run`.
     """
     state.read(path)  # before a lock file is made
     with locked(path, "sweep") as lock:
@@ -92,41 +96,41 @@ def resume(path: str | os.PathLike, commands: Commands) -> Sweep:
 
 
 def resume_command(sweep: Sweep) -> str:
-    """The command for those who want the rest."""
-    return f"go on with: python experiments/sweep.py --resume {sweep.path}"
+    """Return the hint that names the command to resume the sweep."""
+    return f"resume with: python experiments/sweep.py --resume {sweep.path}"
 
 
 def _train(sweep: Sweep, commands: Commands, lock: Lock) -> None:
     begin = time.monotonic()
-    told = set()
+    printed_notes = set()
     waiting = sum(not sweep.is_done(member) for member in sweep.members)
-    with StopSignals() as requests, progress.task("sweep", waiting, "members", show_clock=True) as step:
+    with StopSignals() as requests, progress.task("sweep", waiting, "members", show_clock=True) as task:
         for member in sweep.members:
             if sweep.is_done(member):
                 continue
             if not requests.count:
-                step.note(f"[{member.number}/{len(sweep.members)}] {member.label}")
-                printed = _train_member(sweep, member, commands, lock, requests, begin)
-                _tell_notes(printed, told)
+                task.note(f"[{member.number}/{len(sweep.members)}] {member.label}")
+                output = _train_member(sweep, member, commands, lock, requests, begin)
+                _print_notes(output, printed_notes)
             if requests.count and not all(map(sweep.is_done, sweep.members)):
                 done = sum(map(sweep.is_done, sweep.members))
                 raise SweepInterrupted(
                     f"interrupted after {done} of {len(sweep.members)} members; {resume_command(sweep)}"
                 )
-            step.advance()
+            task.advance()
 
 
-def _tell_notes(printed: str, told: set[str]) -> None:
-    """What a run wants its user to know, such as digits in place of its data: each line once in a sweep."""
-    for line in printed.splitlines():
-        if line.startswith("NOTE: ") and line not in told:
-            told.add(line)
+def _print_notes(output: str, printed_notes: set[str]) -> None:
+    """Print the notes in a run's output (such as a fallback to digits), each of them once a sweep."""
+    for line in output.splitlines():
+        if line.startswith("NOTE: ") and line not in printed_notes:
+            printed_notes.add(line)
             progress.print_line(line)
 
 
 def _train_member(sweep, member, commands, lock, requests, begin) -> str:
-    """Train one member, whatever comes of it; what its process printed."""
-    sweep.find_run(member)  # of a sweep that was killed before it saw it
+    """Train one member to success or failure; return what its process printed."""
+    sweep.find_run(member)  # made after a sweep was killed, so not recorded
     run = sweep.run_of(member)
     what = f"[{member.number}/{len(sweep.members)}] {member.label}"
     progress.print_line(f"{what}: {'started' if run is None else 'resumed'}, log {sweep.log_of(member)}")
@@ -144,19 +148,19 @@ def _train_member(sweep, member, commands, lock, requests, begin) -> str:
         position = log.tell()
         code = _wait(sweep, member, _start(command, sweep.directory, log, lock), lock, requests)
         log.seek(position)
-        printed = log.read().decode(errors="replace")
+        output = log.read().decode(errors="replace")
     end = time.monotonic()
     member.seconds = round(member.seconds + end - start, 1)
     sweep.find_run(member)
-    _conclude(sweep, member, code, printed, requests)
+    _set_status(sweep, member, code, output, requests)
     sweep.write()
-    how = f"{member.status} after {_clock(end - start)} ({_clock(end - begin)} in all)"
-    progress.print_line(f"{what}: {how}" + (f": {member.error}" if member.error else ""))
-    return printed
+    outcome = f"{member.status} after {_clock(end - start)} ({_clock(end - begin)} in all)"
+    progress.print_line(f"{what}: {outcome}" + (f": {member.error}" if member.error else ""))
+    return output
 
 
 def _start(command: list[str], directory: str, log, lock: Lock) -> subprocess.Popen:
-    # Where Ctrl-C is ignored, as in what a shell runs in the background, the member would ignore ours as well.
+    # Where SIGINT is ignored, as in a shell's background job, the member would inherit that and ignore our SIGINT.
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     if ignored:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -169,7 +173,7 @@ def _start(command: list[str], directory: str, log, lock: Lock) -> subprocess.Po
             stderr=log,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
             pass_fds=[lock.fileno()],
-            process_group=0,  # the terminal's Ctrl-C comes to the sweep, which hands it on once
+            process_group=0,  # the terminal's Ctrl-C reaches only the sweep, which forwards it once
         )
     finally:
         if ignored:
@@ -177,43 +181,43 @@ def _start(command: list[str], directory: str, log, lock: Lock) -> subprocess.Po
 
 
 def _wait(sweep: Sweep, member: Member, process: subprocess.Popen, lock: Lock, requests: StopSignals) -> int:
-    """The exit code of the member's process, to which requests to stop are handed on; a second one kills it."""
-    asked = 0
+    """Wait for the member's process and return its exit code; forward a stop request to it, kill it at the second."""
+    handled = 0
     try:
         lock.say(f"process {os.getpid()}, whose member is process {process.pid}")
         while (code := process.poll()) is None:
-            if requests.count > asked:  # (two at once, as when a session ends, are one)
-                first, asked = not asked, requests.count
+            if requests.count > handled:  # two signals at once, as when a session ends, count as one request
+                first, handled = not handled, requests.count
                 process.send_signal(signal.SIGINT if first else signal.SIGKILL)
                 if first:
                     progress.print_line(f"stopping member {member.number}; once more to kill it")
             sweep.find_run(member)
             time.sleep(POLL_SECONDS)
         return code
-    except BaseException:  # a full disk, say: nothing is left training behind
-        if not asked:
+    except BaseException:  # such as a full disk: don't leave the member training
+        if not handled:
             process.send_signal(signal.SIGINT)
         process.wait()
         raise
 
 
-def _conclude(sweep: Sweep, member: Member, code: int, printed: str, requests: StopSignals) -> None:
+def _set_status(sweep: Sweep, member: Member, code: int, output: str, requests: StopSignals) -> None:
     if code == 0 and sweep.run_of(member) is not None:
         member.status = state.FINISHED
     elif code != 0 and requests.count:
         member.status = state.INTERRUPTED
     else:
-        member.status, member.error = state.FAILED, _reason(code, printed)
+        member.status, member.error = state.FAILED, _failure_reason(code, output)
 
 
-def _reason(code: int, printed: str) -> str:
-    """Why a process failed, in one line."""
+def _failure_reason(code: int, output: str) -> str:
+    """Return why a process failed, in one line."""
     if code < 0:
         names = {entry.value: entry.name for entry in signal.Signals}
         return f"killed by {names.get(-code, f'signal {-code}')}"
     if code == 0:
         return "it left no run directory"
-    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     return lines[-1].removeprefix("error: ") if lines else f"exit code {code}"
 
 

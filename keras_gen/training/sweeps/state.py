@@ -1,4 +1,4 @@
-"""A sweep's directory: its members and what became of them, in `sweep.json`."""
+"""The sweep directory: `sweep.json` records the members and their status."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from keras_gen.utils.errors import UsageError, must_be
 
 SWEEP_FILE, RUNS_FOLDER, LOGS_FOLDER = "sweep.json", "runs", "logs"
 WAITING, RUNNING, FINISHED, FAILED, INTERRUPTED = STATUSES = "waiting", "running", "finished", "failed", "interrupted"
-# What a run changes in its own settings once it has found its data and its extractor.
-_FOUND_BY_THE_RUN = ("dataset", "image_size", "extractor")
+# Settings that a run replaces with the data and the extractor it resolved them to.
+_RESOLVED_BY_RUN = ("dataset", "image_size", "extractor")
 
 
 @dataclass
 class Member:
-    """A run of a sweep.
+    """One run of a sweep.
 
     Args:
-        number: from 1, in the order of training.
-        values: of the names in the grid.
-        settings: of the run.
-        status: waiting, running, finished, failed or interrupted. Where it is "running" and nobody holds the lock, the
-            sweep was killed.
-        run: name of its run directory in the sweep's `runs/`, once there is one.
-        error: why it failed, in one line.
-        seconds: that its processes took, all together.
+        number: int. Position in the order of training, from 1.
+        values: dict. Values of the grid's names.
+        settings: RunSettings. Settings of the run.
+        status: str. One of `"waiting"`, `"running"`, `"finished"`, `"failed"`, `"interrupted"`. If it is `"running"`
+            and no process holds the lock, the sweep was killed. Defaults to `"waiting"`.
+        run: str or None. Name of the run directory in the sweep's `runs/`. Defaults to None: not made yet.
+        error: str or None. Why the member failed, in one line. Defaults to None.
+        seconds: float. Total duration of the member's processes. Defaults to 0.
     """
 
     number: int
@@ -47,23 +47,23 @@ class Member:
 
     @property
     def label(self) -> str:
-        """What tells it from the others, in one line."""
+        """Grid values and seed, which distinguish the member from the others, in one line."""
         return " ".join(f"{name}={value}" for name, value in (self.values | {"seed": self.settings.seed}).items())
 
 
 @dataclass
 class Sweep:
-    """A sweep's directory and what its `sweep.json` holds.
+    """A sweep directory and the content of its `sweep.json`.
 
     Args:
-        path: of the directory.
-        model: name of the recipe.
-        fixed: values that all members share.
-        grid: values by name.
-        seeds: how many of each combination.
-        directory: where the sweep was started, as relative paths of its data are meant.
-        members: in the order of training.
-        record: what else is kept: when and by which command it was started.
+        path: Path. The sweep directory.
+        model: str. Name of the recipe.
+        fixed: dict. Values shared by all members, by name.
+        grid: dict. Lists of values, by name.
+        seeds: int. Number of seeds of each combination.
+        directory: str. Working directory of the sweep's start, to which relative paths of data refer.
+        members: list of Member, in the order of training.
+        record: dict. Further entries: the command that started the sweep and the time.
     """
 
     path: Path
@@ -77,7 +77,7 @@ class Sweep:
 
     @classmethod
     def of(cls, plan: Plan, path: Path) -> Sweep:
-        """The sweep of a plan, nothing of it done and nothing written."""
+        """Return a new sweep of a plan, all members waiting; write nothing."""
         combinations = [values for values in plan.combinations for _ in range(plan.seeds)]
         pairs = zip(combinations, plan.settings, strict=True)
         members = [Member(number, values, settings) for number, (values, settings) in enumerate(pairs, start=1)]
@@ -87,7 +87,7 @@ class Sweep:
         return cls(path, plan.model, dict(plan.fixed), grid, plan.seeds, os.getcwd(), members, record)
 
     def write(self) -> None:
-        """Write `sweep.json` in one atomic step."""
+        """Write `sweep.json` atomically."""
         content = {
             "model": self.model,
             "fixed": self.fixed,
@@ -100,24 +100,24 @@ class Sweep:
         files.write_json(self.path / SWEEP_FILE, content)
 
     def run_directories(self) -> list[Path]:
-        """Those of all members that have one so far, in the members' order."""
+        """Return the existing run directories, in the order of the members."""
         return [run for member in self.members if (run := self.run_of(member)) is not None]
 
     def run_of(self, member: Member) -> Path | None:
-        """The member's run directory if it has one and that is still there."""
+        """Return the member's run directory, or None if it does not exist (any more)."""
         path = self.path / RUNS_FOLDER / (member.run or "")
         return path if member.run and (path / run_directory.RECIPE_FILE).is_file() else None
 
     def log_of(self, member: Member) -> Path:
-        """What the member's processes print, one after the other."""
+        """Return the path of the member's log: the output of its processes, one after the other."""
         return self.path / LOGS_FOLDER / f"{member.number:03d}.log"
 
     def is_done(self, member: Member) -> bool:
-        """Whether the member is finished and its run is still there."""
+        """Return whether the member is finished and its run directory still exists."""
         return member.status == FINISHED and self.run_of(member) is not None
 
     def find_run(self, member: Member) -> None:
-        """Note the member's run directory if it has none yet and its process has made one."""
+        """Record the member's run directory if its process has made one that is not recorded yet."""
         folder = self.path / RUNS_FOLDER
         if self.run_of(member) is not None or not folder.is_dir():
             return
@@ -130,17 +130,20 @@ class Sweep:
 
 
 def read(path: str | os.PathLike) -> Sweep:
-    """The sweep in a directory.
+    """Read the sweep in a directory.
+
+    Args:
+        path: str or path. The sweep directory.
 
     Raises:
-        UsageError: `path` is no sweep's directory, or its `sweep.json` is damaged.
+        UsageError: `path` is no sweep directory, or its `sweep.json` is damaged.
     """
     path = Path(path)
     source = path / SWEEP_FILE
     try:
         content = safe_files.read_json(source)
     except OSError as error:
-        raise must_be("sweep", f"a sweep's directory, a folder with {SWEEP_FILE}", str(path)) from error
+        raise must_be("sweep", f"a sweep directory (a folder with {SWEEP_FILE})", str(path)) from error
     try:
         members = [_from_json(member, os.fspath(source)) for member in content.pop("members")]
         known = {name: content.pop(name) for name in ("model", "fixed", "grid", "seeds", "directory")}
@@ -167,7 +170,7 @@ def _check_member(member: Member) -> None:
     checks.one_of("a member's status", member.status, STATUSES)
     if not isinstance(member.values, dict):
         raise must_be("values", "a dict", member.values)
-    if member.run is not None and not safe_files.is_name(member.run):  # it is gone on with, and written to
+    if member.run is not None and not safe_files.is_name(member.run):  # the run is resumed and written to
         raise must_be("run", f"the name of a folder in {RUNS_FOLDER}, or None", member.run)
     if member.error is not None and not isinstance(member.error, str):
         raise must_be("error", "a line, or None", member.error)
@@ -177,11 +180,11 @@ def _check_member(member: Member) -> None:
 def _is_run_of(member: Member, run: Path) -> bool:
     try:
         settings = run_directory.read_recipe(run).get("settings")
-    except UsageError:  # damaged: not to be gone on with
+    except UsageError:  # damaged: can't be resumed
         return False
     expected = json.loads(json.dumps(member.settings.to_json()))
     return isinstance(settings, dict) and all(
-        settings.get(name) == value for name, value in expected.items() if name not in _FOUND_BY_THE_RUN
+        settings.get(name) == value for name, value in expected.items() if name not in _RESOLVED_BY_RUN
     )
 
 

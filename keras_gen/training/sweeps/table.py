@@ -1,4 +1,4 @@
-"""The results of a sweep: a row a combination of the grid, means and standard deviations over seeds."""
+"""The results table of a sweep: one row per grid combination, with means and standard deviations over seeds."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from keras_gen.utils.errors import UsageError
 
 CSV_FILE = "sweep.csv"
 _COUNT = "_images"
-"""What the name of a score ends in that says how many images it was measured on."""
+"""Suffix of the history column with the number of images a score was measured on."""
 _DATA = ("dataset", "data_dir", "image_size", "channels", "binarize")
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A column of the history over the seeds of a combination.
+    """Statistics of one history column over the seeds of a combination, in the last epoch.
 
     Args:
-        mean: of the values in the last epoch.
-        deviation: their sample standard deviation (n - 1 in the denominator); None of a single value.
+        mean: float. Mean over the seeds.
+        deviation: float or None. Sample standard deviation (n - 1 in the denominator); None for a single value.
     """
 
     mean: float
@@ -35,14 +35,14 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Row:
-    """A combination of the grid's values.
+    """Results of one combination of the grid's values.
 
     Args:
-        values: of the names in the grid.
-        members: how many it has.
-        finished: how many of these are finished.
-        quantities: losses and scores of the finished members' last epochs, those that all of them have.
-        scores: names of the scores among them.
+        values: dict. Values of the grid's names.
+        members: int. Number of members.
+        finished: int. Number of finished members.
+        quantities: dict. Losses and scores in the last epoch that all finished members have, by column name.
+        scores: tuple of str. Names of the scores among them.
     """
 
     values: Mapping[str, object]
@@ -53,13 +53,13 @@ class Row:
 
 
 def rows(sweep: Sweep) -> list[Row]:
-    """A row a combination, in the order of the grid.
+    """Return one row per combination, in the order of the grid.
 
-    The last epoch is the one that the settings ask for, also of a run that has been trained on since. A score that was
-    not measured in it (`fid_every` does not divide `epochs`) is not in the row.
+    The last epoch is that of the member's settings, even if the run was trained further. A score that was not measured
+    in it (`fid_every` does not divide `epochs`) is not in the row.
 
     Raises:
-        UsageError: a finished member's history has been changed.
+        UsageError: A finished member's history can't be read or lacks the last epoch.
     """
     result = []
     for first in range(0, len(sweep.members), sweep.seeds):
@@ -91,23 +91,24 @@ def write_csv(sweep: Sweep, table: list[Row]) -> None:
 
 
 def notes(sweep: Sweep) -> list[str]:
-    """What a reader of the table has to know of the data: not those asked for, or not the same for all members."""
-    found, lines = {}, []
+    """Return warnings about the data: members that fell back to other data, or that used different data."""
+    members_by_data, lines = {}, []
     for member in filter(sweep.is_done, sweep.members):
-        asked = tuple(getattr(member.settings, name) for name in _DATA)
+        requested = tuple(getattr(member.settings, name) for name in _DATA)
         data = run_directory.read_recipe(sweep.run_of(member)).get("data") or {}
         if why := data.get("substituted_because"):
             lines.append(f"member {member.number} was trained on {data.get('name')} instead of its own data: {why}")
-        found.setdefault(asked, {}).setdefault((data.get("name"), data.get("fingerprint")), []).append(member.number)
-    for kinds in found.values():
-        if len(kinds) > 1:
-            which = "; ".join(f"{name}: {', '.join(map(str, numbers))}" for (name, _), numbers in kinds.items())
+        identity = (data.get("name"), data.get("fingerprint"))
+        members_by_data.setdefault(requested, {}).setdefault(identity, []).append(member.number)
+    for used in members_by_data.values():
+        if len(used) > 1:
+            which = "; ".join(f"{name}: {', '.join(map(str, numbers))}" for (name, _), numbers in used.items())
             lines.append(f"members were trained on different data, do not compare them ({which})")
     return lines
 
 
 def _quantity(values: list[float]) -> Quantity:
-    with np.errstate(invalid="ignore"):  # of a run that ended in infinity
+    with np.errstate(invalid="ignore"):  # values may be infinite
         return Quantity(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None)
 
 

@@ -1,0 +1,100 @@
+"""Errors that end a run, explained in one line with the command that resumes it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import tensorflow as tf
+
+from keras_gen import distribution
+from keras_gen.models import ImageModel
+from keras_gen.runs import checkpoints
+from keras_gen.utils.errors import TrainingDiverged, UsageError
+from keras_gen.utils.signals import StopSignals
+
+
+class RunInterrupted(Exception):
+    """A stop request ended the run: Ctrl-C, SIGTERM or SIGHUP.
+
+    Args:
+        message: str. How to resume the run.
+        number: int. The signal received. Defaults to SIGINT.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT):
+        super().__init__(message)
+        self.exit_code = 128 + number
+        """Exit code of a process ended by this signal, by the convention of shells."""
+
+
+class WorkerLost(Exception):
+    """Another worker was killed, can't be reached, does not answer, or was restarted."""
+
+
+@contextlib.contextmanager
+def notice_lost_workers(model: ImageModel) -> Iterator[None]:
+    """Convert TensorFlow's errors for a lost worker, raised in the block, into `WorkerLost`."""
+    lost = (tf.errors.UnavailableError, tf.errors.AbortedError)
+    # A heartbeat that is not answered, or is answered by another process than before.
+    lost += (tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError)
+    try:
+        yield
+    except lost as error:
+        if distribution.is_multi_worker(model.distribute_strategy):
+            raise WorkerLost from error
+        raise
+
+
+@contextlib.contextmanager
+def explain_errors(path: Path | None, requests: StopSignals, model: ImageModel) -> Iterator[None]:
+    """Convert interruptions, full disks and the like, raised in the block, into one-line errors that say what to do.
+
+    Args:
+        path: Path or None. The run directory; None on a worker that writes no files.
+        requests: StopSignals. Tells which signal interrupted the run, if one did.
+        model: ImageModel. The model in training.
+
+    Raises:
+        RunInterrupted: After `KeyboardInterrupt`.
+        TrainingDiverged: The divergence, with the last checkpoint before it.
+        UsageError: A worker was lost, a file can't be written, or memory ran out.
+    """
+    # A worker that writes no files does not know the chief's run directory.
+    writes, path = path is not None, "RUN" if path is None else path
+    how = f"resume with: python experiments/run.py --resume {path}"
+    together = distribution.is_multi_worker(model.distribute_strategy)
+    if together:
+        how = f"with all workers, {how}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        number = requests.signal or signal.SIGINT
+        what = "another worker was interrupted" if together and not requests.count else "interrupted"
+        if writes:
+            latest = checkpoints.latest(path)
+            what += f" after {latest[0]}" if latest else " before the first checkpoint"
+        raise RunInterrupted(f"{what}; {how}", number) from None
+    except TrainingDiverged as error:
+        if not writes:
+            raise
+        latest = checkpoints.latest(path)
+        kept = f"{path} keeps the state after {latest[0]}" if latest else f"{path} has no checkpoint from before"
+        hint = "resuming it would end the same: start again with another learning rate or seed"
+        raise TrainingDiverged(f"{error}; {kept}, but {hint}") from None
+    except WorkerLost as error:
+        raise UsageError(f"run {path} stopped: another worker is gone; {how}") from error
+    except BrokenPipeError:
+        raise  # the reader of stdout left; no file failed
+    except OSError as error:
+        where = error.filename or path
+        raise UsageError(f"run {path} stopped: {where} can't be written ({error.strerror or error}); {how}") from error
+    except tf.errors.ResourceExhaustedError as error:
+        # TensorFlow raises the same error for memory and disk.
+        what = "disk full" if "No space left" in error.message else "out of memory"
+        raise UsageError(f"run {path} stopped: {what} ({error.message.splitlines()[0]}); {how}") from error
+    except MemoryError as error:
+        raise UsageError(f"run {path} stopped: out of memory ({error}); {how}") from error
