@@ -137,4 +137,5 @@ def test_an_older_keras_file_loads_with_its_optimizers(golden, family):
         classes = {"labels": [3, 4]} if model.num_classes else {}
         images = model.generate(2, seed=1, **classes)["images_float"]
         assert float(np.mean(images)) == pytest.approx(expected["mean_of_generated"], rel=1e-4)
-    model.fit(split.images[:40, ::2, ::2], labels, batch_size=8, verbose=0)
+    if family in ("vae", "gan"):  # whose optimizers have a state
+        model.fit(split.images[:40, ::2, ::2], labels, batch_size=8, verbose=0)

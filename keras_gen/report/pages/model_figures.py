@@ -60,7 +60,7 @@ def write(run: str | os.PathLike, out: str | os.PathLike | None = None) -> Path:
     Example:
         >>> from keras_gen.utils import files
         >>> Path("run").mkdir()
-        >>> files.write_json("run/recipe.json", {"settings": {"model": "vae-mlp", "epochs": 50}})
+        >>> files.write_json("run/recipe.json", {"settings": {"model": "vae-mlp", "dataset": "digits", "epochs": 50}})
         >>> write("run")
         PosixPath('run/report.html')
     """
