@@ -6,7 +6,7 @@ import types
 
 import numpy as np
 import pytest
-from callback_helpers import fit, names, pictures, state_of, tiny
+from callback_helpers import fit, names, pictures, state_of, tiny, tiny_gan
 from PIL import Image
 from scorer_helpers import QuadrantExtractor
 
@@ -135,8 +135,9 @@ def test_history_agrees_with_what_fit_returns(tmp_path):
 # All together
 
 
-def test_callbacks_do_not_change_training(tmp_path, capsys):
-    alone, watched = tiny(), tiny()
+@pytest.mark.parametrize("build", [tiny, pytest.param(tiny_gan, marks=pytest.mark.slow)])
+def test_callbacks_do_not_change_training(build, tmp_path, capsys):
+    alone, watched = build(), build()
     fit(alone, epochs=2)
     chosen = [
         callbacks.FID(pictures(), every=1, num_images=6, extractor=QuadrantExtractor()),

@@ -33,7 +33,12 @@ SIDE = 8
 SMALL = {"width": 4, "hidden": 8, "units": 8, "critic_steps": 2}
 """Values of parameters that make networks small and train steps cheap."""
 
-only_training = run_helpers.only_training
+
+@pytest.fixture
+def only_training():
+    with run_helpers.without_artifacts():
+        yield
+
 
 recipes = pytest.mark.parametrize("name", mostly_slow(RECIPES, *FAST))
 # In the scope of the module, so that tests of one recipe follow each other and only its model is in memory.
@@ -302,6 +307,17 @@ def test_a_resumed_run_equals_the_uninterrupted_run_to_the_bit(name, only_traini
     training.resume(broken)
     assert_same_run(whole, broken)
     assert any(whole.rglob("epoch-*.png"))
+    free_memory()
+
+
+@pytest.mark.parametrize("name", mostly_slow(FUNCTIONS, "gan-mlp"))
+def test_a_finished_run_has_its_curves_page_and_saved_model(name, tiny_data, tmp_path):
+    settings = {"model": name, "dataset": str(tiny_data), "image_size": SIDE, "sample_count": 4, "epochs": 1}
+    run = training.run(RunSettings(**settings, fid_every=0, overrides=small(name), batch_size=BATCH), out=tmp_path)
+    description = json.loads((run / "saved_model" / "description.json").read_text(encoding="utf-8"))
+    assert (description["recipe"], description["epochs"]) == (name, 1)
+    for file in ("saved_model/saved_model.pb", "losses.png", "report.html", "model.txt", "history.csv"):
+        assert (run / file).stat().st_size > 0
     free_memory()
 
 

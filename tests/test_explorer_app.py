@@ -83,6 +83,10 @@ def test_tabs_depend_on_the_functions_of_the_saved_model(functions, has_prior, h
     assert ", ".join(tabs.available_tabs(explorer)) == titles
 
 
+def test_tabs_of_a_vae_are_all_there_are(explorers):
+    assert list(tabs.available_tabs(explorers["vae"])) == ["Sample", "Latent dimensions", "Interpolate", "Reconstruct"]
+
+
 @pytest.mark.parametrize(
     ("count", "columns", "shape"), [(1, None, (320, 320)), (4, None, (19 * 33, 19 * 33)), (10, 10, (10 * 14, 91 * 14))]
 )

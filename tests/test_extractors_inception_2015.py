@@ -181,8 +181,12 @@ def extractor(graph, tmp_path_factory):
         return Inception2015(folder / GRAPH)
 
 
+LARGE = [(1, 299, 299, 3), (2, 32, 32, 3), (2, 400, 400, 3)]
+"""299 × 299 is not resized."""
+
+
 @pytest.mark.parametrize(
-    "shape", [(3, 28, 28, 1), (2, 64, 48, 3), pytest.param((2, 400, 400, 3), marks=pytest.mark.slow)]
+    "shape", [(3, 28, 28, 1), (2, 64, 48, 3), *(pytest.param(shape, marks=pytest.mark.slow) for shape in LARGE)]
 )
 def test_features_and_logits_are_the_formulas(extractor, weights, shape):
     images = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)

@@ -60,6 +60,25 @@ def test_heavy_libraries_are_imported_inside_functions(path):
     assert HEAVY.isdisjoint(name.partition(".")[0] for name in at_the_top(parse(path)))
 
 
+LIGHT = ("zoo", "data", "metrics", "utils", "commands", "evaluation", "report", "training/sweeps", "runs")
+WITH_TENSORFLOW = {
+    *("evaluation/encoder_scores.py", "evaluation/evaluator.py", "report/explorer/model.py"),
+    *("report/pages/model_figures.py", "runs/checkpoints.py", "runs/loading.py", "runs/model_config.py"),
+    *("runs/provenance.py", "utils/backend.py"),
+}
+"""Modules of the light packages that need Keras or TensorFlow."""
+
+
+def test_commands_that_answer_at_once_import_no_tensorflow():
+    heavy = set()
+    for path in MODULES:
+        if identify(path).startswith(LIGHT) and {"keras", "tensorflow"} & {
+            name.partition(".")[0] for name in at_the_top(parse(path))
+        }:
+            heavy.add(identify(path))
+    assert heavy <= WITH_TENSORFLOW
+
+
 def test_the_heavy_libraries_are_used():
     """The test above would pass for a package that imports nothing."""
     names = {name.partition(".")[0] for path in MODULES for node in ast.walk(parse(path)) for name in imported(node)}
@@ -70,11 +89,31 @@ KERAS_READY = ("keras_gen.utils.backend", "keras_gen.models", "keras_gen.network
 """Modules whose import ensures that Keras runs on TensorFlow."""
 
 
-@pytest.mark.parametrize("path", MODULES, ids=identify)
-def test_keras_is_imported_after_its_backend_is_checked(path):
-    names = list(at_the_top(parse(path)))
-    if path.stem != "backend" and "keras" in names:
-        assert any(name.startswith(KERAS_READY) for name in names[: names.index("keras")])
+def keras_imports(node, ready=False):
+    """For every import of Keras, in functions too, whether its backend was checked before."""
+    for child in ast.iter_child_nodes(node):
+        if for_type_checkers(child):
+            continue
+        names = imported(child)
+        if isinstance(child, ast.ImportFrom):
+            names += [f"{child.module}.{alias.name}" for alias in child.names]
+        ready = ready or any(name.startswith(KERAS_READY) for name in names)
+        if any(name.partition(".")[0] == "keras" for name in names):
+            yield ready
+        yield from keras_imports(child, ready)  # what a block has checked holds for its contents
+
+
+def test_keras_is_imported_after_its_backend_is_checked():
+    # Commands call `cli.load_tensorflow` first, which checks it.
+    paths = [path for path in MODULES if path.stem != "backend" and not identify(path).startswith("commands/")]
+    found = {identify(path): list(keras_imports(parse(path))) for path in paths}
+    assert sum(map(len, found.values())) > 10
+    assert [path for path, ready in found.items() if not all(ready)] == []
+
+
+def test_the_package_imports_no_experiment_and_no_test():
+    names = {name.partition(".")[0] for path in MODULES for node in ast.walk(parse(path)) for name in imported(node)}
+    assert names.isdisjoint({"experiments", "tests", "run", "sample"})
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE.parent / "experiments").glob("*.py")), ids=lambda path: path.name)

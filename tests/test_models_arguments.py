@@ -2,14 +2,14 @@
 
 import keras
 import pytest
-from model_helpers import CLASSES, LATENT, SHAPE, critic, decoder, encoder, make, make_gan, make_vae
+from model_helpers import CLASSES, KINDS, LATENT, SHAPE, critic, decoder, encoder, make, make_gan, make_vae
 
 from keras_gen import GAN, VAE, WGAN, UsageError, networks
 
 # Compiling
 
 
-@pytest.mark.parametrize("kind", ["vae", "gan"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_compile_refuses_losses_and_metrics(kind):
     model = make(kind)
     for option in ("loss", "metrics", "weighted_metrics", "loss_weights"):
@@ -18,8 +18,9 @@ def test_compile_refuses_losses_and_metrics(kind):
             model.compile(**{option: ["mse"]})
 
 
-def test_an_optimizer_shared_between_the_networks_is_refused():
-    model, optimizer = make_gan(), keras.optimizers.Adam()
+@pytest.mark.parametrize("kind", ["gan", "wgan"])
+def test_an_optimizer_shared_between_the_networks_is_refused(kind):
+    model, optimizer = make(kind), keras.optimizers.Adam()
     with pytest.raises(UsageError, match="^discriminator_optimizer must be another object"):
         model.compile(optimizer, optimizer)
 

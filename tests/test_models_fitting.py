@@ -39,8 +39,7 @@ def test_one_step_changes_every_trainable_weight(kind, eager):
     assert all(changed.values()), changed
 
 
-@pytest.mark.parametrize("kind", ["gan", "wgan"])
-@pytest.mark.slow
+@pytest.mark.parametrize("kind", mostly_slow(["gan", "wgan"], "gan"))
 def test_each_optimizer_trains_its_own_network_only(kind):
     for rates, moved in (((0.0, 0.1), "discriminator"), ((0.1, 0.0), "generator")):
         model = make(kind, optimizers=[keras.optimizers.SGD(rate / 10) for rate in rates])
@@ -242,10 +241,11 @@ def test_weights_of_images_are_refused(argument):
         model.fit(np.zeros((4, *SHAPE), np.uint8), verbose=0, **{argument: np.ones(4)})
 
 
-def test_validation_data_with_weights_are_refused():
+@pytest.mark.parametrize("kind", KINDS)
+def test_validation_data_with_weights_are_refused(kind):
     x = images(4)
     with pytest.raises(UsageError, match=r"^validation_data must be images, or \(images, labels\), received: 'a tuple"):
-        make_vae().fit(x, validation_data=(x, np.arange(4), np.ones(4)), verbose=0)
+        make(kind).fit(x, validation_data=(x, np.arange(4), np.ones(4)), verbose=0)
 
 
 def test_an_evaluation_after_a_fit_with_another_number_of_steps_a_call_sees_all_images():

@@ -178,6 +178,15 @@ def test_rows_are_drawn_in_the_order_of_their_epochs():
     assert drawn(report.loss_curves(rows, "x").axes[0]) == {"training": [[1, 5], [2, 1]]}
 
 
+def test_a_figure_that_can_not_be_saved_leaves_the_old_one(tmp_path):
+    (tmp_path / "losses.png").write_bytes(b"old")
+    figure = report.loss_curves([{"epoch": 1, "loss": 1.0}], "x")
+    figure.savefig = lambda *arguments, **keywords: (tmp_path / "missing").read_bytes()
+    with pytest.raises(FileNotFoundError):
+        report.save_figure(figure, tmp_path / "losses.png")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("losses.png", b"old")]
+
+
 def test_a_quantity_that_was_never_finite_has_an_empty_panel_that_says_so(tmp_path):
     figure = report.loss_curves([{"epoch": 1, "loss": math.nan}], "diverged")
     assert [text.get_text() for text in figure.axes[0].texts] == ["1 value not finite"]
