@@ -55,7 +55,10 @@ def test_a_finished_run_is_exported_by_resuming_it_and_overwrites_only_on_reques
     assert "Epoch" not in first.out
     assert sorted(tf.saved_model.load(str(target)).signatures) == ["decode", "encode", "generate", "reconstruct"]
     refused = call("run", "--resume", copied, "--export", target, "--export-functions", "decode")
-    assert refused.error == f"error: export exists already: {target} (give --overwrite to replace it)"
+    assert (
+        refused.error
+        == f"error: export exists already: {target} (--overwrite, or overwrite=True in Python, replaces it)"
+    )
     assert "decode" in tf.saved_model.load(str(target)).signatures
     arguments = ["--resume", copied, "--export-functions", "generate"]
     assert call("run", *arguments, "--export", target, "--overwrite").code == 0

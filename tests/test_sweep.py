@@ -121,8 +121,8 @@ def test_a_last_epoch_that_will_have_no_score_is_pointed_out(never_started):
 )
 def test_the_command_of_a_member_has_its_settings(settings):
     module = SCRIPTS["run"]
-    program, option, name, *words = SCRIPTS["sweep"].start_command(settings, Path("/there/runs"))
-    assert (program, option, name) == (sys.executable, "-m", "keras_gen.commands.run")
+    program, safe_path, option, name, *words = SCRIPTS["sweep"].start_command(settings, Path("/there/runs"))
+    assert (program, safe_path, option, name) == (sys.executable, "-P", "-m", "keras_gen.commands.run")
     arguments = module.parser().parse_args(words)
     module.check_combination(module.parser(), arguments)
     assert module.settings_of(arguments) == settings
@@ -156,9 +156,9 @@ class InThisProcess:
     pid = 0
 
     def __init__(self, command, directory, log, lock):
-        assert command[:3] == [sys.executable, "-m", "keras_gen.commands.run"]
+        assert command[:4] == [sys.executable, "-P", "-m", "keras_gen.commands.run"]
         with contextlib.chdir(directory), without_artifacts():
-            outcome = call("run", *command[3:])
+            outcome = call("run", *command[4:])
         log.write((outcome.out + outcome.err).encode())
         log.flush()
         self.code = outcome.code

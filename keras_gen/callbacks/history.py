@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 
 from keras_gen.runs.history import read

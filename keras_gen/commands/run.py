@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from keras_gen import zoo
@@ -207,5 +208,6 @@ def list_recipes() -> None:
         print("    --set " + " ".join(f"{p.name}={p.default}" for p in recipe.parameters.values()))
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # a member of a sweep
+    sys.argv[0] = "experiments/run.py"  # the command that the run's record shows
     cli.main(main)

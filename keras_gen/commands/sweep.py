@@ -10,7 +10,7 @@ from keras_gen.report.pages import comparison_page
 from keras_gen.training import sweeps
 from keras_gen.utils.errors import UsageError
 
-RUN = (sys.executable, "-m", "keras_gen.commands.run")
+RUN = (sys.executable, "-P", "-m", "keras_gen.commands.run")  # -P: no module of the working directory
 OPTIONS = {"sample_count": "--samples"}
 """Options of run.py whose names differ from those of the settings."""
 

@@ -1,5 +1,7 @@
 """Metrics of generated images: formulas on arrays of features and logits, one file per metric.
 
+Files are not named like their functions, which the package exports.
+
 Names are imported when they are first used. No formula imports TensorFlow: `keras_gen.metrics.extractors` computes
 features and logits from images.
 """

@@ -37,7 +37,7 @@ class AdversarialModel(GenerativeModel):
         UsageError: the networks do not fit together, or another argument is out of range.
     """
 
-    metric_names: tuple[str, ...]
+    tracked_names: tuple[str, ...]
     """Names of the quantities that the objective reports."""
 
     discriminator_argument = "discriminator"
@@ -55,7 +55,7 @@ class AdversarialModel(GenerativeModel):
         **kwargs,
     ):
         super().__init__(
-            value_range=value_range, from_logits=from_logits, seed=seed, metric_names=self.metric_names, **kwargs
+            value_range=value_range, from_logits=from_logits, seed=seed, tracked_names=self.tracked_names, **kwargs
         )
         self.generator_batch_ratio = checks.positive_int("generator_batch_ratio", generator_batch_ratio)
         self.moving_average = checks.fraction("moving_average", moving_average)

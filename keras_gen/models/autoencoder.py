@@ -69,9 +69,9 @@ class Autoencoder(EncoderDecoder):
         self.reconstruction_loss = checks.one_of("loss", loss, RECONSTRUCTION_LOSSES)
         self.corruption = checks.one_of("corruption", corruption, CORRUPTIONS)
         self.corruption_level = _check_level(corruption, corruption_level)
-        metric_names = ("loss", "mse") if corruption == "none" else ("loss", "mse", "corrupted_mse")
+        tracked_names = ("loss", "mse") if corruption == "none" else ("loss", "mse", "corrupted_mse")
         super().__init__(
-            value_range=value_range, from_logits=from_logits, seed=seed, metric_names=metric_names, **kwargs
+            value_range=value_range, from_logits=from_logits, seed=seed, tracked_names=tracked_names, **kwargs
         )
         if loss == "cross_entropy" and self.value_range != (0, 1):
             raise UsageError("value_range must be (0, 1) with loss cross_entropy, received: (-1, 1)")

@@ -53,19 +53,19 @@ class ImageModel(keras.Model):
         from_logits: bool, whether the network that produces images returns logits, to which the model applies the
             sigmoid (range (0, 1)) or the tanh (range (-1, 1)). If `False`, the network's output is the image.
         seed: int, seed of the noise that training and evaluation draw, statelessly from (seed, step).
-        metric_names: tuple of str, names of the quantities that `fit` and `evaluate` report.
+        tracked_names: tuple of str, names of the quantities that `fit` and `evaluate` report.
     """
 
     batches_per_step = 1
     """Batches of `batch_size` images in one train step (more than 1 for a critic with several updates)."""
 
-    def __init__(self, *, value_range, from_logits, seed, metric_names: tuple[str, ...], **kwargs):
+    def __init__(self, *, value_range, from_logits, seed, tracked_names: tuple[str, ...], **kwargs):
         # The model's own computations are float32 even if its networks use mixed precision.
         super().__init__(dtype="float32", **kwargs)
         self.value_range = check_value_range(value_range)
         self.from_logits = checks.boolean("from_logits", from_logits)
         self.seed = checks.seed("seed", seed)
-        self._trackers = [keras.metrics.Mean(name=name) for name in metric_names]
+        self._trackers = [keras.metrics.Mean(name=name) for name in tracked_names]
         # Batches since the evaluation began: noise differs between batches, but not between evaluations.
         self._evaluation_batches = self.add_weight(
             name="evaluation_batches",
@@ -307,6 +307,9 @@ class ImageModel(keras.Model):
 
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
         """Export the model for inference.
+
+        Unlike `keras.Model.export`, it keeps an existing SavedModel unless `overwrite=True`, and the SavedModel has no
+        `serve` endpoint.
 
         Args:
             filepath: str or path, the folder or file to write.

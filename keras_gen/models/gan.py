@@ -44,12 +44,12 @@ class GAN(AdversarialModel):
         >>> history = gan.fit(images, batch_size=128, epochs=5, verbose=0)
     """
 
-    metric_names = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss", "d_real", "d_fake")
+    tracked_names = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss", "d_real", "d_fake")
 
     def __init__(self, generator, discriminator, *, objective="non_saturating", **kwargs):
         self.objective = checks.one_of("objective", objective, losses.ADVERSARIAL_OBJECTIVES)
         if losses.ADVERSARIAL_OBJECTIVES[objective].is_cross_entropy:
-            self.metric_names = (*type(self).metric_names, "jsd")
+            self.tracked_names = (*type(self).tracked_names, "jsd")
         super().__init__(generator, discriminator, **kwargs)
 
     def discriminator_loss(self, real, fake, labels, noise_key, *, training):

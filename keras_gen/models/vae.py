@@ -79,11 +79,10 @@ class VAE(EncoderDecoder, GenerativeModel):
         **kwargs,
     ):
         self.likelihood = checks.one_of("likelihood", likelihood, LIKELIHOODS)
-        metric_names = (
-            ["loss", "reconstruction", "kl"] + ["mse"] * (likelihood == "gaussian") + ["scale"] * bool(learn_scale)
-        )
+        tracked_names = ("loss", "reconstruction", "kl")
+        tracked_names += ("mse",) * (likelihood == "gaussian") + ("scale",) * bool(learn_scale)
         super().__init__(
-            value_range=value_range, from_logits=from_logits, seed=seed, metric_names=metric_names, **kwargs
+            value_range=value_range, from_logits=from_logits, seed=seed, tracked_names=tracked_names, **kwargs
         )
         self.beta = checks.non_negative("beta", beta)
         self.free_bits = checks.non_negative("free_bits", free_bits)

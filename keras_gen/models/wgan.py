@@ -45,7 +45,7 @@ class WGAN(AdversarialModel):
         >>> history = wgan.fit(images, batch_size=64, epochs=5, verbose=0)
     """
 
-    metric_names = ("critic_loss", "emd", "g_loss")
+    tracked_names = ("critic_loss", "emd", "g_loss")
     discriminator_argument = "critic"
 
     def __init__(self, generator, critic, *, critic_steps=5, gradient_penalty=10.0, weight_clip=0.0, **kwargs):
@@ -53,7 +53,7 @@ class WGAN(AdversarialModel):
         self.weight_clip = checks.non_negative("weight_clip", weight_clip)
         self.batches_per_step = checks.positive_int("critic_steps", critic_steps)
         if self.gradient_penalty > 0:
-            self.metric_names = (*type(self).metric_names, "gradient_penalty")
+            self.tracked_names = (*type(self).tracked_names, "gradient_penalty")
         super().__init__(generator, critic, **kwargs)
         _check_critic(critic, self.gradient_penalty)
 

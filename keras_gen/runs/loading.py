@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras_gen.data
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import tensorflow as tf
 
 from keras_gen import distribution, zoo
@@ -174,7 +174,7 @@ def write_model_config(path: Path, model: ImageModel) -> None:
 def changes_since(path: Path, record: dict, model: ImageModel) -> list[str]:
     """Return what else a run's numerical results depend on and that changed since it was started, as texts."""
     modules = provenance.changed_sources(_built(path).get("sources"))
-    more = f" and {len(modules) - 3} more modules" if len(modules) > 3 else ""
+    more = f" and {len(modules) - 3} more" if len(modules) > 3 else ""
     return [
         *provenance.changes(record.get("versions"), provenance.versions()),
         *provenance.changes(record.get("machine"), provenance.machine(model.distribute_strategy)),

@@ -9,7 +9,7 @@ import platform
 from pathlib import Path
 
 import keras_gen
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 import tensorflow as tf
 

@@ -106,7 +106,7 @@ def check_can_write_directory(
     if not path.is_dir() or path.is_symlink():
         raise must_be(argument, "a folder or a new name", str(path))
     if not overwrite:
-        raise UsageError(f"{argument} exists already: {path} (give --overwrite to replace it)")
+        raise UsageError(f"{argument} exists already: {path} (--overwrite, or overwrite=True in Python, replaces it)")
     if marker is not None and any(path.iterdir()) and not (path / marker).is_file():
         raise must_be(argument, f"an older folder with {marker} in it, to be replaced", str(path))
 

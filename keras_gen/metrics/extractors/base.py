@@ -128,7 +128,7 @@ def preserved_keras_state() -> Iterator[None]:
 
     Keras draws initializer seeds from Python's global random state, although the weights are replaced here.
     """
-    import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+    import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
     import keras
 
     random_state, policy = random.getstate(), keras.config.dtype_policy()

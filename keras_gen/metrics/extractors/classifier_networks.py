@@ -75,7 +75,7 @@ def _residual_block(x, filters):
 
 
 def _keras():
-    import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+    import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
     import keras
 
     return keras

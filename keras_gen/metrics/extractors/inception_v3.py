@@ -67,7 +67,7 @@ class InceptionV3(Extractor):
 
 def _load(path: Path):
     """Return a function from uint8 images `(n, H, W, 3)` to a list of features, with one trace for all sizes."""
-    import keras_gen.utils.backend  # noqa: F401  (first: Keras must come up on TensorFlow)
+    import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
     import keras
     import tensorflow as tf
 
