@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from keras_gen.utils.errors import UsageError
 
 AMOUNTS = pytest.mark.parametrize(
-    "times", [pytest.param(0.1, id="few"), pytest.param(100, id="many", marks=pytest.mark.slow)]
+    "times", [pytest.param(0.1, id="few"), pytest.param(10, id="many", marks=pytest.mark.slow)]
 )
-"""Factor of a test's number of examples: a tenth by default, a hundred times as many with `-m slow`."""
+"""Factor of a test's number of examples: a tenth by default, ten times as many with `-m slow`."""
 
 
 def fuzz(check, *strategies, examples, known=()):
