@@ -291,8 +291,8 @@ def test_the_saved_model_gives_the_same_results_without_keras_gen(name, saved_mo
             np.testing.assert_allclose(given[key], values, rtol=1e-5, atol=1e-5, err_msg=key)
 
 
-# By default the other families are in test_exact_resume.
-@pytest.mark.parametrize("name", mostly_slow(FUNCTIONS, "ae-conv"))
+# By default the families are in test_exact_resume.
+@pytest.mark.parametrize("name", mostly_slow(FUNCTIONS))
 def test_a_resumed_run_equals_the_uninterrupted_run_to_the_bit(name, only_training, tiny_data, tmp_path, monkeypatch):
     """The run is stopped in the middle of its second epoch."""
     settings = {"model": name, "dataset": str(tiny_data), "image_size": SIDE, "sample_count": 4, "epochs": 2}

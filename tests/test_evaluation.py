@@ -108,7 +108,7 @@ def test_the_file_says_what_was_measured(whole, vae):
 
 
 def test_losses_are_those_of_the_test_images(finished, copied):
-    _, result, out = measured(copied)
+    _, result, out = measured(copied, "--measures", "none", "--likelihood-images", 0)
     opened = loading.load(finished.path)
     expected = opened.model.evaluate(opened.data.test.images, batch_size=256, verbose=0, return_dict=True)
     assert result.losses == {name: pytest.approx(float(value), rel=1e-6) for name, value in expected.items()}

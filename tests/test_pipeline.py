@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
-import subprocess
-import sys
 import tempfile
 
 import numpy as np
@@ -297,73 +294,3 @@ def test_fit_sees_every_epoch_completely():
     )
     expected = epochs(batches(coded(10), batch_size=4, seed=2), 4)[1:]
     assert seen == flat(expected)
-
-
-_TWO_DEVICES = """
-import json
-import numpy as np, tensorflow as tf
-from keras_gen.data import batches, evaluation_batches
-from tensorflow.python.data.experimental.ops import distribute
-from tensorflow.python.distribute import input_ops
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-copied = np.arange(23, dtype=np.uint8).reshape(23, 1, 1, 1)
-copied.tofile("images")
-
-def pieces(dataset, steps):
-    iterator = iter(strategy.experimental_distribute_dataset(dataset))
-    return [
-        [piece.numpy().ravel().tolist() for piece in strategy.experimental_local_results(next(iterator))]
-        for _ in range(steps)
-    ]
-
-def plain(dataset, steps):
-    return [batch.numpy().ravel().tolist() for batch in dataset.take(steps)]
-
-result = []
-for images in (copied, np.memmap("images", np.uint8, "r", shape=copied.shape)):
-    for drop_remainder in (False, True):
-        dataset = batches(images, batch_size=8, seed=1, drop_remainder=drop_remainder).dataset
-        result.append((plain(dataset, 7), pieces(dataset, 7)))
-    dataset = evaluation_batches(images, batch_size=8)
-    result.append((plain(dataset, 3), pieces(dataset, 3)))
-    with strategy.scope():  # where variables are created per device
-        dataset = batches(images, batch_size=8, seed=1).dataset
-    result.append((plain(dataset, 7), pieces(dataset, 7)))
-
-    dataset = batches(images, batch_size=8, seed=1).dataset
-    iterator = iter(batches(images, batch_size=8, seed=1, strategy=strategy).dataset)
-    shared = [next(iterator) for _ in range(7)]
-    result.append((plain(dataset, 7), [[part.parts[0].numpy().ravel().tolist() for part in pair] for pair in shared]))
-
-    # The dataset as sharded by a strategy of two workers with one replica each, on worker 0 and on worker 1.
-    dataset = batches(images, batch_size=8, seed=1).dataset
-    workers = [
-        plain(input_ops.auto_shard_dataset(distribute._LegacyRebatchDataset(dataset, 2), 2, worker, 2), 7)
-        for worker in range(2)
-    ]
-    result.append((plain(dataset, 7), [list(pair) for pair in zip(*workers)]))
-print("RESULT" + json.dumps(result))
-"""
-
-
-def test_two_replicas_share_each_batch(tmp_path):
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    result = subprocess.run(
-        [sys.executable, "-c", _TWO_DEVICES],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": root},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "RESULT" in result.stdout, result.stderr[-2000:]
-    results = json.loads(result.stdout.split("RESULT")[1])
-    assert len(results) == 2 * 6
-    for plain, pieces in results:
-        assert [len(pair) for pair in pieces] == [2] * len(plain)
-        assert [flat(pair) for pair in pieces] == plain
-        assert all(abs(len(pair[0]) - len(pair[1])) <= 1 for pair in pieces)
