@@ -1,7 +1,6 @@
 """Tests of comparisons: ranks where protocols agree, the differing entries where they do not."""
 
 import dataclasses
-import json
 import math
 
 import command_helpers
@@ -92,20 +91,14 @@ def test_unlike_protocols_are_not_ranked_and_the_difference_is_named(make, chang
 
 
 def test_a_score_that_some_runs_have_is_ranked_among_these(make):
-    one, two, three = (
-        make("one", precision(0.5)),
-        make("two", distance(7.0)),
-        make("three", distance(8.0), precision(1)),
-    )
+    one, two = make("one", precision(0.5)), make("two", distance(7.0))
+    three = make("three", distance(8.0), precision(1))
     rows = rows_of(one, two, three)
     assert list(rows) == ["precision_lenet", "fd_lenet"]
     assert rows["fd_lenet"].ranks == [None, 1, 2]
     assert rows["precision_lenet"].ranks == [2, None, 1]
-
-
-def test_differences_stand_in_the_places_of_their_runs(make):
-    one, two, three = make("one", precision(0.5)), make("two", distance(7.0)), make("three", distance(8.0, seed=3))
-    assert rows_of(one, two, three)["fd_lenet"].differences == {"seed": [None, 0, 3]}
+    four = make("four", distance(8.0, seed=3))
+    assert rows_of(one, two, four)["fd_lenet"].differences == {"seed": [None, 0, 3]}
 
 
 def test_a_score_of_one_run_only_and_one_without_a_better_side_are_not_ranked(make):
@@ -138,78 +131,29 @@ def test_likelihoods_of_different_models_of_pixels_are_not_ranked(make):
 # Errors
 
 
-def test_one_run_is_no_comparison(make):
-    with pytest.raises(UsageError, match=r"runs must be at least two run directories, received: \['.*one'\]"):
-        comparison.compare([make("one", distance(9.0))])
-
-
-def test_an_entry_that_no_protocol_has_is_refused_by_name(make):
-    paths = [make("one", distance(9.0)), make("two", distance(8.0))]
-    with pytest.raises(UsageError, match="ignore must name entries of a protocol .*moving_average.*: 'moving_avarage'"):
-        comparison.compare(paths, ["seed", "moving_avarage"])
-
-
 def test_the_error_for_an_unevaluated_run_names_the_command(make):
     one, two = make("one", distance(9.0)), make("two")
     with pytest.raises(UsageError) as error:
         comparison.compare([one, two])
     assert str(error.value) == f"run {two} was not measured yet: python experiments/evaluate.py {two}"
-    with pytest.raises(UsageError, match="run must be a run directory"):
-        comparison.compare([one, one.parent])
-
-
-def cut_off(text):
-    return text[: len(text) // 2]
-
-
-def changed(name, value):
-    def change(text):
-        content = json.loads(text)
-        content["scores"][0][name] = value
-        return json.dumps(content)
-
-    return change
-
-
-def without(name):
-    def change(text):
-        return json.dumps({key: value for key, value in json.loads(text).items() if key != name})
-
-    return change
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda text: "",
-        cut_off,
-        lambda text: "[]",
+        lambda text: text[: len(text) // 2],
         lambda text: "null",
-        lambda text: '{"results": {"loss": 1.0}}',
-        without("scores"),
-        without("notes"),
-        changed("value", "nought"),
-        changed("value", None),
-        changed("value", [1.0]),
-        changed("protocol", {"metric": "fid", "generated": 50_000}),
-        changed("protocol", None),
-        changed("protocol", []),
-        changed("fingerprint", "0" * 16),
-        changed("name", None),
-        changed("better", 3),
-        changed("colour", "red"),
+        lambda text: text.replace("9.0", '"nought"').replace("8.0", '"nought"'),
+        lambda text: text.replace('"generated": 100', '"generated": 50000'),
         lambda text: text.replace('"scores": [', '"scores": [5, '),
-        lambda text: "[" * 100_000,
     ],
 )
 def test_a_damaged_evaluation_is_refused_in_one_line(make, damage):
     one, two = make("one", distance(9.0)), make("two", distance(8.0))
     path = two / "evaluation.json"
     path.write_text(damage(path.read_text(encoding="utf-8")), encoding="utf-8")
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(UsageError, match=rf"^{path} is damaged.*$"):
         comparison.compare([one, two])
-    assert str(error.value).startswith(f"{path} is damaged")
-    assert "\n" not in str(error.value)
 
 
 # compare.py
@@ -235,9 +179,13 @@ def test_the_command_marks_the_best_and_names_what_differs(make):
 
 def test_errors_of_the_command_are_one_line(make, tmp_path):
     one = make("one", distance(9.0))
-    assert "runs must be at least two run directories" in call("compare", one).error
+    assert "runs must be at least two run directories, received: ['" in call("compare", one).error
     assert "run must be a run directory" in call("compare", one, tmp_path / "nowhere").error
-    assert "ignore must name entries of a protocol" in call("compare", one, one, "--ignore", "weather").error
+    error = call("compare", one, one, "--ignore", "seed", "moving_avarage").error
+    assert error.startswith(
+        "error: ignore must name entries of a protocol (extractor, generated, metric, moving_average"
+    )
+    assert error.endswith("received: 'moving_avarage'")
 
 
 @pytest.mark.slow

@@ -67,14 +67,6 @@ def test_scores_are_ranked_as_compare_does(tmp_path):
         words_of(*runs, ignore=["nothing"])
 
 
-def test_runs_that_were_not_evaluated_have_a_notice(tmp_path):
-    one, two = make_run(tmp_path / "one"), make_run(tmp_path / "two")
-    measure(one, score())
-    words = words_of(one, two)
-    assert any(word.startswith("two: run") and "was not measured yet" in word for word in words)
-    assert "Scores are compared if at least two runs were evaluated." in words
-
-
 def test_means_and_spreads_over_seeds(tmp_path):
     levels = (0.0, 1.0, 5.0)
     runs = [make_run(tmp_path / f"run-{seed}", seed=seed, level=level) for seed, level in enumerate(levels)]
@@ -90,16 +82,20 @@ def test_means_and_spreads_over_seeds(tmp_path):
     assert "precision_lenet (evaluate.py)" not in text  # of different protocols
 
 
-def test_different_data_and_unfinished_runs_have_a_notice(tmp_path):
+def test_what_can_not_be_compared_has_a_notice(tmp_path):
     one, two = make_run(tmp_path / "one"), make_run(tmp_path / "two", fingerprint="beef" * 16, done=3)
+    measure(one, score())
     shown = " ".join(words_of(one, two))
     assert "trained on different data" in shown
     assert "two is not finished: 3 of 8 epochs are done." in shown
+    assert f"two: run {two} was not measured yet" in shown
+    assert "Scores are compared if at least two runs were evaluated." in shown
 
 
 def test_a_run_has_one_color_in_all_panels():
-    histories = [("a", history_of(3)), ("b", history_of(4, level=1.0))]
-    figure = comparison_page.loss_figure(histories)
+    dollars = r"a$\no$b"  # no formula
+    figure = comparison_page.loss_figure([(dollars, history_of(3)), ("b", history_of(4, level=1.0))])
+    figure.draw_without_rendering()
     panels = {axes.get_title(): axes for axes in figure.axes}
     assert list(panels) == ["kl", "loss", "mse", "reconstruction", "fd_lenet"]
     lines = panels["loss"].get_lines()
@@ -109,14 +105,9 @@ def test_a_run_has_one_color_in_all_panels():
     assert colors[0] == colors[1] != colors[2] == colors[3]
     assert [line.get_color() for line in panels["fd_lenet"].get_lines()] == [colors[0], colors[2]]
     [legend] = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["a", "b", "training, or score", "validation"]
+    shown = [text.get_text() for text in legend.get_texts()]
+    assert shown == [r"a\$\no\$b", "b", "training, or score", "validation"]
     assert panels["loss"].get_ylabel() == "nats"
-
-
-def test_a_name_with_dollars_is_no_formula():
-    figure = comparison_page.loss_figure([(r"a$\no$b", history_of(2))])
-    figure.draw_without_rendering()  # where a formula would be refused
-    assert figure.legends[0].get_texts()[0].get_text() == r"a\$\no\$b"
 
 
 def test_a_unit_that_runs_do_not_share_is_not_claimed():
@@ -125,14 +116,6 @@ def test_a_unit_that_runs_do_not_share_is_not_claimed():
     assert (panels["g_loss"].get_ylabel(), panels["jsd"].get_ylabel()) == ("", "nats")
     with pytest.raises(UsageError, match="histories must have a quantity to draw, received: none"):
         comparison_page.loss_figure([("a", [{"epoch": 1, "seconds": 1.0}])])
-
-
-def test_runs_given_twice_or_none_are_refused(tmp_path):
-    run = make_run(tmp_path / "run")
-    for paths in ([], [run, tmp_path / "run" / ".." / "run"]):
-        with pytest.raises(UsageError, match="runs must be different run directories, at least one, received: "):
-            comparison_page.write(paths, tmp_path / "page.html")
-    assert not (tmp_path / "page.html").exists()
 
 
 def test_samples_are_side_by_side(tmp_path):

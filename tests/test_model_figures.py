@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import command_helpers
 import numpy as np
@@ -142,25 +143,16 @@ def test_both_kinds_of_interpolation_have_the_same_ends(vae):
     assert (linear != spherical).any()
 
 
-def test_nearest_images_are_those_of_an_independent_search():
-    from sklearn.neighbors import NearestNeighbors
-
+def test_nearest_images_are_those_with_the_smallest_differences():
     generator = np.random.default_rng(0)
     train = generator.integers(0, 256, (1203, 5, 4, 3), dtype=np.uint8)
     queries = np.concatenate([generator.integers(0, 256, (6, 5, 4, 3), dtype=np.uint8), train[1100:1101]])
     indices, distances = model_figures.nearest_images(queries, train, 4)
-    search = NearestNeighbors(n_neighbors=4, algorithm="brute").fit(train.reshape(1203, -1) / 255)
-    expected, which = search.kneighbors(queries.reshape(7, -1) / 255)
-    np.testing.assert_array_equal(indices, which)
-    np.testing.assert_allclose(distances, expected / np.sqrt(60), rtol=1e-9, atol=1e-9)
+    differences = (queries[:, None] / 255 - train / 255).reshape(7, 1203, -1)
+    expected = np.sqrt((differences**2).mean(axis=-1))
+    np.testing.assert_array_equal(indices, np.argsort(expected)[:, :4])
+    np.testing.assert_allclose(distances, np.sort(expected)[:, :4], rtol=1e-9, atol=1e-9)
     assert (indices[-1, 0], distances[-1, 0]) == (1100, 0.0)
-
-
-def test_of_equally_near_images_the_earlier_comes_first():
-    train = np.array([9, 5, 7, 5], "uint8").reshape(4, 1, 1, 1)
-    indices, distances = model_figures.nearest_images(train[2:3], train, 4)
-    assert indices.tolist() == [[2, 0, 1, 3]]
-    assert distances[0].tolist() == [0, *[pytest.approx(2 / 255)] * 3]
 
 
 # Figures that can't be drawn
@@ -235,11 +227,14 @@ def test_several_runs_make_one_page(tmp_path):
 
 def test_a_sweep_is_replaced_by_its_runs(tmp_path):
     sweep = sweeps.Sweep.of(sweeps.Plan.parse("vae-mlp", [], [], 3), tmp_path / "sweep")
-    for member in sweep.members[:2]:
-        member.run = f"0000{member.number}-vae-mlp"
-        make_run(sweep.path / "runs" / member.run, seed=member.settings.seed)
+    runs = [sweep.path / "runs" / f"0000{number}-vae-mlp" for number in (1, 2)]
+    for run, member in zip(runs, sweep.members, strict=False):
+        make_run(run, seed=member.settings.seed)
+        record = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+        record |= {"settings": member.settings.to_json(), "data": record["data"] | {"requested": None}}
+        (run / "recipe.json").write_text(json.dumps(record), encoding="utf-8")
     sweep.write()
-    assert SCRIPTS["report"].members(sweep.path) == [sweep.path / "runs" / f"0000{number}-vae-mlp" for number in (1, 2)]
+    assert SCRIPTS["report"].members(sweep.path) == runs
     assert call("report", sweep.path, "--out", tmp_path / "page.html").code == 0
     assert "vae-mlp: seeds 0, 1" in Page((tmp_path / "page.html").read_text(encoding="utf-8")).words
     shutil.rmtree(sweep.path / "runs")
@@ -248,18 +243,26 @@ def test_a_sweep_is_replaced_by_its_runs(tmp_path):
 
 def test_mistakes_are_one_line(tmp_path):
     one, two = (make_run(tmp_path / "runs" / name) for name in ("one", "two"))
-    assert "run must be a run directory, a folder with recipe.json, received: " in call("report", tmp_path / "no").error
-    assert "a comparison opens no model" in call("report", one, two, "--quick").error
-    assert "--ignore can't be used here" in call("report", one, "--quick", "--ignore", "seed").error
     for path in (one, two):
         measure(path, score())
-    assert "ignore must name entries of a protocol" in call("report", one, two, "--ignore", "nothing").error
-    assert "runs must be different run directories" in call("report", one, one).error
-    error = call("report", one, "--quick", "--out", tmp_path).error
-    assert error == f"error: out must be a file name, received: {str(tmp_path)!r}"
-    error = call("report", one, "--quick", "--out", tmp_path / "no" / "page.html").error
-    assert error == f"error: out must be in a folder that exists, received: {str(tmp_path / 'no' / 'page.html')!r}"
-    assert names(one) == ["evaluation.json", "history.csv", "model.txt", "recipe.json", "reconstructions", "samples"]
+    no_file, folder = tmp_path / "no" / "page.html", "must be in a folder that exists, received: "
+    for message, *arguments in (
+        ("run must be a run directory, a folder with recipe.json, received: ", tmp_path / "no"),
+        ("a comparison opens no model", one, two, "--quick"),
+        ("--ignore can't be used here: it is about several runs", one, "--quick", "--ignore", "seed"),
+        ("ignore must name entries of a protocol", one, two, "--ignore", "nothing"),
+        ("runs must be different run directories, at least one, received: ", one, one),
+        (f"error: out must be a file name, received: {str(tmp_path)!r}", one, "--quick", "--out", tmp_path),
+        (f"error: out {folder}{str(no_file)!r}", one, "--quick", "--out", no_file),
+        (f"error: animate {folder}{str(no_file)!r}", one, "--quick", "--animate", no_file),
+        ("--animate can't be used here: it is about one run", one, two, "--animate", "a.gif"),
+        ("path must be a name that ends in .gif or .webp", one, "--quick", "--animate", "a.png"),
+        ("is not finished and has no SavedModel yet", one, "--quick", "--interpolate", "a.png"),
+    ):
+        assert message in call("report", *arguments).error
+    assert not {"page.html", "a.gif", "a.png"} & set(names(Path.cwd()))
+    empty = make_run(tmp_path / "empty", samples=False)
+    assert "has no grids of samples" in call("report", empty, "--quick", "--animate", tmp_path / "moving.webp").error
 
 
 def test_the_grids_of_a_run_become_an_animation(tmp_path):
@@ -274,20 +277,6 @@ def test_the_grids_of_a_run_become_an_animation(tmp_path):
             moving.seek(index)
             with Image.open(grid) as picture:
                 np.testing.assert_array_equal(moving.convert("L"), picture.convert("L"))
-
-
-def test_invalid_animations_are_refused(tmp_path):
-    run = make_run(tmp_path / "00001-vae-mlp", epochs=1, samples=False)
-    assert "has no grids of samples" in call("report", run, "--quick", "--animate", tmp_path / "moving.webp").error
-    assert "--animate can't be used here: it is about one run" in call("report", run, run, "--animate", "a.gif").error
-    error = call("report", run, "--quick", "--animate", tmp_path / "no" / "moving.webp").error
-    assert (
-        error == f"error: animate must be in a folder that exists, received: {str(tmp_path / 'no' / 'moving.webp')!r}"
-    )
-    one = make_run(tmp_path / "00002-vae-mlp", epochs=1)
-    assert (
-        "path must be a name that ends in .gif or .webp" in call("report", one, "--quick", "--animate", "a.png").error
-    )
 
 
 def test_interpolations_of_several_models_are_drawn_in_rows(tmp_path):
@@ -310,9 +299,7 @@ def test_interpolations_of_several_models_are_drawn_in_rows(tmp_path):
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), drawn)
 
 
-def test_only_finished_runs_of_generative_models_can_be_interpolated(tmp_path):
+def test_only_generative_models_can_be_interpolated(tmp_path):
     export.save(zoo.build("ae-conv", (8, 8, 1)), tmp_path / "autoencoder", functions=["decode"])
     with pytest.raises(UsageError, match="paths must be of models that generate images"):
         model_figures.interpolations_of([tmp_path / "autoencoder"])
-    run = make_run(tmp_path / "00001-vae-mlp")
-    assert "is not finished and has no SavedModel yet" in call("report", run, "--quick", "--interpolate", "a.png").error

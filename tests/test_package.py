@@ -260,9 +260,11 @@ def test_setup_cfg_describes_the_package():
     assert configuration["metadata"]["license"] == "Apache-2.0"
     assert configuration["options"]["python_requires"] == ">=3.11,<3.14"
     required = configuration["options"]["install_requires"]
-    for name in ("tensorflow", "keras", "numpy", "scipy", "scikit-image", "scikit-learn", "matplotlib", "pillow"):
+    packages = "tensorflow keras numpy scipy scikit-image scikit-learn matplotlib pillow jinja2"
+    for name in packages.split():
         assert any(line.startswith(name + ">=") and ",<" in line for line in required.splitlines()), name
     assert configuration["options.package_data"]["keras_gen"].strip() == "py.typed"
+    assert configuration["options.package_data"]["keras_gen.report.pages"].strip() == "templates/*"
     assert configuration["tool:pytest"]["filterwarnings"].strip() == "error:::keras_gen"
 
 

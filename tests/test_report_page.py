@@ -12,10 +12,8 @@ import report_helpers
 from PIL import Image
 from report_helpers import DRAWN, Page, change, make_run, measure, picture, score, write_history
 
-from keras_gen import UsageError
 from keras_gen.report import run_files
-from keras_gen.report.pages import comparison_page, data_uri, html, run_page, sections
-from keras_gen.runs.settings import RunSettings
+from keras_gen.report.pages import comparison_page, data_uri, run_page
 from keras_gen.utils import image_utils
 
 HOSTILE = "<script>alert('x')</script>\"&"
@@ -44,19 +42,6 @@ def opened(uri):
 
 def pixels(uri):
     return np.asarray(Image.open(io.BytesIO(opened(uri)[1])))
-
-
-# HTML
-
-
-def test_text_is_escaped_wherever_it_stands():
-    shown = html.element("p", HOSTILE, html.element("b", "<"), title=HOSTILE)
-    assert shown.count("<") == 4
-    [(_, attributes), _] = Page(shown).elements
-    assert attributes == {"title": HOSTILE}
-    assert Page(shown).words == [HOSTILE, "<"]
-    assert Page(html.table(HOSTILE, [HOSTILE], [[HOSTILE]])).all("script") == []
-    assert Page(html.figure("data:,", HOSTILE, HOSTILE)).all("img")[0]["alt"] == HOSTILE
 
 
 def test_a_hostile_record_runs_nothing(run):
@@ -124,13 +109,6 @@ def test_a_very_large_grid_is_cut_after_a_whole_row_and_compressed(tmp_path, mon
     assert np.abs(shown - expected).mean() < 15  # noise is the worst case of JPEG; the difference to other noise is 85
 
 
-def test_an_invalid_picture_has_a_notice(run):
-    (run / "samples" / "epoch-00008.png").write_bytes(b"nothing")
-    read = page_of(run)
-    assert "epoch-00008.png can't be read" in read.shown
-    assert "epoch 1" in read.shown
-
-
 def test_curves_are_svgs_with_one_for_narrow_screens_and_the_page_is_small(run, monkeypatch):
     monkeypatch.setattr(data_uri, "svg", DRAWN)
     read = page_of(run)
@@ -157,23 +135,12 @@ def test_a_page_has_its_sections_in_order(run):
     expected = ["recipe-and-data", "settings", "time-and-machine", "losses", "scores-during-training", "samples"]
     expected += ["reconstructions", "latents-and-images", "scores", "model", "next-steps"]
     assert headings == expected
-    assert "vae-mlp on mnist, 8 epochs" in read.words
-    assert "55,000 train, 5,000 validation, 10,000 test" in read.words
-    assert "8×8×1 (height, width, channels)" in read.words
-    assert "f00d" * 16 in read.words
-
-
-def test_time_is_the_sum_of_the_epochs_seconds(run):
-    read = page_of(run)  # 31 to 38 seconds
-    assert "4 min 36 s, 8 epochs" in read.words
-    assert "34.5 s (median; 31 s to 38 s)" in read.words
-    assert "python experiments/run.py --model vae-mlp" in read.words
-
-
-def test_the_losses_of_the_last_epoch_are_in_a_table(run):
-    words = page_of(run).words
-    start = words.index("Losses of epoch 8, averaged over the images of the epoch")
-    assert words[start + 1 : start + 13] == [
+    shown = {"vae-mlp on mnist, 8 epochs", "55,000 train, 5,000 validation, 10,000 test", "f00d" * 16}
+    shown |= {"8×8×1 (height, width, channels)", "4 min 36 s, 8 epochs", "34.5 s (median; 31 s to 38 s)"}
+    shown |= {"python experiments/run.py --model vae-mlp"}
+    assert shown <= set(read.words)
+    start = read.words.index("Losses of epoch 8, averaged over the images of the epoch")
+    assert read.words[start + 1 : start + 13] == [
         *("quantity", "training", "validation", "unit"),
         *("kl", "5", "–", "nats"),
         *("loss", "6", "7", "nats"),
@@ -187,14 +154,8 @@ def test_settings_that_differ_from_the_recipe_are_listed_apart(tmp_path):
     rows = ["name", "this run", "default", "dataset", "mnist.npz", "mnist", "epochs", "3", "50"]
     assert words[start + 1 : start + 16] == [*rows, "fid_every", "3", "10", "latent_dim", "2", "16"]
     assert "free_bits" in words[start + 16 :]
-    usual = make_run(tmp_path / "usual", epochs=50, done=1)
+    usual = make_run(tmp_path / "usual", epochs=50, done=1)  # of a data set that it resolved to a path
     assert "All settings and arguments are the defaults of the recipe." in page_of(usual).words
-
-
-def test_changed_settings_leave_out_what_the_run_resolved():
-    found = RunSettings("vae-mlp", dataset="/data/mnist.npz", extractor="lenet", epochs=50)
-    assert sections.changed_settings(found) == {}
-    assert sections.changed_settings(found, "mine.npz") == {"dataset": ("mine.npz", "mnist")}
 
 
 def test_pictures_of_epochs_spread_evenly_over_the_run(run):
@@ -214,7 +175,7 @@ def test_scores_have_spread_floor_bias_and_protocol(run):
     start = words.index("fd_lenet", words.index("± spread"))
     row = ["fd_lenet", "80", "lower", "0.75 (over 3 seeds)", "0.5", "9", bias.fingerprint]
     assert words[start : start + 7] == row
-    assert words[start + 7 : start + 10] == ["precision_lenet", "0.5", "higher"]
+    assert words[start + 7 : start + 13] == ["precision_lenet", "0.5", "higher", "–", "–", "–"]
     assert " extractor lenet " in " ".join(words[words.index("Protocol") :])
     assert "generated: 10,000" in words
     assert "generated: 500" in words
@@ -222,14 +183,12 @@ def test_scores_have_spread_floor_bias_and_protocol(run):
     assert "740.25" in words
 
 
-def test_an_evaluation_of_an_earlier_epoch_has_a_notice(run):
-    measure(run, score(), epoch=5)
-    assert "Measured after epoch 5; the run has finished 8 epochs." in page_of(run).words
-
-
-def test_fallback_data_have_a_notice_at_the_top(tmp_path):
+def test_other_data_and_an_evaluation_of_an_earlier_epoch_have_a_notice(tmp_path):
     run = make_run(tmp_path / "run", data="digits", substituted_because="no network")
-    assert "Trained on digits instead of mnist: no network" in page_of(run).words[:4]
+    measure(run, score(), epoch=5)
+    words = page_of(run).words
+    assert "Trained on digits instead of mnist: no network" in words[:4]
+    assert "Measured after epoch 5; the run has finished 8 epochs." in words
 
 
 def test_unfinished_and_diverged_runs_have_a_notice(tmp_path):
@@ -256,10 +215,9 @@ def test_a_run_that_has_just_begun(tmp_path):
     ("file", "content", "notice"),
     [
         ("history.csv", "epoch,loss\n1,2,3\n", "history.csv can't be read"),
-        ("history.csv", "epoch,loss\nx,y\n", "history.csv can't be read"),
-        ("history.csv", "", "history.csv can't be read"),
         ("evaluation.json", "{}", "evaluation.json is damaged"),
         ("model.txt", b"\xff\xfe\xff", "model.txt can't be read"),
+        ("samples/epoch-00008.png", "nothing", "epoch-00008.png can't be read"),
     ],
 )
 def test_a_damaged_file_has_a_notice_in_its_section(run, file, content, notice):
@@ -270,9 +228,7 @@ def test_a_damaged_file_has_a_notice_in_its_section(run, file, content, notice):
 
 def test_a_history_without_losses_or_scores(run):
     write_history(run / "history.csv", [{"epoch": 1, "seconds": 2.0}])
-    shown = page_of(run).shown
-    assert "The history has no losses." in shown
-    assert "No scores were measured during training." in shown
+    assert "The history has no losses. Scores during training No scores were measured" in page_of(run).shown
 
 
 def test_a_record_of_nothing_or_of_the_wrong_kinds(run):
@@ -283,18 +239,7 @@ def test_a_record_of_nothing_or_of_the_wrong_kinds(run):
         assert "1 run" in compared(run).words
 
 
-def test_no_run_directory_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"run must be a run directory, a folder with recipe.json, received: "):
-        run_page.write(tmp_path)
-
-
 # Writing
-
-
-def test_the_page_is_written_into_the_run_or_to_a_given_file(run, tmp_path):
-    assert run_page.write(run) == run / "report.html"
-    assert run_page.write(run, out=tmp_path / "mine.html") == tmp_path / "mine.html"
-    assert (run / "report.html").read_bytes() == (tmp_path / "mine.html").read_bytes()
 
 
 def test_a_page_that_fails_is_one_line_and_no_error(run, monkeypatch, capsys):
@@ -307,19 +252,3 @@ def test_a_page_that_fails_is_one_line_and_no_error(run, monkeypatch, capsys):
     run_page.write_or_note(run)
     out = capsys.readouterr().out
     assert out == f"NOTE: {run / 'report.html'} was not written: [Errno 28] No space left on device\n"
-    monkeypatch.setattr(run_page, "write", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        run_page.write_or_note(run)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.5, "0.5 s"), (59.99, "60 s"), (60, "1 min 0 s"), (7260, "2 h 1 min")]
-)
-def test_durations(seconds, words):
-    assert sections.duration(seconds) == words
-
-
-def test_evenly_spread_items_keep_both_ends():
-    assert sections.evenly_spread([3, 4, 5], 6) == [3, 4, 5]
-    assert sections.evenly_spread(range(100), 6)[0::5] == [0, 99]
-    assert len(set(sections.evenly_spread(range(7), 6))) == 6

@@ -20,8 +20,6 @@ from keras_gen.evaluation.score import aggregate_seeds
 from keras_gen.evaluation.scorer import add_floors, missing_requirement
 from keras_gen.metrics import extractors
 from keras_gen.metrics.reconstruction import WINDOW
-from keras_gen.models import VAE, GenerativeModel
-from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.runs import loading, provenance
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.utils import checks, progress
@@ -127,9 +125,8 @@ def _losses(model, data: ImageData) -> dict[str, float]:
 
 def _scores_per_seed(scorer: Scorer, model, settings: EvaluationSettings) -> list[list[Score]]:
     scores = []
-    with progress.task("generated images", settings.seeds, "seeds", show_clock=True) as task:
+    with progress.task("generated images", settings.seeds, "seeds") as task:
         for seed in range(settings.seed, settings.seed + settings.seeds):
-            task.note(f"seed {seed}")
             scores.append(scorer.score(model, seed))
             task.advance()
     return scores
@@ -138,7 +135,7 @@ def _scores_per_seed(scorer: Scorer, model, settings: EvaluationSettings) -> lis
 def _scorer(model, data: ImageData, settings: EvaluationSettings) -> tuple[Scorer | None, list[str]]:
     """Return the scorer of generated images, or None, and notes on what is not measured."""
     measures = settings.measures
-    if not isinstance(model, GenerativeModel):
+    if "generate" not in model.endpoints():
         if measures:
             raise must_be("measures", "left out for a model that generates no images", tuple(measures))
         return None, []
@@ -187,7 +184,7 @@ def _real_images(data: ImageData, settings: EvaluationSettings, extractor) -> tu
 def _encoder_scores(model, data: ImageData, settings: EvaluationSettings) -> tuple[list[Score], list[str]]:
     """Return the scores of a model that encodes images, and notes on what is not measured."""
     scores, notes = [], []
-    if not isinstance(model, EncoderDecoder):
+    if "reconstruct" not in model.endpoints():
         return scores, notes
     images, labels = data.test.images, model.labels_of(data.test)
     base = {"data": data.name, "split": "test", "batch_norm": "moving averages"}
@@ -197,7 +194,7 @@ def _encoder_scores(model, data: ImageData, settings: EvaluationSettings) -> tup
         notes.append(f"no reconstruction scores: {smallest}")
     else:
         scores += encoder_scores.reconstruction_scores(model, images, labels, base)
-    if not isinstance(model, VAE):
+    if not hasattr(model, "log_importance_weights"):
         return scores, notes
     if settings.likelihood_images:
         scores += encoder_scores.likelihood_scores(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from keras_gen.evaluation.reference import Reference
@@ -30,7 +30,6 @@ class Measurement:
 
     metric: str
     value: float
-    better: str | None = None
     spread: float | None = None
     spread_over: str | None = None
     bias: float | None = None
@@ -43,12 +42,14 @@ class Measure:
 
     Args:
         function: function of the sample, the reference, the held-out real images (or None), and the seed.
+        better: mapping from the metrics that it measures to `low` or `high`, the better direction, or None.
         needs: tuple of str, its requirements: `features`, `logits`, `classes` (the extractor's classes are those of the
             data), `training_images` (the reference is the train split) and `held_out`.
         min_images: int, smallest number of generated images, and of reference images; default 2.
     """
 
     function: Callable[[Sample, Reference, Reference | None, int], list[Measurement]]
+    better: Mapping[str, str | None]
     needs: tuple[str, ...] = ()
     min_images: int = 2
 
@@ -56,43 +57,41 @@ class Measure:
 def _fid(sample, reference, held_out, seed):
     value = frechet.distance(sample.statistics, reference.statistics)
     if sample.count < 4:
-        return [Measurement("fid", value, "low")]
+        return [Measurement("fid", value)]
     # The bias of n images is c / n (Chong & Forsyth 2020), so that halving n adds another c / n.
     halves = [frechet.distance(half, reference.statistics) for half in sample.halves]
-    return [Measurement("fid", value, "low", bias=sum(halves) / 2 - value)]
+    return [Measurement("fid", value, bias=sum(halves) / 2 - value)]
 
 
 def _fid_infinity(sample, reference, held_out, seed):
     result = frechet_infinity.fid_infinity(sample.features, reference.statistics, points=POINTS, seed=seed)
-    return [Measurement("fid_infinity", result.value, "low", settings={"points": POINTS})]
+    return [Measurement("fid_infinity", result.value, settings={"points": POINTS})]
 
 
 def _kid(sample, reference, held_out, seed):
     result = polynomial_mmd.kid(sample.features, reference.features, seed=seed)
     settings = {"subsets": result.subsets, "subset_size": result.subset_size}
-    return [Measurement("kid", result.mean, "low", result.spread, f"{result.subsets} subsets", settings=settings)]
+    return [Measurement("kid", result.mean, result.spread, f"{result.subsets} subsets", settings=settings)]
 
 
 def _inception_score(sample, reference, held_out, seed):
     result = inception.inception_score(sample.logits, splits=SPLITS)
     settings = {"splits": result.splits}
-    return [
-        Measurement("inception_score", result.mean, "high", result.spread, f"{result.splits} splits", settings=settings)
-    ]
+    return [Measurement("inception_score", result.mean, result.spread, f"{result.splits} splits", settings=settings)]
 
 
 def _precision_recall(sample, reference, held_out, seed):
     generated, real = sample.features[:PAIRWISE_IMAGES], reference.features[:PAIRWISE_IMAGES]
     result = manifold_overlap.precision_recall(real, generated, k=NEIGHBORS)
     settings = {"k": NEIGHBORS, "compared_generated": len(generated), "compared_real": len(real)}
-    return [Measurement(name, value, "high", settings=settings) for name, value in result._asdict().items()]
+    return [Measurement(name, value, settings=settings) for name, value in result._asdict().items()]
 
 
 def _mode_coverage(sample, reference, held_out, seed):
     result = modes.mode_coverage(sample.logits, threshold=MODE_THRESHOLD)
     settings = {"threshold": MODE_THRESHOLD}
     return [
-        Measurement("modes", result.reached, "high", settings=settings),
+        Measurement("modes", result.reached, settings=settings),
         Measurement("mode_entropy", result.entropy, settings=settings),
     ]
 
@@ -112,12 +111,22 @@ def _memorization(sample, reference, held_out, seed):
 
 
 MEASURES = {
-    "fid": Measure(_fid),
-    "fid_infinity": Measure(_fid_infinity, ("features",), min_images=2 * POINTS),
-    "kid": Measure(_kid, ("features",)),
-    "inception_score": Measure(_inception_score, ("features", "logits"), min_images=SPLITS),
-    "precision_recall": Measure(_precision_recall, ("features",), min_images=NEIGHBORS + 1),
-    "mode_coverage": Measure(_mode_coverage, ("features", "logits", "classes")),
-    "memorisation": Measure(_memorization, ("features", "training_images", "held_out")),
+    "fid": Measure(_fid, {"fid": "low"}),
+    "fid_infinity": Measure(_fid_infinity, {"fid_infinity": "low"}, ("features",), min_images=2 * POINTS),
+    "kid": Measure(_kid, {"kid": "low"}, ("features",)),
+    "inception_score": Measure(_inception_score, {"inception_score": "high"}, ("features", "logits"), SPLITS),
+    "precision_recall": Measure(
+        _precision_recall,
+        dict.fromkeys(("precision", "recall", "density", "coverage"), "high"),
+        ("features",),
+        min_images=NEIGHBORS + 1,
+    ),
+    "mode_coverage": Measure(
+        _mode_coverage, {"modes": "high", "mode_entropy": None}, ("features", "logits", "classes")
+    ),
+    "memorisation": Measure(_memorization, {"memorisation": None}, ("features", "training_images", "held_out")),
 }
 """Measures by name. To add a measure, add an entry."""
+
+BETTER = {metric: better for measure in MEASURES.values() for metric, better in measure.better.items()}
+"""The better direction of every metric of `MEASURES`: `low`, `high` or None."""

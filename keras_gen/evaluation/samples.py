@@ -10,8 +10,7 @@ import numpy as np
 from keras_gen.evaluation.reference import CHUNK
 from keras_gen.metrics.extractors import Extractor
 from keras_gen.metrics.frechet import GaussianStatistics
-from keras_gen.utils import checks, progress
-from keras_gen.utils.errors import UsageError
+from keras_gen.utils import checks, image_utils, progress
 
 if TYPE_CHECKING:
     from keras_gen.models import GenerativeModel
@@ -40,8 +39,7 @@ class Sample:
     ) -> None:
         self.halves = GaussianStatistics(), GaussianStatistics()
         features, logits = [], []
-        # With a clock, since a chunk may have to be generated first.
-        with progress.task(f"features of {label}", total, show_clock=True) as task:
+        with progress.task(f"features of {label}", total) as task:
             for chunk in chunks:
                 extracted = extractor(chunk, task=task)
                 # Alternating images, so that the halves are of about equal size for any size of the chunks.
@@ -84,7 +82,4 @@ def generate_chunks(model: GenerativeModel, count: int, seed: int) -> Iterator[n
     count, seed = checks.count("count", count), checks.seed("seed", seed)
     for index, start in enumerate(range(0, count, CHUNK)):
         chunk_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0] >> 1)
-        generated = model.generate(min(CHUNK, count - start), chunk_seed)
-        if not np.isfinite(generated["images_float"]).all():
-            raise UsageError("the model generates images with values that are not finite: there is nothing to measure")
-        yield np.asarray(generated["images"])
+        yield image_utils.to_uint8(model.generate(min(CHUNK, count - start), chunk_seed)["images_float"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_gen.evaluation.measures import MEASURES, Measurement
+from keras_gen.evaluation.measures import BETTER, MEASURES, Measurement
 from keras_gen.evaluation.reference import Reference, chunks_of
 from keras_gen.evaluation.samples import Sample, generate_chunks
 from keras_gen.evaluation.score import Score, score_name
@@ -107,7 +107,7 @@ class Scorer:
                 score_name(measurement.metric, extractor.name),
                 float(measurement.value),
                 {"metric": measurement.metric, **self.reference.protocol, **generated, **measurement.settings},
-                better=measurement.better,
+                better=BETTER[measurement.metric],
                 spread=measurement.spread,
                 spread_over=measurement.spread_over,
                 bias=measurement.bias,
@@ -117,10 +117,8 @@ class Scorer:
 
     def _measure(self, sample: Sample, label: str, seed: int) -> list[Measurement]:
         results = []
-        name, count = f"scores of {label}", len(self.measures)
-        with progress.task(name, count, "measures", uniform=False, show_clock=True) as task:
+        with progress.task(f"scores of {label}", len(self.measures), "measures") as task:
             for measure in self.measures:
-                task.note(measure)
                 results += MEASURES[measure].function(sample, self.reference, self.held_out, seed)
                 task.advance()
         return results

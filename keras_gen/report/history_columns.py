@@ -7,6 +7,8 @@ import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from keras_gen.evaluation import score_name
+from keras_gen.evaluation.measures import BETTER
 from keras_gen.utils.errors import UsageError, must_be
 
 Rows = Sequence[Mapping[str, float]]
@@ -24,11 +26,6 @@ GROUPS = {
 
 The KL term has its own panel: beside a reconstruction loss of 740 nats its 5 nats would be a flat line.
 """
-
-_LOWER, _HIGHER = "lower is better", "higher is better"
-_BETTER = dict.fromkeys(("fid", "fd", "kid", "kd"), _LOWER) | dict.fromkeys(
-    ("inception_score", "classifier_score", "precision", "recall", "density", "coverage", "modes"), _HIGHER
-)
 
 
 @dataclass(frozen=True)
@@ -161,7 +158,10 @@ def better(score: str) -> str:
         >>> better("fd_lenet"), better("precision_inception_v3"), better("mode_entropy_lenet")
         ('lower is better', 'higher is better', '')
     """
-    return next((direction for name, direction in _BETTER.items() if score == name or score.startswith(name + "_")), "")
+    for metric, direction in BETTER.items():
+        if direction and (score == metric or score.startswith(score_name(metric, extractor=""))):
+            return f"{direction}er is better"
+    return ""
 
 
 def _columns(history: Rows) -> list[str]:

@@ -65,8 +65,13 @@ class RunFiles:
     def epochs(self) -> tuple[int, int | None]:
         """Finished epochs according to the history, and requested epochs (None if unknown)."""
         requested = self.part("settings").get("epochs")
-        done = int(self.history[-1]["epoch"]) if self.history else 0
+        done = int(self.last.get("epoch", 0))
         return done, requested if isinstance(requested, int) and not isinstance(requested, bool) else None
+
+    @property
+    def last(self) -> dict[str, int | float]:
+        """Row of the last epoch; empty if there is none."""
+        return self.history[-1] if self.history else {}
 
     @property
     def seconds(self) -> list[float]:

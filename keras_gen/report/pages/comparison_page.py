@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_gen.evaluation import comparison
+from keras_gen.evaluation import comparison, protocol
 from keras_gen.report import history_columns, run_files
 from keras_gen.report.figures import style
-from keras_gen.report.pages import data_uri, html, sections
-from keras_gen.report.pages.html import Markup, element
-from keras_gen.report.pages.sections import number
+from keras_gen.report.pages import data_uri, rendering
+from keras_gen.report.pages.rendering import Picture, duration, number
 from keras_gen.report.run_files import RunFiles
 from keras_gen.utils import files
 from keras_gen.utils.errors import UsageError, must_be
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MAX_GRIDS = 24
@@ -70,17 +70,24 @@ def comparison_page(compared: Sequence[RunFiles], ignore: Sequence[str] = ()) ->
         True
     """
     names = labels(compared)
-    parts = [("Runs", _runs(compared, names)), ("Settings that differ", _settings(compared, names))]
-    parts.append(("Last losses", _losses(compared, names)))
-    if groups := seed_groups(compared):
-        parts.append(("Means over seeds", _over_seeds(compared, groups, names)))
-    parts += [
-        ("Scores", _scores(compared, names, ignore)),
-        ("Curves", _curves(compared, names)),
-        ("Last samples", _samples(compared, names)),
-    ]
-    title = "1 run" if len(compared) == 1 else f"{len(compared)} runs compared"
-    return html.page(title, _notices(compared, names), parts)
+    named = list(zip(names, compared, strict=True))
+    return rendering.render(
+        "comparison.html",
+        title="1 run" if len(compared) == 1 else f"{len(compared)} runs compared",
+        names=names,
+        notices=_notices(named),
+        runs=[_summary(name, run) for name, run in named],
+        differences=_settings(compared),
+        losses=_losses(compared),
+        no_history=[f"{name}: {run.problems['history']}" for name, run in named if not run.history],
+        seed_groups=[_over_seeds(compared, group, names) for group in seed_groups(compared)],
+        not_measured=[f"{name}: {run.problems['evaluation']}" for name, run in named if run.evaluation is None],
+        measured=[name for name, run in named if run.evaluation is not None],
+        curves=_curves(named),
+        samples=[(name, _last_grid(run)) for name, run in named[:MAX_GRIDS]],
+        omitted=len(named) - MAX_GRIDS,
+        **_scores(compared, ignore),
+    )
 
 
 def labels(compared: Sequence[RunFiles]) -> list[str]:
@@ -99,10 +106,7 @@ def differences(compared: Sequence[RunFiles]) -> dict[str, list]:
         >>> differences([run_files.read("long"), run_files.read("short")])
         {'epochs': [50, 5]}
     """
-    descriptions = [_description(run) for run in compared]
-    names = dict.fromkeys(name for values in descriptions for name in values)
-    by_name = {name: [values.get(name) for values in descriptions] for name in names}
-    return {name: values for name, values in by_name.items() if any(value != values[0] for value in values)}
+    return protocol.differences([_description(run) for run in compared])
 
 
 def seed_groups(compared: Sequence[RunFiles]) -> list[list[int]]:
@@ -154,7 +158,7 @@ def loss_figure(histories: Sequence[tuple[str, history_columns.Rows]], columns: 
     return figure
 
 
-def _draw(axes, rows: history_columns.Rows, name: str, index: int) -> None:
+def _draw(axes: Axes, rows: history_columns.Rows, name: str, index: int) -> None:
     color, marker = style.class_style(index % style.MAX_CLASSES)
     for column, dashes in ((name, "-"), (f"val_{name}", "--")):
         points = [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
@@ -180,14 +184,9 @@ def _legend(figure: Figure, names: Sequence[str], columns: int) -> None:
 
 def _unit(name: str, histories: Sequence[tuple[str, history_columns.Rows]]) -> str:
     """Return the unit of a loss if it is the same in all runs that have the loss, else an empty string."""
-    units = {
-        history_columns.unit(name, history_columns.loss_names(rows), rows) for _, rows in histories if _has(rows, name)
-    }
+    names = [(history_columns.loss_names(rows), rows) for _, rows in histories]
+    units = {history_columns.unit(name, losses, rows) for losses, rows in names if name in losses}
     return units.pop() if len(units) == 1 else ""
-
-
-def _has(rows: history_columns.Rows, name: str) -> bool:
-    return any(row.get(name) is not None or row.get(f"val_{name}") is not None for row in rows)
 
 
 def _description(run: RunFiles) -> dict[str, object]:
@@ -201,96 +200,72 @@ def _description(run: RunFiles) -> dict[str, object]:
     return {name: "None" if value is None else value for name, value in values.items()}
 
 
-def _notices(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
+def _notices(named: Sequence[tuple[str, RunFiles]]) -> list[str]:
     lines = []
-    for run, name in zip(compared, names, strict=True):
+    for name, run in named:
         if reason := run.part("data").get("substituted_because"):
             lines.append(f"{name} was trained on {run.data_name} instead of the data of its recipe: {reason}")
         done, requested = run.epochs
         if requested is not None and done < requested:
             lines.append(f"{name} is not finished: {done} of {requested} epochs are done.")
-    if len({run.part("data").get("fingerprint") for run in compared}) > 1:
+    if len({str(run.part("data").get("fingerprint")) for _, run in named}) > 1:
         lines.append("The runs were trained on different data: their losses and scores are not directly comparable.")
-    return html.joined(html.notice(line) for line in lines)
+    return lines
 
 
-def _runs(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
-    rows = []
-    for run, name in zip(compared, names, strict=True):
-        done, requested = run.epochs
-        time = sections.duration(sum(run.seconds)) if run.seconds else "–"
-        per_epoch = sections.duration(statistics.median(run.seconds)) if run.seconds else "–"
-        seed = number(run.part("settings").get("seed"))
-        rows.append((name, run.model, run.data_name, f"{done} of {number(requested)}", seed, time, per_epoch))
-    header = ("run", "recipe", "data", "epochs", "seed", "training time", "per epoch (median)")
-    return html.table("The runs", header, rows)
+def _summary(name: str, run: RunFiles) -> tuple[object, ...]:
+    """Return the row of a run in the first table."""
+    done, requested = run.epochs
+    times = [duration(sum(run.seconds)), duration(statistics.median(run.seconds))] if run.seconds else [None, None]
+    return name, run.model, run.data_name, f"{done} of {number(requested)}", run.part("settings").get("seed"), *times
 
 
-def _settings(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
-    different = differences(compared)
-    if not different:
-        return element("p", "Settings, arguments and data are the same.")
-    rows = [(name, *("–" if value is None else value for value in values)) for name, values in different.items()]
-    return html.table("Settings, arguments and data that differ", ("name", *names), rows)
-
-
-def _losses(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
-    last = [run.history[-1] if run.history else {} for run in compared]
-    quantity_names = _loss_columns(compared)
-    if not quantity_names:
-        return element("p", "No run has finished an epoch, or their histories can't be read.")
-    rows = [("epoch", *(number(row.get("epoch")) for row in last))]
-    rows += [(name, *(number(row.get(name)) for row in last)) for name in quantity_names]
-    missing = [
-        html.notice(f"{name}: {run.problems['history']}")
-        for run, name in zip(compared, names, strict=True)
-        if not run.history
+def _settings(compared: Sequence[RunFiles]) -> list[tuple[str, ...]]:
+    """Return rows of the settings that differ, with values as they are given, without thousands separators."""
+    return [
+        (name, *("–" if value is None else str(value) for value in values))
+        for name, values in differences(compared).items()
     ]
-    table = html.table("Losses of each run's last epoch", ("quantity", *names), rows)
-    note = "Validation losses begin with val_. Losses of different objectives are not comparable."
-    return html.joined([*missing, table, element("p", note, class_="soft")])
+
+
+def _losses(compared: Sequence[RunFiles]) -> list[tuple]:
+    """Return rows of the losses of the last epochs."""
+    columns = _loss_columns(compared)
+    return [(name, *(run.last.get(name) for run in compared)) for name in (["epoch", *columns] if columns else [])]
 
 
 def _loss_columns(compared: Sequence[RunFiles]) -> list[str]:
-    names = dict.fromkeys(name for run in compared if run.history for name in history_columns.loss_names(run.history))
-    recorded = {name for run in compared for name in (run.history[-1] if run.history else {})}
+    names = dict.fromkeys(name for run in compared for name in history_columns.loss_names(run.history))
+    recorded = {name for run in compared for name in run.last}
     return [column for name in names for column in (name, f"val_{name}") if column in recorded]
 
 
-def _over_seeds(compared: Sequence[RunFiles], groups: list[list[int]], names: Sequence[str]) -> Markup:
-    """Return tables of mean and standard deviation of the common quantities of runs that differ only in the seed."""
-    parts, differing = [], differences(compared)
-    for group in groups:
-        members = [compared[index] for index in group]
-        values = _common_values(members)
-        rows = [(name, _mean_and_std(numbers)) for name, numbers in values.items()]
-        seeds = ", ".join(number(run.part("settings").get("seed")) for run in members)
-        settings = [f"{name} {values[group[0]]}" for name, values in differing.items() if name != "seed"]
-        heading = f"{', '.join([members[0].model, *settings])}: seeds {seeds}"
-        caption = (
-            f"{', '.join(names[index] for index in group)}: mean ± standard deviation (n − 1) over {len(group)} runs"
-        )
-        content = (
-            html.table(caption, ("quantity", "mean ± std"), rows) if rows else element("p", "No common quantities.")
-        )
-        parts += [element("h3", heading), content]
-    return html.joined(parts)
+def _over_seeds(compared: Sequence[RunFiles], group: Sequence[int], names: Sequence[str]) -> dict[str, object]:
+    """Return mean and standard deviation of the common quantities of runs that differ only in the seed."""
+    members = [compared[index] for index in group]
+    settings = [f"{name} {values[group[0]]}" for name, values in differences(compared).items() if name != "seed"]
+    seeds = ", ".join(number(run.part("settings").get("seed")) for run in members)
+    runs = ", ".join(names[index] for index in group)
+    return {
+        "heading": f"{', '.join([members[0].model, *settings])}: seeds {seeds}",
+        "caption": f"{runs}: mean ± standard deviation (n − 1) over {len(group)} runs",
+        "rows": [(name, _mean_and_std(values)) for name, values in _common_values(members).items()],
+    }
 
 
 def _common_values(members: Sequence[RunFiles]) -> dict[str, list[float]]:
     """Return the losses and scores of the last epoch, if it is the same for all runs, and scores of equal protocols."""
-    values = {}
-    last = [run.history[-1] if run.history else {} for run in members]
-    if len({row.get("epoch") for row in last}) == 1 and last[0]:
-        columns = [*_loss_columns(members), *(name for name in history_columns.score_names(members[0].history))]
+    values, last = {}, [run.last for run in members]
+    if len({row.get("epoch") for row in last}) == 1:
+        columns = [*_loss_columns(members), *history_columns.score_names(members[0].history)]
         values |= {name: [row[name] for row in last] for name in columns if all(name in row for row in last)}
-    if any(run.evaluation is None for run in members):
-        return values
-    measured = [{score.name: score for score in run.evaluation.scores} for run in members]
-    for name, score in measured[0].items():
-        same = [scores.get(name) for scores in measured]
-        if all(other is not None and other.fingerprint == score.fingerprint for other in same):
-            values[f"{name} (evaluate.py)"] = [other.value for other in same]
+    if all(run.evaluation is not None for run in members):
+        measured = [
+            {(score.name, score.fingerprint): score.value for score in run.evaluation.scores} for run in members
+        ]
+        for key in measured[0]:
+            if all(key in scores for scores in measured):
+                values[f"{key[0]} (evaluate.py)"] = [scores[key] for scores in measured]
     return values
 
 
@@ -300,68 +275,34 @@ def _mean_and_std(values: Sequence[float]) -> str:
     return f"{number(statistics.fmean(values))} ± {statistics.stdev(values):.2g}"
 
 
-def _scores(compared: Sequence[RunFiles], names: Sequence[str], ignore: Sequence[str]) -> Markup:
-    pairs = list(zip(compared, names, strict=True))
-    parts = [element("p", f"{name}: {run.problems['evaluation']}") for run, name in pairs if run.evaluation is None]
-    measured = [(run, name) for run, name in pairs if run.evaluation is not None]
+def _scores(compared: Sequence[RunFiles], ignore: Sequence[str]) -> dict[str, list | None]:
+    """Return the compared scores of the runs that were evaluated, and the reasons why some of them are not ranked."""
+    measured = [run.path for run in compared if run.evaluation is not None]
     if len(measured) < 2:
-        return html.joined([*parts, element("p", "Scores are compared if at least two runs were evaluated.")])
-    rows, reasons = [], []
-    for row in comparison.compare([run.path for run, _ in measured], ignore):
-        ranks = row.ranks or [None] * len(row.scores)
-        rows.append((row.name, *map(_ranked, row.scores, ranks)))
-        for entry, values in row.differences.items():
-            reasons.append((row.name, entry, *map(number, values)))
-    measured_names = [name for _, name in measured]
-    parts.append(html.table("Scores; rank 1 is the best", ("score", *measured_names), rows))
-    if reasons:
-        caption = "Not ranked because these protocol entries differ"
-        parts.append(
-            html.details(
-                "Why some scores are not ranked", html.table(caption, ("score", "entry", *measured_names), reasons)
-            )
-        )
-    return html.joined(parts)
+        return {"scores": None}
+    scores = comparison.compare(measured, ignore)
+    not_ranked = [(row.name, entry, *values) for row in scores for entry, values in row.differences.items()]
+    return {"scores": scores, "not_ranked": not_ranked}
 
 
-def _ranked(score, rank: int | None) -> object:
-    if score is None:
-        return "–"
-    spread = "" if score.spread is None else f" ± {score.spread:.2g}"
-    text = f"{number(score.value)}{spread}"
-    if rank is None:
-        return text
-    return element("strong", f"{text} (1)") if rank == 1 else f"{text} ({rank})"
-
-
-def _curves(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
-    histories = [(name, run.history) for run, name in zip(compared, names, strict=True) if run.history]
+def _curves(named: Sequence[tuple[str, RunFiles]]) -> Picture | None:
+    histories = [(name, run.history) for name, run in named if run.history]
     try:
         wide, narrow = (data_uri.svg(loss_figure(histories, columns)) for columns in (_COLUMNS, 1))
     except UsageError:
-        return element("p", "There are no curves: no run has finished an epoch.")
+        return None
     alternative = f"Curves of the losses and scores of {len(histories)} runs over epochs, one color per run"
-    counts = {
-        row[name + history_columns.COUNT_ENDING]
-        for _, rows in histories
-        for name in history_columns.score_names(rows)
-        for row in rows
-        if row.get(name + history_columns.COUNT_ENDING) is not None
+    columns = {
+        name + history_columns.COUNT_ENDING for _, rows in histories for name in history_columns.score_names(rows)
     }
+    counts = {row.get(name) for _, rows in histories for row in rows for name in columns} - {None}
     note = "Scores were measured on different numbers of images and are not comparable." if len(counts) > 1 else ""
-    return html.figure(wide, alternative, note, narrow=narrow, kind="wide")
+    return Picture(wide, alternative, note, narrow)
 
 
-def _samples(compared: Sequence[RunFiles], names: Sequence[str]) -> Markup:
-    shown = []
-    for run, name in list(zip(compared, names, strict=True))[:MAX_GRIDS]:
-        pictures = run.samples or run.reconstructions
-        if not pictures:
-            shown.append(element("div", element("h3", name), element("p", "No images are saved.")))
-            continue
-        kind = "samples" if run.samples else "images above reconstructions"
-        grid = sections.grid(run, pictures[-1], f"{kind}, epoch {pictures[-1][0]}", "pixels")
-        shown.append(element("div", element("h3", name), grid))
-    left_out = len(compared) - len(shown)
-    note = element("p", f"Only the first {MAX_GRIDS} runs are shown; {left_out} more are omitted.") if left_out else ""
-    return html.joined([note, element("div", *shown, class_="side")])
+def _last_grid(run: RunFiles) -> Picture | None:
+    pictures = run.samples or run.reconstructions
+    if not pictures:
+        return None
+    kind = "samples" if run.samples else "images above reconstructions"
+    return rendering.grid(run, pictures[-1], f"{kind}, epoch {pictures[-1][0]}")

@@ -71,7 +71,7 @@ def grid(path: Path, cell_height: int | None = None, rows: int | None = None) ->
             return _data_uri("jpeg", _encoded(picture.convert("RGB"), "JPEG", quality=_JPEG_QUALITY))
         return _data_uri("png", content)
 
-    with image_utils.bombs_refused():
+    with image_utils.refuse_large_pictures():
         return image_utils.read_picture(path, ["PNG"], encode)
 
 

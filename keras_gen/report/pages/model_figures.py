@@ -13,14 +13,14 @@ import tensorflow as tf
 
 from keras_gen import report
 from keras_gen.data import Split
-from keras_gen.models import VAE, Autoencoder, GenerativeModel, export
-from keras_gen.models.encoder_decoder import EncoderDecoder
+from keras_gen.models import export
+from keras_gen.models.base import ImageModel
 from keras_gen.report.figures import interpolation
 from keras_gen.report.pages import run_page
 from keras_gen.report.pages.run_page import PageFigure
 from keras_gen.runs import loading
 from keras_gen.runs.checkpoints import TrainingPosition
-from keras_gen.utils import progress
+from keras_gen.utils import image_utils, progress
 from keras_gen.utils.errors import UsageError, must_be
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ _NEIGHBORS, _GENERATED = 5, 8
 _MAX_TRAVERSED, _TRAVERSAL = 8, np.linspace(-2.5, 2.5, 9)
 _PAIRS, _STEPS = 3, 9
 _MANIFOLD = 20
-_CHUNK = 500
 
 
 def write(run: str | os.PathLike, out: str | os.PathLike | None = None) -> Path:
@@ -88,27 +87,30 @@ def illustrate(opened: loading.Run) -> list[PageFigure]:
     Args:
         opened: a run as `keras_gen.runs.load` returns it.
     """
-    model, data = opened.model, opened.data
+    model, data, seed = opened.model, opened.data, opened.settings.seed
     role = next(role for role in ("test", "validation", "train") if len(getattr(data, role)))
     split, split_name = getattr(data, role), f"{role} images"
-    makers: list[tuple[str, Callable[[], PageFigure]]] = []
-    if isinstance(model, EncoderDecoder):
-        makers.append(("Reconstructions", lambda: _reconstructions(model, split, split_name, opened)))
-        codes, labels = _codes(model, split), split.labels
-        makers += [(heading, _bind(draw, codes, labels, split_name)) for heading, draw in _code_figures(codes)]
-    if isinstance(model, VAE):
+    functions = model.endpoints()
+    makers: dict[str, Callable[[], tuple[Figure, str]]] = {}
+    if "encode" in functions:
+        if getattr(model, "corruption", "none") != "none":
+            makers["Denoised images"] = lambda: _denoised(model, split, split_name, seed)
+        else:
+            makers["Reconstructions"] = lambda: _reconstructions(model, split, split_name, opened.position)
+        codes = _codes(model, split)
+        makers |= _code_figures(codes, split.labels, split_name)
+    if {"encode", "generate"} <= functions.keys():
         if model.latent_dim == 2:
-            makers.append(("Manifold", lambda: _manifold(model)))
-        makers.append(("Traversals", lambda: _traversals(model, codes, split, split_name)))
-    if isinstance(model, GenerativeModel):
-        makers.append(("Interpolations", lambda: _interpolations(model, opened.settings.seed)))
-        makers.append(("Nearest training images", lambda: _nearest(model, data.train, opened.settings.seed)))
+            makers["Manifold"] = lambda: _manifold(model)
+        makers["Traversals"] = lambda: _traversals(model, codes, split, split_name)
+    if "generate" in functions:
+        makers["Interpolations"] = lambda: _interpolations(model, seed)
+        makers["Nearest training images"] = lambda: _nearest(model, data.train, seed)
     figures = []
-    with progress.task("figures of the model", len(makers), "figures", uniform=False, show_clock=True) as task:
-        for heading, make in makers:
-            task.note(heading)
+    with progress.task("figures of the model", len(makers), "figures") as task:
+        for heading, make in makers.items():
             try:
-                figures.append(make())
+                figures.append(PageFigure(heading, *make()))
             except UsageError as error:
                 figures.append(PageFigure(heading, None, str(error)))
             task.advance()
@@ -162,91 +164,83 @@ def nearest_images(images: np.ndarray, train: np.ndarray, count: int) -> tuple[n
         count: int, number of neighbors, at most N.
 
     Returns:
-        Indices, int64 of shape `(n, count)`, the nearest first (the earlier one of equally near images), and distances,
-        float64 of the same shape: root mean square differences of pixels in [0, 1].
+        Indices, int64 of shape `(n, count)`, the nearest first, and distances, float64 of the same shape: root mean
+        square differences of pixels in [0, 1], exactly 0 for a copy.
 
     Example:
         >>> train = np.array([0, 255, 51], "uint8").reshape(3, 1, 1, 1)
         >>> nearest_images(train[:1], train, 2)
         (array([[0, 2]]), array([[0. , 0.2]]))
     """
-    images = images.reshape(len(images), -1).astype(np.float64)
-    lengths = (images**2).sum(1)[:, None]
-    squared = np.empty((len(images), len(train)))
-    for start in range(0, len(train), _CHUNK):
-        chunk = train[start : start + _CHUNK].reshape(len(train[start : start + _CHUNK]), -1).astype(np.float64)
-        # Sums of products of integers below 2^53 are exact in any order, and 0 for a copy.
-        squared[:, start : start + _CHUNK] = lengths + (chunk**2).sum(1) - 2 * images @ chunk.T
-    indices = np.argsort(squared, axis=1, kind="stable")[:, :count]
-    return indices, np.sqrt(np.take_along_axis(squared, indices, axis=1) / images.shape[1]) / 255
+    from sklearn.neighbors import NearestNeighbors
+
+    images, train = (array.reshape(len(array), -1).astype(np.float32) for array in (images, train))
+    search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(train)
+    indices = search.kneighbors(images, return_distance=False)
+    differences = (images[:, None] - train[indices]).astype(np.float64) / 255
+    return indices, np.sqrt((differences**2).mean(axis=-1))
 
 
-def _reconstructions(model: EncoderDecoder, split: Split, split_name: str, opened: loading.Run) -> PageFigure:
-    originals = split.images[:SHOWN_IMAGES]
+def _first(model: ImageModel, split: Split, count: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the first images, and their labels if the model is conditional."""
     labels = model.labels_of(split)
-    labels = None if labels is None else labels[:SHOWN_IMAGES]
-    if isinstance(model, Autoencoder) and model.corruption != "none":
-        corrupted = model.corrupted(originals, opened.settings.seed)
-        denoised = _to_uint8(model, model.reconstruct(corrupted, labels))
-        figure = report.denoising(_to_uint8(model, corrupted), denoised, originals, "")
-        words = f"The first {len(originals)} {split_name}: corrupted ({model.corruption}), denoised, and clean."
-        return PageFigure("Denoised images", figure, words)
+    return split.images[:count], None if labels is None else labels[:count]
+
+
+def _reconstructions(model: ImageModel, split: Split, split_name: str, position: object) -> tuple[Figure, str]:
+    originals, labels = _first(model, split, SHOWN_IMAGES)
     decoded = _to_uint8(model, model.reconstruct(originals, labels))
-    figure = report.reconstructions(originals, [(opened.position.epoch, decoded)], "")
-    words = f"The first {len(originals)} {split_name} above their reconstructions after {opened.position}."
-    return PageFigure("Reconstructions", figure, words)
+    words = f"The first {len(originals)} {split_name} above their reconstructions after {position}."
+    return report.reconstructions(originals, [(position.epoch, decoded)], ""), words
 
 
-def _codes(model: EncoderDecoder, split: Split) -> np.ndarray:
+def _denoised(model: ImageModel, split: Split, split_name: str, seed: int) -> tuple[Figure, str]:
+    originals, labels = _first(model, split, SHOWN_IMAGES)
+    corrupted = model.corrupted(originals, seed)
+    denoised = _to_uint8(model, model.reconstruct(corrupted, labels))
+    words = f"The first {len(originals)} {split_name}: corrupted ({model.corruption}), denoised, and clean."
+    return report.denoising(_to_uint8(model, corrupted), denoised, originals, ""), words
+
+
+def _codes(model: ImageModel, split: Split) -> np.ndarray:
     """Return the codes of the first images, `(n, D)`; for a VAE the means of the posteriors."""
-    labels = model.labels_of(split)
-    encoded = model.encode(split.images[:MAX_CODES], None if labels is None else labels[:MAX_CODES])
-    codes = np.asarray(encoded[0] if isinstance(model, VAE) else encoded)
+    encoded = model.encode(*_first(model, split, MAX_CODES))
+    codes = np.asarray(encoded[0] if isinstance(encoded, tuple) else encoded)
     return codes.reshape(len(codes), -1)
 
 
-def _code_figures(codes: np.ndarray) -> list[tuple[str, Callable]]:
-    """Return (heading, function) of the figures that can be drawn of the codes."""
-    if codes.shape[1] < 2:
-        return []
-    if codes.shape[1] == 2:
-        return [("Codes", _scatter)]
-    return [("Principal components of the codes", _pca), ("t-SNE of the codes", _tsne)]
-
-
-def _bind(draw: Callable, codes: np.ndarray, labels: np.ndarray | None, split_name: str) -> Callable[[], PageFigure]:
+def _code_figures(codes: np.ndarray, labels: np.ndarray | None, split_name: str) -> dict[str, Callable]:
+    """Return the functions that draw the codes, by heading; none for codes of one dimension."""
     labels = None if labels is None or labels.min() < 0 else labels[: len(codes)]
-    by_class = "" if labels is None else " by class"
-    return lambda: draw(codes, labels, f"Codes of the first {len(codes):,} {split_name}{by_class}")
+    words = f"Codes of the first {len(codes):,} {split_name}{'' if labels is None else ' by class'}"
+    if codes.shape[1] < 2:
+        return {}
+    if codes.shape[1] == 2:
+        return {"Codes": lambda: (report.scatter(codes, labels, ""), f"{words}.")}
+    projected = f"{words}, projected onto their first two principal components."
+    reading = f"{words}; nearby points are nearby codes; sizes and distances of clusters are not meaningful."
+    return {
+        "Principal components of the codes": lambda: (
+            report.embedding_figure(report.pca(codes), labels, ""),
+            projected,
+        ),
+        "t-SNE of the codes": lambda: (
+            report.embedding_figure(report.tsne(codes, most=MAX_CODES), labels, ""),
+            reading,
+        ),
+    }
 
 
-def _scatter(codes, labels, words: str) -> PageFigure:
-    return PageFigure("Codes", report.scatter(codes, labels, ""), f"{words}.")
-
-
-def _pca(codes, labels, words: str) -> PageFigure:
-    figure = report.embedding_figure(report.pca(codes), labels, "")
-    return PageFigure(
-        "Principal components of the codes", figure, f"{words}, projected onto their first two principal components."
-    )
-
-
-def _tsne(codes, labels, words: str) -> PageFigure:
-    figure = report.embedding_figure(report.tsne(codes, most=MAX_CODES), labels, "")
-    reading = "nearby points are nearby codes; sizes and distances of clusters are not meaningful"
-    return PageFigure("t-SNE of the codes", figure, f"{words}; {reading}.")
-
-
-def _manifold(model: VAE) -> PageFigure:
+def _manifold(model: ImageModel) -> tuple[Figure, str]:
     values = interpolation.normal_quantiles(_MANIFOLD)
     plane = interpolation.manifold(values)
     images = _decoded(model, plane, np.zeros(plane.shape[:2], np.int64))
     of_class = "of class 0 " if model.num_classes else ""
     words = f"Images {of_class}decoded from a plane of latents, at evenly spaced quantiles (5 to 95 %) of the prior."
-    return PageFigure("Manifold", report.manifold(images, values, ""), words)
+    return report.manifold(images, values, ""), words
 
 
-def _traversals(model: VAE, codes: np.ndarray, split: Split, split_name: str) -> PageFigure:
+def _traversals(model: ImageModel, codes: np.ndarray, split: Split, split_name: str) -> tuple[Figure, str]:
     variances = codes.astype(np.float64).var(axis=0)
     chosen = np.argsort(-variances, kind="stable")[:_MAX_TRAVERSED].tolist()
     latents = interpolation.traversal(codes[0], _TRAVERSAL, chosen)
@@ -257,10 +251,10 @@ def _traversals(model: VAE, codes: np.ndarray, split: Split, split_name: str) ->
         f"The code of the first of the {split_name}, varied in one dimension at a time: the {len(chosen)} of "
         f"{codes.shape[1]} dimensions with the largest variances over {len(codes):,} codes, from the top: {listed}."
     )
-    return PageFigure("Traversals", report.traversals(images, _TRAVERSAL.tolist(), "", chosen), words)
+    return report.traversals(images, _TRAVERSAL.tolist(), "", chosen), words
 
 
-def _interpolations(model: GenerativeModel, seed: int) -> PageFigure:
+def _interpolations(model: ImageModel, seed: int) -> tuple[Figure, str]:
     ends = np.random.default_rng(seed).normal(size=(_PAIRS, 2, model.latent_dim))
     kinds = {"linear": interpolation.linear_interpolation, "spherical": interpolation.spherical_interpolation}
     if model.latent_dim == 1:
@@ -274,14 +268,12 @@ def _interpolations(model: GenerativeModel, seed: int) -> PageFigure:
             )
     words = f"Interpolations between {_PAIRS} pairs of random latents, {' and '.join(kinds)}; seed {seed}"
     words += f"; of classes 0 to {min(_PAIRS, model.num_classes) - 1}." if model.num_classes else "."
-    return PageFigure("Interpolations", report.interpolations(rows, ""), words)
+    return report.interpolations(rows, ""), words
 
 
-def _nearest(model: GenerativeModel, train: Split, seed: int) -> PageFigure:
-    generated = model.generate(_GENERATED, seed)
-    if not np.isfinite(generated["images_float"]).all():
-        raise UsageError("the model generates values that are not finite")
-    generated, searched = np.asarray(generated["images"]), train.images[:MAX_SEARCHED]
+def _nearest(model: ImageModel, train: Split, seed: int) -> tuple[Figure, str]:
+    generated = image_utils.to_uint8(model.generate(_GENERATED, seed)["images_float"])
+    searched = train.images[:MAX_SEARCHED]
     indices, distances = nearest_images(generated, searched, min(_NEIGHBORS, len(searched)))
     measure = "root mean square difference of pixels in [0, 1]"
     figure = report.nearest_neighbors(generated, searched[indices], distances, "", measure)
@@ -289,21 +281,15 @@ def _nearest(model: GenerativeModel, train: Split, seed: int) -> PageFigure:
     words = (
         f"Generated images (seed {seed}) and the nearest in pixel space of {subset} {len(searched):,} training images."
     )
-    return PageFigure("Nearest training images", figure, words)
+    return figure, words
 
 
-def _decoded(model, latent: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _decoded(model: ImageModel, latents: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Decode latents `(…, latent_dim)` to uint8 images `(…, height, width, channels)`; labels `(…)` may be unused."""
-    flat, parts = latent.reshape(-1, latent.shape[-1]).astype(np.float32), []
-    for start in range(0, len(flat), _CHUNK):
-        chosen = labels.ravel()[start : start + _CHUNK] if model.num_classes else None
-        parts.append(_to_uint8(model, model.decode(flat[start : start + _CHUNK], chosen)))
-    images = np.concatenate(parts)
-    return images.reshape(*latent.shape[:-1], *images.shape[1:])
+    flat = latents.reshape(-1, latents.shape[-1]).astype(np.float32)
+    images = _to_uint8(model, model.decode(flat, labels.ravel() if model.num_classes else None))
+    return images.reshape(*latents.shape[:-1], *images.shape[1:])
 
 
 def _to_uint8(model, values) -> np.ndarray:
-    unit = np.asarray(model.to_unit_range(values))
-    if not np.isfinite(unit).all():
-        raise UsageError("the model returns images with values that are not finite")
-    return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+    return image_utils.to_uint8(model.to_unit_range(values))

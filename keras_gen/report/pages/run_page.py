@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import os
+import shlex
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_gen.report import run_files
-from keras_gen.report.pages import data_uri, html, sections
-from keras_gen.report.pages.html import Markup, element
+import numpy as np
+
+from keras_gen.evaluation import protocol
+from keras_gen.report import history_columns, run_files
+from keras_gen.report.figures import curves
+from keras_gen.report.pages import data_uri, rendering
+from keras_gen.report.pages.rendering import Picture, command, duration, number
 from keras_gen.report.run_files import RunFiles
+from keras_gen.runs.settings import RESOLVED_BY_RUN, RunSettings
 from keras_gen.utils import files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 REPORT_FILE = "report.html"
+
+MAX_EPOCHS = 6
+"""Maximum number of epochs whose image grids are shown below one another."""
 
 
 @dataclass(frozen=True)
@@ -53,27 +64,25 @@ def run_page(run: RunFiles, latents: Sequence[PageFigure] = ()) -> str:
     """
     done, requested = run.epochs
     epochs = f"{done}" if requested in (None, done) else f"{done} of {requested}"
-    title = f"{run.model} on {run.data_name}, {epochs} {'epoch' if epochs == '1' else 'epochs'}"
-    subtitle = f"Run {run.name}, seed {run.part('settings').get('seed', 'not recorded')}"
-    introduction = html.joined([element("p", subtitle, class_="soft"), sections.notices(run)])
-    parts = [
-        ("Recipe and data", sections.data(run)),
-        ("Settings", sections.settings(run)),
-        ("Time and machine", sections.time_and_machine(run)),
-        ("Losses", sections.losses(run)),
-        ("Scores during training", sections.metrics(run)),
-    ]
-    if run.samples or not run.reconstructions:
-        parts.append(("Samples", sections.samples(run)))
-    if run.reconstructions:
-        parts.append(("Reconstructions", sections.reconstructions(run)))
-    parts += [
-        ("Latents and images", _latents(run, latents)),
-        ("Scores", sections.scores(run)),
-        ("Model", sections.model(run)),
-        ("Next steps", sections.next_steps(run)),
-    ]
-    return html.page(title, introduction, parts)
+    given = run.part("settings") | run.part("arguments")
+    recorded_notes = run.part("data").get("notes")
+    return rendering.render(
+        "run.html",
+        run=run,
+        title=f"{run.model} on {run.data_name}, {epochs} {'epoch' if epochs == '1' else 'epochs'}",
+        notices=_notices(run),
+        data=_data(run),
+        data_notes=recorded_notes if isinstance(recorded_notes, list) else [],
+        changed=[[name, *map(str, values)] for name, values in changed_settings(run).items()],
+        settings=[(name, str(value)) for name, value in given.items() if name != "overrides"],
+        time_and_machine=_time_and_machine(run),
+        latents=[(figure.heading, _latent_picture(figure)) for figure in latents],
+        next_steps=_next_steps(run),
+        **_losses(run),
+        **_training_scores(run),
+        **_grids(run),
+        **_protocols(run),
+    )
 
 
 def write(run: str | os.PathLike, latents: Sequence[PageFigure] = (), out: str | os.PathLike | None = None) -> Path:
@@ -104,17 +113,159 @@ def write_or_note(run: str | os.PathLike) -> None:
         print(f"report: {path}", flush=True)
 
 
-def _latents(run: RunFiles, latents: Sequence[PageFigure]) -> Markup:
-    if not latents:
-        command = element("code", sections.command("report.py", run.path))
-        return element("p", "Add figures that need the model, such as those of its latents, with ", command)
-    parts = []
-    for page_figure in latents:
-        parts.append(element("h3", page_figure.heading))
-        if page_figure.figure is None:
-            parts.append(html.notice(f"Not shown: {page_figure.words}"))
-        else:
-            uri = data_uri.png(page_figure.figure)
-            alternative = f"{page_figure.heading}. {page_figure.words}"
-            parts.append(html.figure(uri, alternative, page_figure.words, kind="sheet"))
-    return html.joined(parts)
+def changed_settings(run: RunFiles) -> dict[str, tuple[object, object]]:
+    """Return the settings and arguments that differ from the recipe's defaults, as name to (value, default).
+
+    Example:
+        >>> from keras_gen.utils import files
+        >>> Path("changed").mkdir()
+        >>> settings = RunSettings("vae-mlp", {"latent_dim": 2}, epochs=3, fid_every=3)
+        >>> files.write_json("changed/recipe.json", {"settings": settings.to_json()})
+        >>> changed_settings(run_files.read("changed"))
+        {'epochs': (3, 50), 'fid_every': (3, 10), 'latent_dim': (2, 16)}
+    """
+    if run.settings is None:
+        return {}
+    default = RunSettings(run.settings.model)
+    requested = run.part("data").get("requested")
+    changed = {} if requested is None else {"dataset": (requested, default.recipe.dataset)}
+    left_out = {*RESOLVED_BY_RUN, "overrides"}
+    for values, defaults in (
+        (run.settings.to_json(), default.to_json()),
+        (run.settings.arguments(), default.arguments()),
+    ):
+        different = {name: (value, defaults[name]) for name, value in values.items() if value != defaults[name]}
+        changed |= {name: pair for name, pair in different.items() if name not in left_out}
+    return changed
+
+
+def _notices(run: RunFiles) -> list[tuple[str, str]]:
+    """Return warnings, each with a command or an empty string: other data, an unfinished run, values not finite."""
+    notices = []
+    if reason := run.part("data").get("substituted_because"):
+        intended = f" instead of {run.settings.recipe.dataset}" if run.settings else ""
+        notices.append((f"Trained on {run.data_name}{intended}: {reason}", ""))
+    done, requested = run.epochs
+    if requested is not None and done < requested:
+        text = f"Not finished: {done} of {requested} epochs are done. Resume with"
+        notices.append((text, command("run.py", "--resume", run.path)))
+    if not_finite := [name for name, value in run.last.items() if not math.isfinite(value)]:
+        notices.append((f"Not finite after the last epoch: {', '.join(not_finite)}. The training diverged.", ""))
+    return notices
+
+
+def _data(run: RunFiles) -> list[tuple[str, object]]:
+    record = run.part("data")
+    rows = [("recipe", run.model)]
+    if run.settings is not None:
+        recipe = run.settings.recipe
+        rows += [("description", f"{recipe.summary} ({recipe.source})"), ("data of the recipe", recipe.dataset)]
+    rows += [("data", run.data_name), ("source", record.get("source", "not recorded"))]
+    if isinstance(counts := record.get("counts"), dict):
+        rows.append(("images", ", ".join(f"{number(count)} {role}" for role, count in counts.items())))
+    if isinstance(shape := record.get("image_shape"), list):
+        rows.append(("image shape", f"{'×'.join(map(str, shape))} (height, width, channels)"))
+    rows += [(name, record[name]) for name in ("crop", "binarize") if record.get(name) is not None]
+    return [*rows, ("fingerprint (SHA-256)", record.get("fingerprint", "not recorded"))]
+
+
+def _time_and_machine(run: RunFiles) -> list[tuple[str, object]]:
+    rows, seconds = [("training time", "no epoch is finished yet")], run.seconds
+    if seconds:
+        low, middle, high = (duration(value) for value in (min(seconds), statistics.median(seconds), max(seconds)))
+        rows = [("training time", f"{duration(sum(seconds))}, {len(seconds)} epochs")]
+        rows.append(("time per epoch", middle if len(seconds) == 1 else f"{middle} (median; {low} to {high})"))
+    rows.append(("started", run.record.get("created", "not recorded")))
+    rows.append(("machine", _machine(run.record.get("machine"))))
+    versions = ", ".join(f"{name} {version}" for name, version in run.part("versions").items())
+    rows.append(("versions", versions or "not recorded"))
+    if isinstance(words := run.record.get("command"), list):
+        rows.append(("command", shlex.join(map(str, ["python", *words]))))
+    return rows
+
+
+def _machine(recorded: object) -> str:
+    """Return the machine in one line; older runs recorded such a line."""
+    if not isinstance(recorded, dict):
+        return str(recorded or "not recorded")
+    gpus = recorded.get("gpus") or ["no GPU"]
+    words = [recorded.get("processor"), f"{recorded.get('cores')} cores", *gpus, recorded.get("system")]
+    if recorded.get("replicas", 1) != 1:
+        words.append(f"trained on {recorded['replicas']} devices")
+    return ", ".join(map(str, words))
+
+
+def _losses(run: RunFiles) -> dict[str, object]:
+    names = history_columns.loss_names(run.history)
+    if not names:
+        return {"losses": []}
+
+    def draw(columns):
+        return data_uri.svg(curves.loss_curves(run.history, "", scores=False, columns=columns))
+
+    alternative = f"Curves of {', '.join(names)} over {len(run.history)} epochs; the last values are in the table above"
+    units = [history_columns.unit(name, names, run.history) for name in names]
+    rows = [(name, run.last.get(name), run.last.get(f"val_{name}"), unit) for name, unit in zip(names, units)]
+    return {"losses": rows, "loss_curves": Picture(draw(2), alternative, narrow=draw(1))}
+
+
+def _training_scores(run: RunFiles) -> dict[str, object]:
+    names = history_columns.score_names(run.history)
+    if not names:
+        return {"score_names": []}
+    measured = [row for row in run.history if any(row.get(name) is not None for name in names)]
+    picture = Picture(
+        data_uri.svg(curves.metric_curves(run.history, "", columns=2)),
+        f"Curves of {', '.join(names)}; the values are in the table below",
+        "Measured during training on the number of images in the legend; the final scores below have other protocols.",
+    )
+    rows = [(row["epoch"], *(row.get(name) for name in names)) for row in measured]
+    return {"score_names": names, "score_curves": picture, "training_scores": rows}
+
+
+def _grids(run: RunFiles) -> dict[str, tuple[Picture, list[Picture]] | None]:
+    """Return samples and reconstructions: the whole last grid, and the first rows of images of several epochs."""
+    denoises = run.part("arguments").get("corruption", "none") != "none"
+    content = "images, noisy inputs and reconstructions" if denoises else "images above their reconstructions"
+    captions = {
+        "samples": ("Images generated after epoch {}", 1),
+        "reconstructions": (f"After epoch {{}}: {content}", 3 if denoises else 2),
+    }
+    grids = {}
+    for name, (caption, rows) in captions.items():
+        saved = getattr(run, name)
+        places = np.linspace(0, len(saved) - 1, min(len(saved), MAX_EPOCHS)).round().astype(int)
+        chosen = [saved[place] for place in places] if len(saved) > 1 else []
+        through_training = [rendering.grid(run, item, f"epoch {item[0]}", rows) for item in chosen]
+        whole = rendering.grid(run, saved[-1], caption.format(saved[-1][0])) if saved else None
+        grids[name] = (whole, through_training) if saved else None
+    return grids
+
+
+def _latent_picture(figure: PageFigure) -> Picture:
+    if figure.figure is None:
+        return Picture(problem=f"Not shown: {figure.words}")
+    return Picture(data_uri.png(figure.figure), f"{figure.heading}. {figure.words}", figure.words)
+
+
+def _protocols(run: RunFiles) -> dict[str, list[tuple]]:
+    """Return the entries that are the same in the protocols of all scores, and those of each score that differ."""
+    scores = run.evaluation.scores if run.evaluation else []
+    differing = protocol.differences([score.protocol for score in scores])
+    common = [item for item in scores[0].protocol.items() if item[0] not in differing] if scores else []
+    own = [
+        [f"{name}: {number(score.protocol[name])}" for name in differing if name in score.protocol] for score in scores
+    ]
+    return {"protocol": common, "own_protocols": [(score.name, "; ".join(words)) for score, words in zip(scores, own)]}
+
+
+def _next_steps(run: RunFiles) -> dict[str, str]:
+    """Return the commands that can be applied to the run, by what they do."""
+    done, requested = run.epochs
+    more = [] if requested is None or done < requested else ["--epochs", 2 * requested]
+    return {
+        "resume training": command("run.py", "--resume", run.path, *more),
+        **({"generate images": command("sample.py", run.path)} if run.samples else {}),
+        "evaluate": command("evaluate.py", run.path),
+        "add figures of the latents to this page": command("report.py", run.path),
+    }

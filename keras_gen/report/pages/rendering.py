@@ -1,0 +1,101 @@
+"""Render the report pages: Jinja2 templates and their style in `templates/`, and the format of values in them."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from keras_gen.report.pages import data_uri
+from keras_gen.report.run_files import RunFiles
+from keras_gen.utils.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a page, or the reason why it is missing.
+
+    Args:
+        uri: str, data URI.
+        alternative: str, alternative text for screen readers.
+        caption: str, text below the picture; default none.
+        narrow: str, data URI of another version for narrow screens such as a phone's; default none.
+        problem: str, why the picture is missing; default none.
+    """
+
+    uri: str = ""
+    alternative: str = ""
+    caption: str = ""
+    narrow: str = ""
+    problem: str = ""
+
+
+def render(template: str, **context: object) -> str:
+    """Return a template filled with values, in which every text is escaped; an undefined name is an error.
+
+    Example:
+        >>> text = render("page.html", title="<script>", headings=["Losses"])
+        >>> "<script>" in text, '<a href="#losses">Losses</a>' in text
+        (False, True)
+    """
+    return _environment().get_template(template).render(context)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"anchor": lambda heading: heading.lower().replace(" ", "-"), "number": number}
+    environment.globals["command"] = command
+    return environment
+
+
+def command(name: str, *words: object) -> str:
+    """Return the shell command of a script in `experiments/`."""
+    return shlex.join(["python", f"experiments/{name}", *map(str, words)])
+
+
+def grid(run: RunFiles, picture: tuple[int, Path], caption: str, rows: int | None = None) -> Picture:
+    """Return an image grid that a run saved, given as (epoch, file): all of it, or its first rows of images."""
+    epoch, path = picture
+    try:
+        uri = data_uri.grid(path, run.image_height, rows)
+    except UsageError as error:
+        return Picture(problem=str(error))
+    alternative = f"A grid of images of {run.model} after epoch {epoch} of training on {run.data_name}"
+    return Picture(uri, alternative, caption)
+
+
+def duration(seconds: float) -> str:
+    """Format a time, to three digits or whole seconds.
+
+    Example:
+        >>> duration(0.1234), duration(75.4), duration(7384)
+        ('0.123 s', '1 min 15 s', '2 h 3 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def number(value: object) -> str:
+    """Format a value for a table: five digits, thousands separators, a dash for None.
+
+    Example:
+        >>> number(0.123456789), number(55000), number(None), number("none"), number(True)
+        ('0.12346', '55,000', '–', 'none', 'True')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
