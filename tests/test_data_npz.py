@@ -63,10 +63,10 @@ def _not_an_array(path):
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (_write_text, "can't be read as an .npz file: it is not a zip archive"),
+        (_write_text, "can't be read as an .npz file: File is not a zip file"),
         (_truncated, "can't be read as an .npz file"),
         (_damaged, "can't be read as an .npz file"),
-        (_not_an_array, "can't be read as an .npz file: x_train is not a NumPy array"),
+        (_not_an_array, "can't be read as an .npz file: the magic string is not correct"),
         ({"images": coded(9)}, "must hold an array x_train"),
         ({"x_train": coded(9) / 255.0}, "x_train must be uint8, 0 to 255, received: float64"),
         ({"x_train": coded(9).astype(np.int64)}, "x_train must be uint8.*int64"),

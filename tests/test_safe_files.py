@@ -1,11 +1,9 @@
 """Tests of malicious files: nothing in them is executed, written elsewhere or waited for; the error is one line."""
 
 import ast
-import bz2
 import contextlib
 import gzip
 import io
-import json
 import os
 import pickle
 import struct
@@ -225,7 +223,6 @@ BOMBS = {
         with_claim(archive_of([("x_train.npy", ZEROS)], zipfile.ZIP_BZIP2), 1000),
         "has an unsupported compression",
     ),
-    "two of one name": (archive_of([("x_train.npy", ZEROS[:500]), ("x_train", ZEROS[:500])]), "two entries"),
 }
 
 
@@ -312,18 +309,6 @@ def test_archives_of_weights_that_unpack_to_very_much(tmp_path, monkeypatch):
 # What leads elsewhere, or nowhere
 
 
-def test_a_sweep_does_not_leave_its_folder(tmp_path):
-    from keras_gen.training.sweeps.plan import Plan
-
-    state.Sweep.of(Plan("vae-mlp", {"epochs": 1}, grid={"latent_dim": [2]}), tmp_path).write()
-    content = json.loads((tmp_path / "sweep.json").read_text())
-    for run in ("..", "../../elsewhere", str(tmp_path), "a/b", "a\0b", ".", ""):
-        content["members"][0]["run"] = run
-        (tmp_path / "sweep.json").write_text(json.dumps(content))
-        with refused(r"sweep\.json is damaged: run must be the name of a folder in runs, or None"):
-            state.read(tmp_path)
-
-
 def test_nothing_is_unpacked(tmp_path):
     inside = tmp_path / "a" / "b"
     inside.mkdir(parents=True)
@@ -383,8 +368,3 @@ def test_names_do_not_steer_the_terminal(tmp_path, name):
 @pytest.mark.parametrize("name", ["sample", "explore"])
 def test_help_says_that_a_saved_model_is_a_program(name):
     assert "a SavedModel is a program" in " ".join(call(name, "--help").out.split())
-
-
-def test_bzip2_would_have_been_a_bomb():
-    """Why other compressions are refused: 20 MB are a piece that zipfile unpacks at once."""
-    assert len(bz2.compress(ZEROS)) < 4096

@@ -16,8 +16,6 @@ MAX_RATIO, ALWAYS_ALLOWED = 100, 2**30
 """The arrays may take this many times the file's size, or this many bytes if that is more. Images deflate tenfold."""
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-# zipfile decompresses blocks of other kinds at once, whatever their size; NumPy writes neither.
-_COMPRESSED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def read(
@@ -34,8 +32,8 @@ def read(
             are at most as large as the file. Defaults to True.
 
     Raises:
-        UsageError: the file can't be opened, is damaged, or has an array of Python objects, two entries of one name, or
-            entries that claim more than `MAX_RATIO` times the file's size.
+        UsageError: the file can't be opened, is damaged, has an array of Python objects, or claims more than
+            `MAX_RATIO` times its size.
 
     Example:
         >>> np.savez("a.npz", x=np.arange(3))
@@ -44,10 +42,9 @@ def read(
     """
     try:
         check_regular_file(path)
-        if not zipfile.is_zipfile(path):
-            raise ValueError("it is not a zip archive")
         with zipfile.ZipFile(path) as archive:
-            members = _members(archive, os.path.getsize(path), compressed)
+            _check_claims(archive, os.path.getsize(path), compressed)
+            members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
             selected = members if names is None else [name for name in names if name in members]
             return {name: _array(archive, name, members[name]) for name in selected}
     except Exception as error:  # a damaged archive fails in many ways: zlib.error, KeyError, MemoryError, ...
@@ -55,27 +52,20 @@ def read(
         raise UsageError(f"{path} can't be read as an .npz file: {reason}") from error
 
 
-def _members(archive: zipfile.ZipFile, size: int, compressed: bool) -> dict[str, zipfile.ZipInfo]:
-    """Return the archive's entries by name; raise `ValueError` if they claim too many bytes."""
-    members = {}
-    for member in archive.infolist():
-        name = member.filename.removesuffix(".npy")
-        if name in members:
-            raise ValueError(f"it has two entries {name!r:.60}")
-        if member.compress_type not in (_COMPRESSED if compressed else (zipfile.ZIP_STORED,)):
-            raise ValueError(f"its entry {name!r:.60} has an unsupported compression")
-        members[name] = member
-    claimed = sum(member.file_size for member in members.values())
+def _check_claims(archive: zipfile.ZipFile, size: int, compressed: bool) -> None:
+    """Raise `ValueError` if the entries of an archive of `size` bytes could take much more memory than that."""
+    kinds = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) if compressed else (zipfile.ZIP_STORED,)
+    if any(member.compress_type not in kinds for member in archive.infolist()):
+        # zipfile decompresses blocks of the kinds that NumPy doesn't write at once, whatever their size.
+        raise ValueError("it has an unsupported compression")
+    claimed = sum(member.file_size for member in archive.infolist())
     if claimed > (max(ALWAYS_ALLOWED, MAX_RATIO * size) if compressed else size):
         raise ValueError(f"its entries claim {claimed:,} bytes, of a file of {size:,}")
-    return members
 
 
 def _array(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(member) as file:
-        if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
-            raise ValueError(f"{name} is not a NumPy array")
-        version = tuple(file.read(2))
+        version = np.lib.format.read_magic(file)
         if version not in _HEADERS:
             raise ValueError(f"{name} is a NumPy array of the unknown format {version}")
         shape, _, dtype = _HEADERS[version](file)
@@ -83,7 +73,7 @@ def _array(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> np.n
             raise ValueError(f"{name} holds Python objects, which are not unpickled")
         # Check the size before NumPy allocates what the header claims.
         claimed, actual = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
-        if claimed != actual or min(shape, default=0) < 0:
+        if claimed != actual:
             raise ValueError(f"{name} of shape {shape} needs {claimed:,} bytes, and its entry has {actual:,}")
     with archive.open(member) as file:
         return np.lib.format.read_array(file, allow_pickle=False)

@@ -20,30 +20,22 @@ STRATEGIES = ("auto", "none", "mirrored", "multiworker")
 
 def positive_int(argument: str, value: object) -> int:
     """Return `value` as an `int` of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise must_be(argument, "an integer of at least 1", value)
-    return int(value)
+    return _integer(argument, value, 1)
 
 
 def count(argument: str, value: object) -> int:
     """Return `value` as an `int` from 1 to 2**31 - 1, such as a number of images in TensorFlow's int32."""
-    if positive_int(argument, value) >= 2**31:
-        raise must_be(argument, "an integer from 1 to 2147483647", value)
-    return int(value)
+    return _integer(argument, positive_int(argument, value), 1, 2**31 - 1)
 
 
 def non_negative_int(argument: str, value: object) -> int:
     """Return `value` as an `int` of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
-        raise must_be(argument, "an integer of at least 0", value)
-    return int(value)
+    return _integer(argument, value, 0)
 
 
 def seed(argument: str, value: object) -> int:
     """Return `value` as an `int` in [0, 2**31 - 1], which all random generators in use accept."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not 0 <= value < 2**31:
-        raise must_be(argument, "an integer from 0 to 2147483647", value)
-    return int(value)
+    return _integer(argument, value, 0, 2**31 - 1)
 
 
 def positive(argument: str, value: object) -> float:
@@ -80,6 +72,13 @@ def one_of(argument: str, value: object, choices: Iterable[object]) -> object:
     if value not in choices:
         raise must_be(argument, "one of " + ", ".join(map(str, choices)), value)
     return value
+
+
+def _integer(argument: str, value: object, least: int, most: float = math.inf) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not least <= value <= most:
+        limits = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+        raise must_be(argument, f"an integer {limits}", value)
+    return int(value)
 
 
 def _is_finite_real(value: object) -> bool:

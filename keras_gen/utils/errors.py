@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class UsageError(ValueError):
     """A wrong argument, file or request. Its message is one line, for the user.
@@ -23,6 +26,12 @@ class DataUnavailableError(UsageError):
 
 class TrainingDiverged(UsageError):
     """A quantity or a weight is no longer finite: training fails with these settings, such as the learning rate."""
+
+
+def suggestion(name: object, known: Iterable[str]) -> str:
+    """Return `", did you mean 'epochs'?"` if `name` resembles a known name, else the empty string."""
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
 
 
 def must_be(argument: str, requirement: str, received: object) -> UsageError:

@@ -1,4 +1,4 @@
-"""Utilities for images: value ranges, grids, safe reading, PNG files. They need NumPy and Pillow only."""
+"""Utilities for images: value ranges, conversion to uint8, grids, safe reading, PNG files."""
 
 from __future__ import annotations
 
@@ -49,19 +49,36 @@ def grid(images: np.ndarray, *, columns: int | None = None, padding: int = 1) ->
         >>> grid(np.zeros((5, 28, 28, 1), "uint8")).shape
         (59, 88)
     """
-    count, height, width, channels = images.shape
+    from skimage.util import montage
+
+    count, channels = len(images), images.shape[-1]
     columns = columns or math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    cell_height, cell_width = height + padding, width + padding
-    canvas = np.full((rows * cell_height + padding, columns * cell_width + padding, channels), 128, np.uint8)
-    for index, image in enumerate(images):
-        top, left = index // columns * cell_height + padding, index % columns * cell_width + padding
-        canvas[top : top + height, left : left + width] = image
-    return canvas[..., 0] if channels == 1 else canvas
+    shape = (math.ceil(count / columns), columns)
+    picture = montage(images, fill=[128] * channels, grid_shape=shape, padding_width=padding, channel_axis=-1)
+    return picture[..., 0] if channels == 1 else picture
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """Return images in [0, 1] as uint8, rounded. Values beyond the range are clipped.
+
+    Args:
+        images: float array or tensor of any shape.
+
+    Raises:
+        UsageError: values are not finite.
+
+    Example:
+        >>> to_uint8(np.array([0.0, 0.5, 1.0])).tolist()
+        [0, 128, 255]
+    """
+    images = np.asarray(images)
+    if not np.isfinite(images).all():
+        raise UsageError("the model returns images with values that are not finite")
+    return np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
 
 
 @contextlib.contextmanager
-def bombs_refused() -> Iterator[None]:
+def refuse_large_pictures() -> Iterator[None]:
     """Make Pillow raise an error instead of a warning for pictures of more than 89 million pixels. Not thread-safe."""
     from PIL import Image
 

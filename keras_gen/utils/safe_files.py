@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import stat
+from pathlib import Path
 
 from keras_gen.utils.errors import UsageError
 
@@ -31,12 +32,9 @@ def read_bytes(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
         UsageError: it is larger.
     """
     check_regular_file(path)
-    with open(path, "rb") as file:
-        is_large = os.fstat(file.fileno()).st_size > max_bytes
-        content = b"" if is_large else file.read(max_bytes + 1)  # it may be growing
-    if is_large or len(content) > max_bytes:
+    if os.path.getsize(path) > max_bytes:
         raise UsageError(f"{path} is damaged: it must have at most {max_bytes:,} bytes")
-    return content
+    return Path(path).read_bytes()
 
 
 def read_json(path: str | os.PathLike) -> dict:
@@ -80,23 +78,13 @@ def parse_json(text: bytes | str) -> object:
     return content
 
 
-def is_name(value: object) -> bool:
-    """Return whether `value` is the name of a file in a folder, not a path to another folder.
-
-    Example:
-        >>> is_name("00001-vae"), is_name("../00001-vae"), is_name("/etc"), is_name("..")
-        (True, False, False, False)
-    """
-    return isinstance(value, str) and value not in ("", ".", "..") and not set(value) & {"/", "\\", "\0"}
-
-
 def _check(value: object, depth: int) -> None:
     if isinstance(value, str):
         value.encode("utf-8")  # raises for half of a surrogate pair, which JSON can hold
-    elif isinstance(value, dict | list):
+    elif isinstance(value, dict):
+        _check([*value, *value.values()], depth)
+    elif isinstance(value, list):
         if not depth:
             raise ValueError(f"its lists and objects are nested deeper than {MAX_DEPTH}")
         for part in value:
-            _check(part, depth - 1)
-        for part in value.values() if isinstance(value, dict) else ():
             _check(part, depth - 1)

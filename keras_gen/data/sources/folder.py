@@ -37,24 +37,24 @@ def read(folder: Path, image_size: int | None, channels: int | None) -> RawData:
     roots, notes = _split_roots(folder)
     files = {role: _image_files(root) for role, root in roots.items()}
     everything = [path for paths in files.values() for path in paths]
-    with image_utils.bombs_refused(), ThreadPoolExecutor() as pool:
+    with image_utils.refuse_large_pictures(), ThreadPoolExecutor() as pool:
         headers = []
-        with progress.task("inspecting image files", len(everything)) as step:
+        with progress.task("inspecting image files", len(everything)) as task:
             for header in pool.map(_read_header, everything):
                 headers.append(header)
-                step.advance()
+                task.advance()
         if image_size is None:
             image_size, note = _choose_size(headers)
             notes += note
         channels = channels or (1 if all(header.gray for header in headers) else 3)
         images = {}
-        with progress.task("reading image files", len(everything)) as step:
+        with progress.task("reading image files", len(everything)) as task:
             for role, paths in files.items():
                 images[role] = storage.allocate_images(folder, (len(paths), image_size, image_size, channels))
                 decoded = pool.map(lambda path: _read_image(path, image_size, channels), paths)
                 for target, image in zip(images[role], decoded, strict=True):
                     target[...] = image
-                    step.advance()
+                    task.advance()
     labels = _labels(roots, files)
     splits = {role: Split(images[role], labels[role]) for role in roots}
     return RawData(

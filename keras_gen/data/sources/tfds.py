@@ -83,14 +83,14 @@ def _read_split(entry: DatasetSpec, builder, name: str, image_size: int | None) 
     # Read the files one after the other: by default several are interleaved.
     ordered = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     dataset = builder.as_dataset(split=name, shuffle_files=False, read_config=ordered)
-    with progress.task(f"reading {name} images of {entry.name}", count) as step:
+    with progress.task(f"reading {name} images of {entry.name}", count) as task:
         for index, example in enumerate(tfds.as_numpy(dataset)):
             pixels = example["image"]
             picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
             images[index] = fit_picture(picture, side, channels, entry.crop)
             if labels is not None:
                 labels[index] = example["label"]
-            step.advance()
+            task.advance()
     return Split(images, labels)
 
 
