@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,8 +104,6 @@ def nothing_at_hand(tmp_path_factory):
         for variable in ("TFDS_DATA_DIR", "KERAS_HOME", "HOME"):
             patch.setenv(variable, str(tmp_path_factory.mktemp("empty")))
         patch.delenv("KERAS_GEN_DATA", raising=False)
-        # Keras' fallback folder of weights.
-        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
         patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
         patch.setattr(net, "connection_error", lambda url, seconds=10.0: NO_NETWORK)
         patch.setattr(

@@ -406,8 +406,7 @@ def test_a_data_set_with_splits_of_its_own_is_in_memory_once(many, no_probe):
 
 def test_a_data_set_that_is_large_for_the_memory_is_on_the_disk(many, no_probe, monkeypatch, tmp_path):
     inside = data.load("celeb_a", data_dir=many, image_size=8)
-    monkeypatch.setattr(storage, "_memory", lambda: 0)
-    monkeypatch.setattr(storage, "_is_in_memory", lambda folder: False)
+    monkeypatch.setattr(storage, "MEMORY_FRACTION", 0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     outside = data.load("celeb_a", data_dir=many, image_size=8)
     assert outside.fingerprint == inside.fingerprint

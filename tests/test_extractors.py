@@ -32,7 +32,6 @@ class Means(Extractor):
 def no_caches(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(weight_files.tempfile, "tempdir", str(tmp_path))
     return tmp_path / "cache"
 
 

@@ -72,7 +72,6 @@ def extractor(weights):
 def no_caches(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("KERAS_GEN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(weight_files.tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +89,6 @@ def test_features_are_the_networks_on_images_prepared_by_hand(extractor, network
     assert found.logits is None and extractor.num_classes == 0
     assert expected.std() > 0
     np.testing.assert_allclose(found.features, expected, rtol=1e-3, atol=1e-5 * expected.max())
-
-
-def test_features_differ_between_images_and_not_between_batch_sizes(extractor, photos):
-    whole, single = extractor(photos).features, extractor(photos, batch_size=1).features
-    np.testing.assert_allclose(single, whole, rtol=1e-3, atol=1e-5 * whole.max())
-    assert np.abs(whole[0] - whole[1]).max() > 100 * np.abs(whole - single).max()
 
 
 def test_a_gray_image_is_its_three_equal_channels(extractor, photos):
@@ -116,8 +109,7 @@ def test_the_published_layout_is_found_in_keras_cache_and_gives_the_same_feature
     md5 = hashlib.md5(published.read_bytes(), usedforsecurity=False).hexdigest()
     with pytest.raises(UsageError, match=f"{FILE} is damaged: its MD5 is not {weight_files.INCEPTION_V3.md5}"):
         InceptionV3()  # random weights under the published name
-    source = dataclasses.replace(weight_files.INCEPTION_V3, md5=md5)
-    monkeypatch.setattr(weight_files, "INCEPTION_V3", source)
+    monkeypatch.setattr(InceptionV3, "source", dataclasses.replace(InceptionV3.source, md5=md5))
     assert choose("folder", (32, 32, 3)) == ("inception-v3", f"its weights are in {published}")
     np.testing.assert_allclose(InceptionV3()(photos[:1]).features, extractor(photos[:1]).features, rtol=1e-5)
 

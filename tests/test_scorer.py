@@ -207,7 +207,7 @@ def test_infinite_values_survive_json():
 def test_scores_of_a_constant_image_have_a_closed_form(reference):
     class Constant(NoiseModel):
         def generate(self, n, seed):
-            return {"images": np.repeat(reference.images[:1], n, 0), "images_float": np.zeros(n)}
+            return {"images_float": np.repeat(reference.images[:1] / 255, n, 0)}
 
     scores = Scorer(reference, tuple(MEASURES), num_images=60, held_out=held_out(reference)).score(Constant())
     statistics, point = reference.statistics, reference.features[0].astype(np.float64)

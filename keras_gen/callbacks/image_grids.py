@@ -104,11 +104,8 @@ class ReconstructionGrid(Grid):
         inputs = originals
         if denoises:
             inputs = self.model.corrupted(originals, self.seed)
-            rows.append(self._to_uint8(inputs))
-        rows.append(self._to_uint8(self.model.reconstruct(inputs, labels)))
+            rows.append(image_utils.to_uint8(self.model.to_unit_range(inputs)))
+        rows.append(image_utils.to_uint8(self.model.to_unit_range(self.model.reconstruct(inputs, labels))))
         groups = range(0, shown, COLUMNS)
         ordered = np.concatenate([row[start : start + COLUMNS] for start in groups for row in rows])
         return image_utils.grid(ordered, columns=min(COLUMNS, shown))
-
-    def _to_uint8(self, values) -> np.ndarray:
-        return np.rint(np.asarray(self.model.to_unit_range(values)) * 255).astype(np.uint8)

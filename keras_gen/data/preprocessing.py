@@ -36,11 +36,11 @@ def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) 
     from PIL import Image
 
     result = storage.allocate_images("the data", (len(images), side or height, side or width, channels))
-    with progress.task("resizing images" if side else "converting images", len(images)) as step:
+    with progress.task("resizing images" if side else "converting images", len(images)) as task:
         for index, image in enumerate(images):
             picture = Image.fromarray(image[..., 0] if present == 1 else image)
             result[index] = fit_picture(picture, side, channels)
-            step.advance()
+            task.advance()
     return result
 
 
@@ -98,32 +98,19 @@ def binarize(images: np.ndarray, rule: str | None, generator: np.random.Generato
     if rule is None:
         return images
     result = storage.allocate_images("the data", images.shape)
-    draws = _Draws(generator)
-    with progress.task("binarizing images", len(images)) as step:
+    draws = np.empty(0, np.uint8)
+    with progress.task("binarizing images", len(images)) as task:
         for chunk in storage.slices(images.shape):
             gray = images[chunk]
-            # A draw is uniform on 0..254: below the pixel with probability pixel / 255 exactly.
-            limits = np.uint8(127) if rule == "threshold" else draws.next(gray.size).reshape(gray.shape)
+            limits = np.uint8(127)
+            if rule == "stochastic":
+                # The draws of one `generator.integers(0, 255, images.shape, np.uint8)`, but with less memory: NumPy
+                # skips zero bytes, subtracts one from the others, and drops the rest of the last 4 bytes. A draw is
+                # uniform on 0..254: below the pixel with probability pixel / 255 exactly.
+                while (missing := gray.size - len(draws)) > 0:
+                    fresh = np.frombuffer(generator.bytes(-(-missing // 4) * 4), np.uint8)
+                    draws = np.concatenate([draws, fresh[fresh > 0] - np.uint8(1)])
+                limits, draws = draws[: gray.size].reshape(gray.shape), draws[gray.size :]
             result[chunk] = np.where(limits < gray, np.uint8(255), np.uint8(0))
-            step.advance(len(gray))
+            task.advance(len(gray))
     return result
-
-
-class _Draws:
-    """The draws of one call of `generator.integers(0, 255, n, np.uint8)`, in chunks. Several calls give other draws.
-
-    NumPy takes the bytes of 32-bit words, lowest first, skips zeros, subtracts one from the others, and drops the
-    unused bytes of the last word when the call ends.
-    """
-
-    def __init__(self, generator: np.random.Generator) -> None:
-        self._generator, self._ready = generator, np.empty(0, np.uint8)
-
-    def next(self, count: int) -> np.ndarray:
-        """Return the next draws, shape `(count,)`."""
-        while len(self._ready) < count:
-            words = -(-(count - len(self._ready)) // 4)  # no more than needed: the generator is used afterwards
-            fresh = self._generator.integers(0, 2**32, words, np.uint32).astype("<u4", copy=False).view(np.uint8)
-            self._ready = np.concatenate([self._ready, fresh[fresh > 0] - np.uint8(1)])
-        drawn, self._ready = self._ready[:count], self._ready[count:]
-        return drawn

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from keras_gen.metrics.extractors import weight_files
+from keras_gen.metrics.extractors.bfloat16 import check_precision, in_bfloat16
 from keras_gen.utils import checks, progress
 from keras_gen.utils.errors import UsageError
 
@@ -104,6 +108,44 @@ class Extractor:
                 f"extractor {self.name} gives {name} that are not finite for {bad} of {len(values)} images"
             )
         return values
+
+
+class DownloadedExtractor(Extractor):
+    """Base class of the extractors whose weights are downloaded. Subclasses implement `_load`.
+
+    Args:
+        weights: path of the weights file, as described by the subclass. Defaults to the file on this machine.
+        download: bool, download the file if it is missing; default False.
+        precision: str, `float32` (the default) or `bfloat16` (see `in_bfloat16`): different, coarser features, faster.
+
+    Raises:
+        UsageError: if `weights` is no such file, or `precision` is unknown.
+        DataUnavailableError: if the file is missing, and was not or can't be downloaded.
+    """
+
+    source: weight_files.Source
+
+    def __init__(
+        self, weights: str | os.PathLike | None = None, *, download: bool = False, precision: str = "float32"
+    ) -> None:
+        self.precision = check_precision(precision)
+        path = weight_files.obtain(self.source, weights, download=download)
+        function, self.sha256 = self._load(path)
+        self._network = in_bfloat16(function) if self.precision == "bfloat16" else function
+
+    def _load(self, path: Path) -> tuple[Callable, str]:
+        """Return the network in the file and the SHA-256, in hexadecimal, of its weights.
+
+        The network is a concrete function from a tensor of uint8 images `(n, H, W, 3)` to a list of features and, if
+        there are any, logits.
+        """
+        raise NotImplementedError
+
+    def _extract(self, batch: np.ndarray):
+        import tensorflow as tf
+
+        features, *logits = self._network(batch if self.precision == "bfloat16" else tf.constant(batch))
+        return features, logits[0] if logits else None
 
 
 def as_images(argument: str, value: object) -> np.ndarray:

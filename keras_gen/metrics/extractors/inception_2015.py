@@ -10,11 +10,8 @@ import tarfile
 import zlib
 from pathlib import Path
 
-import numpy as np
-
 from keras_gen.metrics.extractors import weight_files
-from keras_gen.metrics.extractors.base import Extractor
-from keras_gen.metrics.extractors.bfloat16 import check_precision, in_bfloat16
+from keras_gen.metrics.extractors.base import DownloadedExtractor
 from keras_gen.utils.errors import UsageError, must_be
 
 GRAPH_FILE = "classify_image_graph_def.pb"
@@ -26,7 +23,7 @@ _READING_FILES = ("ReadFile", "MatchingFiles")
 _INPUT, _POOLED, _LOGITS = "ExpandDims", "pool_3", "softmax/logits/MatMul"
 
 
-class Inception2015(Extractor):
+class Inception2015(DownloadedExtractor):
     """Extractor with the Inception v3 of December 2015: 2048 pooled features, and logits of 1008 outputs.
 
     The graph's own preprocessing is used: bilinear resizing to 299 x 299 as in TensorFlow 1 (corners not aligned,
@@ -40,13 +37,11 @@ class Inception2015(Extractor):
     Args:
         weights: path of `inception-2015-12-05.tgz`, or of the `classify_image_graph_def.pb` in it. Defaults to the file
             in `keras_gen.metrics.extractors.cache_folder()`.
-        download: bool, download the file if it is missing; default False.
-        precision: str, `float32` (the default) or `bfloat16` (see `in_bfloat16`): different, coarser features, faster.
+        download, precision: as in `DownloadedExtractor`.
 
     Raises:
-        UsageError: if `weights` is no such file or differs from the file first used on this machine, or `precision` is
-            unknown.
-        DataUnavailableError: if the file is missing, and was not or can't be downloaded.
+        UsageError, DataUnavailableError: as in `DownloadedExtractor`, or if the weights differ from those first used on
+            this machine.
 
     Example:
         >>> extractor = Inception2015(download=True)  # doctest: +SKIP
@@ -54,31 +49,19 @@ class Inception2015(Extractor):
         (2, 2048)
     """
 
+    source = weight_files.INCEPTION_2015
     name = "inception-2015"
     dimensions = 2048
     num_classes = 1008
     resize = "bilinear to 299 x 299 by the graph itself (TensorFlow 1: legacy corners, no antialiasing)"
 
-    def __init__(
-        self, weights: str | os.PathLike | None = None, *, download: bool = False, precision: str = "float32"
-    ) -> None:
-        self.precision = check_precision(precision)
-        path = weight_files.obtain(weight_files.INCEPTION_2015, weights, download=download)
+    def _load(self, path: Path):
         content = _read_graph(path)
         # The hash of the graph, so that the archive and the file in it count as the same weights.
-        self.sha256 = hashlib.sha256(content).hexdigest()
-        network = _load(path, content)
-        self._network = _on_arrays(network) if self.precision == "float32" else in_bfloat16(network)
-        weight_files.check_unchanged(weight_files.INCEPTION_2015, path, self.sha256)
-
-    def _extract(self, batch: np.ndarray):
-        return self._network(batch)
-
-
-def _on_arrays(function):
-    import tensorflow as tf
-
-    return lambda batch: function(tf.constant(batch))
+        sha256 = hashlib.sha256(content).hexdigest()
+        network = _load_graph(path, content)
+        weight_files.check_unchanged(self.source, path, sha256)
+        return network, sha256
 
 
 def _read_graph(path: Path) -> bytes:
@@ -106,7 +89,7 @@ def _read_graph(path: Path) -> bytes:
     raise _wrong_weights(path, f"no {GRAPH_FILE} in it")
 
 
-def _load(path: Path, content: bytes):
+def _load_graph(path: Path, content: bytes):
     """Return a function from uint8 images `(n, H, W, 3)` to features and logits, from the graph in `content`."""
     import tensorflow as tf
     from google.protobuf.message import DecodeError

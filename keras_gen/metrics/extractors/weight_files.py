@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
-import tempfile
-from collections.abc import Callable
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,8 @@ from keras_gen.utils.net import connection_error
 
 RECORD_FILE = "weights.json"
 
-_PROBE_SECONDS = 10.0
 _STALL_SECONDS = 30.0
-_BLOCK_BYTES = 1 << 20
-_MAX_SIZE_RATIO = 2
+"""Time limit of each read of a download: a stalled one ends, a slow one does not."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,7 @@ class Source:
         """Return the folders to look in, in this order. A download goes to the first."""
         if not self.kept_by_keras:
             return [cache_folder()]
-        # Keras uses the folder for temporary files if it can't write to its own.
-        return [_keras_home() / "models", Path(tempfile.gettempdir(), ".keras", "models"), cache_folder()]
+        return [Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"), "models"), cache_folder()]
 
     def instructions(self) -> str:
         """Return one line that tells a user how to get the file."""
@@ -108,7 +105,7 @@ def obtain(source: Source, path: str | os.PathLike | None = None, *, download: b
     if path is not None:
         return _readable(source, Path(path))
     found = find(source)
-    if found is not None and (source.md5 is None or found.name != source.files[0] or _md5(found) == source.md5):
+    if found is not None and (source.md5 is None or _digest(found, "md5") == source.md5):
         return found
     if download:
         return _download(source)
@@ -122,7 +119,7 @@ def obtain(source: Source, path: str | os.PathLike | None = None, *, download: b
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
-    return _digest(path, hashlib.sha256)
+    return _digest(path, "sha256")
 
 
 def check_unchanged(source: Source, path: Path, sha256: str) -> None:
@@ -164,65 +161,38 @@ def _readable(source: Source, path: Path) -> Path:
 
 
 def _download(source: Source) -> Path:
-    if reason := connection_error(source.url, _PROBE_SECONDS):
-        raise DataUnavailableError(
-            f"the weights of {source.name} can't be downloaded ({reason}): {source.instructions()}"
-        )
-    path = source.folders()[0] / source.files[0]
-    with _as_usage_error(path):
+    import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
+    import keras
+
+    path, timeout = source.folders()[0] / source.files[0], socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_STALL_SECONDS)
+    try:
+        if reason := connection_error(source.url):
+            raise OSError(reason)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            try:
-                _fetch(source, temporary)
-                if source.md5 is not None and _md5(temporary) != source.md5:
-                    raise ValueError(f"its MD5 is not {source.md5}")
-            except Exception as error:  # OSError, exceptions of http.client, and the ValueErrors raised here
-                raise DataUnavailableError(
-                    f"the download of the weights of {source.name} failed ({_one_line(error)}): {source.instructions()}"
-                ) from error
+        with (
+            atomic_path(path) as temporary,
+            progress.timer(f"downloading the weights of {source.name} ({source.megabytes} MB)"),
+            contextlib.redirect_stdout(io.StringIO()),  # where Keras shows its own progress
+        ):
+            keras.utils.get_file(
+                temporary.name,
+                source.url,
+                file_hash=source.md5,
+                cache_dir=path.parent,
+                cache_subdir="",
+                force_download=True,
+            )
+    except Exception as error:  # get_file raises Exception itself
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataUnavailableError(
+            f"the weights of {source.name} can't be downloaded to {path.parent} ({reason}): {source.instructions()}"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(timeout)
     return path
 
 
-@contextlib.contextmanager
-def _as_usage_error(path: Path):
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(f"the cache folder {path.parent} can't be written ({error.strerror})") from error
-
-
-def _fetch(source: Source, path: Path) -> None:
-    import urllib.request  # slow to import
-
-    # The timeout applies to each read: a stalled download ends, a slow one does not.
-    with urllib.request.urlopen(source.url, timeout=_STALL_SECONDS) as response, open(path, "wb") as file:
-        if source.url.startswith("https:") and not response.url.startswith("https:"):
-            raise ValueError(f"{source.url} redirects to {response.url}, which is not encrypted")
-        expected, received = response.headers.get("Content-Length"), 0
-        blocks = None if expected is None else -(-int(expected) // _BLOCK_BYTES)
-        with progress.task(f"downloading the weights of {source.name}", blocks, "MiB") as task:
-            while block := response.read(_BLOCK_BYTES):
-                file.write(block)
-                received += len(block)
-                if received > _MAX_SIZE_RATIO * source.megabytes * 10**6:
-                    raise ValueError(f"it is much larger than {source.megabytes} MB")
-                task.advance()
-    if expected is not None and received != int(expected):
-        raise ValueError(f"received {received} of {expected} bytes")
-
-
-def _keras_home() -> Path:
-    return Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"))
-
-
-def _md5(path: Path) -> str:
-    return _digest(path, lambda: hashlib.md5(usedforsecurity=False))
-
-
-def _digest(path: Path, algorithm: Callable) -> str:
+def _digest(path: Path, algorithm: str) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
