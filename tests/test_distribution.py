@@ -7,6 +7,7 @@ from replica_helpers import EXACT, assert_trained_alike, results_of, start_progr
 from selection_helpers import selected
 
 from keras_gen import UsageError, distribution
+from keras_gen.distribution import strategies
 from keras_gen.distribution.cluster import Cluster
 
 GPUS = tf.config.list_logical_devices("GPU")
@@ -132,6 +133,7 @@ def test_gpu_memory_grows_on_demand_unless_already_initialized(monkeypatch):
 
 def test_workers_use_the_gpus_they_see(monkeypatch):
     resolvers = []
+    monkeypatch.setattr(strategies, "wait_for_workers", lambda cluster: None)
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [f"{kind}:{index}" for index in range(2)])
     monkeypatch.setattr(
         tf.distribute, "MultiWorkerMirroredStrategy", lambda cluster_resolver: resolvers.append(cluster_resolver)

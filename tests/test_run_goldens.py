@@ -108,8 +108,7 @@ def test_an_older_saved_model_samples(golden, tmp_path):
 def test_an_older_sweep_is_read(golden):
     sweep = sweeps.read(golden / "sweeps" / "00001-vae-mlp")
     assert [member.status for member in sweep.members] == ["finished", "waiting"]
-    assert sweep.is_done(sweep.members[0])
-    assert not sweep.is_done(sweep.members[1])
+    assert [member.is_finished for member in sweep.members] == [True, False]
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """sweep.py: output and errors; real members that fail, or are stopped, killed and resumed to the same bits."""
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -15,9 +14,8 @@ import pytest
 from command_helpers import EXPERIMENTS, SCRIPTS, call, names, only_run, record_of, train, write_npz
 from run_helpers import assert_same_run, without_artifacts
 
-from keras_gen.callbacks import history
-from keras_gen.runs import checkpoints
-from keras_gen.runs.checkpoints import TrainingPosition
+from keras_gen.commands import run_options
+from keras_gen.runs import checkpoints, history
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
 from keras_gen.training.sweeps import runner
@@ -49,13 +47,7 @@ def sweep(*arguments, data=None):
     ("arguments", "message"),
     [
         (["--set", "epoch=3"], "vae-mlp has no setting or parameter 'epoch', did you mean 'epochs'?"),
-        (
-            ["--grid", "latent_dims=3,4"],
-            "vae-mlp has no setting or parameter 'latent_dims', did you mean 'latent_dim'?",
-        ),
         (["--grid", "epochs=3,0"], "epochs must be an integer of at least 1, received: 0"),
-        (["--grid", "latent_dim=2", "--grid", "latent_dim=3"], "latent_dim is given twice"),
-        (["--seeds", "0"], "seeds must be an integer of at least 1"),
         (["--out", "file/sweeps", "--dry-run", "--resume", "there"], "not allowed with argument --model"),
     ],
 )
@@ -75,10 +67,6 @@ def test_a_folder_that_can_not_be_written_is_refused(never_started):
 def test_settings_can_not_be_changed_on_resuming(never_started, option):
     error = call("sweep", "--resume", "sweeps/00001-vae", *option).error
     assert error == f"error: {option[0]} can't be used here: a resumed sweep keeps its own settings"
-
-
-def test_what_is_no_sweep_can_not_be_resumed(never_started):
-    assert call("sweep", "--resume", "nowhere").error.startswith("error: sweep must be a sweep directory")
 
 
 def test_a_dry_run_prints_members_and_epochs_and_leaves_nothing(never_started):
@@ -102,21 +90,12 @@ def test_a_last_epoch_that_will_have_no_score_is_pointed_out(never_started):
 @pytest.mark.parametrize(
     "settings",
     [
-        RunSettings("vae"),
         RunSettings("wgan-conv", {"learning_rate": None, "constraint": "weight_clipping", "dropout": 1e-5}),
         RunSettings("vae-mlp", {"learn_scale": True, "beta": 0.5}, dataset="-a b/c.npz", data_dir="d", image_size=8),
-        RunSettings("gan", binarize="stochastic", channels=1, epochs=3, batch_size=7, seed=9, strategy="none"),
         RunSettings(
-            "gan",
-            samples_every=2,
-            sample_count=3,
-            fid_every=0,
-            fid_images=5,
-            checkpoint_every="4steps",
-            jit_compile=True,
-            deterministic=True,
+            "gan", sample_count=3, fid_every=0, checkpoint_every="4steps", jit_compile=True, deterministic=True
         ),
-        RunSettings("gan", extractor="inception-v3", extractor_weights="weights.h5"),
+        RunSettings("gan", extractor="inception-v3", extractor_weights="weights.h5", binarize="stochastic", channels=1),
     ],
 )
 def test_the_command_of_a_member_has_its_settings(settings):
@@ -125,7 +104,7 @@ def test_the_command_of_a_member_has_its_settings(settings):
     assert (program, safe_path, option, name) == (sys.executable, "-P", "-m", "keras_gen.commands.run")
     arguments = module.parser().parse_args(words)
     module.check_combination(module.parser(), arguments)
-    assert module.settings_of(arguments) == settings
+    assert run_options.settings_of(arguments) == settings
     assert arguments.out == Path("/there/runs")
 
 
@@ -167,12 +146,8 @@ class InThisProcess:
         return self.code
 
 
-@pytest.mark.parametrize("real_processes", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_sweep_with_a_failing_member_trains_the_rest_and_ends_in_a_table_and_an_error(
-    real_processes, tmp_path, monkeypatch
-):
-    if not real_processes:
-        monkeypatch.setattr(runner, "_start", InThisProcess)
+def test_a_sweep_with_a_failing_member_trains_the_rest_and_ends_in_a_table_and_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "_start", InThisProcess)
     data = write_npz(tmp_path / "noise.npz")
     os.link(data, "noise.npz")
     outcome = sweep("--set", "epochs=2", "--grid", "latent_dim=0,2", data="noise.npz")
@@ -186,9 +161,9 @@ def test_a_sweep_with_a_failing_member_trains_the_rest_and_ends_in_a_table_and_a
     assert names(path) == ["comparison.html", "lock", "logs", "runs", "sweep.csv", "sweep.json"]
     assert names(path / "logs") == ["001.log", "002.log"]
     run = only_run(path / "runs")
-    assert [(m["status"], m["run"], m["error"]) for m in json.loads((path / "sweep.json").read_text())["members"]] == [
-        ("failed", None, why),
-        ("finished", run.name, None),
+    assert [(member.status, member.run) for member in sweeps.read(path).members] == [
+        ("waiting", None),
+        ("finished", run),
     ]
     last = history.read(run / "history.csv")[-1]
     header, first, second = (line.split() for line in outcome.out.splitlines()[-5:-2])
@@ -202,7 +177,7 @@ def test_a_sweep_with_a_failing_member_trains_the_rest_and_ends_in_a_table_and_a
 
     # A dry run lists the remaining members.
     left = call("sweep", "--resume", path, "--dry-run").out.splitlines()
-    assert left == ["[1/2] latent_dim=0 seed=0: 2 epochs, batch size 8, failed", "1 members, 2 epochs in all"]
+    assert left == ["[1/2] latent_dim=0 seed=0: 2 epochs, batch size 8, waiting", "1 members, 2 epochs in all"]
 
 
 def in_a_process(*arguments):
@@ -217,58 +192,48 @@ def in_a_process(*arguments):
     )
 
 
-def epochs_of(path):
-    """Return the complete epochs of the member's last checkpoint, 0 before the first."""
-    latest = checkpoints.latest(path / "runs" / "00001-vae-mlp")
-    return 0 if latest is None else latest[0].epoch
+def wait_for_checkpoint(process, run):
+    """Wait for a checkpoint with more epochs than the present one."""
 
+    def epochs():
+        latest = checkpoints.latest(run)
+        return 0 if latest is None else latest[0].epoch
 
-def wait_for_checkpoint(process, path):
-    """Wait for a checkpoint with more epochs than the present one; return its epochs."""
-    deadline, before = time.monotonic() + 90, epochs_of(path)
-    while (done := epochs_of(path)) <= before:
+    deadline, before = time.monotonic() + 90, epochs()
+    while epochs() <= before:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    return done
-
-
-def member_of(path):
-    return int((path / "lock").read_text().split()[-1])
 
 
 def status_of(path):
     (member,) = sweeps.read(path).members
-    return member.status, member.error, member.run
+    return member.status
 
 
 @pytest.mark.slow
 def test_a_member_that_was_stopped_and_killed_ends_in_the_bits_of_one_that_was_not(tmp_path):
     data = write_npz(tmp_path / "noise.npz")
-    path, run = Path("sweeps", "00001-vae-mlp"), "00001-vae-mlp"
+    path = Path("sweeps", "00001-vae-mlp")
+    run = path / "runs" / "00001-vae-mlp"
     how = f"resume with: python experiments/sweep.py --resume {path}\n"
-    words = ["--set", *FIXED, f"dataset={data}", f"epochs={EPOCHS}", "latent_dim=2"]
-
-    process = in_a_process("--model", "vae-mlp", *words)
+    process = in_a_process("--model", "vae-mlp", "--set", *FIXED, f"dataset={data}", f"epochs={EPOCHS}", "latent_dim=2")
     try:
-        wait_for_checkpoint(process, path)
+        wait_for_checkpoint(process, run)
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (130, f"interrupted after 0 of 1 members; {how}")
-        assert status_of(path) == ("interrupted", None, run)
-        assert (
-            f"; resume with: python experiments/run.py --resume {path.absolute() / 'runs' / run}\n"
-            in (path / "logs" / "001.log").read_text()
-        )
+        assert status_of(path) == "stopped"
+        log = path / "logs" / "001.log"
+        assert f"; resume with: python experiments/run.py --resume {run.absolute()}\n" in log.read_text()
 
         process = in_a_process("--resume", path)
-        done = wait_for_checkpoint(process, path)
+        wait_for_checkpoint(process, run)
         process.kill()
         process.communicate(timeout=60)
         assert "is in use by process " in call("sweep", "--resume", path).error
-        os.kill(member_of(path), signal.SIGKILL)
-        assert status_of(path) == ("running", None, run)
-        assert done < EPOCHS
+        os.kill(int((path / "lock").read_text().split()[-1]), signal.SIGKILL)
+        assert status_of(path) == "stopped"
     finally:
         process.kill()
 
@@ -277,12 +242,9 @@ def test_a_member_that_was_stopped_and_killed_ends_in_the_bits_of_one_that_was_n
         assert "is in use by" in outcome.error
         assert time.monotonic() < deadline
     assert (outcome.code, outcome.err) == (0, "")
-    assert status_of(path) == ("finished", None, run)
-    log = (path / "logs" / "001.log").read_text()
-    assert len(re.findall(rf" of {EPOCHS} epochs( and \d+ steps?)? done\n", log)) == 2
+    assert status_of(path) == "finished"
+    assert len(re.findall(rf" of {EPOCHS} epochs( and \d+ steps?)? done\n", log.read_text())) == 2
 
     options = ("--batch-size", 8, "--samples-every", 0, "--fid-every", 0)
     assert train(tmp_path / "runs", data, *options, epochs=EPOCHS).code == 0
-    found, expected = path / "runs" / run, only_run(tmp_path / "runs")
-    assert checkpoints.latest(found)[0] == TrainingPosition(EPOCHS)
-    assert_same_run(found, expected)
+    assert_same_run(run, only_run(tmp_path / "runs"))

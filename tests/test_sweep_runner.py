@@ -1,9 +1,11 @@
 """The sweep runner, with scripted processes in place of training."""
 
 import csv
+import dataclasses
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +15,9 @@ from pathlib import Path
 import pytest
 
 from keras_gen import UsageError
-from keras_gen.runs.locking import locked
+from keras_gen.runs.locking import Lock, locked
 from keras_gen.training import sweeps
-from keras_gen.training.sweeps import Plan, state
-from keras_gen.utils import files
+from keras_gen.training.sweeps import Plan
 
 # Replaces run.py: `start OUT SETTINGS` and `resume RUN`. latent_dim selects its behavior.
 MEMBER = """
@@ -26,6 +27,7 @@ from pathlib import Path
 mode, place, settings = sys.argv[1:]
 settings = json.loads(settings)
 behavior = settings["overrides"].get("latent_dim", 1)
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 print("NOTE: a word to the user")
 print("in", os.getcwd())
 if behavior == 2 and not Path("mended").exists():
@@ -39,7 +41,8 @@ run = Path(place)
 if mode == "start":
     run /= f"{max([int(name[:5]) for name in os.listdir(place)] + [0]) + 1:05d}-{settings['model']}"
     run.mkdir()
-    record = {"settings": settings | {"extractor": "lenet"}, "data": {"name": "digits", "fingerprint": "f"}}
+    data = {"name": "digits", "fingerprint": "f", "requested": settings["dataset"]}
+    record = {"settings": settings | {"dataset": "digits", "extractor": "lenet"}, "data": data}
     (run / "made.json").write_text(json.dumps(record))
     os.rename(run / "made.json", run / "recipe.json")
 if behavior == 5:
@@ -59,6 +62,8 @@ with open(run / "history.csv", "w") as file:
     for epoch in range(1, settings["epochs"] + 2):
         score = f"{behavior + settings['seed']}.5,100" if epoch == 2 else ","
         file.write(f"{epoch},0.5,{epoch},{epoch},{10 * behavior + settings['seed'] ** 2},{score}\\n")
+(run / "saved_model").mkdir(exist_ok=True)
+(run / "saved_model" / "description.json").write_text(json.dumps({"epochs": settings["epochs"]}))
 """
 QUICK = {"epochs": 2}
 
@@ -103,14 +108,19 @@ def statuses(sweep):
     return [member.status for member in sweep.members]
 
 
+def runs_of(sweep):
+    return [member.run and member.run.name for member in sweep.members]
+
+
 def test_members_that_fail_do_not_end_the_others(commands, capsys):
     grid = {"latent_dim": [2, 3, 4, 6, 1]}
     sweep = sweeps.run(Plan("vae-mlp", QUICK, grid), commands, out="sweeps")
     assert statuses(sweep) == ["failed"] * 4 + ["finished"]
-    errors = ["no such thing", "in " + os.getcwd(), "it left no run directory", "killed by SIGKILL", None]
+    why = "it left no run directory with all epochs"
+    errors = ["no such thing", "in " + os.getcwd(), why, "killed by SIGKILL", None]
     assert [member.error for member in sweep.members] == errors
-    assert [member.run for member in sweep.members] == [None, None, None, "00001-vae-mlp", "00002-vae-mlp"]
-    assert sweeps.read(sweep.path) == sweep
+    assert runs_of(sweep) == [None, None, None, "00001-vae-mlp", "00002-vae-mlp"]
+    assert statuses(sweeps.read(sweep.path)) == ["waiting"] * 3 + ["stopped", "finished"]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"5 members, sweep directory {sweep.path}"
     assert lines[1] == f"[1/5] latent_dim=2 seed=0: started, log {sweep.path / 'logs' / '001.log'}"
@@ -121,41 +131,45 @@ def test_members_that_fail_do_not_end_the_others(commands, capsys):
 
 
 def test_resuming_keeps_finished_members_resumes_runs_and_starts_the_rest(commands, capsys, monkeypatch):
-    grid = {"latent_dim": [1, 2, 6]}
+    grid = {"latent_dim": [1, 2, 6, 7]}
     sweep = sweeps.run(Plan("vae-mlp", QUICK, grid), commands, out="sweeps")
-    assert statuses(sweep) == ["finished", "failed", "failed"]
+    assert statuses(sweep) == ["finished", "failed", "failed", "finished"]
     Path("mended").touch()
-    history = (sweep.run_of(sweep.members[0]) / "history.csv").absolute()
+    history = (sweep.members[0].run / "history.csv").absolute()
     history.write_text("not to be touched")
+    shutil.rmtree(sweep.members[3].run)
     capsys.readouterr()
     path = sweep.path.absolute()
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
     again = sweeps.resume(path, commands)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"{path}: 1 of 3 members done"
-    assert [line.split(": ")[1].split(",")[0] for line in lines if ", log " in line] == ["started", "resumed"]
-    assert statuses(again) == ["finished", "finished", "failed"]
-    assert [member.run for member in again.members] == ["00001-vae-mlp", "00003-vae-mlp", "00002-vae-mlp"]
+    assert lines[0] == f"{path}: 1 of 4 members done"
+    assert [line.split(": ")[1].split(",")[0] for line in lines if ", log " in line] == [
+        "started",
+        "resumed",
+        "started",
+    ]
+    assert statuses(again) == ["finished", "finished", "failed", "finished"]
+    assert runs_of(again) == [f"0000{number}-vae-mlp" for number in (1, 3, 2, 4)]
     assert history.read_text() == "not to be touched"
     log = (path / "logs" / "002.log").read_text()
     assert log.count("$ ") == 2
     assert log.count(f"in {path.parents[1]}\n") == 2  # the working directory of the start
 
 
-def test_a_finished_member_whose_run_was_removed_is_trained_again(commands):
-    sweep = sweeps.run(Plan("vae-mlp", QUICK, seeds=2), commands)
-    run = sweep.run_of(sweep.members[0])
-    for file in run.iterdir():
-        file.unlink()
-    run.rmdir()
-    again = sweeps.resume(sweep.path, commands)
-    assert statuses(again) == ["finished", "finished"]
-    assert again.run_of(again.members[0]).is_dir()
-    assert again.members[0].run != again.members[1].run
+def test_a_run_belongs_to_the_member_with_its_settings(commands):
+    grid = {"dataset": [None, "digits"], "epochs": [2, 5]}
+    sweep = sweeps.run(Plan("vae-mlp", {"extractor": "lenet"}, grid), commands)
+    assert runs_of(sweep) == [f"0000{number}-vae-mlp" for number in (1, 2, 3, 4)]
+    for changes, expected in ({"epochs": 3}, "00001-vae-mlp"), ({"seed": 1}, None):  # trained further, or another run
+        record = json.loads((sweep.members[0].run / "recipe.json").read_text())
+        record["settings"] |= changes
+        (sweep.members[0].run / "recipe.json").write_text(json.dumps(record))
+        assert runs_of(sweeps.read(sweep.path)) == [expected, *(f"0000{number}-vae-mlp" for number in (2, 3, 4))]
 
 
-def in_a_process(before=None):
+def in_a_process():
     """Start a sweep of two waiting members in a session of its own; return once the first has its run directory."""
     process = subprocess.Popen(
         [sys.executable, "-c", COMMANDS + IN_A_PROCESS],
@@ -163,8 +177,7 @@ def in_a_process(before=None):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # A background job of a shell ignores SIGINT, and so do its children.
-        preexec_fn=before or (lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in a background job of a shell
     )
     path = Path("sweeps", "00001-vae-mlp")
     deadline = time.monotonic() + 60
@@ -195,35 +208,19 @@ def ended(process_id):
     return False
 
 
-@pytest.mark.parametrize(
-    "name", ["SIGINT", pytest.param("SIGTERM", marks=pytest.mark.slow), pytest.param("SIGHUP", marks=pytest.mark.slow)]
-)
-def test_a_stop_request_stops_the_member_and_says_how_to_resume(commands, name):
+def test_a_stop_request_stops_the_member_and_says_how_to_resume(commands):
     process, path = in_a_process()
     _, member = holder(path)
-    os.killpg(process.pid, getattr(signal, name))
+    os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=30)
     how = f"resume with: python experiments/sweep.py --resume {path}"
     assert (process.returncode, err) == (130, f"interrupted after 0 of 2 members; {how}\n")
     assert ended(member)
-    assert statuses(sweeps.read(path)) == ["interrupted", "waiting"]
+    assert statuses(sweeps.read(path)) == ["stopped", "waiting"]
     Path("go").touch()
     again = sweeps.resume(path, commands)
     assert statuses(again) == ["finished", "finished"]
-    assert [member.run for member in again.members] == ["00001-vae-mlp", "00002-vae-mlp"]
-
-
-def test_a_sweep_in_the_background_can_stop_its_member_too(commands):
-    process, path = in_a_process(before=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
-    _, member = holder(path)
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
-    assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
-    assert (process.returncode, err.startswith("interrupted after 0 of 2 members; ")) == (130, True)
-    assert ended(member)
-    assert (path / "logs" / "001.log").read_text().endswith("KeyboardInterrupt\n")
+    assert runs_of(again) == ["00001-vae-mlp", "00002-vae-mlp"]
 
 
 def test_a_second_request_kills_a_member_that_does_not_stop(commands):
@@ -241,7 +238,7 @@ def test_a_second_request_kills_a_member_that_does_not_stop(commands):
     assert process.returncode == 130
     assert "stopping member 1; once more to kill it\n" in out
     assert ended(member)
-    assert statuses(sweeps.read(path)) == ["interrupted", "waiting"]
+    assert statuses(sweeps.read(path)) == ["stopped", "waiting"]
 
 
 def test_a_sweep_can_not_be_resumed_before_its_last_process_has_ended(commands):
@@ -255,39 +252,28 @@ def test_a_sweep_can_not_be_resumed_before_its_last_process_has_ended(commands):
     process.communicate(timeout=30)
     with pytest.raises(UsageError, match=who):  # the member is still running
         sweeps.resume(path, commands)
-    assert statuses(sweeps.read(path)) == ["running", "waiting"]
+    assert statuses(sweeps.read(path)) == ["stopped", "waiting"]
     Path("go").touch()
     assert ended(member)
     again = sweeps.resume(path, commands)
     assert statuses(again) == ["finished", "finished"]
-    assert [member.run for member in again.members] == ["00001-vae-mlp", "00002-vae-mlp"]
-
-
-def test_a_run_that_a_killed_sweep_did_not_see_is_found_again(commands):
-    sweep = sweeps.run(Plan("vae-mlp", QUICK, seeds=2), commands)
-    first, second = sweep.members
-    first.status, first.run = state.RUNNING, None
-    sweep.write()
-    again = sweeps.resume(sweep.path, commands)
-    assert [member.run for member in again.members] == ["00001-vae-mlp", second.run]
-    assert again.log_of(again.members[0]).read_text().count(" resume ") == 1
+    assert runs_of(again) == ["00001-vae-mlp", "00002-vae-mlp"]
 
 
 def test_a_full_disk_leaves_no_member_training(commands, monkeypatch):
-    real = files.write_json
+    real = Lock.say
 
-    def full(path, content):
-        if content["members"][0]["run"]:
+    def full(self, who):
+        if "whose member" in who:
+            time.sleep(1)  # for the member to start
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(path, content)
+        real(self, who)
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(files, "write_json", full)
+    monkeypatch.setattr(Lock, "say", full)
+    with pytest.raises(OSError, match="No space left"):
         sweeps.run(Plan("vae-mlp", QUICK, {"latent_dim": [5]}), commands)
-    path = Path("sweeps", "00001-vae-mlp")
-    assert (path / "logs" / "001.log").read_text().endswith("KeyboardInterrupt\n")
-    Path("go").touch()
-    assert statuses(sweeps.resume(path, commands)) == ["finished"]
+    log = Path("sweeps", "00001-vae-mlp", "logs", "001.log")
+    assert log.read_text().endswith("KeyboardInterrupt\n")
 
 
 def test_a_system_without_locks_is_refused(tmp_path, monkeypatch):
@@ -301,9 +287,12 @@ def test_a_system_without_locks_is_refused(tmp_path, monkeypatch):
     ("content", "message"),
     [
         (None, "sweep must be a sweep directory (a folder with sweep.json), received: 'folder'"),
-        ("{", "sweep.json is damaged: "),
         ("[]", "sweep.json is damaged: it must hold one JSON object"),
-        ('{"members": [{"settings": {"model": "vae-mlp", "epoch": 3}}]}', "its settings are not understood"),
+        ("{}", "sweep.json is damaged, or of another version of keras_gen"),
+        (
+            '{"members": [{"values": {}, "settings": {"model": "vae-mlp", "epoch": 3}}]}',
+            "its settings are not understood",
+        ),
     ],
 )
 def test_what_is_no_sweep_is_refused(commands, content, message):
@@ -318,8 +307,7 @@ def test_what_is_no_sweep_is_refused(commands, content, message):
 
 def test_a_sweep_is_not_resumed_without_its_working_directory(commands):
     sweep = sweeps.run(Plan("vae-mlp", QUICK), commands)
-    sweep.directory = os.path.abspath("gone")
-    sweep.write()
+    dataclasses.replace(sweep, directory=os.path.abspath("gone")).write()
     with pytest.raises(UsageError, match="was started in .*gone, which is gone"):
         sweeps.resume(sweep.path, commands)
 
@@ -349,15 +337,15 @@ def test_rows_are_means_and_deviations_over_seeds_of_the_last_epoch(commands):
 
 def test_a_single_seed_has_no_deviation_and_infinity_stays(commands):
     sweep = sweeps.run(Plan("vae-mlp", QUICK, seeds=2), commands)
-    history = sweep.run_of(sweep.members[1]) / "history.csv"
+    history = sweep.members[1].run / "history.csv"
     history.write_text("epoch,loss\n2,inf\n")
     [row] = sweeps.rows(sweep)
     assert list(row.quantities) == ["loss"]
     assert row.quantities["loss"].mean == float("inf")
-    sweep.members[1].status = state.FAILED
+    sweep.members[1].run = None
     [row] = sweeps.rows(sweep)
     assert row.quantities["fd_lenet"] == sweeps.Quantity(1.5, None)
-    history = sweep.run_of(sweep.members[0]) / "history.csv"
+    history = sweep.members[0].run / "history.csv"
     history.write_text("epoch,loss\n1,3\n")
     with pytest.raises(UsageError, match="history .* can't be read, or has no epoch 2"):
         sweeps.rows(sweep)
@@ -366,9 +354,9 @@ def test_a_single_seed_has_no_deviation_and_infinity_stays(commands):
 def test_members_on_other_data_are_pointed_out(commands):
     sweep = sweeps.run(Plan("vae-mlp", QUICK, seeds=3), commands)
     assert sweeps.notes(sweep) == []
-    path = sweep.run_of(sweep.members[1]) / "recipe.json"
+    path = sweep.members[1].run / "recipe.json"
     record = json.loads(path.read_text())
-    record["data"] = {"name": "mnist", "fingerprint": "g", "substituted_because": "no network"}
+    record["data"] |= {"name": "mnist", "fingerprint": "g", "substituted_because": "no network"}
     path.write_text(json.dumps(record))
     assert sweeps.notes(sweep) == [
         "member 2 was trained on mnist instead of its own data: no network",

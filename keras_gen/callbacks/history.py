@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import time
 from pathlib import Path
@@ -11,8 +9,7 @@ from pathlib import Path
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 
-from keras_gen.runs.history import read
-from keras_gen.utils import files
+from keras_gen.runs import history
 
 
 class HistoryCSV(keras.callbacks.Callback):
@@ -33,7 +30,7 @@ class HistoryCSV(keras.callbacks.Callback):
     def __init__(self, path: str | os.PathLike, initial_epoch: int = 0, seconds_before: float = 0.0):
         super().__init__()
         self.path = Path(path)
-        self._rows = [row for row in read(self.path) if row["epoch"] <= initial_epoch] if initial_epoch else []
+        self._rows = [row for row in history.read(self.path) if row["epoch"] <= initial_epoch] if initial_epoch else []
         self._seconds_before = seconds_before
         self._start = 0.0
 
@@ -46,10 +43,5 @@ class HistoryCSV(keras.callbacks.Callback):
         seconds = round(self._seconds_before + time.perf_counter() - self._start, 3)
         self._seconds_before = 0.0
         self._rows.append({"epoch": epoch + 1, "seconds": seconds, **self.model.updates, **(logs or {})})
-        columns = list(dict.fromkeys(name for row in self._rows for name in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._rows)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_text(self.path, text.getvalue())
+        history.write(self.path, self._rows)

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "global_batch": ["dropout", "global_mean", "scaled_loss", "normal", "uniform"],
         "strategies": [
+            "check_same_on_all_workers",
             "cluster_of",
             "is_chief",
             "is_multi_worker",

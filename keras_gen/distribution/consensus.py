@@ -28,21 +28,21 @@ class Agreement:
         self._steps, self._steps_to_next = 0, 1
         self._last = time.monotonic()
 
-    def of(self, *wishes: bool, at_once: bool = False) -> tuple[bool, ...]:
+    def of(self, *requests: bool, at_once: bool = False) -> tuple[bool, ...]:
         """Return for each request whether any worker has it; all False in a step without an exchange.
 
         Args:
-            wishes: bools, the requests of this worker.
+            requests: bools, the requests of this worker.
             at_once: bool, whether to force an exchange after this step; must be equal on all workers. Defaults to
                 False.
         """
         if not distribution.is_multi_worker(self._strategy):
-            return wishes
+            return requests
         self._steps += 1
         if not at_once and self._steps < self._steps_to_next:
-            return (False,) * len(wishes)
+            return (False,) * len(requests)
         now = time.monotonic()
-        values = [1.0, (now - self._last) / self._steps, *wishes]
+        values = [1.0, (now - self._last) / self._steps, *requests]
         workers, seconds, *counts = distribution.sum_over_workers(self._strategy, values)
         self._steps_to_next = max(int(PAUSE * workers / max(seconds, 1e-6)), 1)
         self._steps, self._last = 0, now

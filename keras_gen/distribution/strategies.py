@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gen.distribution.cluster import VARIABLE, Cluster, from_environment
+from keras_gen.distribution.cluster import VARIABLE, Cluster, from_environment, wait_for_workers
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -22,12 +23,14 @@ def strategy(name: str = "auto", cluster: Cluster | None = None) -> tf.distribut
     Args:
         name: str. `none` is TensorFlow's default strategy, on one device. `mirrored` is a `MirroredStrategy` over all
             GPUs, or over all logical CPU devices if there is no GPU. `multiworker` is a `MultiWorkerMirroredStrategy`
-            over the devices of all processes of the cluster; it must be created before TensorFlow is used otherwise.
+            over the devices of all processes of the cluster, which this waits for; it must be created before TensorFlow
+            is used otherwise.
             `auto`, the default, is `multiworker` with a cluster, else `mirrored` with two or more GPUs, else `none`.
         cluster: Cluster for `multiworker`. Defaults to the cluster described by `TF_CONFIG`.
 
     Raises:
-        UsageError: the name is unknown, TensorFlow can't set up the devices, or a cluster is missing or not allowed.
+        UsageError: the name is unknown, TensorFlow can't set up the devices, a cluster is missing or not allowed, or a
+            worker can't be reached.
 
     Example:
         >>> strategy("none").num_replicas_in_sync
@@ -79,6 +82,7 @@ def let_memory_grow() -> None:
 
 
 def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
+    wait_for_workers(cluster)
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": list(cluster.workers)}),
         task_type="worker",
@@ -128,11 +132,40 @@ def sum_over_workers(strategy: tf.distribute.Strategy, values: Sequence[float]) 
     return strategy.reduce(tf.distribute.ReduceOp.SUM, contributions, axis=None).numpy()
 
 
+def gather_from_workers(strategy: tf.distribute.Strategy, text: str) -> list[str]:
+    """Return the texts of all workers, in their order. All workers must call this, outside of a step.
+
+    Args:
+        strategy: a multi-worker strategy.
+        text: str, without `"\\0"`.
+    """
+    devices = len(strategy.extended.worker_devices)  # per worker: each sends the text
+    content = tf.constant(list(f"{text}\0".encode()), tf.int32)  # TensorFlow does not gather uint8
+    contents = strategy.experimental_distribute_values_from_function(lambda context: content)
+    gathered = strategy.gather(contents, axis=0).numpy().astype(np.uint8).tobytes().decode()
+    return gathered.split("\0")[:-1:devices]
+
+
 def is_same_on_all_workers(strategy: tf.distribute.Strategy, content: bytes) -> bool:
     """Return whether `content` is equal on all workers. All workers must call this, and get the same answer."""
-    # The squared sum of n numbers equals n times the sum of their squares only if all are equal. Sums of bytes and of
-    # their squares are exact in float32.
-    numbers = [float(byte) for byte in hashlib.sha256(content).digest()]
-    workers, *sums = sum_over_workers(strategy, [1.0, *numbers, *(number**2 for number in numbers)])
-    totals, totals_of_squares = np.split(np.array(sums, np.float64), 2)
-    return bool(np.array_equal(totals**2, workers * totals_of_squares))
+    return len(set(gather_from_workers(strategy, hashlib.sha256(content).hexdigest()))) == 1
+
+
+def check_same_on_all_workers(strategy: tf.distribute.Strategy, values: Mapping[str, object]) -> None:
+    """Check that the values are equal on all workers. All workers must call this; a single process passes.
+
+    Args:
+        strategy: a tf.distribute strategy.
+        values: mapping from names to values that JSON can represent.
+
+    Raises:
+        UsageError: a value differs. All workers raise the same error, which names the value.
+    """
+    if not is_multi_worker(strategy):
+        return
+    chief, *others = map(json.loads, gather_from_workers(strategy, json.dumps(values)))
+    for index, other in enumerate(others, start=1):
+        for name in sorted(chief.keys() | other.keys()):
+            if chief.get(name) != other.get(name):
+                received = f"{chief.get(name)} on worker 0, {other.get(name)} on worker {index}"
+                raise UsageError(f"{name} must be the same on all workers, received: {received}")

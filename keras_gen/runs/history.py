@@ -1,12 +1,13 @@
-"""Read a run's `history.csv`, without Keras."""
+"""Read and write tables such as a run's `history.csv`, without Keras."""
 
 from __future__ import annotations
 
 import csv
 import io
 import os
+from collections.abc import Mapping, Sequence
 
-from keras_gen.utils import safe_files
+from keras_gen.utils import files, safe_files
 from keras_gen.utils.errors import UsageError
 
 MAX_BYTES = 64 * 2**20
@@ -30,6 +31,15 @@ def read(path: str | os.PathLike) -> list[dict[str, int | float]]:
     if not rows or any(not isinstance(row.get("epoch"), int) for row in rows):
         raise UsageError(f"history {path} can't be read: no rows, or a row without an integer epoch")
     return rows
+
+
+def write(path: str | os.PathLike, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows to a CSV file atomically. Its columns are those of all rows; a value that a row lacks is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write_text(path, text.getvalue())
 
 
 def _number(text: str) -> int | float:

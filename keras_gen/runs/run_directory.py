@@ -62,6 +62,14 @@ def read_recipe(run: str | os.PathLike) -> dict:
     return read_json(Path(run) / RECIPE_FILE)
 
 
+def finished_epochs(run: str | os.PathLike) -> int | float:
+    """Return the number of epochs after which a run's SavedModel, which is written last, was saved; 0 without one."""
+    with contextlib.suppress(UsageError):
+        epochs = read_json(Path(run) / "saved_model" / "description.json").get("epochs")
+        return epochs if isinstance(epochs, int | float) else 0
+    return 0
+
+
 def remove_leftovers(run: str | os.PathLike) -> None:
     """Remove the temporary files that a process left in a run directory when it was killed while writing.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import itertools
 import json
 import math
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from keras_gen import zoo
 from keras_gen.runs.settings import RunSettings
 from keras_gen.utils import checks
-from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.errors import UsageError, must_be, suggestion
 
 MAX_MEMBERS = 10_000
 _NOT_IN_GRID = ("model", "overrides", "seed")
@@ -68,8 +67,9 @@ class Plan:
         if count > MAX_MEMBERS:
             raise UsageError(f"grid must have at most {MAX_MEMBERS:,} members with its seeds, received: {count:,}")
         settings = tuple(self._settings(values, seed) for values in self.combinations for seed in range(self.seeds))
+        if len({json.dumps(each.to_json(), sort_keys=True) for each in settings}) < count:
+            raise must_be("grid", "values that give each member its own settings", self.grid)
         object.__setattr__(self, "settings", settings)
-        self._check_distinct()
 
     @classmethod
     def parse(cls, model: str, fixed: Sequence[str], grid: Sequence[str], seeds: int = 1) -> Plan:
@@ -111,19 +111,6 @@ class Plan:
             **{name: value for name, value in named.items() if name in known},
         )
 
-    def _check_distinct(self) -> None:
-        first = {}
-        for number, settings in enumerate(self.settings):
-            key = json.dumps(settings.to_json(), sort_keys=True)
-            other = first.setdefault(key, number)
-            if other != number:
-                pair = " and ".join(_shown(self.combinations[index // self.seeds]) for index in (other, number))
-                raise UsageError(f"grid must give every member settings of its own, received: {pair}")
-
-
-def _shown(values: Mapping[str, object]) -> str:
-    return " ".join(f"{name}={value}" for name, value in values.items())
-
 
 def _pairs(option: str, form: str, words: Sequence[str]) -> list[tuple[str, str]]:
     """Split `name=text` words; every name must be unique."""
@@ -146,10 +133,8 @@ def _parameter(model: str, name: str) -> zoo.Parameter:
     if name in _NOT_IN_GRID:
         how = {"model": "--model", "seed": "--seeds", "overrides": "their own names"}[name]
         raise UsageError(f"{name} can't be among the values of a sweep: it is given by {how}")
-    near = difflib.get_close_matches(name, known, n=3)
-    if near:
-        raise UsageError(f"{model} has no setting or parameter {name!r}, did you mean {' or '.join(map(repr, near))}?")
-    raise UsageError(f"{model} has no setting or parameter {name!r} (known are: {', '.join(known)})")
+    hint = suggestion(name, known) or f" (known are: {', '.join(known)})"
+    raise UsageError(f"{model} has no setting or parameter {name!r}{hint}")
 
 
 def _settings_parameters() -> dict[str, zoo.Parameter]:
@@ -159,6 +144,6 @@ def _settings_parameters() -> dict[str, zoo.Parameter]:
     for entry in dataclasses.fields(RunSettings):
         if entry.name not in _NOT_IN_GRID:
             kinds = typing.get_args(hints[entry.name]) or (hints[entry.name],)
-            kind = next(kind for kind in kinds if kind is not types.NoneType)
+            *_, kind = (kind for kind in kinds if kind is not types.NoneType)  # of int | str, str
             parameters[entry.name] = zoo.Parameter(entry.name, kind, entry.default, types.NoneType in kinds)
     return parameters

@@ -89,8 +89,7 @@ def resume(path: str | os.PathLike, commands: Commands) -> Sweep:
         sweep = state.read(path)
         if not os.path.isdir(sweep.directory):
             raise UsageError(f"sweep {path} was started in {sweep.directory}, which is gone: its data can't be found")
-        done = sum(map(sweep.is_done, sweep.members))
-        print(f"{path}: {done} of {len(sweep.members)} members done", flush=True)
+        print(f"{path}: {_finished(sweep)} members done", flush=True)
         _train(sweep, commands, lock)
     return sweep
 
@@ -102,122 +101,91 @@ def resume_command(sweep: Sweep) -> str:
 
 def _train(sweep: Sweep, commands: Commands, lock: Lock) -> None:
     begin = time.monotonic()
+    members = [member for member in sweep.members if not member.is_finished]
     printed_notes = set()
-    waiting = sum(not sweep.is_done(member) for member in sweep.members)
-    with StopSignals() as requests, progress.task("sweep", waiting, "members", show_clock=True) as task:
-        for member in sweep.members:
-            if sweep.is_done(member):
-                continue
+    with StopSignals() as requests, progress.task("sweep", len(members), "members", at_once=True) as task:
+        for member in members:
             if not requests.count:
-                task.note(f"[{member.number}/{len(sweep.members)}] {member.label}")
-                output = _train_member(sweep, member, commands, lock, requests, begin)
-                _print_notes(output, printed_notes)
-            if requests.count and not all(map(sweep.is_done, sweep.members)):
-                done = sum(map(sweep.is_done, sweep.members))
-                raise SweepInterrupted(
-                    f"interrupted after {done} of {len(sweep.members)} members; {resume_command(sweep)}"
-                )
+                _train_member(sweep, member, commands, lock, requests, begin, printed_notes)
+            if requests.count and not all(member.is_finished for member in members):
+                raise SweepInterrupted(f"interrupted after {_finished(sweep)} members; {resume_command(sweep)}")
             task.advance()
 
 
-def _print_notes(output: str, printed_notes: set[str]) -> None:
-    """Print the notes in a run's output (such as a fallback to digits), each of them once a sweep."""
-    for line in output.splitlines():
-        if line.startswith("NOTE: ") and line not in printed_notes:
-            printed_notes.add(line)
-            progress.print_line(line)
+def _finished(sweep: Sweep) -> str:
+    return f"{sum(member.is_finished for member in sweep.members)} of {len(sweep.members)}"
 
 
-def _train_member(sweep, member, commands, lock, requests, begin) -> str:
-    """Train one member to success or failure; return what its process printed."""
-    sweep.find_run(member)  # made after a sweep was killed, so not recorded
-    run = sweep.run_of(member)
+def _train_member(sweep, member, commands, lock, requests, begin, printed_notes) -> None:
+    """Train one member to success or failure; print its notes (such as a fallback to digits) once a sweep."""
     what = f"[{member.number}/{len(sweep.members)}] {member.label}"
-    progress.print_line(f"{what}: {'started' if run is None else 'resumed'}, log {sweep.log_of(member)}")
-    if run is None:
-        member.run = None
+    progress.print_line(f"{what}: {'resumed' if member.run else 'started'}, log {sweep.log_of(member)}")
+    if member.run is None:
         command = commands.start(member.settings, (sweep.path / state.RUNS_FOLDER).absolute())
     else:
-        command = commands.resume(run.absolute())
-    member.status, member.error = state.RUNNING, None
-    sweep.write()
+        command = commands.resume(member.run.absolute())
     start = time.monotonic()
     with open(sweep.log_of(member), "a+b") as log:
         log.write(f"$ {shlex.join(command)}\n".encode())
         log.flush()
         position = log.tell()
-        code = _wait(sweep, member, _start(command, sweep.directory, log, lock), lock, requests)
+        code = _wait(member, _start(command, sweep.directory, log, lock), lock, requests)
         log.seek(position)
-        output = log.read().decode(errors="replace")
+        lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
     end = time.monotonic()
-    member.seconds = round(member.seconds + end - start, 1)
-    sweep.find_run(member)
-    _set_status(sweep, member, code, output, requests)
-    sweep.write()
-    outcome = f"{member.status} after {_clock(end - start)} ({_clock(end - begin)} in all)"
+    sweep.find_runs()
+    was_stopped = code != 0 and requests.count > 0
+    if not member.is_finished and not was_stopped:
+        member.error = _failure_reason(code, lines)
+    outcome = "interrupted" if was_stopped else member.status
+    outcome += f" after {_clock(end - start)} ({_clock(end - begin)} in all)"
     progress.print_line(f"{what}: {outcome}" + (f": {member.error}" if member.error else ""))
-    return output
+    for line in lines:
+        if line.startswith("NOTE: ") and line not in printed_notes:
+            printed_notes.add(line)
+            progress.print_line(line)
 
 
 def _start(command: list[str], directory: str, log, lock: Lock) -> subprocess.Popen:
-    # Where SIGINT is ignored, as in a shell's background job, the member would inherit that and ignore our SIGINT.
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    if ignored:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return subprocess.Popen(
-            command,
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-            pass_fds=[lock.fileno()],
-            process_group=0,  # the terminal's Ctrl-C reaches only the sweep, which forwards it once
-        )
-    finally:
-        if ignored:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return subprocess.Popen(
+        command,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        pass_fds=[lock.fileno()],
+        process_group=0,  # the terminal's Ctrl-C reaches only the sweep, which forwards it once
+    )
 
 
-def _wait(sweep: Sweep, member: Member, process: subprocess.Popen, lock: Lock, requests: StopSignals) -> int:
-    """Wait for the member's process and return its exit code; forward a stop request to it, kill it at the second."""
+def _wait(member: Member, process: subprocess.Popen, lock: Lock, requests: StopSignals) -> int:
+    """Wait for the member's process and return its exit code; stop it at a stop request, kill it at the second."""
     handled = 0
     try:
         lock.say(f"process {os.getpid()}, whose member is process {process.pid}")
         while (code := process.poll()) is None:
             if requests.count > handled:  # two signals at once, as when a session ends, count as one request
-                first, handled = not handled, requests.count
-                process.send_signal(signal.SIGINT if first else signal.SIGKILL)
-                if first:
+                if handled:
+                    process.kill()
+                else:
+                    process.terminate()  # SIGINT would be ignored in a background job of a shell
                     progress.print_line(f"stopping member {member.number}; once more to kill it")
-            sweep.find_run(member)
+                handled = requests.count
             time.sleep(POLL_SECONDS)
         return code
     except BaseException:  # such as a full disk: don't leave the member training
-        if not handled:
-            process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait()
         raise
 
 
-def _set_status(sweep: Sweep, member: Member, code: int, output: str, requests: StopSignals) -> None:
-    if code == 0 and sweep.run_of(member) is not None:
-        member.status = state.FINISHED
-    elif code != 0 and requests.count:
-        member.status = state.INTERRUPTED
-    else:
-        member.status, member.error = state.FAILED, _failure_reason(code, output)
-
-
-def _failure_reason(code: int, output: str) -> str:
-    """Return why a process failed, in one line."""
+def _failure_reason(code: int, lines: list[str]) -> str:
+    """Return why a process failed, in one line: the last that it printed, if it ended by itself."""
     if code < 0:
-        names = {entry.value: entry.name for entry in signal.Signals}
-        return f"killed by {names.get(-code, f'signal {-code}')}"
+        return f"killed by {signal.Signals(-code).name}"
     if code == 0:
-        return "it left no run directory"
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+        return "it left no run directory with all epochs"
     return lines[-1].removeprefix("error: ") if lines else f"exit code {code}"
 
 

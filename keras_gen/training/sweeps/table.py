@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from keras_gen.report import history_columns
 from keras_gen.runs import history, run_directory
 from keras_gen.training.sweeps.state import Member, Sweep
-from keras_gen.utils import files
 from keras_gen.utils.errors import UsageError
 
 CSV_FILE = "sweep.csv"
-_COUNT = "_images"
-"""Suffix of the history column with the number of images a score was measured on."""
 _DATA = ("dataset", "data_dir", "image_size", "channels", "binarize")
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """Statistics of one history column over the seeds of a combination, in the last epoch.
-
-    Args:
-        mean: float. Mean over the seeds.
-        deviation: float or None. Sample standard deviation (n - 1 in the denominator); None for a single value.
-    """
+class Quantity(NamedTuple):
+    """Mean and sample standard deviation (None for a single value) of one history column over seeds."""
 
     mean: float
     deviation: float | None
@@ -64,13 +55,17 @@ def rows(sweep: Sweep) -> list[Row]:
     result = []
     for first in range(0, len(sweep.members), sweep.seeds):
         members = sweep.members[first : first + sweep.seeds]
-        epochs = [_last_epoch(sweep, member) for member in members if sweep.is_done(member)]
-        common = [name for name in epochs[0] if all(name in epoch for epoch in epochs)] if epochs else []
-        scores = tuple(name for name in common if name + _COUNT in common)
-        bookkeeping = {"epoch", "seconds", *(name + _COUNT for name in scores)}
-        names = [name for name in common if name not in bookkeeping and not name.endswith("updates")]
-        quantities = {name: _quantity([epoch[name] for epoch in epochs]) for name in names}
-        result.append(Row(members[0].values, len(members), len(epochs), quantities, scores))
+        epochs = [_last_epoch(member) for member in members if member.is_finished]
+        columns = dict.fromkeys(name for epoch in epochs for name in epoch)
+        common = {name: [epoch[name] for epoch in epochs] for name in columns if all(name in epoch for epoch in epochs)}
+        scores = history_columns.score_names([common])
+        losses = history_columns.loss_names([common])
+        quantities = {
+            name: _quantity(values)
+            for name, values in common.items()
+            if name in scores or name.removeprefix("val_") in losses
+        }
+        result.append(Row(members[0].values, len(members), len(epochs), quantities, tuple(scores)))
     return result
 
 
@@ -82,20 +77,15 @@ def write_csv(sweep: Sweep, table: list[Row]) -> None:
         for name, quantity in row.quantities.items():
             entry |= {f"{name}_mean": quantity.mean, f"{name}_std": quantity.deviation}
         entries.append(entry)
-    columns = dict.fromkeys(name for entry in entries for name in entry)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(entries)
-    files.write_text(sweep.path / CSV_FILE, text.getvalue())
+    history.write(sweep.path / CSV_FILE, entries)
 
 
 def notes(sweep: Sweep) -> list[str]:
     """Return warnings about the data: members that fell back to other data, or that used different data."""
     members_by_data, lines = {}, []
-    for member in filter(sweep.is_done, sweep.members):
+    for member in (member for member in sweep.members if member.is_finished):
         requested = tuple(getattr(member.settings, name) for name in _DATA)
-        data = run_directory.read_recipe(sweep.run_of(member)).get("data") or {}
+        data = run_directory.read_recipe(member.run).get("data") or {}
         if why := data.get("substituted_because"):
             lines.append(f"member {member.number} was trained on {data.get('name')} instead of its own data: {why}")
         identity = (data.get("name"), data.get("fingerprint"))
@@ -112,8 +102,8 @@ def _quantity(values: list[float]) -> Quantity:
         return Quantity(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None)
 
 
-def _last_epoch(sweep: Sweep, member: Member) -> dict[str, float]:
-    path = sweep.run_of(member) / run_directory.HISTORY_FILE
+def _last_epoch(member: Member) -> dict[str, float]:
+    path = member.run / run_directory.HISTORY_FILE
     epochs = {row["epoch"]: row for row in history.read(path)}
     if member.settings.epochs not in epochs:
         raise UsageError(f"history {path} can't be read, or has no epoch {member.settings.epochs}")
