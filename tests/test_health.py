@@ -6,18 +6,19 @@ import pytest
 from model_helpers import make_gan, make_vae, pixels
 
 from keras_gen import WGAN, UsageError
-from keras_gen.callbacks import Health
+from keras_gen.callbacks import Health, health
 
 
 @pytest.fixture
-def look(capsys):
-    """Return a function that ends epochs with given logs and returns the printed lines, by epoch."""
+def look(capsys, monkeypatch):
+    """Return a function that ends epochs of 500 updates with given logs and returns the printed lines, by epoch."""
 
     def epochs(callback, model, *logs):
         callback.set_model(model)
         callback.set_params({"verbose": 2})
         printed = {}
         for epoch, entries in enumerate(logs, start=1):
+            monkeypatch.setattr(type(model), "updates", {"updates": 500 * epoch})
             callback.on_epoch_end(epoch - 1, entries)
             printed[epoch] = capsys.readouterr().out
         return {epoch: lines for epoch, lines in printed.items() if lines}
@@ -43,6 +44,11 @@ def test_a_certain_discriminator_is_reported_once(gan, look):
         2: "WARNING: after epoch 2 the discriminator has collapsed: its loss is 0.0004, it separates generated from "
         "real images with certainty\n"
     }
+
+
+def test_a_network_has_time_to_begin(gan, look, monkeypatch):
+    monkeypatch.setattr(health, "MIN_UPDATES", 1500)
+    assert look(Health(pixels()), gan, *[{"d_loss": 1e-4}] * 5).keys() == {4}
 
 
 def test_one_epoch_is_no_collapse(gan, look):
@@ -97,7 +103,8 @@ def test_the_callback_does_not_change_training(capsys):
     assert histories[0] == histories[1]
 
 
-def test_a_collapsed_model_is_found_in_fit(capsys):
+def test_a_collapsed_model_is_found_in_fit(capsys, monkeypatch):
+    monkeypatch.setattr(health, "MIN_UPDATES", 20)
     model = make_vae(eager=False, beta=1e5, optimizer=keras.optimizers.Adam(0.05))
     model.fit(pixels(), batch_size=4, epochs=12, verbose=0, callbacks=[Health(pixels())])
     assert "the encoder has collapsed: its KL divergence is " in capsys.readouterr().out

@@ -9,7 +9,6 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 import numpy as np
 
-from keras_gen.models import GAN, VAE, GenerativeModel
 from keras_gen.utils import checks
 from keras_gen.utils.errors import TrainingDiverged
 
@@ -19,24 +18,18 @@ SAMPLE = 64
 MIN_DIVERSITY = 0.1
 """Minimum diversity of generated images, as a fraction of the diversity of real images."""
 
-MIN_LOSS = 1e-3
-"""Minimum loss of a discriminator: mean cross-entropy in nats, or mean squared error."""
-
-MIN_DIVERGENCE = 0.1
-"""Minimum KL divergence of a VAE's latents from their prior, in nats per image."""
+MIN_UPDATES = 500
+"""Minimum number of updates for which a symptom must last: many networks start with it."""
 
 
 class Health(keras.callbacks.Callback):
     """Print a warning when a network has collapsed, with the symptom, and a note when it has recovered.
 
-    A warning is printed once a symptom was found after two epochs in a row, since many networks start with it:
+    A warning is printed once a symptom has lasted for an epoch and `MIN_UPDATES` updates:
 
     - generator: its images are nearly identical. The standard deviation of each pixel over `SAMPLE` generated images,
       averaged over pixels, is less than `MIN_DIVERSITY` times that of real images;
-    - discriminator of a GAN: its loss is below `MIN_LOSS`, so it separates generated from real images with certainty
-      and the generator's gradient vanishes;
-    - encoder of a VAE: the KL divergence is below `MIN_DIVERGENCE` nats, so the latents carry no information about the
-      image (posterior collapse).
+    - others that the model names: see `signs_of_collapse` of `keras_gen.GAN` and `keras_gen.VAE`.
 
     Training is not affected: the callback changes no state and draws no number from training's random generators.
 
@@ -47,7 +40,8 @@ class Health(keras.callbacks.Callback):
     Example:
         >>> digits = keras_gen.data.load("digits").train.images
         >>> model = keras_gen.zoo.build("vae-mlp", beta=1e5)
-        >>> history = model.fit(digits, epochs=3, callbacks=[keras_gen.callbacks.Health(digits)], verbose=0)
+        >>> options = {"batch_size": 4, "epochs": 3, "verbose": 0}
+        >>> history = model.fit(digits, callbacks=[keras_gen.callbacks.Health(digits)], **options)
         WARNING: after epoch 3 the encoder has collapsed: its KL divergence is ...
     """
 
@@ -55,28 +49,26 @@ class Health(keras.callbacks.Callback):
         super().__init__()
         self.seed = checks.seed("seed", seed)
         self.diversity = _diversity(images[:1000])
-        self._suspected: set[str] = set()
+        self._suspected: dict[str, int] = {}  # updates when the symptom was first seen
         self._collapsed: set[str] = set()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Check the networks and print what changed."""
         symptoms = dict(self._symptoms(logs or {}))
+        updates = max(self.model.updates.values())
+        self._suspected = {network: self._suspected.get(network, updates) for network in symptoms}
         for network in sorted(self._collapsed - symptoms.keys()):
             self._print(f"NOTE: after epoch {epoch + 1} {network} has recovered")
         self._collapsed &= symptoms.keys()
         for network, symptom in symptoms.items():
-            if network in self._suspected - self._collapsed:
+            if network not in self._collapsed and updates >= self._suspected[network] + MIN_UPDATES:
                 self._collapsed.add(network)
                 self._print(f"WARNING: after epoch {epoch + 1} {network} has collapsed: {symptom}")
-        self._suspected = set(symptoms)
 
     def _symptoms(self, logs) -> Iterator[tuple[str, str]]:
         """Yield the networks that look collapsed, each with its symptom."""
-        if isinstance(self.model, GAN) and (loss := logs.get("d_loss", math.inf)) < MIN_LOSS:
-            yield "the discriminator", f"its loss is {loss:.2g}, it separates generated from real images with certainty"
-        if isinstance(self.model, VAE) and (divergence := logs.get("kl", math.inf)) < MIN_DIVERGENCE:
-            yield "the encoder", f"its KL divergence is {divergence:.2g} nats, the latents carry no information"
-        if isinstance(self.model, GenerativeModel):
+        yield from self.model.signs_of_collapse(logs).items()
+        if "generate" in self.model.endpoints():
             diversity = _diversity(np.asarray(self.model.generate(SAMPLE, self.seed)["images"]))
             if diversity < MIN_DIVERSITY * self.diversity:
                 yield (

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 
 from keras_gen import losses
 from keras_gen.models.adversarial import AdversarialModel
 from keras_gen.utils import checks
+
+MIN_LOSS = 1e-3
+"""Minimum loss of a healthy discriminator: mean cross-entropy in nats, or mean squared error."""
 
 
 @keras.saving.register_keras_serializable("keras_gen")
@@ -75,6 +80,12 @@ class GAN(AdversarialModel):
         objective = losses.ADVERSARIAL_OBJECTIVES[self.objective]
         loss = objective.generator(self.discriminate(fake, labels, training=training))
         return loss, {"g_loss": loss}
+
+    def signs_of_collapse(self, logs: dict[str, float]) -> dict[str, str]:
+        """Report a discriminator whose loss is below `MIN_LOSS`: the generator's gradient vanishes."""
+        loss = logs.get("d_loss", math.inf)
+        symptom = f"its loss is {loss:.2g}, it separates generated from real images with certainty"
+        return {"the discriminator": symptom} if loss < MIN_LOSS else {}
 
     def get_config(self) -> dict:
         """Return the constructor arguments."""

@@ -19,6 +19,9 @@ from keras_gen.utils.errors import UsageError, must_be
 
 LIKELIHOODS = ("bernoulli", "gaussian")
 
+MIN_DIVERGENCE = 0.1
+"""Minimum KL divergence of a healthy VAE's latents from their prior, in nats per image."""
+
 
 @keras.saving.register_keras_serializable("keras_gen")
 class VAE(EncoderDecoder, GenerativeModel):
@@ -185,6 +188,12 @@ class VAE(EncoderDecoder, GenerativeModel):
     def _encode_endpoint(self, images, labels=None):
         mean, log_variance = self.call_network(self.encoder, self.to_value_range(images), labels, training=False)
         return {"mean": mean, "log_variance": log_variance}
+
+    def signs_of_collapse(self, logs: dict[str, float]) -> dict[str, str]:
+        """Report posterior collapse: a KL divergence below `MIN_DIVERGENCE`."""
+        divergence = logs.get("kl", math.inf)
+        symptom = f"its KL divergence is {divergence:.2g} nats, the latents carry no information"
+        return {"the encoder": symptom} if divergence < MIN_DIVERGENCE else {}
 
     def get_config(self) -> dict:
         """Return the constructor arguments."""

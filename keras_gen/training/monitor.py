@@ -9,8 +9,7 @@ from keras_gen import callbacks
 from keras_gen.data import ImageData
 from keras_gen.evaluation import Reference, score_name
 from keras_gen.metrics import extractors
-from keras_gen.models import GenerativeModel, ImageModel
-from keras_gen.models.encoder_decoder import EncoderDecoder
+from keras_gen.models import ImageModel
 from keras_gen.runs import run_directory
 from keras_gen.runs.settings import RunSettings
 from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
@@ -34,7 +33,7 @@ def make_reference(settings: RunSettings, data: ImageData, model: ImageModel) ->
     """
     if not settings.fid_every:
         return None
-    if not isinstance(model, GenerativeModel):
+    if "generate" not in model.endpoints():
         raise must_be("fid_every", f"0 for {settings.model}, which generates no images", settings.fid_every)
     weights = settings.extractor_weights
     extractor, reason = extractors.pick(settings.extractor, data.name, data.image_shape, weights=weights)
@@ -99,9 +98,9 @@ def _observers(path, settings, model, data, reference, start) -> list[keras.call
     chosen.append(callbacks.Health(data.train.images, settings.seed))
     if settings.samples_every:
         options = (settings.samples_every, settings.sample_count, settings.seed)
-        if isinstance(model, GenerativeModel):
+        if "generate" in model.endpoints():
             chosen.append(callbacks.SampleGrid(path / run_directory.SAMPLES_FOLDER, *options))
-        if isinstance(model, EncoderDecoder):
+        if "reconstruct" in model.endpoints():
             shown = data.validation if len(data.validation) else data.train
             examples = (shown.images, model.labels_of(shown))
             chosen.append(

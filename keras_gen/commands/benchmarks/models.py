@@ -41,13 +41,13 @@ def ways_to_sample(recipe, count: int, folder: Path) -> dict[str, Callable[[], f
 
     from keras_gen.commands.benchmark_training import PRECISIONS, stock
     from keras_gen.commands.benchmarks.timing import timed
-    from keras_gen.models import GenerativeModel, export
+    from keras_gen.models import export
     from keras_gen.models.sampling import latents
 
     predictors, generators = {}, {}
     for precision in PRECISIONS:
         model = zoo.build(recipe.name, seed=0, precision=precision)
-        if not isinstance(model, GenerativeModel):
+        if "generate" not in model.endpoints():
             raise must_be("--models", "recipes that generate images", recipe.name)
         network, noise = stock(model).decoder_network, latents(count, model.latent_dim, SEED).numpy()
         predictors[precision] = functools.partial(until_result, network.predict, noise)

@@ -91,9 +91,7 @@ def gradient_shapes(model) -> list[tuple[int, ...]]:
 
 def is_adversarial(model) -> bool:
     """Return whether a generator and a discriminator are updated in turn."""
-    from keras_gen.models.adversarial import AdversarialModel
-
-    return isinstance(model, AdversarialModel)
+    return hasattr(model, "discriminator")
 
 
 def between_two_processes(name: str, repeats: int) -> list[float]:
