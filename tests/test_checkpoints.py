@@ -74,6 +74,29 @@ def test_checkpoints_are_saved_at_intervals_of_minutes(tmp_path, monkeypatch):
     assert done == [3, 6, 9]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "saved"),
+    [(0.1, [*range(1, 11)]), (0.6, [1, 3, 5, 7, 9, 10]), (2.0, [1, 6, 10])],  # 2 of 40 seconds are a twentieth
+)
+def test_by_default_slow_checkpoints_are_saved_less_often(seconds, saved, tmp_path, monkeypatch):
+    done, now = [], [0.0]
+
+    def save(run, model, position):
+        done.append(position.epoch)
+        now[0] += seconds
+
+    monkeypatch.setattr(checkpoints, "save", save)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    callback = callbacks.Checkpoint(tmp_path)
+    callback.set_model(tiny())
+    callback.set_params({"epochs": 10, "steps": 100})
+    callback.on_train_begin()
+    for epoch in range(10):
+        now[0] += 8.5
+        callback.on_epoch_end(epoch)
+    assert done == saved
+
+
 @pytest.fixture(scope="module")
 def trained():
     model = tiny_gan()

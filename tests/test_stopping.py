@@ -36,6 +36,7 @@ from keras_gen.utils.signals import StopSignals
         ("500steps", Interval(500, "steps"), "500steps"),
         (" 1step ", Interval(1, "steps"), "1steps"),
         ("5 minutes", Interval(5, "minutes"), "5minutes"),
+        ("auto", Interval(1, "auto"), "auto"),
     ],
 )
 def test_intervals_are_parsed_and_kept(value, interval, kept):
@@ -49,7 +50,7 @@ def test_a_value_that_is_no_interval_is_refused(value):
     with pytest.raises(UsageError) as error:
         Interval.parse("every", value)
     assert str(error.value) == (
-        "every must be an integer of at least 1 (epochs), or one with its unit: 500steps, 10epochs, 5minutes, "
+        "every must be auto, an integer of at least 1 (epochs), or one with its unit: 500steps, 10epochs, 5minutes, "
         f"received: {value!r}"
     )
 

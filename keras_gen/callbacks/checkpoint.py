@@ -17,6 +17,13 @@ from keras_gen.runs.intervals import Interval
 from keras_gen.utils.signals import StopSignals
 
 
+SHORT_SAVE = 0.5
+"""Seconds; checkpoints that take less are saved after each epoch by default."""
+
+MAX_SHARE = 1 / 20
+"""Maximum share of the time that checkpoints take by default."""
+
+
 class Checkpoint(keras.callbacks.Callback):
     """Save a checkpoint at regular intervals and after the last epoch. Put it last in the list of callbacks.
 
@@ -27,7 +34,8 @@ class Checkpoint(keras.callbacks.Callback):
     Args:
         run: str or path. Run directory; the files are written to its `checkpoints`.
         every: int or str. An interval as in `Interval.parse`: a number of epochs, or a string such as `"500steps"`,
-            `"10epochs"`, `"5minutes"`. Minutes are measured by the chief. Defaults to 1.
+            `"10epochs"`, `"5minutes"`; or `"auto"`, every epoch, except that checkpoints that take longer than
+            `SHORT_SAVE` take at most `MAX_SHARE` of the time. The chief measures it. Defaults to `"auto"`.
         start: TrainingPosition or None. Where training starts, for a resumed run. Defaults to the beginning.
         requests: StopSignals or None. After a stop request, a checkpoint is saved at the next step (or at the end of
             the epoch, if that was its last step) and `KeyboardInterrupt` is raised. One request stops all workers; they
@@ -40,7 +48,7 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(
         self,
         run: str | os.PathLike,
-        every: int | str = 1,
+        every: int | str = "auto",
         *,
         start: TrainingPosition | None = None,
         requests: StopSignals | None = None,
@@ -50,7 +58,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.every = Interval.parse("every", every)
         self.start = start or TrainingPosition()
         self.requests = requests
-        self._last_save = time.monotonic()
+        self._last_save, self._save_seconds = time.monotonic(), 0.0
         self._begin_epoch(self.start.epoch)
 
     def _begin_epoch(self, epoch):
@@ -63,7 +71,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._steps = None if steps is None else steps + self._steps_before
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Start the clock of intervals in minutes."""
+        """Start the clock of intervals in time."""
         self._last_save = time.monotonic()
         self._agreement = Agreement(self.model.distribute_strategy)
 
@@ -76,7 +84,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._step = self._steps_before + batch + 1
         if self._steps is not None and self._step >= self._steps:
             return
-        stop, timeout = self._agreement.of(self._stop_requested(), self._minutes_have_passed())
+        stop, timeout = self._agreement.of(self._stop_requested(), self._time_has_passed())
         if self._steps_have_passed() or timeout or stop:
             seconds = self._seconds_before + time.perf_counter() - self._epoch_begin
             self._save(TrainingPosition(self._epoch, self._step, round(seconds, 3)))
@@ -86,7 +94,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Save after an epoch, if a checkpoint is due, this was the last epoch or a stop was requested."""
         done = epoch + 1
-        stop, timeout = self._agreement.of(self._stop_requested(), self._minutes_have_passed(), at_once=True)
+        timeout = self._time_has_passed(end_of_epoch=True)
+        stop, timeout = self._agreement.of(self._stop_requested(), timeout, at_once=True)
         due = self.every.unit == "epochs" and done % self.every.count == 0
         if due or self._steps_have_passed() or timeout or stop or done == self.params["epochs"]:
             self._save(TrainingPosition(done))
@@ -96,11 +105,15 @@ class Checkpoint(keras.callbacks.Callback):
     def _stop_requested(self):
         return self.requests is not None and self.requests.count > 0
 
-    def _minutes_have_passed(self):
-        """Return whether an interval in minutes has passed, by the clock of the chief."""
-        if self.every.unit != "minutes" or not distribution.is_chief(self.model.distribute_strategy):
+    def _time_has_passed(self, end_of_epoch=False):
+        """Return whether a checkpoint is due by the clock of the chief."""
+        if not distribution.is_chief(self.model.distribute_strategy):
             return False
-        return time.monotonic() - self._last_save >= 60 * self.every.count
+        elapsed = time.monotonic() - self._last_save
+        if self.every.unit == "minutes":
+            return elapsed >= 60 * self.every.count
+        is_cheap = self._save_seconds < max(SHORT_SAVE, MAX_SHARE * elapsed)
+        return self.every.unit == "auto" and end_of_epoch and is_cheap
 
     def _steps_have_passed(self):
         """Return whether an interval in steps has ended since the previous call."""
@@ -111,8 +124,10 @@ class Checkpoint(keras.callbacks.Callback):
         return (base + self._step) // self.every.count > (base + before) // self.every.count
 
     def _save(self, position):
+        begin = time.monotonic()
         checkpoints.save(self.run, self.model, position)
         self._last_save = time.monotonic()
+        self._save_seconds = self._last_save - begin
 
 
 class ContinueEpoch(keras.callbacks.Callback):

@@ -79,9 +79,14 @@ def save(run: str | os.PathLike, model: ImageModel, position: TrainingPosition) 
     path = folder / f"epoch-{position.epoch:05d}{step}.npz"
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **state, **{_DIGEST: _digest(state)})
-    for _, old in _all(run)[:-KEEP]:
-        old.unlink(missing_ok=True)
+    delete_old(run, KEEP)
     return path
+
+
+def delete_old(run: str | os.PathLike, keep: int) -> None:
+    """Delete all checkpoints of a run but the newest `keep`."""
+    for _, old in _all(run)[:-keep]:
+        old.unlink(missing_ok=True)
 
 
 def restore_latest(run: str | os.PathLike, model: ImageModel) -> TrainingPosition:

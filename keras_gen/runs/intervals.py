@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from keras_gen.utils.errors import must_be
 
 UNITS = ("steps", "epochs", "minutes")
+AUTO = "auto"
 _TEXT = re.compile(rf"([1-9][0-9]{{0,8}})\s*({'|'.join(f'{unit}?' for unit in UNITS)})?")
 
 
@@ -17,7 +18,7 @@ class Interval:
 
     Args:
         count: int, at least 1.
-        unit: str, one of `UNITS`.
+        unit: str, one of `UNITS`, or `auto`: as often as it costs little, see `keras_gen.callbacks.Checkpoint`.
     """
 
     count: int
@@ -38,16 +39,22 @@ class Interval:
             >>> Interval.parse("checkpoint_every", "500steps")
             Interval(count=500, unit='steps')
         """
+        if value == AUTO:
+            return cls(1, AUTO)
         # Python refuses to convert integers of more than 4300 digits to text.
         is_parsable = isinstance(value, str) or (type(value) is int and abs(value) < 10**9)
         match = _TEXT.fullmatch(f"{value}".strip()) if is_parsable else None
         if match is None:
-            raise must_be(argument, "an integer of at least 1 (epochs), or one with its unit: " + _EXAMPLES, value)
+            raise must_be(
+                argument, "auto, an integer of at least 1 (epochs), or one with its unit: " + _EXAMPLES, value
+            )
         unit = match[2] or "epochs"
         return cls(int(match[1]), unit if unit in UNITS else f"{unit}s")
 
     def to_json(self) -> int | str:
         """Return the shortest value that `parse` reads as this interval: an int for epochs, otherwise a str."""
+        if self.unit == AUTO:
+            return AUTO
         return self.count if self.unit == "epochs" else f"{self.count}{self.unit}"
 
 
