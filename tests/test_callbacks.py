@@ -11,7 +11,7 @@ from PIL import Image
 from scorer_helpers import QuadrantExtractor
 
 from keras_gen import UsageError, callbacks, report
-from keras_gen.callbacks import history
+from keras_gen.runs import history
 
 
 # History

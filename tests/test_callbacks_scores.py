@@ -60,7 +60,7 @@ def test_a_diverged_model_gets_no_score_and_trains_on(capsys):
     callback.on_epoch_end(4, logs)
     assert list(logs) == ["loss"]
     assert capsys.readouterr().out.startswith(
-        "NOTE: no score after epoch 5: the model generates images with values that"
+        "NOTE: no score after epoch 5: the model returns images with values that"
     )
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from run_helpers import without_artifacts
 
 import keras_gen
-from keras_gen.callbacks import history
+from keras_gen.runs import history
 from keras_gen.runs import loading
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.training import trainer
@@ -71,7 +71,17 @@ def test_a_run_writes_all_files_of_its_directory(finished):
 
 def test_the_record_has_all_settings_arguments_and_data(finished):
     record = record_of(finished.path)
-    assert list(record) == ["settings", "arguments", "data", "extractor", "versions", "machine", "command", "created"]
+    assert list(record) == [
+        "settings",
+        "arguments",
+        "data",
+        "recipes",
+        "extractor",
+        "versions",
+        "machine",
+        "command",
+        "created",
+    ]
     assert record["settings"] == {
         "model": "vae-mlp",
         "overrides": {"hidden": 8, "latent_dim": 2},
@@ -245,7 +255,7 @@ MISTAKES = {
     "strategy": ([*DIGITS, "--strategy", "foo"], "strategy must be one of auto, none, mirrored"),
     "samples": ([*DIGITS, "--samples", 0], "sample_count must be an integer of at least 1"),
     "samples every": ([*DIGITS, "--samples-every", -1], "samples_every must be an integer of at least 0"),
-    "checkpoint every": ([*DIGITS, "--checkpoint-every", 0], "checkpoint_every must be an integer of at least 1"),
+    "checkpoint every": ([*DIGITS, "--checkpoint-every", 0], "checkpoint_every must be auto, an integer of at least 1"),
     "fid images": ([*DIGITS, "--fid-images", 1], "fid_images must be an integer of at least 2"),
     "fid every": ([*DIGITS, "--fid-every", -1], "fid_every must be an integer of at least 0"),
     "unknown extractor": ([*DIGITS, "--extractor", "letnet"], "extractor must be one of auto, inception-2015"),

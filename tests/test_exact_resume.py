@@ -12,7 +12,8 @@ from command_helpers import call, names, only_run, train, write_npz
 from run_helpers import assert_same_run
 
 from keras_gen import UsageError, training
-from keras_gen.callbacks import StopOnDivergence, history
+from keras_gen.callbacks import StopOnDivergence
+from keras_gen.runs import history
 from keras_gen.runs import checkpoints, loading, provenance, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.settings import RunSettings

@@ -12,7 +12,7 @@ import pytest
 from command_helpers import EXPERIMENTS, call, names, only_run, train, write_npz
 from run_helpers import assert_same_run, without_artifacts
 
-from keras_gen.callbacks import history
+from keras_gen.runs import history
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 

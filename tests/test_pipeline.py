@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
-import os
 import tempfile
 
 import numpy as np
@@ -78,7 +78,7 @@ def test_drop_remainder():
     seen = epochs(stream, 3)
     complete = epochs(batches(coded(10), batch_size=4, seed=0), 3)
     assert seen == [epoch[:2] for epoch in complete]
-    with pytest.raises(UsageError, match=r"batch_size must be at most 10, the number of images.*received: 11"):
+    with pytest.raises(UsageError, match=r"batch_size must be at most 10 .*received: 11"):
         batches(coded(10), batch_size=11, seed=0, drop_remainder=True)
     assert batches(coded(10), batch_size=10, seed=0, drop_remainder=True).steps_per_epoch == 1
 
@@ -112,50 +112,27 @@ def test_images_are_not_copied_into_the_graph():
 # Large images, which are used without a copy
 
 
-def copied(images, monkeypatch):
-    return images
+def in_memory(images, offset=0):
+    """Return a copy that begins `offset` bytes after a multiple of 64, where TensorFlow uses it in place."""
+    memory = np.empty(images.nbytes + 64 + offset, np.uint8)
+    start = -memory.ctypes.data % 64 + offset
+    copy = memory[start : start + images.nbytes].reshape(images.shape)
+    copy[...] = images
+    return copy
 
 
-def in_memory(images, monkeypatch):
-    """Aligned as TensorFlow needs it, and as `load` returns them."""
-    monkeypatch.setattr(pipeline, "MAX_COPIED", 0)
-    memory = np.empty(images.nbytes + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    aligned = memory[start : start + images.nbytes].reshape(images.shape)
-    aligned[...] = images
-    aligned.flags.writeable = False
-    return aligned
+def unaligned(images):
+    return in_memory(images, offset=1)
 
 
-def in_memory_unaligned(images, monkeypatch):
-    """Not aligned as TensorFlow needs it."""
-    monkeypatch.setattr(pipeline, "MAX_COPIED", 0)
-    memory = np.empty(images.nbytes + 65, np.uint8)
-    start = -memory.ctypes.data % 64 + 1
-    unaligned = memory[start : start + images.nbytes].reshape(images.shape)
-    unaligned[...] = images
-    return unaligned
-
-
-def in_columns(images, monkeypatch):
-    monkeypatch.setattr(pipeline, "MAX_COPIED", 0)
-    return np.asfortranarray(images)
-
-
-def mapped(images, monkeypatch):
+def mapped(images):
     with tempfile.TemporaryFile() as file:
         file.write(images)
         file.flush()
         return np.memmap(file, np.uint8, "r", shape=images.shape)
 
 
-def mapped_unaligned(images, monkeypatch):
-    """All but the first image of 16 bytes: the others are not aligned as TensorFlow needs it."""
-    return mapped(np.concatenate([images[:1], images]), monkeypatch)[1:]
-
-
-PLACES = [copied, in_memory, in_memory_unaligned, in_columns, mapped, mapped_unaligned]
-places = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
+places = pytest.mark.parametrize("place", [in_memory, unaligned, np.asfortranarray, mapped])
 
 
 def address(tensor):
@@ -172,45 +149,27 @@ def test_batches_are_the_same_wherever_images_are(place, monkeypatch):
         {"batch_size": 7, "seed": 0, "drop_remainder": True},
         {"batch_size": 25, "seed": 0, "shuffle": False},
     ]
-    expected = [batches(images, labels, **some) for some in options]
-    expected.append(Batches(evaluation_batches(images, labels, batch_size=16), 4))
-    placed = place(images, monkeypatch)
-    found = [batches(placed, labels, **some) for some in options]
-    found.append(Batches(evaluation_batches(placed, labels, batch_size=16), 4))
+    expected = [batches(images, labels, **some).dataset for some in options]
+    expected.append(evaluation_batches(images, labels, batch_size=16))
+    monkeypatch.setattr(pipeline, "MAX_COPIED", 0)
+    placed = place(images)
+    found = [batches(placed, labels, **some).dataset for some in options]
+    found.append(evaluation_batches(placed, labels, batch_size=16))
     for one, other in zip(expected, found, strict=True):
-        assert one.dataset.element_spec == other.dataset.element_spec
-        assert one.dataset.cardinality() == other.dataset.cardinality()
-        count = 3 * one.steps_per_epoch
-        for here, there in zip(one.dataset.take(count), other.dataset.take(count), strict=True):
+        assert one.element_spec == other.element_spec
+        assert one.cardinality() == other.cardinality()
+        for here, there in zip(one.take(12), other.take(12), strict=True):
             assert all(np.array_equal(a, b) for a, b in zip(here, there, strict=True))
     assert epochs(batches(placed, batch_size=16, seed=5), 2) == epochs(batches(images, batch_size=16, seed=5), 2)
 
 
 @places
 def test_aligned_large_images_are_not_copied(place, monkeypatch):
-    placed = place(coded(50), monkeypatch)
+    monkeypatch.setattr(pipeline, "MAX_COPIED", 0)
+    placed = place(coded(50))
     tensor = pipeline._tensor(placed)
     assert np.array_equal(tensor, placed) and tensor.device.endswith("CPU:0")
     assert (address(tensor) == placed.ctypes.data) == (place in (in_memory, mapped))
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="needs /proc/self/smaps of Linux")
-def test_a_mapped_file_is_read_in_the_order_of_the_images_unless_they_are_shuffled(monkeypatch):
-    """The kernel's read-ahead is wasteful for random access to a file that doesn't fit in memory."""
-
-    def in_any_order(array):
-        with open("/proc/self/smaps", encoding="utf-8") as maps:
-            lines = iter(maps)
-            assert any(line.startswith(f"{array.ctypes.data:x}-") for line in lines)
-            flags = next(line for line in lines if line.startswith("VmFlags:"))
-        return "rr" in flags.split()
-
-    images = mapped(coded(50), monkeypatch)
-    evaluation_batches(images, batch_size=10)
-    batches(images, batch_size=10, seed=0, shuffle=False)
-    assert not in_any_order(images)
-    batches(images[:40], batch_size=10, seed=0)
-    assert in_any_order(images)
 
 
 def test_small_images_may_be_changed_afterwards():
@@ -220,20 +179,10 @@ def test_small_images_may_be_changed_afterwards():
     assert epochs(stream, 1) == [[[5, 1, 6, 4, 7, 2, 0, 3]]]
 
 
-def test_images_are_kept_while_a_dataset_needs_them(monkeypatch):
-    import gc
-    import weakref
-
-    images = mapped(coded(50), monkeypatch)
-    gone = weakref.ref(images)
-    stream = batches(images, batch_size=10, seed=0)
-    del images
+def test_images_are_kept_while_a_dataset_needs_them():
+    stream = batches(mapped(coded(50)), batch_size=10, seed=0)
     gc.collect()
     assert sorted(flat(epochs(stream, 1)[0])) == list(range(50))
-    del stream
-    gc.collect()
-    np.asarray(pipeline._tensor(mapped(coded(1), monkeypatch)))  # makes TensorFlow release what it no longer needs
-    assert gone() is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from command_helpers import SMALL, call, names, only_run, train
 from PIL import Image
 from run_helpers import without_artifacts
 
-from keras_gen.callbacks import history
+from keras_gen.runs import history
 from keras_gen.evaluation import results
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand

@@ -27,7 +27,8 @@ from command_helpers import (
 )
 from PIL import Image
 
-from keras_gen.callbacks import StopOnDivergence, history
+from keras_gen.callbacks import StopOnDivergence
+from keras_gen.runs import history
 from keras_gen.runs import checkpoints
 from keras_gen.training import trainer
 from keras_gen.utils import files

@@ -9,7 +9,7 @@ import pytest
 from command_helpers import NO_NETWORK, call, only_run, record_of, train
 from run_helpers import without_artifacts
 
-from keras_gen.callbacks import history
+from keras_gen.runs import history
 from keras_gen.evaluation import Reference, Scorer
 from keras_gen.metrics import extractors
 from keras_gen.runs import loading

@@ -15,6 +15,13 @@ RECIPES = zoo.recipes()
 IDS = [recipe.name for recipe in RECIPES]
 
 
+class Built(tuple):
+    """An image shape and the arguments of a recipe, in the place of a model."""
+
+    def limit_steps_per_execution(self, divisor_of, at_most):
+        self.steps_per_execution = at_most
+
+
 def made_up(
     image_shape,
     *,
@@ -33,7 +40,7 @@ def made_up(
 
     Ours: everything.
     """
-    return image_shape, {name: value for name, value in locals().items() if name != "image_shape"}
+    return Built((image_shape, {name: value for name, value in locals().items() if name != "image_shape"}))
 
 
 @pytest.fixture
@@ -162,14 +169,14 @@ def test_a_value_of_another_type_is_refused(every_type, name, value):
 
 
 def test_building_passes_the_shape_and_the_checked_values(every_type):
-    shape, arguments = every_type.build([8, 8, 1], rate=1)
+    shape, arguments = zoo.build("made-up", [8, 8, 1], rate=1)
     assert shape == (8, 8, 1)
     assert isinstance(shape, tuple)
     assert arguments["rate"] == 1.0
     assert isinstance(arguments["rate"], float)
     assert arguments["count"] == 3
     with pytest.raises(UsageError, match="made-up has no parameter 'coutn'"):
-        every_type.build((8, 8, 1), coutn=3)
+        zoo.build("made-up", (8, 8, 1), coutn=3)
 
 
 def test_a_recipe_has_the_values_of_its_decorator(every_type):
@@ -190,11 +197,30 @@ def test_one_function_is_several_recipes_with_other_defaults(register):
     register("second", made_up, dataset="mnist", defaults={"count": 9, "decay": 0.5})
     first, second = zoo.get("first"), zoo.get("second")
     assert (first.parameters["count"].default, second.parameters["count"].default) == (3, 9)
-    assert first.build((8, 8, 1))[1]["count"] == 3
-    assert second.build((8, 8, 1))[1] == first.build((8, 8, 1), count=9, decay=0.5)[1]
-    assert second.build((8, 8, 1), count=4)[1]["count"] == 4
+    assert zoo.build("first", (8, 8, 1))[1]["count"] == 3
+    assert zoo.build("second", (8, 8, 1))[1] == zoo.build("first", (8, 8, 1), count=9, decay=0.5)[1]
+    assert zoo.build("second", (8, 8, 1), count=4)[1]["count"] == 4
     with pytest.raises(TypeError, match="has no parameter lost, which `defaults` names"):
         register("third", made_up, defaults={"lost": 1})
+
+
+def test_recipes_share_options_that_are_declared_once(register):
+    def sharing(image_shape, *, units: int = 3, num_classes, **options):
+        """A recipe that passes on what it does not name."""
+        return Built((num_classes, options))
+
+    shared = {"num_classes": 0, "decay": 0.5, "learned": False}
+    register("shared", sharing, options=shared, defaults={"decay": 0.9}, steps_per_execution=8)
+    parameters = zoo.get("shared").parameters
+    assert {name: (each.type, each.default, each.optional) for name, each in parameters.items()} == {
+        "units": (int, 3, False),
+        "num_classes": (int, 0, False),
+        "decay": (float, 0.9, False),
+        "learned": (bool, False, False),
+    }
+    model = zoo.build("shared", (8, 8, 1), num_classes=4, learned=True)
+    assert model == (4, {"decay": 0.9, "learned": True})
+    assert (model.steps_per_execution, model.jit_compile) == (8, False)
 
 
 def test_a_recipe_has_its_own_image_size(register):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_gen.commands import cli
+from keras_gen.commands import cli, run_options
 from keras_gen.metrics import extractors
 from keras_gen.runs import run_directory
 from keras_gen.utils.errors import UsageError
@@ -14,6 +14,7 @@ def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Evaluate a trained run; the results are saved in the run directory.")
     parser.add_argument("run", type=Path, help="run directory")
+    run_options.add_recipes(parser)
     parser.add_argument(
         "--measures", nargs="+", metavar="NAME", help="measures of generated images, or none; default: all"
     )
@@ -51,6 +52,7 @@ def parser() -> cli.ArgumentParser:
 def main() -> None:
     """Run the command: parse, evaluate, print."""
     arguments = parser().parse_args()
+    run_options.load_recipes(arguments)
     run_directory.read_recipe(arguments.run)
     measures = arguments.measures
     if measures is not None and "none" in measures:

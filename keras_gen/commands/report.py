@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_gen.commands import cli
+from keras_gen.commands import cli, run_options
 from keras_gen.report.pages import comparison_page, run_page
 from keras_gen.runs import run_directory
 from keras_gen.training import sweeps
@@ -19,6 +19,7 @@ def parser() -> cli.ArgumentParser:
     parser.add_argument(
         "runs", type=Path, nargs="+", metavar="run", help="run directory, or sweep directory for all of its runs"
     )
+    run_options.add_recipes(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -53,6 +54,7 @@ def parser() -> cli.ArgumentParser:
 def main() -> None:
     """Run the command: parse, write, print the paths."""
     arguments = parser().parse_args()
+    run_options.load_recipes(arguments)
     paths = [run for path in arguments.runs for run in members(path)]
     for path in paths:
         run_directory.read_recipe(path)
@@ -60,12 +62,10 @@ def main() -> None:
         if getattr(arguments, name) is not None:
             check_file(name, getattr(arguments, name))
     is_comparison = len(paths) > 1 or paths != arguments.runs
-    if is_comparison and arguments.quick:
-        raise UsageError("--quick can't be used here: a comparison opens no model")
-    if is_comparison and arguments.animate:
-        raise UsageError("--animate can't be used here: it is about one run")
-    if not is_comparison and arguments.ignore:
-        raise UsageError("--ignore can't be used here: it is about several runs")
+    of_one_run = {"quick": "a comparison opens no model", "animate": "it is about one run"}
+    for name, reason in (of_one_run if is_comparison else {"ignore": "it is about several runs"}).items():
+        if getattr(arguments, name):
+            raise UsageError(f"--{name} can't be used here: {reason}")
     out = arguments.out or (COMPARISON_FILE if is_comparison else paths[0] / run_page.REPORT_FILE)
     with cli.writing("out", out):
         if is_comparison:
@@ -99,7 +99,7 @@ def members(path: Path) -> list[Path]:
     if not (path / "sweep.json").is_file():
         return [path]
     sweep = sweeps.read(path)
-    if not (runs := sweep.run_directories()):
+    if not (runs := [member.run for member in sweep.members if member.run]):
         raise UsageError(f"sweep {path} has no runs yet")
     return runs
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from keras_gen.commands import cli
+from keras_gen.commands import cli, run_options
 from keras_gen.report.pages import comparison_page
+from keras_gen.runs.settings import read_settings
 from keras_gen.training import sweeps
 from keras_gen.utils.errors import UsageError
 
 RUN = (sys.executable, "-P", "-m", "keras_gen.commands.run")  # -P: no module of the working directory
-OPTIONS = {"sample_count": "--samples"}
-"""Options of run.py whose names differ from those of the settings."""
 
 
 def parser() -> cli.ArgumentParser:
@@ -21,6 +20,7 @@ def parser() -> cli.ArgumentParser:
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--model", metavar="NAME", help="recipe to train, by name or alias")
     mode.add_argument("--resume", metavar="SWEEP", type=Path, help="sweep directory to resume")
+    run_options.add_recipes(parser)
     parser.add_argument(
         "--grid",
         nargs="+",
@@ -48,6 +48,7 @@ def main() -> None:
     command_line = parser()
     arguments = command_line.parse_args()
     check_combination(command_line, arguments)
+    run_options.load_recipes(arguments)
     if arguments.resume:
         sweep = sweeps.read(arguments.resume)
     else:
@@ -71,7 +72,7 @@ def main() -> None:
 def check_combination(parser: cli.ArgumentParser, arguments) -> None:
     """Reject options that would have no effect."""
     for name, value in vars(arguments).items():
-        if arguments.resume and name not in ("resume", "dry_run") and value != parser.get_default(name):
+        if arguments.resume and name not in ("resume", "recipes", "dry_run") and value != parser.get_default(name):
             raise UsageError(f"--{name.replace('_', '-')} can't be used here: a resumed sweep keeps its own settings")
 
 
@@ -86,25 +87,18 @@ def note_unscored(plan) -> None:
 
 def start_command(settings, out: Path) -> list[str]:
     """Return the command line of run.py that trains with these settings."""
-    words = [*RUN, f"--out={out}"]
-    for name, value in settings.to_json().items():
-        if name == "overrides":
-            words += ["--set", *(f"{key}={entry}" for key, entry in value.items())] if value else []
-        elif isinstance(value, bool):
-            words += [f"--{name.replace('_', '-')}"] if value else []
-        elif value is not None:
-            words.append(f"{OPTIONS.get(name, '--' + name.replace('_', '-'))}={value}")
-    return words
+    return [*RUN, f"--out={out}", *run_options.words_of(settings)]
 
 
 def resume_command(run: Path) -> list[str]:
     """Return the command line of run.py that resumes a run."""
-    return [*RUN, f"--resume={run}"]
+    _, settings = read_settings(run)
+    return [*RUN, f"--resume={run}", *run_options.recipes_words(settings)]
 
 
 def print_members(sweep) -> None:
     """Print every member that is not done, and their total number of epochs."""
-    members = [member for member in sweep.members if not sweep.is_done(member)]
+    members = [member for member in sweep.members if not member.is_finished]
     for member in members:
         settings = member.settings
         what = f"{settings.epochs} epochs, batch size {settings.batch_size}"
@@ -117,11 +111,11 @@ def report(sweep) -> None:
     table = sweeps.rows(sweep)
     sweeps.write_csv(sweep, table)
     print_table(sweep, table)
-    if paths := sweep.run_directories():
+    if paths := [member.run for member in sweep.members if member.run]:
         print(f"page: {comparison_page.write(paths, sweep.path / 'comparison.html')}")
     for note in sweeps.notes(sweep):
         print(f"NOTE: {note}")
-    failed = [member for member in sweep.members if not sweep.is_done(member)]
+    failed = [member for member in sweep.members if not member.is_finished]
     if failed:
         lines = [f"{member.number} {member.label}: {member.error}" for member in failed]
         head = f"{len(failed)} of {len(sweep.members)} members failed; {sweeps.resume_command(sweep)}"

@@ -8,9 +8,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "catalog": ["DatasetSpec", "image_shape", "names"],
+        "catalog": ["DatasetSpec", "image_shape", "names", "register"],
         "image_data": ["ImageData", "Split"],
-        "loading": ["DATA_DIR_VARIABLE", "load"],
+        "loading": ["DATA_DIR_VARIABLE", "from_arrays", "load"],
         "pipeline": ["Batches", "batches", "evaluation_batches"],
     },
 )

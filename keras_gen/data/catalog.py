@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from keras_gen.utils.errors import must_be
+from keras_gen.utils.errors import UsageError, must_be
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class DatasetSpec:
         probe_url: str, URL whose host must answer before a download starts.
         crop: int, side of the central square that is cut out of each picture before it is resized; `None` for the
             largest one. It applies to tensorflow-datasets' pictures only: an `.npz` file holds prepared images.
+        function: callable, returns the arrays of a registered data set; see `register`.
     """
 
     name: str
@@ -34,6 +40,7 @@ class DatasetSpec:
     test_split: str = "test"
     probe_url: str | None = None
     crop: int | None = None
+    function: Callable[[], Mapping[str, np.ndarray]] | None = None
 
 
 _ENTRIES = (
@@ -94,6 +101,31 @@ def names() -> tuple[str, ...]:
         'digits'
     """
     return tuple(_BY_NAME)
+
+
+def register(
+    name: str, function: Callable[[], Mapping[str, np.ndarray]], image_shape: tuple[int, int, int], *, about: str = ""
+) -> None:
+    """Make a data set of your own available by name, to `load`, to recipes and to run.py, until the process ends.
+
+    Args:
+        name: str, a new name.
+        function: callable without arguments that returns a mapping of NumPy arrays: `x_train`, uint8 `(N, H, W)` or
+            `(N, H, W, C)`, and optionally integers `y_train` `(N,)`, `x_test` and `y_test`. It is called at each load.
+        image_shape: tuple of int, `(height, width, channels)` of the images.
+        about: str, one line on the data set. Defaults to none.
+
+    Raises:
+        UsageError: the name is taken.
+
+    Example:
+        >>> keras_gen.data.register("noise", lambda: {"x_train": np.zeros((99, 8, 8), np.uint8)}, (8, 8, 1))
+        >>> keras_gen.data.load("noise").image_shape
+        (8, 8, 1)
+    """
+    if not isinstance(name, str) or not name or name in _BY_NAME:
+        raise UsageError(f"name must be a name that no data set has yet, received: {name!r}")
+    _BY_NAME[name] = DatasetSpec(name=name, image_shape=tuple(image_shape), about=about, function=function)
 
 
 def find(name: str) -> DatasetSpec | None:

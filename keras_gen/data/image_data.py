@@ -54,7 +54,7 @@ class ImageData:
 
     Args:
         name: str, the name it was loaded by; for a file or a folder, the last part of its path without the suffix.
-        source: str, "embedded", "npz", "folder" or "tfds".
+        source: str, "embedded", "npz", "folder", "tfds", "registered" or "arrays".
         origin: str, the file, folder or package that it was read from.
         train, validation, test: disjoint `Split`s of one `image_shape`; `validation` may be empty.
         image_shape: `(height, width, channels)`.

@@ -36,10 +36,11 @@ def load(
     2. `NAME.npz` in `data_dir`, then in `$KERAS_GEN_DATA`, for any name: arrays `x_train` and, optionally, `y_train`,
        `x_test`, `y_test`; images uint8 of shape `(N, H, W)` or `(N, H, W, C)`, labels integers of shape `(N,)`.
        Pickled arrays are refused. The images count as prepared: the faces in a `celeb_a.npz` are not cropped.
-    3. A known name, see `names()`: `digits` comes with scikit-learn, the others through tensorflow-datasets, from
-       `data_dir`, else `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`; missing ones are downloaded there. A known name
-       takes precedence over a folder in the working directory: write `./mnist` for the folder. The central 108x108 of
-       celeb_a's 178x218 pictures is cut out before resizing; `crop` of the result records it.
+    3. A known name, see `names()`: a registered one (see `register`); `digits`, which comes with scikit-learn; the
+       others through tensorflow-datasets, from `data_dir`, else `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`;
+       missing ones are downloaded there. A known name takes precedence over a folder in the working directory: write
+       `./mnist` for the folder. The central 108x108 of celeb_a's 178x218 pictures is cut out before resizing; `crop` of
+       the result records it.
     4. A folder in the working directory.
 
     A folder is searched recursively for png, jpg, jpeg, bmp, gif, webp, tif and tiff files, without hidden ones, in
@@ -84,20 +85,70 @@ def load(
         >>> len(data.train), len(data.validation), len(data.test)
         (1400, 100, 297)
     """
+    image_size, channels, validation, binarize_seed = _check_options(
+        image_size, channels, validation, binarize, binarize_seed
+    )
+    raw = _read(name, _existing_folder(data_dir), image_size, channels)
+    name = _expand_user(name).resolve().stem if _is_path(name) else name
+    return _prepared(name, raw, image_size, channels, validation, binarize, binarize_seed)
+
+
+def from_arrays(
+    x_train: np.ndarray,
+    y_train: np.ndarray | None = None,
+    x_test: np.ndarray | None = None,
+    y_test: np.ndarray | None = None,
+    *,
+    name: str = "arrays",
+    image_size: int | None = None,
+    channels: int | None = None,
+    validation: float | int = 1 / 12,
+    binarize: str | None = None,
+    binarize_seed: int = 0,
+) -> ImageData:
+    """Return a data set made of arrays in memory, split and prepared as by `load`.
+
+    Args:
+        x_train, x_test: uint8, shape `(N, H, W)` or `(N, H, W, C)`; `x_test` defaults to a random tenth of `x_train`.
+        y_train, y_test: integers, shape `(N,)`, or None, the default.
+        name: str, what the data set is called in records. Defaults to `"arrays"`.
+        image_size, channels, validation, binarize, binarize_seed: As in `load`.
+
+    Raises:
+        UsageError: an argument is wrong.
+
+    Example:
+        >>> images = np.random.default_rng(0).integers(0, 256, (120, 8, 8), np.uint8)
+        >>> data = keras_gen.data.from_arrays(images)
+        >>> len(data.train), len(data.validation), len(data.test)
+        (99, 9, 12)
+    """
+    arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+    arrays = {role: array for role, array in arrays.items() if array is not None}
+    raw = npz.from_arrays(arrays, "arrays", "data")
+    image_size, channels, validation, binarize_seed = _check_options(
+        image_size, channels, validation, binarize, binarize_seed
+    )
+    return _prepared(name, raw, image_size, channels, validation, binarize, binarize_seed)
+
+
+def _check_options(image_size, channels, validation, binarize, binarize_seed):
     image_size = None if image_size is None else checks.positive_int("image_size", image_size)
     channels = None if channels is None else int(checks.one_of("channels", channels, (1, 3)))
     validation = splitting.check_validation(validation)
     checks.one_of("binarize", binarize, (None, *checks.BINARIZE))
-    binarize_seed = checks.seed("binarize_seed", binarize_seed)
+    return image_size, channels, validation, checks.seed("binarize_seed", binarize_seed)
 
-    raw = _read(name, _existing_folder(data_dir), image_size, channels)
+
+def _prepared(name, raw, image_size, channels, validation, binarize, binarize_seed) -> ImageData:
+    """Return the data set of `raw`, split and prepared."""
     splits, notes = _split(raw, validation)
     raw = replace(raw, train=None, validation=None, test=None)  # free the memory
     generator = np.random.default_rng(binarize_seed)
     splits = [_prepare(splits.pop(0), image_size, channels, binarize, generator) for _ in range(len(splits))]
     notes += _disk_note(splits)
     return ImageData(
-        name=_expand_user(name).resolve().stem if _is_path(name) else name,
+        name=name,
         source=raw.source,
         origin=raw.origin,
         train=splits[0],
@@ -132,6 +183,8 @@ def _read(name: str | os.PathLike, data_dir: Path | None, image_size: int | None
         if place and os.path.isfile(file := _expand_user(place) / f"{name}.npz"):
             return npz.read(file)
     entry = catalog.find(name)
+    if entry is not None and entry.function is not None:
+        return npz.from_arrays(entry.function(), "registered", f"data set {name}")
     if entry is not None:
         return tfds.read(entry, data_dir, image_size) if entry.tfds_name else digits.read()
     if os.path.isdir(path):

@@ -29,16 +29,22 @@ READERS = 8
 
 @dataclass(frozen=True)
 class Batches:
-    """An infinite dataset of batches, epoch after epoch.
+    """An infinite dataset of the batches of train steps, epoch after epoch, which `fit` of keras_gen's models takes.
 
     Args:
         dataset: elements `images` uint8 `(B, H, W, C)`, or `(images, labels)` with labels int64 `(B,)`; with a
-            strategy of several replicas, a `sharding.ShardedDataset` for `fit` of keras_gen's models.
-        steps_per_epoch: int, number of batches in an epoch.
+            strategy of several replicas, a `sharding.ShardedDataset`.
+        steps_per_epoch: int, number of elements in an epoch.
+        image_shape: tuple of int, `(height, width, channels)`.
+        num_classes: int, 1 + the largest label; 0 without labels.
+        batches_per_step: int, number of batches that an element consists of.
     """
 
     dataset: tf.data.Dataset | tf.distribute.DistributedDataset
     steps_per_epoch: int
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    batches_per_step: int
 
 
 def batches(
@@ -52,7 +58,7 @@ def batches(
     shuffle: bool = True,
     drop_remainder: bool = False,
     strategy: tf.distribute.Strategy | None = None,
-    multiple_of: int = 1,
+    batches_per_step: int = 1,
 ) -> Batches:
     """Return batches to train on, shuffled anew each epoch.
 
@@ -67,33 +73,33 @@ def batches(
         batch_size: int, images in a batch, over all replicas together.
         seed: int, 0 to 2**31 - 1.
         initial_epoch: int, number of the first epoch, as in `fit`. Defaults to 0.
-        initial_step: int, batches of the first epoch to skip. Defaults to 0.
+        initial_step: int, steps of the first epoch to skip. Defaults to 0.
         shuffle: bool, whether to shuffle. If not, every epoch is in the order of `images`. Defaults to True.
-        drop_remainder: bool, whether to drop the last, smaller batch of an epoch (other images each epoch). Defaults
+        drop_remainder: bool, whether to drop the last, smaller step of an epoch (other images each epoch). Defaults
             to False.
         strategy: `tf.distribute.Strategy` to train with. If it has several replicas, each gets its shard of every
             batch, and a worker reads only the images of its own replicas; all workers must have the same arrays. `fit`
             also shards batches that are not sharded yet, but then each worker reads all of them.
-        multiple_of: int, shards of several replicas begin at multiples of it, as in `sharding.shard`. For a train step
-            with `multiple_of` updates, each on every `multiple_of`-th image of its batch. (`fit` combines batches to
-            such steps itself, but not batches that are sharded already.) Defaults to 1.
+        batches_per_step: int, batches in a train step, `model.batches_per_step`: for a WGAN, the number of updates of
+            the critic. Defaults to 1.
 
     Raises:
         UsageError: an argument is wrong, or `drop_remainder` would leave no batch.
 
     Example:
         >>> train = batches(data.train.images, batch_size=64, seed=0)
-        >>> options = {"steps_per_epoch": train.steps_per_epoch, "shuffle": False, "verbose": 0}
-        >>> history = model.fit(train.dataset, epochs=10, **options)
+        >>> history = model.fit(train, epochs=10, verbose=0)
     """
     _check_arrays(images, labels)
     batch_size = checks.positive_int("batch_size", batch_size)
+    batches_per_step = checks.positive_int("batches_per_step", batches_per_step)
+    size = batch_size * batches_per_step
     seed = checks.seed("seed", seed)
     initial_epoch = checks.non_negative_int("initial_epoch", initial_epoch)
     initial_step = checks.non_negative_int("initial_step", initial_step)
     count = len(images)
-    if drop_remainder and count < batch_size:
-        raise must_be("batch_size", f"at most {count}, the number of images, with drop_remainder", batch_size)
+    if drop_remainder and count < size:
+        raise must_be("batch_size", f"at most {count // batches_per_step} with drop_remainder", batch_size)
     import tensorflow as tf
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -101,22 +107,24 @@ def batches(
         if shuffle:
             # A fixed algorithm, since the default depends on the device.
             order = tf.random.experimental.stateless_shuffle(order, [seed, epoch], alg="philox")
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=drop_remainder)
+        return tf.data.Dataset.from_tensor_slices(order).batch(size, drop_remainder=drop_remainder)
 
     epochs = tf.data.Dataset.range(initial_epoch, np.iinfo(np.int64).max)
     indices = epochs.flat_map(epoch_batches).skip(initial_step)
     indices = indices.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-    steps = count // batch_size if drop_remainder else -(-count // batch_size)
-    always_full = drop_remainder or count % batch_size == 0
+    steps = count // size if drop_remainder else -(-count // size)
+    always_full = drop_remainder or count % size == 0
+    num_classes = 0 if labels is None else 1 + int(np.max(labels))
+    description = (steps, images.shape[1:], num_classes, batches_per_step)
     if shuffle:
         storage.disable_read_ahead(images)
     if strategy is None or strategy.num_replicas_in_sync == 1:
-        return Batches(_make_gather(images, labels, batch_size if always_full else None)(indices), steps)
+        return Batches(_make_gather(images, labels, size if always_full else None)(indices), *description)
     from keras_gen.distribution import sharding
 
     gather = _make_gather(images, labels, None)
     indices = indices.map(lambda index: (index,))
-    return Batches(sharding.shard(strategy, indices, multiple_of=multiple_of, then=gather), steps)
+    return Batches(sharding.shard(strategy, indices, multiple_of=batches_per_step, then=gather), *description)
 
 
 def evaluation_batches(
@@ -224,3 +232,5 @@ def _check_arrays(images: np.ndarray, labels: np.ndarray | None) -> None:
         raise must_be("images", "a uint8 array of shape (N, H, W, C), N at least 1", received)
     if labels is not None and (np.shape(labels) != (len(images),) or np.asarray(labels).dtype.kind not in "iu"):
         raise must_be("labels", f"{len(images)} integers, one for each image", np.shape(labels))
+    if labels is not None and np.min(labels) < 0:
+        raise must_be("labels", "integers of at least 0", int(np.min(labels)))

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gen import distribution
+from keras_gen.data.pipeline import Batches
 from keras_gen.distribution import sharding
 from keras_gen.models import export, inputs, network_checks, sampling
 from keras_gen.utils import checks
@@ -92,6 +93,10 @@ class ImageModel(keras.Model):
         latents = tf.TensorSpec(self.decoder_network.inputs[0].shape, tf.float32, name="latents")
         decode = Endpoint(self._decode_outputs, [latents, *self._label_specs()], (self.decoder_network,))
         return {"decode": decode}
+
+    def signs_of_collapse(self, logs: dict[str, float]) -> dict[str, str]:
+        """Return the networks that an epoch's logs show to have collapsed, each with its symptom; none by default."""
+        return {}
 
     # Shapes
 
@@ -186,8 +191,8 @@ class ImageModel(keras.Model):
 
         Args:
             x: uint8 images, which the model scales, or floats in `value_range`: an array `(n, height, width, channels)`
-                (or `(n, height, width)` for one channel) or a `tf.data.Dataset` of batches of `images` or
-                `(images, labels)`.
+                (or `(n, height, width)` for one channel), a `tf.data.Dataset` of batches of `images` or
+                `(images, labels)`, or the result of `keras_gen.data.batches`.
             y: integers `(n,)`, labels of an array of images. Required by a conditional model, otherwise ignored.
             batch_size: int, real images per update of the model, the discriminator or the critic. Defaults to 32 for
                 arrays. A train step with several critic updates takes that many batches.
@@ -205,24 +210,29 @@ class ImageModel(keras.Model):
         for name in ("sample_weight", "class_weight"):
             if kwargs.get(name) is not None:
                 raise UsageError(f"fit takes no {name}: all images have the same weight")
-        if inputs.is_dataset(x):
+        if isinstance(x, Batches) or inputs.is_dataset(x):
             if validation_split:
                 raise must_be("validation_split", "0 for a dataset, which can't be split", validation_split)
             kwargs.setdefault("shuffle", False)  # Keras warns that it can't shuffle a dataset
-            x, y = self._checked("x", x, y)
-            if self.batches_per_step > 1 and isinstance(x, tf.data.Dataset):
-                x = inputs.group_batches(x, self.batches_per_step)
+        if isinstance(x, Batches):
+            kwargs.setdefault("steps_per_epoch", x.steps_per_epoch)
+            x, y, batch_size = self._steps_of(x), None, None
         else:
-            batch_size = checks.positive_int("batch_size", 32 if batch_size is None else batch_size)
-            kwargs.setdefault("validation_batch_size", batch_size)
-            x, y = self._checked("x", x, y)
-            if validation_split and validation_data is None:
-                x, y, validation_data = inputs.split(x, y, validation_split)
-            batch_size *= self.batches_per_step
-        if self._replicas > 1:
-            x = self._sharded_steps(x, y, batch_size, kwargs.get("shuffle", True))
-            y, batch_size = None, None
-            kwargs["shuffle"] = False
+            if inputs.is_dataset(x):
+                x, y = self._checked("x", x, y)
+                if self.batches_per_step > 1 and isinstance(x, tf.data.Dataset):
+                    x = inputs.group_batches(x, self.batches_per_step)
+            else:
+                batch_size = checks.positive_int("batch_size", 32 if batch_size is None else batch_size)
+                kwargs.setdefault("validation_batch_size", batch_size)
+                x, y = self._checked("x", x, y)
+                if validation_split and validation_data is None:
+                    x, y, validation_data = inputs.split(x, y, validation_split)
+                batch_size *= self.batches_per_step
+            if self._replicas > 1:
+                x = self._sharded_steps(x, y, batch_size, kwargs.get("shuffle", True))
+                y, batch_size = None, None
+                kwargs["shuffle"] = False
         if validation_data is not None:
             images, labels = inputs.images_and_labels("validation_data", validation_data)
             images, labels = self._checked("validation_data", images, labels)
@@ -410,6 +420,16 @@ class ImageModel(keras.Model):
                 return inputs.check_sharded(argument, data, self.distribute_strategy), None
             return inputs.check_dataset(argument, data, self.image_shape, self.value_range, self.num_classes), None
         return self._checked_arrays(argument, data, labels)
+
+    def _steps_of(self, batches):
+        """Return the checked train steps of `Batches`, divided among the replicas."""
+        inputs.check_batches(batches, self.image_shape, self.num_classes, self.batches_per_step)
+        if inputs.is_sharded(batches.dataset):
+            return inputs.check_sharded("x", batches.dataset, self.distribute_strategy)
+        if self._replicas == 1:
+            return batches.dataset
+        steps = batches.dataset.map(lambda *step: step)
+        return self._sharded("x", steps, None, None, multiple_of=self.batches_per_step)
 
     def _sharded_steps(self, data, labels, batch_size, shuffle):
         """Return checked images and labels as train steps divided among the replicas."""

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gen import distribution
+from keras_gen.data.pipeline import Batches
 from keras_gen.distribution import sharding
 from keras_gen.distribution.sharding import without_tuner
 from keras_gen.utils import checks
@@ -128,6 +129,19 @@ def check_dataset(
         check_labels(f"labels of {argument}", labels[0] if labels else None, count, num_classes)
         return dataset.map(_with_int32_labels) if num_classes else dataset
     raise must_be(argument, "a dataset with at least one batch", "an empty dataset")
+
+
+def check_batches(batches: Batches, image_shape: tuple[int, ...], num_classes: int, batches_per_step: int) -> None:
+    """Check that a model of these images, classes and batches per train step can be trained on `batches`."""
+    if batches.image_shape != tuple(image_shape):
+        raise must_be("x", f"batches of images of shape {tuple(image_shape)}", batches.image_shape)
+    if num_classes and not 1 <= batches.num_classes <= num_classes:
+        received = f"labels up to {batches.num_classes - 1}" if batches.num_classes else "no labels"
+        raise must_be("x", f"batches with labels from 0 to {num_classes - 1}", received)
+    if batches.batches_per_step != batches_per_step:
+        raise must_be(
+            "x", f"batches of data.batches with batches_per_step={batches_per_step}", batches.batches_per_step
+        )
 
 
 def group_batches(dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:

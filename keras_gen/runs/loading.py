@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras_gen.data
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
+import numpy as np
 import tensorflow as tf
 
 from keras_gen import distribution, zoo
 from keras_gen.data import ImageData
-from keras_gen.distribution.cluster import Cluster, meet
+from keras_gen.distribution.cluster import Cluster
 from keras_gen.models import ImageModel
 from keras_gen.runs import checkpoints, model_config, provenance, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
-from keras_gen.runs.settings import RunSettings
+from keras_gen.runs.settings import RunSettings, read_settings
 from keras_gen.utils import files
 from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
 
@@ -47,6 +47,7 @@ def load(
     *,
     strategy: str | None = None,
     epochs: int | None = None,
+    data: ImageData | np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
     cluster: Cluster | None = None,
 ) -> Run:
     """Load the data set and the model of a run directory, with the weights of its newest intact checkpoint.
@@ -59,6 +60,7 @@ def load(
         strategy: str, the distribution strategy to build the model under, as in `keras_gen.distribution.strategy`;
             default: the run's own.
         epochs: int, replaces the number of epochs in the settings; default: the run's own.
+        data: the data of a run that was trained on arrays, as in `keras_gen.training.run`.
         cluster: `Cluster` of the workers, as in `keras_gen.distribution.strategy`; default: from `TF_CONFIG`.
 
     Returns:
@@ -76,12 +78,13 @@ def load(
         >>> run.model.evaluate(run.data.test.images)  # doctest: +SKIP
     """
     path = Path(path)
-    record = run_directory.read_json(path / run_directory.RECIPE_FILE)
-    settings = RunSettings.from_json(record.get("settings"), os.fspath(path / run_directory.RECIPE_FILE))
+    record, settings = read_settings(path)
     changed = {"strategy": strategy, "epochs": epochs}
     settings = dataclasses.replace(settings, **{name: value for name, value in changed.items() if value is not None})
-    data, _ = load_data(settings)
     recorded = record.get("data")
+    if data is None and isinstance(recorded, dict) and recorded.get("source") == "arrays":
+        raise UsageError(f"run {path} was trained on arrays in memory: it can be loaded from Python, with them as data")
+    data, _ = load_data(settings, data)
     if not isinstance(recorded, dict) or recorded.get("fingerprint") != data.fingerprint:
         raise UsageError(
             f"data set {settings.dataset} is no longer what {path} was trained on: its fingerprint differs"
@@ -93,8 +96,14 @@ def load(
     return Run(record, settings, data, model, position=checkpoints.restore_latest(path, model))
 
 
-def load_data(settings: RunSettings) -> tuple[ImageData, str | None]:
+def load_data(
+    settings: RunSettings, given: ImageData | np.ndarray | tuple[np.ndarray, np.ndarray] | None = None
+) -> tuple[ImageData, str | None]:
     """Load the data set of `settings`; fall back to the embedded digits if the recipe's own is unavailable.
+
+    Args:
+        settings: `RunSettings`.
+        given: an `ImageData`, images, or a tuple of images and labels to use instead; default: None.
 
     Returns:
         The data, and the reason for the fallback, or None. A data set that the settings name is never replaced.
@@ -105,6 +114,11 @@ def load_data(settings: RunSettings) -> tuple[ImageData, str | None]:
         "channels": settings.channels,
         "binarize": settings.binarize,
     }
+    if isinstance(given, ImageData):
+        return given, None
+    if given is not None:
+        del options["data_dir"]
+        return keras_gen.data.from_arrays(*(given if isinstance(given, tuple) else (given,)), **options), None
     if settings.dataset is not None:
         return keras_gen.data.load(settings.dataset, **options), None
     try:
@@ -131,26 +145,25 @@ def build(
     """
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    cluster = distribution.cluster_of(settings.strategy, cluster)
-    if cluster is not None:
-        meet(cluster, _statement(settings, data, start or TrainingPosition()))
     strategy = distribution.strategy(settings.strategy, cluster)
+    distribution.check_same_on_all_workers(strategy, _statement(settings, data, start or TrainingPosition()))
     replicas = strategy.num_replicas_in_sync
     if settings.batch_size < replicas:
         raise must_be("batch_size", f"at least {replicas}, the number of devices", settings.batch_size)
     if settings.jit_compile and replicas > 1:
         raise must_be("jit_compile", f"False with {replicas} devices", settings.jit_compile)
+    options = ("seed", "precision", "steps_per_execution", "jit_compile")
     with strategy.scope():
-        options = {"seed": settings.seed, "precision": settings.precision}
-        model = zoo.build(settings.model, data.image_shape, **options, **settings.overrides)
+        model = settings.recipe.build(
+            data.image_shape, settings.overrides, **{name: getattr(settings, name) for name in options}
+        )
     if model.num_classes not in (0, data.num_classes):
         allowed = f"0 or {data.num_classes}" if data.num_classes else "0, since it has no labels,"
         raise must_be("num_classes", f"{allowed} for data set {data.name}", model.num_classes)
-    model.jit_compile = settings.jit_compile
     return model
 
 
-def _statement(settings: RunSettings, data: ImageData, start: TrainingPosition) -> dict[str, str]:
+def _statement(settings: RunSettings, data: ImageData, start: TrainingPosition) -> dict[str, object]:
     """Return what all workers must agree on to compute the same, by its name in messages."""
     # The location of the data may differ between machines; their fingerprint may not.
     locations = ("dataset", "data_dir", "extractor", "extractor_weights")
@@ -159,7 +172,7 @@ def _statement(settings: RunSettings, data: ImageData, start: TrainingPosition) 
     return {
         **{f"version of {name}": versions[name] for name in ("keras_gen", "tensorflow", "keras")},
         **{f"source in keras_gen/{name}": digest for name, digest in provenance.sources().items()},
-        **{name: json.dumps(value) for name, value in chosen.items()},
+        **chosen,
         "data set": data.fingerprint,
         "last checkpoint": str(start),
     }
@@ -179,6 +192,7 @@ def changes_since(path: Path, record: dict, model: ImageModel) -> list[str]:
         *provenance.changes(record.get("versions"), provenance.versions()),
         *provenance.changes(record.get("machine"), provenance.machine(model.distribute_strategy)),
         *([f"keras_gen's own source, in {', '.join(modules[:3])}{more}"] if modules else []),
+        *provenance.changed_recipe_file(record.get("recipes"), zoo.get(record["settings"]["model"])),
     ]
 
 

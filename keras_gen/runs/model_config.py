@@ -35,7 +35,8 @@ def changes(then: object, now: dict[str, object]) -> list[str]:
     """Return the differences between a recorded configuration and the current one, in the order of `now`."""
     if not isinstance(then, dict):
         return []
-    names = [*now, *(name for name in then if name not in now)]
+    # Not the train steps per call: they change no result, and older runs recorded the recipe's instead of their own.
+    names = [name for name in dict.fromkeys([*now, *then]) if name != "steps_per_execution"]
     missing = "nothing"
     pairs = ((name, then.get(name, missing), now.get(name, missing)) for name in names)
     return [f"{name}: {old} then, {new} now" for name, old, new in pairs if old != new]

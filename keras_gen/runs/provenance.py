@@ -13,6 +13,8 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 import tensorflow as tf
 
+from keras_gen.zoo import Recipe
+
 _PACKAGES = ("tensorflow", "keras", "numpy", "scikit-image", "scikit-learn", "pillow")
 
 
@@ -64,6 +66,20 @@ def changed_sources(then: object) -> list[str]:
         return []
     now = sources()
     return sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+
+
+def recipe_file(recipe: Recipe) -> dict[str, str] | None:
+    """Return the path and the SHA-256 of the file that defines a recipe; None for a recipe of the package."""
+    if recipe.file is None:
+        return None
+    return {"file": str(recipe.file), "sha256": hashlib.sha256(recipe.file.read_bytes()).hexdigest()}
+
+
+def changed_recipe_file(then: object, recipe: Recipe) -> list[str]:
+    """Return a text if the file that defines a recipe is not the recorded `recipe_file`."""
+    now = recipe_file(recipe) or {}
+    is_same = not isinstance(then, dict) or then.get("sha256") == now.get("sha256")
+    return [] if is_same else [f"the file of the recipe, {now.get('file', 'keras_gen')}"]
 
 
 def changes(then: object, now: dict) -> list[str]:

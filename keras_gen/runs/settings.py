@@ -9,42 +9,36 @@ from dataclasses import dataclass, field
 
 from keras_gen import zoo
 from keras_gen.metrics import extractors
+from keras_gen.runs import run_directory
 from keras_gen.runs.intervals import Interval
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
+RESOLVED_BY_RUN = ("dataset", "image_size", "extractor")
+"""Settings that a run replaces by the data and the extractor that it resolved them to."""
+
+
+def _setting(default: object, help: str, group: str = "training", *, metavar: str | None = None, option: str = ""):
+    """Return a field of `RunSettings` that is also an option of run.py.
+
+    Args:
+        default: its default.
+        help: str, the text of `--help` and of the docstring.
+        group: str, heading of the option in `--help`.
+        metavar: str or None, placeholder of the value in `--help`. Defaults to the option's name in capitals.
+        option: str, name of the option. Defaults to the field's.
+    """
+    return field(default=default, metadata={"help": help, "group": group, "metavar": metavar, "option": option})
+
 
 @dataclass(frozen=True)
 class RunSettings:
-    """All settings that determine what a run computes.
+    """All settings that determine what a run computes; every field but the first two is an option of run.py.
 
     Args:
         model: str, name of a recipe, or an alias, which is replaced by the name.
         overrides: mapping, hyperparameters that differ from the recipe's defaults.
-        dataset: str, name or path as `keras_gen.data.load` accepts it; default: the recipe's own data set, or `digits`
-            if that is unavailable.
-        data_dir, image_size, channels, binarize: as in `keras_gen.data.load`. For the recipe's own data set,
-            `image_size` None is replaced by the recipe's.
-        epochs, batch_size: int; default: the recipe's.
-        seed: int, seeds initial weights, data order, dropout, latents and noise; default 0.
-        strategy: str, as in `keras_gen.distribution.strategy`; default `auto`.
-        samples_every: int, epochs between two sample grids; 0 for none; default 1.
-        sample_count: int, number of images in a grid; default 100.
-        fid_every: int, epochs between two Fréchet distances of generated to training images; 0 for none; default: the
-            recipe's, or `epochs` if that is smaller.
-        fid_images: int, number of images generated for each distance; default 1000.
-        extractor: str, the feature extractor of the distances: one of `keras_gen.metrics.extractors.NAMES`, which is
-            downloaded if it is missing, or `auto` (default), one that fits the data and is available.
-        extractor_weights: str, path of the weights file of a named extractor; default: its usual location.
-        precision: str, `float32` (default) or `bfloat16`, in which the networks' layers compute.
-        steps_per_execution: int, maximum number of train steps per call of TensorFlow; default: the recipe's. It does
-            not change results. Stop requests, checkpoints and NaN checks are handled after each call.
-        jit_compile: bool, whether to compile train and validation steps with XLA, on one device; default False. The
-            noise then differs.
-        checkpoint_every: int or str, interval between checkpoints as `Interval.parse` accepts it: a number of epochs,
-            or a text such as `500steps` or `5minutes`; default 1. The last epoch always has one.
-        deterministic: bool, whether TensorFlow uses only deterministic operations, and resuming is refused if anything
-            that affects the bits has changed; default False.
+        FIELDS
 
     Raises:
         UsageError: an argument has a wrong type or value.
@@ -52,26 +46,69 @@ class RunSettings:
 
     model: str
     overrides: Mapping[str, object] = field(default_factory=dict)
-    dataset: str | None = None
-    data_dir: str | None = None
-    image_size: int | None = None
-    channels: int | None = None
-    binarize: str | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    seed: int = 0
-    strategy: str = "auto"
-    samples_every: int = 1
-    sample_count: int = 100
-    fid_every: int | None = None
-    fid_images: int = 1000
-    extractor: str = "auto"
-    extractor_weights: str | None = None
-    precision: str = "float32"
-    steps_per_execution: int | None = None
-    jit_compile: bool = False
-    checkpoint_every: int | str = 1
-    deterministic: bool = False
+    dataset: str | None = _setting(
+        None,
+        "named data set, .npz file or folder of images; default: the recipe's, or digits if that is unavailable",
+        "data",
+        metavar="NAME",
+    )
+    data_dir: str | None = _setting(
+        None, "folder with NAME.npz or prepared data; default: $KERAS_GEN_DATA", "data", metavar="DIR"
+    )
+    image_size: int | None = _setting(
+        None, "crop to squares and resize to this side; default: the data set's", "data", metavar="PIXELS"
+    )
+    channels: int | None = _setting(None, "1 for gray, 3 for color; default: the data set's", "data", metavar="N")
+    binarize: str | None = _setting(
+        None, "make pixels black or white: " + " or ".join(checks.BINARIZE), "data", metavar="RULE"
+    )
+    epochs: int | None = _setting(None, "passes over the training images; default: the recipe's")
+    batch_size: int | None = _setting(None, "real images per update; default: the recipe's")
+    seed: int = _setting(0, "seed of weights, data order, dropout, latents and noise")
+    strategy: str = _setting("auto", "devices: " + ", ".join(checks.STRATEGIES), "running")
+    samples_every: int = _setting(1, "epochs between sample grids; 0 for none", "results", metavar="EPOCHS")
+    sample_count: int = _setting(100, "number of images in a sample grid", "results", metavar="N", option="samples")
+    fid_every: int | None = _setting(
+        None,
+        "epochs between Fréchet distances of generated to training images; 0 for none; default: the recipe's",
+        "results",
+        metavar="EPOCHS",
+    )
+    fid_images: int = _setting(1000, "number of generated images per Fréchet distance", "results", metavar="N")
+    extractor: str = _setting(
+        "auto",
+        f"feature extractor of the Fréchet distances: auto, {', '.join(extractors.NAMES)}; if named, it is downloaded",
+        "results",
+        metavar="NAME",
+    )
+    extractor_weights: str | None = _setting(
+        None,
+        "file with the extractor's weights; that of inception-2015 is a program: use only files you trust",
+        "results",
+        metavar="PATH",
+    )
+    precision: str = _setting(
+        "float32", "precision of the networks' layers: " + ", ".join(checks.PRECISIONS), "running"
+    )
+    steps_per_execution: int | None = _setting(
+        None,
+        "maximum number of train steps per TensorFlow call; results are the same; default: the recipe's",
+        "running",
+        metavar="N",
+    )
+    jit_compile: bool = _setting(False, "compile train steps with XLA, on one device; random draws differ", "running")
+    checkpoint_every: int | str = _setting(
+        "auto",
+        "interval between checkpoints: a number of epochs, or for example 500steps or 5minutes; auto: every epoch, "
+        "or less often if they would take more than a twentieth of the time; the last epoch always has one",
+        "running",
+        metavar="N",
+    )
+    deterministic: bool = _setting(
+        False,
+        "use only operations that give the same bits each time; resume only in an unchanged environment",
+        "running",
+    )
 
     def __post_init__(self):
         if not isinstance(self.overrides, Mapping):
@@ -88,6 +125,10 @@ class RunSettings:
             "fid_every": checks.non_negative_int(
                 "fid_every", min(recipe.fid_every, epochs) if self.fid_every is None else self.fid_every
             ),
+            "steps_per_execution": checks.positive_int(
+                "steps_per_execution",
+                recipe.steps_per_execution if self.steps_per_execution is None else self.steps_per_execution,
+            ),
         }
         for name, value in resolved.items():
             object.__setattr__(self, name, value)
@@ -100,8 +141,6 @@ class RunSettings:
             raise must_be("fid_images", "an integer of at least 2", self.fid_images)
         extractors.check_choice(self.extractor, self.extractor_weights)
         checks.one_of("precision", self.precision, checks.PRECISIONS)
-        if self.steps_per_execution is not None:
-            checks.positive_int("steps_per_execution", self.steps_per_execution)
         checks.boolean("jit_compile", self.jit_compile)
         interval = Interval.parse("checkpoint_every", self.checkpoint_every)
         object.__setattr__(self, "checkpoint_every", interval.to_json())
@@ -157,3 +196,30 @@ class RunSettings:
             return cls(**content)
         except (TypeError, UsageError) as error:
             raise UsageError(f"{source} is damaged: {error}") from error
+
+
+def read_settings(run: str | os.PathLike) -> tuple[dict, RunSettings]:
+    """Return the record and the settings of a run directory.
+
+    Raises:
+        UsageError: `run` is not a run directory or is damaged, or its recipe is not loaded.
+    """
+    record = run_directory.read_recipe(run)
+    recipes, settings = record.get("recipes"), record.get("settings")
+    if isinstance(recipes, dict) and isinstance(settings, dict):
+        name = settings.get("model")
+        if name not in [recipe.name for recipe in zoo.recipes()]:
+            file = recipes.get("file")
+            raise UsageError(f"recipe {name!r} of {run} is not loaded: name its file with --recipes (it was {file})")
+    return record, RunSettings.from_json(settings, os.path.join(run, run_directory.RECIPE_FILE))
+
+
+if RunSettings.__doc__:  # None with `python -OO`
+    RunSettings.__doc__ = RunSettings.__doc__.replace(
+        "FIELDS",
+        "\n        ".join(
+            f"{entry.name}: {entry.type}, {entry.metadata['help']}"
+            for entry in dataclasses.fields(RunSettings)
+            if entry.metadata
+        ),
+    )

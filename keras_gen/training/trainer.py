@@ -15,18 +15,18 @@ from pathlib import Path
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
+import numpy as np
 
 from keras_gen import distribution, report
-from keras_gen.data import batches, evaluation_batches
-from keras_gen.distribution import sharding
+from keras_gen.data import ImageData, batches, evaluation_batches
 from keras_gen.distribution.cluster import Cluster
-from keras_gen.models import GenerativeModel, ImageModel, export
+from keras_gen.models import ImageModel, export
 from keras_gen.report.pages import run_page
-from keras_gen.runs import history, loading, locking, provenance, run_directory
+from keras_gen.runs import checkpoints, history, loading, locking, provenance, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.intervals import Interval
 from keras_gen.runs.loading import build, changes_since, load_data, write_model_config
-from keras_gen.runs.settings import RunSettings
+from keras_gen.runs.settings import RunSettings, read_settings
 from keras_gen.training import monitor
 from keras_gen.training.faults import explain_errors, notice_lost_workers
 from keras_gen.utils import files
@@ -49,6 +49,7 @@ class ExportOptions:
 def run(
     settings: RunSettings,
     *,
+    data: ImageData | np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
     out: str | os.PathLike = "runs",
     export_options: ExportOptions | None = None,
     cluster: Cluster | None = None,
@@ -59,6 +60,8 @@ def run(
 
     Args:
         settings: RunSettings. What to train, on which data and how.
+        data: ImageData, an array of images or a tuple of images and labels, as in `keras_gen.data.from_arrays`, to train
+            on instead of the settings' data set. To resume the run, pass them again. Defaults to None.
         out: str or path. Folder of run directories; the new one gets the next number, as in `out/00003-vae-lstm`.
             Defaults to `"runs"`.
         export_options: ExportOptions or None. Where to save a further copy of the SavedModel. Defaults to None.
@@ -84,10 +87,7 @@ def run(
     if writes:
         _check(export_options)
         files.check_can_write_directory(Path(out) / "run", overwrite=True, argument="out")
-    data, note = load_data(settings)
-    # Record where the data were found, so that the run can be resumed without $KERAS_GEN_DATA.
-    dataset = os.path.abspath(data.origin) if data.source in ("npz", "folder") else data.name
-    requested, settings = settings.dataset, dataclasses.replace(settings, dataset=dataset)
+    data, note = load_data(settings, data)
     model = build(settings, data, cluster)
     if export_options is not None:
         export.check_functions(model, export_options.functions)
@@ -95,8 +95,7 @@ def run(
         _train(None, settings, model, data, None, start=TrainingPosition(), export_options=None)
         return None
     reference = monitor.make_reference(settings, data, model)
-    if reference is not None:
-        settings = dataclasses.replace(settings, extractor=reference.extractor.name)
+    requested, settings = settings.dataset, _resolved(settings, data, reference)
     path = run_directory.create(out, settings.model)
     with contextlib.ExitStack() as stack:
         with _removed_on_failure(path):
@@ -111,6 +110,7 @@ def resume(
     path: str | os.PathLike,
     *,
     epochs: int | None = None,
+    data: ImageData | np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
     export_options: ExportOptions | None = None,
     cluster: Cluster | None = None,
 ) -> Path:
@@ -119,6 +119,7 @@ def resume(
     Args:
         path: str or path. The run directory.
         epochs: int or None. A new total. Defaults to the run's own.
+        data: As in `run`, for a run that was trained on them. Defaults to None.
         export_options: ExportOptions or None. Where to save a further copy of the SavedModel. Defaults to None.
         cluster: Cluster or None. As in `run`. All workers must have access to the run directory.
 
@@ -130,8 +131,7 @@ def resume(
         RunInterrupted: Ctrl-C, SIGTERM or SIGHUP.
     """
     path = Path(path)
-    record = run_directory.read_json(path / run_directory.RECIPE_FILE)  # before a lock file is made
-    recorded = RunSettings.from_json(record.get("settings"), os.fspath(path / run_directory.RECIPE_FILE))
+    _, recorded = read_settings(path)  # before a lock file is made
     cluster = distribution.cluster_of(recorded.strategy, cluster)
     writes = cluster is None or cluster.is_chief
     with contextlib.ExitStack() as stack:
@@ -139,7 +139,7 @@ def resume(
             _check(export_options)
             stack.enter_context(locking.locked(path, "run"))
             run_directory.remove_leftovers(path)
-        opened = loading.load(path, epochs=epochs, cluster=cluster)
+        opened = loading.load(path, epochs=epochs, data=data, cluster=cluster)
         settings, start = opened.settings, opened.position
         if export_options is not None:
             export.check_functions(opened.model, export_options.functions)
@@ -161,6 +161,14 @@ def resume(
     return path
 
 
+def _resolved(settings, data, reference) -> RunSettings:
+    """Return the settings with the data set and the extractor that were found, as a resumed run uses them."""
+    # Where the data were found, so that the run can be resumed without $KERAS_GEN_DATA.
+    dataset = os.path.abspath(data.origin) if data.source in ("npz", "folder") else data.name
+    extractor = settings.extractor if reference is None else reference.extractor.name
+    return dataclasses.replace(settings, dataset=dataset, extractor=extractor)
+
+
 @contextlib.contextmanager
 def _removed_on_failure(path: Path) -> Iterator[None]:
     """Remove a new run directory if its first files can't be written."""
@@ -179,6 +187,7 @@ def _write_record(path, settings, model, data, reference, *, requested, note):
         "settings": settings.to_json(),
         "arguments": settings.arguments(),
         "data": data.description() | {"requested": requested, "substituted_because": note},
+        "recipes": provenance.recipe_file(settings.recipe),
         "extractor": None if reference is None else reference.extractor.description(),
         "versions": provenance.versions(),
         "machine": provenance.machine(model.distribute_strategy),
@@ -208,43 +217,35 @@ def _train(path, settings, model, data, reference, *, start, export_options):
                 _fit(path, settings, model, data, reference, start, requests)
         elif path is None:
             return
-        elif export_options is None and _is_finished(path, settings):
+        elif export_options is None and run_directory.finished_epochs(path) == settings.epochs:
             print("nothing to do: to train on, give --epochs a larger number", flush=True)
             return
         if path is not None:
             _finish(path, settings, model, data, export_options)
 
 
-def _is_finished(path, settings) -> bool:
-    """Return whether the run's SavedModel, which is written last, is of its last epoch."""
-    with contextlib.suppress(UsageError, KeyError):
-        return run_directory.read_json(path / export.RUN_FOLDER / export.DESCRIPTION_FILE)["epochs"] == settings.epochs
-    return False
-
-
 def _fit(path, settings, model, data, reference, start, requests):
-    validation = _validation_batches(model, data.validation)
-    together = settings.steps_per_execution or model.steps_per_execution
+    validation = None
+    if len(data.validation):
+        validation = evaluation_batches(data.validation.images, model.labels_of(data.validation))
     # Keras takes one number of steps for all epochs: a partial epoch needs a `fit` of its own.
     starts = [start, TrainingPosition(start.epoch + 1)] if start.step else [start]
     for begin in (each for each in starts if each.epoch < settings.epochs):
         train = batches(
             data.train.images,
             model.labels_of(data.train),
-            batch_size=settings.batch_size * model.batches_per_step,
+            batch_size=settings.batch_size,
+            batches_per_step=model.batches_per_step,
             seed=settings.seed,
             initial_epoch=begin.epoch,
             initial_step=begin.step,
             strategy=model.distribute_strategy,
-            multiple_of=model.batches_per_step,
         )
-        model.limit_steps_per_execution(_undivided_steps(settings, begin, train.steps_per_epoch), together)
-        # Skip the checks of the model's own fit: the batches are uint8 of the right shape, and whole train steps.
-        keras.Model.fit(
-            model,
-            train.dataset,
+        undivided = _undivided_steps(settings, begin, train.steps_per_epoch)
+        model.limit_steps_per_execution(undivided, settings.steps_per_execution)
+        model.fit(
+            train,
             steps_per_epoch=train.steps_per_epoch - begin.step,
-            shuffle=False,  # the dataset is already
             epochs=settings.epochs,
             initial_epoch=begin.epoch,
             validation_data=validation,
@@ -259,16 +260,6 @@ def _undivided_steps(settings: RunSettings, begin: TrainingPosition, steps_per_e
     if (interval := Interval.parse("checkpoint_every", settings.checkpoint_every)).unit == "steps":
         ends += [begin.epoch * steps_per_epoch + begin.step, interval.count]
     return math.gcd(*ends)
-
-
-def _validation_batches(model, split):
-    """Return batches for validation, or None if there are no images."""
-    if len(split) == 0:
-        return None
-    dataset = evaluation_batches(split.images, model.labels_of(split))
-    if model.distribute_strategy.num_replicas_in_sync == 1:
-        return dataset
-    return sharding.shard(model.distribute_strategy, dataset.map(lambda *example: example))
 
 
 def _finish(path, settings, model, data, export_options):
@@ -288,7 +279,8 @@ def _finish(path, settings, model, data, export_options):
         "last_epoch": rows[-1],
     }
     export.save(model, path / export.RUN_FOLDER, description=description, overwrite=True)
-    if isinstance(model, GenerativeModel):
+    checkpoints.delete_old(path, keep=1)  # an intact SavedModel stands beside it now
+    if "generate" in model.endpoints():
         print(f"sample from it: python experiments/sample.py {path}", flush=True)
     if export_options is not None:
         options = {entry.name: getattr(export_options, entry.name) for entry in dataclasses.fields(export_options)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from keras_gen.utils import checks
@@ -11,6 +12,14 @@ if TYPE_CHECKING:
     import keras
 
     from keras_gen.optimizers import Adam
+
+SQUARED_ERROR_SCALE = math.sqrt(0.5)
+"""Standard deviation with which −log N is the summed squared error plus a constant."""
+
+VAE_OPTIONS = {"num_classes": 0, "beta": 1.0, "free_bits": 0.0}
+GAUSSIAN_OPTIONS = {**VAE_OPTIONS, "scale": SQUARED_ERROR_SCALE, "learn_scale": False}
+ADVERSARIAL_OPTIONS = {"num_classes": 0, "moving_average": 0.0}
+"""Hyperparameters that the recipes of a family share, with their defaults; see `keras_gen.VAE` and `keras_gen.GAN`."""
 
 CONSTRAINTS = ("gradient_penalty", "weight_clipping", "none")
 """Constraints that bound the slope of a critic."""

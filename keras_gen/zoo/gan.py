@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     epochs=100,
     batch_size=128,
     weights=1_204_994,
+    defaults={"moving_average": 0.99},
+    options=common.ADVERSARIAL_OPTIONS,
 )
 def gan_conv(
     image_shape,
@@ -29,8 +31,8 @@ def gan_conv(
     slope: float = 0.2,
     learning_rate: float = 1e-4,
     beta_1: float = 0.5,
-    moving_average: float = 0.99,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> GAN:
     """GAN: convolutional discriminator and generator, non-saturating cross-entropy.
 
@@ -55,13 +57,22 @@ def gan_conv(
             image_shape, latent_dim=latent_dim, dropout=dropout, slope=slope, num_classes=num_classes
         ),
         generator_batch_ratio=2,
-        moving_average=moving_average,
+        **options,
     )
     model.compile(*common.adam_pair(learning_rate, beta_1))
     return model
 
 
-@recipe("gan-mlp", source="R2", dataset="mnist", epochs=50, batch_size=64, weights=476_885)
+@recipe(
+    "gan-mlp",
+    source="R2",
+    dataset="mnist",
+    epochs=50,
+    batch_size=64,
+    weights=476_885,
+    options=common.ADVERSARIAL_OPTIONS,
+    steps_per_execution=common.SHORT_STEPS,
+)
 def gan_mlp(
     image_shape,
     *,
@@ -69,8 +80,8 @@ def gan_mlp(
     hidden: int = 300,
     learning_rate: float = 2e-4,
     beta_1: float = 0.5,
-    moving_average: float = 0.0,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> GAN:
     """GAN: one hidden layer in each network, non-saturating cross-entropy.
 
@@ -93,13 +104,21 @@ def gan_mlp(
         networks.mlp_decoder(image_shape, latent_dim=latent_dim, hidden=hidden, num_classes=num_classes),
         networks.mlp_discriminator(image_shape, hidden=hidden, num_classes=num_classes),
         from_logits=False,
-        moving_average=moving_average,
+        **options,
     )
-    model.compile(*common.adam_pair(learning_rate, beta_1), steps_per_execution=common.SHORT_STEPS)
+    model.compile(*common.adam_pair(learning_rate, beta_1))
     return model
 
 
-@recipe("lsgan-conv", source="R3", dataset="mnist", epochs=20, batch_size=64, weights=2_771_394)
+@recipe(
+    "lsgan-conv",
+    source="R3",
+    dataset="mnist",
+    epochs=20,
+    batch_size=64,
+    weights=2_771_394,
+    options=common.ADVERSARIAL_OPTIONS,
+)
 def lsgan_conv(
     image_shape,
     *,
@@ -109,8 +128,8 @@ def lsgan_conv(
     objective: str = "least_squares",
     learning_rate: float = 3e-4,
     beta_1: float = 0.5,
-    moving_average: float = 0.0,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> GAN:
     """Least-squares GAN: transposed convolutions from 1×1, depth 1 to 5, batch normalization, images in [-1, 1].
 
@@ -140,16 +159,31 @@ def lsgan_conv(
         ),
         objective=objective,
         value_range=(-1, 1),
-        moving_average=moving_average,
+        **options,
     )
     model.compile(*common.adam_pair(learning_rate, beta_1))
     return model
 
 
 @recipe(
-    "dcgan-celeba", source="R4 §3.3.2", dataset="celeb_a", image_size=28, epochs=1, batch_size=32, weights=5_969_284
+    "dcgan-celeba",
+    source="R4 §3.3.2",
+    dataset="celeb_a",
+    image_size=28,
+    epochs=1,
+    batch_size=32,
+    weights=5_969_284,
+    options=common.ADVERSARIAL_OPTIONS,
 )
-@recipe("dcgan", source="R4 §3", dataset="mnist", epochs=20, batch_size=64, weights=5_959_682)
+@recipe(
+    "dcgan",
+    source="R4 §3",
+    dataset="mnist",
+    epochs=20,
+    batch_size=64,
+    weights=5_959_682,
+    options=common.ADVERSARIAL_OPTIONS,
+)
 def dcgan(
     image_shape,
     *,
@@ -158,8 +192,8 @@ def dcgan(
     slope: float = 0.2,
     learning_rate: float = 2e-4,
     beta_1: float = 0.5,
-    moving_average: float = 0.0,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> GAN:
     """DCGAN: 5×5 transposed convolutions with batch normalization, dropout in both networks, images in [-1, 1].
 
@@ -191,7 +225,7 @@ def dcgan(
             num_classes=num_classes,
         ),
         value_range=(-1, 1),
-        moving_average=moving_average,
+        **options,
     )
     model.compile(*common.adam_pair(learning_rate, beta_1))
     return model
@@ -205,8 +239,17 @@ def dcgan(
     batch_size=64,
     weights=3_345_540,
     defaults={"latent_dim": 512},
+    options=common.ADVERSARIAL_OPTIONS,
 )
-@recipe("gan-jsd", source="R5 §2.4", dataset="mnist", epochs=100, batch_size=64, weights=1_502_210)
+@recipe(
+    "gan-jsd",
+    source="R5 §2.4",
+    dataset="mnist",
+    epochs=100,
+    batch_size=64,
+    weights=1_502_210,
+    options=common.ADVERSARIAL_OPTIONS,
+)
 def gan_jsd(
     image_shape,
     *,
@@ -215,8 +258,8 @@ def gan_jsd(
     objective: str = "non_saturating",
     learning_rate: float = 1e-4,
     beta_1: float = 0.5,
-    moving_average: float = 0.0,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> GAN:
     """GAN that reports its estimate of the Jensen-Shannon divergence: three transposed convolutions from 1×1.
 
@@ -243,13 +286,22 @@ def gan_jsd(
         *common.gan_jsd_networks(image_shape, latent_dim=latent_dim, width=width, num_classes=num_classes),
         objective=objective,
         value_range=(-1, 1),
-        moving_average=moving_average,
+        **options,
     )
     model.compile(*common.adam_pair(learning_rate, beta_1))
     return model
 
 
-@recipe("gan-imagenette", source="R2", dataset="imagenette", epochs=100, batch_size=64, weights=9_444_228)
+@recipe(
+    "gan-imagenette",
+    source="R2",
+    dataset="imagenette",
+    epochs=100,
+    batch_size=64,
+    weights=9_444_228,
+    defaults={"moving_average": 0.999},
+    options=common.ADVERSARIAL_OPTIONS,
+)
 def gan_imagenette(
     image_shape,
     *,
@@ -257,8 +309,8 @@ def gan_imagenette(
     width: int = 64,
     learning_rate: float = 2e-4,
     beta_1: float = 0.5,
-    moving_average: float = 0.999,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> GAN:
     """GAN: four convolutions with batch normalization in each network, for photographs.
 
@@ -279,7 +331,7 @@ def gan_imagenette(
         ),
         networks.deep_conv_discriminator(image_shape, filters=filters, num_classes=num_classes),
         value_range=(-1, 1),
-        moving_average=moving_average,
+        **options,
     )
     model.compile(*common.adam_pair(learning_rate, beta_1))
     return model

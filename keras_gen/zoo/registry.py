@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
+import dataclasses
+import hashlib
+import importlib.util
 import inspect
 import math
+import os
 import pkgutil
+import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_gen.data import catalog
 from keras_gen.utils import checks
-from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.errors import UsageError, must_be, suggestion
 
 if TYPE_CHECKING:
     from keras_gen.models import ImageModel
@@ -81,15 +86,23 @@ class Recipe:
     dataset: str
     epochs: int
     batch_size: int
-    weights: int
-    """Number of trainable weights of all networks, for the recipe's own data set and defaults."""
+    weights: int | None
+    """Number of trainable weights of all networks, for the recipe's own data set and defaults; None if unknown."""
     aliases: tuple[str, ...]
     fid_every: int
     """Epochs between two Fréchet distances of generated images while training; 0 for none."""
     image_size: int | None
     """Image size of the recipe's own data set; None for the data set's default."""
+    steps_per_execution: int
+    """Maximum number of train steps per call of TensorFlow."""
     parameters: Mapping[str, Parameter]
     """Hyperparameters by name, with this recipe's defaults."""
+
+    @property
+    def file(self) -> Path | None:
+        """The file that defines the recipe; None for a recipe of the package or one defined interactively."""
+        file = Path(inspect.getfile(self.function)).resolve()
+        return file if file.is_file() and Path(__file__).parent not in file.parents else None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -124,20 +137,49 @@ class Recipe:
             overrides[name] = self._parameter(name).parse(value)
         return overrides
 
-    def build(self, image_shape: tuple[int, int, int], **overrides: object) -> ImageModel:
-        """Build the compiled model for images of shape `image_shape`."""
+    def build(
+        self,
+        image_shape: tuple[int, int, int],
+        overrides: Mapping[str, object],
+        *,
+        seed: int | None = None,
+        precision: str = "float32",
+        steps_per_execution: int | None = None,
+        jit_compile: bool = False,
+    ) -> ImageModel:
+        """Build the compiled model. The arguments must be valid; `keras_gen.zoo.build` checks them.
+
+        Args:
+            image_shape: tuple of int, `(height, width, channels)`.
+            overrides: mapping, hyperparameters by name, as `check_overrides` returns them.
+            seed, precision: As in `keras_gen.zoo.build`.
+            steps_per_execution: int or None, train steps per call of TensorFlow. Defaults to the recipe's.
+            jit_compile: bool, whether to compile steps with XLA. Defaults to False.
+        """
+        import keras_gen.utils.backend  # noqa: F401
+        import keras
+
+        if seed is not None:
+            keras.utils.set_random_seed(seed)
+        before = keras.config.dtype_policy()
+        if precision == "bfloat16":
+            keras.config.set_dtype_policy("mixed_bfloat16")
         try:
-            image_shape = tuple(image_shape)
-        except TypeError:
-            raise must_be("image_shape", "(height, width, channels)", image_shape) from None
-        defaults = {name: parameter.default for name, parameter in self.parameters.items()}
-        return self.function(image_shape, **defaults | self.check_overrides(overrides))
+            defaults = {name: parameter.default for name, parameter in self.parameters.items()}
+            model = self.function(tuple(image_shape), **defaults | dict(overrides))
+        finally:
+            keras.config.set_dtype_policy(before)
+        if seed is not None:
+            model.seed = seed
+        model.jit_compile = jit_compile
+        model.limit_steps_per_execution(0, at_most=steps_per_execution or self.steps_per_execution)
+        return model
 
     def _parameter(self, name: str) -> Parameter:
         if name not in self.parameters:
             known = ", ".join(self.parameters)
             raise UsageError(
-                f"{self.name} has no parameter {name!r}{_suggestion(name, self.parameters)} (it has: {known})"
+                f"{self.name} has no parameter {name!r}{suggestion(name, self.parameters)} (it has: {known})"
             )
         return self.parameters[name]
 
@@ -149,20 +191,26 @@ def recipe(
     dataset: str,
     epochs: int,
     batch_size: int,
-    weights: int,
+    weights: int | None = None,
     aliases: tuple[str, ...] = (),
     fid_every: int = 10,
     image_size: int | None = None,
+    steps_per_execution: int = 1,
+    options: Mapping[str, object] | None = None,
     defaults: Mapping[str, object] | None = None,
 ):
     """Register the decorated function as a recipe.
 
-    One function can be several recipes, with one decorator each: another name, data set or `defaults`, which replace
-    those in the signature.
+    One function can be several recipes, with one decorator each: another name, data set or `defaults`.
 
     The function takes the image shape and its hyperparameters as keyword-only arguments, each with a default and an
     annotation (`int`, `float`, `bool`, `str`, or one of them `| None`), and returns a compiled model. It should import
     Keras in its body, so that listing recipes is fast. The decorator's other arguments are the fields of `Recipe`.
+
+    Args:
+        options: mapping, further hyperparameters that several recipes share, with defaults that are no None. The
+            function takes them as `**options`, to pass them to the model, or by name. Defaults to none.
+        defaults: mapping, replaces defaults of the signature and of `options`. Defaults to none.
     """
 
     def register(function: Callable[..., ImageModel]) -> Callable[..., ImageModel]:
@@ -177,7 +225,8 @@ def recipe(
             aliases=aliases,
             fid_every=fid_every,
             image_size=image_size,
-            parameters=_parameters(function, defaults or {}),
+            steps_per_execution=steps_per_execution,
+            parameters=_parameters(function, options or {}, defaults or {}),
         )
         for key in (name, *aliases):
             if key in _RECIPES:
@@ -201,7 +250,7 @@ def get(name: str) -> Recipe:
     """
     known = _all()
     if not isinstance(name, str) or name not in known:
-        raise UsageError(f"model must be one of {', '.join(known)}, received: {name!r}{_suggestion(name, known)}")
+        raise UsageError(f"model must be one of {', '.join(known)}, received: {name!r}{suggestion(name, known)}")
     return known[name]
 
 
@@ -236,26 +285,53 @@ def build(
         >>> history = model.fit(images, epochs=5, verbose=0)
     """
     entry = get(name)
-    shape = entry.image_shape if image_shape is None else image_shape
+    try:
+        shape = entry.image_shape if image_shape is None else tuple(image_shape)
+    except TypeError:
+        raise must_be("image_shape", "(height, width, channels)", image_shape) from None
     overrides = entry.check_overrides(overrides)
     checks.one_of("precision", precision, checks.PRECISIONS)
     if seed is not None:
         checks.seed("seed", seed)
-    import keras_gen.utils.backend  # noqa: F401
-    import keras
+    return entry.build(shape, overrides, seed=seed, precision=precision)
 
-    if seed is not None:
-        keras.utils.set_random_seed(seed)
-    before = keras.config.dtype_policy()
-    if precision == "bfloat16":
-        keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = entry.build(shape, **overrides)
-    finally:
-        keras.config.set_dtype_policy(before)
-    if seed is not None:
-        model.seed = seed
-    return model
+
+def load_recipes(path: str | os.PathLike) -> list[Recipe]:
+    """Run a Python file that defines recipes with `recipe`, and data sets with `keras_gen.data.register`.
+
+    Its recipes can then be used as those of the package, until the process ends.
+
+    Args:
+        path: str or path, the file. It is a program: load only files that you trust.
+
+    Returns:
+        The recipes of the file.
+
+    Raises:
+        UsageError: `path` is not a Python file, or fails, or defines no recipe.
+    """
+    path = Path(path).resolve()
+    if path.suffix != ".py" or not path.is_file():
+        raise must_be("recipes", "an existing Python file", os.fspath(path))
+    known = _all()
+    name = "keras_gen_recipes_" + hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    if name not in sys.modules:
+        before = dict(known)
+        specification = importlib.util.spec_from_file_location(name, path)
+        sys.modules[name] = module = importlib.util.module_from_spec(specification)
+        try:
+            specification.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[name]
+            known.clear()
+            known.update(before)
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+            where = f" at line {lines[-1]}" if lines else ""
+            raise UsageError(f"recipes {path} can't be loaded: {type(error).__name__}{where}: {error}") from error
+    found = [entry for entry in recipes() if entry.file == path]
+    if not found:
+        raise must_be("recipes", "a Python file that defines a recipe with @keras_gen.zoo.recipe", os.fspath(path))
+    return found
 
 
 def _all() -> dict[str, Recipe]:
@@ -265,23 +341,24 @@ def _all() -> dict[str, Recipe]:
     return _RECIPES
 
 
-def _parameters(function: Callable, defaults: Mapping[str, object]) -> dict[str, Parameter]:
+def _parameters(function: Callable, options: Mapping, defaults: Mapping) -> dict[str, Parameter]:
     parameters = {}
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        if parameter.name in options or (options and parameter.kind is parameter.VAR_KEYWORD):
+            continue
         annotation = parameter.annotation
         if not isinstance(annotation, str):  # a module without `from __future__ import annotations`
             annotation = inspect.formatannotation(annotation)
         annotation, _, none = annotation.partition(" | ")
         if parameter.kind is not parameter.KEYWORD_ONLY or annotation not in _TYPES or none not in ("", "None"):
             raise TypeError(f"{function.__name__}: {parameter} must be keyword-only and annotated with a plain type")
-        default = defaults.get(parameter.name, parameter.default)
-        parameters[parameter.name] = Parameter(parameter.name, _TYPES[annotation], default, bool(none))
+        parameters[parameter.name] = Parameter(parameter.name, _TYPES[annotation], parameter.default, bool(none))
+    for name, default in options.items():
+        parameters[name] = Parameter(name, type(default), default, optional=False)
     unknown = defaults.keys() - parameters.keys()
     if unknown:
         raise TypeError(f"{function.__name__} has no parameter {', '.join(sorted(unknown))}, which `defaults` names")
-    return parameters
-
-
-def _suggestion(name: str, known) -> str:
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
+    return {
+        name: dataclasses.replace(parameter, default=defaults.get(name, parameter.default))
+        for name, parameter in parameters.items()
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from keras_gen.utils import checks
@@ -11,9 +10,6 @@ from keras_gen.zoo.registry import recipe
 
 if TYPE_CHECKING:
     from keras_gen.models import VAE
-
-SQUARED_ERROR_SCALE = math.sqrt(0.5)
-"""Standard deviation with which −log N is the summed squared error plus a constant."""
 
 
 @recipe(
@@ -24,6 +20,7 @@ SQUARED_ERROR_SCALE = math.sqrt(0.5)
     epochs=100,
     batch_size=256,
     weights=39_673_598,
+    options=common.VAE_OPTIONS,
 )
 def vae_lstm(
     image_shape,
@@ -31,10 +28,9 @@ def vae_lstm(
     latent_dim: int = 64,
     units: int = 64,
     dropout: float = 0.2,
-    beta: float = 1.0,
-    free_bits: float = 0.0,
     learning_rate: float = 1e-3,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> VAE:
     """VAE: LSTM over the image's rows, transposed-convolution decoder, Bernoulli likelihood.
 
@@ -52,23 +48,30 @@ def vae_lstm(
 
     encoder = networks.lstm_encoder(image_shape, latent_dim=latent_dim, units=units, num_classes=num_classes)
     decoder = networks.lstm_vae_decoder(image_shape, latent_dim=latent_dim, dropout=dropout, num_classes=num_classes)
-    model = VAE(encoder, decoder, likelihood="bernoulli", beta=beta, free_bits=free_bits)
+    model = VAE(encoder, decoder, likelihood="bernoulli", **options)
     model.compile(common.adam(learning_rate))
     return model
 
 
-@recipe("vae-mlp", source="R2", dataset="mnist", epochs=50, batch_size=64, weights=486_216)
+@recipe(
+    "vae-mlp",
+    source="R2",
+    dataset="mnist",
+    epochs=50,
+    batch_size=64,
+    weights=486_216,
+    defaults={"scale": 1.0},
+    options=common.GAUSSIAN_OPTIONS,
+    steps_per_execution=common.SHORT_STEPS,
+)
 def vae_mlp(
     image_shape,
     *,
     latent_dim: int = 16,
     hidden: int = 300,
-    scale: float = 1.0,
-    learn_scale: bool = False,
-    beta: float = 1.0,
-    free_bits: float = 0.0,
     learning_rate: float = 5e-3,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> VAE:
     """VAE: one hidden layer in each network, Gaussian likelihood with standard deviation 1.
 
@@ -91,16 +94,21 @@ def vae_mlp(
         networks.mlp_encoder(image_shape, **sizes),
         networks.mlp_decoder(image_shape, **sizes),
         likelihood="gaussian",
-        scale=scale,
-        learn_scale=learn_scale,
-        beta=beta,
-        free_bits=free_bits,
+        **options,
     )
-    model.compile(common.adam(learning_rate), steps_per_execution=common.SHORT_STEPS)
+    model.compile(common.adam(learning_rate))
     return model
 
 
-@recipe("vae-conv", source="R3", dataset="mnist", epochs=20, batch_size=128, weights=1_560_011)
+@recipe(
+    "vae-conv",
+    source="R3",
+    dataset="mnist",
+    epochs=20,
+    batch_size=128,
+    weights=1_560_011,
+    options=common.GAUSSIAN_OPTIONS,
+)
 def vae_conv(
     image_shape,
     *,
@@ -108,12 +116,9 @@ def vae_conv(
     latent_dim: int = 100,
     width: int = 32,
     hidden: int = 256,
-    scale: float = SQUARED_ERROR_SCALE,
-    learn_scale: bool = False,
-    beta: float = 1.0,
-    free_bits: float = 0.0,
     learning_rate: float = 3e-4,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> VAE:
     """VAE: convolutions with batch normalization, depth 1 to 5, Gaussian likelihood, images in [-1, 1].
 
@@ -139,27 +144,31 @@ def vae_conv(
             image_shape, latent_dim=latent_dim, filters=filters, hidden=hidden, num_classes=num_classes
         ),
         likelihood="gaussian",
-        scale=scale,
-        learn_scale=learn_scale,
-        beta=beta,
-        free_bits=free_bits,
         value_range=(-1, 1),
+        **options,
     )
     model.compile(common.adam(learning_rate))
     return model
 
 
-@recipe("vae-imagenette", source="R2", dataset="imagenette", epochs=50, batch_size=64, weights=5_120_522)
+@recipe(
+    "vae-imagenette",
+    source="R2",
+    dataset="imagenette",
+    epochs=50,
+    batch_size=64,
+    weights=5_120_522,
+    options=common.VAE_OPTIONS,
+)
 def vae_imagenette(
     image_shape,
     *,
     latent_dim: int = 128,
     width: int = 32,
     hidden: int = 512,
-    beta: float = 1.0,
-    free_bits: float = 0.0,
     learning_rate: float = 1e-3,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> VAE:
     """VAE: four convolutions in each network, Gaussian likelihood with a learned standard deviation, for photographs.
 
@@ -179,22 +188,29 @@ def vae_imagenette(
         likelihood="gaussian",
         scale=0.25,
         learn_scale=True,
-        beta=beta,
-        free_bits=free_bits,
+        **options,
     )
     model.compile(common.adam(learning_rate))
     return model
 
 
-@recipe("vae-2d", source="R4 §1", dataset="mnist", epochs=7, batch_size=16, weights=550_629)
+@recipe(
+    "vae-2d",
+    source="R4 §1",
+    dataset="mnist",
+    epochs=7,
+    batch_size=16,
+    weights=550_629,
+    defaults={"beta": 0.2},
+    options=common.VAE_OPTIONS,
+)
 def vae_2d(
     image_shape,
     *,
     latent_dim: int = 2,
-    beta: float = 0.2,
-    free_bits: float = 0.0,
     learning_rate: float = 1e-3,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> VAE:
     """VAE with two latent dimensions, for plots of the latent plane: convolutional, Bernoulli likelihood.
 
@@ -228,7 +244,7 @@ def vae_2d(
     decoder = networks.conv_decoder(
         image_shape, latent_dim=latent_dim, filters=(64, 32), batch_norm=False, num_classes=num_classes
     )
-    model = VAE(encoder, decoder, likelihood="bernoulli", beta=beta, free_bits=free_bits)
+    model = VAE(encoder, decoder, likelihood="bernoulli", **options)
     model.compile(keras.optimizers.RMSprop(checks.positive("learning_rate", learning_rate)))
     return model
 
@@ -241,18 +257,26 @@ def vae_2d(
     batch_size=128,
     weights=3_675_904,
     defaults={"latent_dim": 512},
+    options=common.GAUSSIAN_OPTIONS,
+    steps_per_execution=common.SHORT_STEPS,
 )
-@recipe("vae-dense", source="R5 §2.3", dataset="mnist", epochs=100, batch_size=128, weights=1_157_776)
+@recipe(
+    "vae-dense",
+    source="R5 §2.3",
+    dataset="mnist",
+    epochs=100,
+    batch_size=128,
+    weights=1_157_776,
+    options=common.GAUSSIAN_OPTIONS,
+    steps_per_execution=common.SHORT_STEPS,
+)
 def vae_dense(
     image_shape,
     *,
     latent_dim: int = 64,
-    scale: float = SQUARED_ERROR_SCALE,
-    learn_scale: bool = False,
-    beta: float = 1.0,
-    free_bits: float = 0.0,
     learning_rate: float = 1e-4,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> VAE:
     """VAE: three fully connected layers in each network, summed squared error.
 
@@ -280,10 +304,7 @@ def vae_dense(
         networks.mlp_encoder(image_shape, latent_dim=latent_dim, hidden=hidden, num_classes=num_classes),
         networks.mlp_decoder(image_shape, latent_dim=latent_dim, hidden=hidden[::-1], num_classes=num_classes),
         likelihood="gaussian",
-        scale=scale,
-        learn_scale=learn_scale,
-        beta=beta,
-        free_bits=free_bits,
+        **options,
     )
-    model.compile(common.adam(learning_rate), steps_per_execution=common.SHORT_STEPS)
+    model.compile(common.adam(learning_rate))
     return model

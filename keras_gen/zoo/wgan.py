@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     epochs=100,
     batch_size=64,
     weights=1_204_994,
+    options=common.ADVERSARIAL_OPTIONS,
 )
 def wgan_conv(
     image_shape,
@@ -29,8 +30,8 @@ def wgan_conv(
     dropout: float = 0.0,
     slope: float = 0.2,
     learning_rate: float | None = None,
-    moving_average: float = 0.0,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> WGAN:
     """WGAN: the networks of gan-conv with a linear critic, gradient penalty or weight clipping.
 
@@ -62,14 +63,22 @@ def wgan_conv(
             image_shape, latent_dim=latent_dim, dropout=dropout, slope=slope, num_classes=num_classes
         ),
         critic_steps=critic_steps,
-        moving_average=moving_average,
         **common.critic_constraint(constraint),
+        **options,
     )
     model.compile(*optimizers)
     return model
 
 
-@recipe("wgan-deep", source="R3", dataset="mnist", epochs=20, batch_size=64, weights=2_770_498)
+@recipe(
+    "wgan-deep",
+    source="R3",
+    dataset="mnist",
+    epochs=20,
+    batch_size=64,
+    weights=2_770_498,
+    options=common.ADVERSARIAL_OPTIONS,
+)
 def wgan_deep(
     image_shape,
     *,
@@ -79,8 +88,8 @@ def wgan_deep(
     width: int = 32,
     critic_steps: int = 5,
     learning_rate: float = 3e-4,
-    moving_average: float = 0.0,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> WGAN:
     """WGAN: the networks of lsgan-conv with a linear critic, gradient penalty or weight clipping.
 
@@ -115,8 +124,8 @@ def wgan_deep(
         ),
         critic_steps=critic_steps,
         value_range=(-1, 1),
-        moving_average=moving_average,
         **common.critic_constraint(constraint),
+        **options,
     )
     model.compile(*optimizers)
     return model
@@ -130,8 +139,17 @@ def wgan_deep(
     batch_size=64,
     weights=3_345_540,
     defaults={"latent_dim": 512},
+    options=common.ADVERSARIAL_OPTIONS,
 )
-@recipe("wgan-gp", source="R5 §2.5", dataset="mnist", epochs=100, batch_size=64, weights=1_502_210)
+@recipe(
+    "wgan-gp",
+    source="R5 §2.5",
+    dataset="mnist",
+    epochs=100,
+    batch_size=64,
+    weights=1_502_210,
+    options=common.ADVERSARIAL_OPTIONS,
+)
 def wgan_gp(
     image_shape,
     *,
@@ -140,8 +158,8 @@ def wgan_gp(
     critic_steps: int = 5,
     gradient_penalty: float = 10.0,
     learning_rate: float = 5e-5,
-    moving_average: float = 0.0,
-    num_classes: int = 0,
+    num_classes,
+    **options,
 ) -> WGAN:
     """WGAN with gradient penalty that reports its estimate of the earth mover's distance: the networks of gan-jsd.
 
@@ -170,7 +188,7 @@ def wgan_gp(
         critic_steps=critic_steps,
         gradient_penalty=gradient_penalty,
         value_range=(-1, 1),
-        moving_average=moving_average,
+        **options,
     )
     model.compile(*common.adam_pair(learning_rate, 0.5, 0.9))
     return model

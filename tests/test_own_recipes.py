@@ -1,0 +1,152 @@
+"""Recipes and data sets from a user's own file, and runs on arrays: trained, resumed, exported, evaluated."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import command_helpers
+import numpy as np
+import pytest
+import run_helpers
+from command_helpers import call, generated, only_run, record_of
+
+from keras_gen import UsageError, data, runs, training, zoo
+from keras_gen.data import catalog
+from keras_gen.runs.settings import RunSettings
+
+own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+
+PAGE = Path(zoo.__file__).parents[2] / "docs" / "running.md"
+(RECIPES,) = (
+    block for block in re.findall("```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S) if "recipe(" in block
+)
+"""The example of the documentation."""
+
+
+@pytest.fixture
+def registries(monkeypatch):
+    """Forget the recipes and data sets that a test registers."""
+    zoo.recipes()  # registers those of the package
+    monkeypatch.setattr(zoo.registry, "_RECIPES", dict(zoo.registry._RECIPES))
+    monkeypatch.setattr(catalog, "_BY_NAME", dict(catalog._BY_NAME))
+    modules = dict(sys.modules)
+    yield
+    for name in sys.modules.keys() - modules.keys():
+        if name.startswith("keras_gen_recipes"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def recipes(registries, tmp_path):
+    path = tmp_path / "my_recipes.py"
+    path.write_text(RECIPES, encoding="utf-8")
+    return path
+
+
+def forget(monkeypatch):
+    """Make this process one that has not loaded the recipes."""
+    for name in [name for name in sys.modules if name.startswith("keras_gen_recipes")]:
+        del sys.modules[name]
+    for registry, name in ((zoo.registry._RECIPES, "stripes-gan"), (catalog._BY_NAME, "stripes")):
+        registry.pop(name, None)
+
+
+def test_a_recipe_of_a_file_is_listed_trained_resumed_evaluated_and_exported(recipes, tmp_path, monkeypatch):
+    listed = call("run", "--list", "--recipes", recipes)
+    assert "stripes-gan: GAN of stripes.\n    ours, stripes, 30 epochs of batch 50\n" in listed.out
+    assert "--set latent_dim=2 learning_rate=0.001 moving_average=0.9" in listed.out
+    forget(monkeypatch)
+    options = ("--set", "moving_average=0.8", "--out", tmp_path / "runs", "--epochs", 1, "--fid-every", 0)
+    with run_helpers.without_artifacts():
+        trained = call("run", "--model", "stripes-gan", "--recipes", recipes, *options)
+    assert trained.code == 0, trained.err
+    run = only_run(tmp_path / "runs")
+    record = record_of(run)
+    assert record["recipes"]["file"] == str(recipes)
+    assert record["data"]["source"] == "registered"
+    forget(monkeypatch)
+    message = f"recipe 'stripes-gan' of {run} is not loaded: name its file with --recipes (it was {recipes})"
+    assert call("run", "--resume", run).error == f"error: {message}"
+    assert call("evaluate", run).error == f"error: {message}"
+    assert call("report", run, "--recipes", recipes, "--quick").code == 0
+    forget(monkeypatch)
+    shutil.rmtree(run / "saved_model")  # an empty folder
+    recipes.write_text(recipes.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+    resumed = call("run", "--resume", run, "--recipes", recipes, "--epochs", 2, "--export", tmp_path / "exported")
+    assert resumed.code == 0, resumed.err
+    assert f"so its bits may differ: the file of the recipe, {recipes}" in resumed.out
+    assert "1 of 2 epochs done" in resumed.out
+    assert generated(tmp_path / "exported").shape == (3, 16, 16, 1)
+    forget(monkeypatch)
+    evaluated = call("evaluate", run, "--recipes", recipes, "--measures", "none")
+    assert evaluated.code == 0, evaluated.err
+    assert json.loads((run / "evaluation.json").read_text(encoding="utf-8"))["model"] == "stripes-gan"
+
+
+def test_a_sweep_trains_a_recipe_of_a_file(recipes, monkeypatch, tmp_path):
+    zoo.load_recipes(recipes)
+    settings = RunSettings("stripes-gan", {"latent_dim": 3}, epochs=1)
+    words = command_helpers.SCRIPTS["sweep"].start_command(settings, tmp_path)
+    assert f"--recipes={recipes}" in words
+    outcome = call("sweep", "--model", "stripes-gan", "--recipes", recipes, "--grid", "latent_dim=2,3", "--dry-run")
+    assert "[2/2] latent_dim=3" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "recipes must be an existing Python file, received: "),
+        ("def f(:\n", "SyntaxError"),
+        ("import numpy\n\n1 / 0\n", "ZeroDivisionError at line 3: division by zero"),
+        ("value = 1\n", "recipes must be a Python file that defines a recipe with @keras_gen.zoo.recipe, received: "),
+        (RECIPES.replace("stripes-gan", "vae-mlp"), "recipe 'vae-mlp' is registered twice"),
+    ],
+)
+def test_a_file_that_is_no_file_of_recipes_is_refused(content, message, registries, tmp_path):
+    path = tmp_path / "my_recipes.py"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    before = dict(zoo.registry._RECIPES)
+    error = call("run", "--model", "my", "--recipes", path).error
+    assert message in error
+    assert str(path) in error
+    assert zoo.registry._RECIPES == before
+
+
+def test_a_run_on_arrays_is_resumed_with_them(tmp_path):
+    generator = np.random.default_rng(0)
+    images, labels = generator.integers(0, 256, (60, 8, 8), np.uint8), generator.integers(0, 3, 60)
+    settings = RunSettings("vae-mlp", {"hidden": 4, "num_classes": 3}, epochs=1, fid_every=0, batch_size=16)
+    with run_helpers.without_artifacts():
+        run = training.run(settings, data=(images, labels), out=tmp_path)
+        record = record_of(run)
+        assert (record["data"]["name"], record["data"]["source"]) == ("arrays", "arrays")
+        with pytest.raises(
+            UsageError, match="was trained on arrays in memory: it can be loaded from Python, with them"
+        ):
+            training.resume(run, epochs=2)
+        with pytest.raises(UsageError, match="is no longer what .* was trained on"):
+            training.resume(run, epochs=2, data=(images[::-1], labels))
+        training.resume(run, epochs=2, data=data.from_arrays(images, labels))
+    opened = runs.load(run, data=(images, labels))
+    assert opened.position.epoch == 2
+    assert len(opened.data.train) + len(opened.data.validation) + len(opened.data.test) == 60
+    images[:] = 0  # the data set has a copy
+    assert opened.data.train.images.any()
+
+
+def test_a_registered_data_set_is_loaded_by_name_with_the_options_of_load(registries):
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
+    data.register("my-noise", lambda: {"x_train": images, "x_test": images[:4]}, (8, 8, 1))
+    loaded = data.load("my-noise", image_size=6, validation=5)
+    assert (len(loaded.train), len(loaded.validation), len(loaded.test)) == (35, 5, 4)
+    assert (loaded.name, loaded.source, loaded.image_shape) == ("my-noise", "registered", (6, 6, 1))
+    assert images.flags.writeable
+    assert catalog.image_shape("my-noise") == (8, 8, 1)
+    with pytest.raises(UsageError, match="name must be a name that no data set has yet, received: 'digits'"):
+        data.register("digits", lambda: {}, (8, 8, 1))
+    data.register("wrong", lambda: {"train": images}, (8, 8, 1))
+    with pytest.raises(UsageError, match="data set wrong must hold an array x_train"):
+        data.load("wrong")
