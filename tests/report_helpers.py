@@ -128,3 +128,28 @@ def change(path, **parts):
     """Change parts of a run's record."""
     file = path / "recipe.json"
     file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | parts), encoding="utf-8")
+
+
+def canvas(figure):
+    """The axes of a figure of images, and its pixels."""
+    (axes,) = figure.axes
+    (shown,) = axes.images
+    return axes, np.asarray(shown.get_array())
+
+
+def image_at(picture, row, column, size):
+    """The image in a row and column of a canvas, with its channels."""
+    height, width = size
+    top, left = 1 + row * (height + 1), 1 + column * (width + 1)
+    image = picture[top : top + height, left : left + width]
+    return image if image.ndim == 3 else image[..., None]
+
+
+def rows_of(axes):
+    """The labels of the rows."""
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
+def columns_of(axes):
+    """The labels of the columns."""
+    return [label.get_text() for label in axes.get_xticklabels()]

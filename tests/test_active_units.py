@@ -25,14 +25,6 @@ def test_a_variance_must_be_above_the_threshold(threshold, count):
     assert active_units(means, threshold=threshold).count == count
 
 
-def test_float32_means_far_from_zero_keep_their_variance():
-    means = np.full((1000, 1), 1000.0, np.float32)
-    means[::2] += 0.25
-    result = active_units(means)
-    assert result.variances == pytest.approx([0.125**2], rel=1e-12)
-    assert result.count == 1
-
-
 def test_of_an_encoder_with_a_dead_dimension():
     model = make_vae()
     mean, _ = model.encode(pixels(40))

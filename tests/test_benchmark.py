@@ -1,10 +1,8 @@
 """benchmark.py: every part runs at a small size, compares equal computations and prints their relative speed."""
 
 import json
-import os
 import re
 import statistics
-import tempfile
 
 import command_helpers
 import pytest
@@ -190,26 +188,6 @@ def test_commands_and_the_first_step_of_a_run_are_timed_as_processes(measured):
 def test_a_command_with_another_exit_code_is_not_timed():
     with pytest.raises(RuntimeError, match=r"-c raise SystemExit\(3\) ended with exit code 3, not 0"):
         start.run_python(["-c", "raise SystemExit(3)"], 0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["sampling", "--models", "vae-mlp", "--size", 4, "--repeats", 1],
-        ["scaling", "--models", "vae-mlp", "--size", 1, "--repeats", 1],
-    ],
-    ids=lambda arguments: arguments[0],
-)
-def test_no_file_is_left_behind(arguments, tmp_path):
-    def present():
-        # TensorFlow keeps the code that it writes itself until the process ends.
-        return {name for name in os.listdir(tempfile.gettempdir()) if not name.startswith("__autograph")}
-
-    before = present()
-    assert call("benchmark", *arguments).code == 0
-    assert present() == before
-    assert os.listdir(tmp_path / "work") == []
 
 
 def test_both_sides_of_the_comparison_are_one_model():

@@ -59,9 +59,7 @@ def test_a_diverged_model_gets_no_score_and_trains_on(capsys):
     logs = {"loss": float("nan")}
     callback.on_epoch_end(4, logs)
     assert list(logs) == ["loss"]
-    assert capsys.readouterr().out.startswith(
-        "NOTE: no score after epoch 5: the model returns images with values that"
-    )
+    assert capsys.readouterr().out.startswith("NOTE: no score after epoch 5: the model returns images with values that")
 
 
 @pytest.mark.parametrize(

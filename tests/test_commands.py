@@ -101,7 +101,7 @@ def test_the_record_has_all_settings_arguments_and_data(finished):
         "extractor": "auto",
         "extractor_weights": None,
         "precision": "float32",
-        "steps_per_execution": None,
+        "steps_per_execution": 32,
         "jit_compile": False,
         "checkpoint_every": 2,
         "deterministic": False,

@@ -28,11 +28,7 @@ def after(words, heading, count):
 def test_only_different_settings_are_in_the_table(tmp_path):
     one = make_run(tmp_path / "one", epochs=4, overrides={"latent_dim": 2})
     two = make_run(tmp_path / "two", epochs=8)
-    assert comparison_page.differences(read(one, two)) == {
-        "epochs": [4, 8],
-        "fid_every": [4, 8],
-        "latent_dim": [2, 16],
-    }
+    assert comparison_page.differences(read(one, two)) == {"epochs": [4, 8], "fid_every": [4, 8], "latent_dim": [2, 16]}
     words = words_of(one, two)
     rows = ["name", "one", "two", "epochs", "4", "8", "fid_every", "4", "8", "latent_dim", "2", "16"]
     assert after(words, "Settings, arguments and data that differ", 12) == rows

@@ -55,11 +55,6 @@ def vae(tmp_path_factory, few_digits):
 
 
 @pytest.fixture(scope="module")
-def bernoulli(tmp_path_factory, few_digits):
-    return run_of(tmp_path_factory.mktemp("bernoulli"), "vae-2d", "--batch-size", 100)
-
-
-@pytest.fixture(scope="module")
 def gan(tmp_path_factory, few_digits):
     return run_of(tmp_path_factory.mktemp("gan"), "gan-mlp", "--batch-size", 50, "--set", "hidden=32")
 
@@ -236,18 +231,6 @@ def test_a_bernoulli_likelihood_is_of_binary_images_and_tighter_with_more_sample
 
 
 @pytest.mark.slow
-def test_the_bernoulli_likelihood_of_a_run(bernoulli):
-    scores, _, _ = measured(bernoulli, "--measures", "none", "--likelihood-samples", 50)
-    protocol = scores["nll"].protocol
-    assert (protocol["likelihood"], protocol["binarized"]) == ("bernoulli", "stochastic, seed 0")
-    assert (protocol["units"], protocol["images_count"], protocol["samples"]) == ("nats an image", 60, 50)
-    assert 0 < scores["nll"].value < 784 * np.log(2)
-    assert scores["nll"].spread_over == "the mean of 60 images"
-    single = measured(bernoulli, "--measures", "none", "--likelihood-samples", 1)[0]["nll"]
-    assert scores["nll"].value < single.value
-
-
-@pytest.mark.slow
 def test_binary_images_of_a_run_are_not_binarized_again(tmp_path):
     run = run_of(tmp_path / "runs", "vae-2d", "--batch-size", 100, "--binarize", "threshold")
     scores, result, _ = measured(run, "--measures", "none", "--likelihood-samples", 5)
@@ -316,10 +299,6 @@ def test_data_with_hardly_any_images_lose_no_other_score(tmp_path, count, missin
         (["--measures", "fdi"], "measures must be one of fid, fid_infinity, kid"),
         (["--measures", "fid", "fid"], "measures must be different names, received: ('fid', 'fid')"),
         (["--measures", "mode_coverage", "--extractor", "lenet"], "lenet does not know the classes of noise"),
-        (
-            ["--measures", "memorisation", "--extractor", "lenet", "--reference", "test"],
-            "the reference is not of training images",
-        ),
         (["--measures", "fid"], "measures are unavailable: there is no extractor for noise"),
         (["--extractor", "letnet"], "extractor must be one of auto, inception-2015"),
         (["--extractor", "cifar"], "extractor cifar takes color images (n, H, W, 3), noise has images (8, 8, 1)"),

@@ -7,6 +7,7 @@ import pkgutil
 import pytest
 
 import keras_gen
+from keras_gen.data import catalog
 
 MODULES = [module.name for module in pkgutil.walk_packages(keras_gen.__path__, "keras_gen.")]
 
@@ -53,6 +54,7 @@ def names():
 )
 def test_examples_of_a_module(module, names, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(catalog, "_BY_NAME", dict(catalog._BY_NAME))  # an example registers a data set
     module = importlib.import_module(module)
     found = doctest.DocTestFinder(exclude_empty=True).find(module, globs=vars(module) | names)
     runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)

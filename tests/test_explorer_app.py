@@ -241,10 +241,7 @@ def browse(explorers, free_port):
 def test_the_page_is_opened_with_images_in_place(browse, explorers):
     shown = browse("vae").opened()
     vae = explorers["vae"]
-    expected = {
-        "Generated images": vae.sample(25),
-        "Decoded image": vae.decode(np.zeros((1, LATENT))),
-    }
+    expected = {"Generated images": vae.sample(25), "Decoded image": vae.decode(np.zeros((1, LATENT)))}
     for label, images in expected.items():
         np.testing.assert_array_equal(shown.pop(label), tabs.enlarged(images))
     (row,) = shown.values()
@@ -402,8 +399,7 @@ def test_pictures_are_deleted_with_the_page(explorers, free_port, monkeypatch, t
 
 @needs_gradio
 @pytest.mark.parametrize(
-    "name",
-    ["SIGINT", pytest.param("SIGTERM", marks=pytest.mark.slow), pytest.param("SIGHUP", marks=pytest.mark.slow)],
+    "name", ["SIGINT", pytest.param("SIGTERM", marks=pytest.mark.slow), pytest.param("SIGHUP", marks=pytest.mark.slow)]
 )
 def test_a_signal_ends_the_server_and_nothing_is_left(explorers, free_port, monkeypatch, tmp_path, name):
     number, urls = getattr(signal, name), []

@@ -45,10 +45,9 @@ def test_images_go_through_in_batches_and_keep_their_order():
     assert extractor(images[:0]).features.shape == (0, 3)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_values_that_are_not_finite_are_never_passed_on(value):
+def test_values_that_are_not_finite_are_never_passed_on():
     with pytest.raises(UsageError, match="extractor means gives features that are not finite for 2 of 2 images"):
-        Means(value)(np.zeros((2, 4, 4, 3), np.uint8))
+        Means(np.nan)(np.zeros((2, 4, 4, 3), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -65,11 +64,6 @@ def test_other_arrays_are_refused(images, received):
         Means()(images)
     with pytest.raises(UsageError, match="real must be uint8 images"):
         as_images("real", images)
-
-
-def test_a_bad_batch_size_is_named():
-    with pytest.raises(UsageError, match="batch_size must be an integer of at least 1"):
-        Means()(np.zeros((2, 4, 4, 3), np.uint8), batch_size=0)
 
 
 # The classifiers that ship with the package
@@ -196,7 +190,7 @@ def test_weights_that_are_missing_damaged_or_of_another_network_are_named(tmp_pa
         from_folder(tmp_path, "lenet")
 
 
-@pytest.mark.parametrize("name", [name for name in classifiers.KINDS if classifiers.is_shipped(name)])
+@pytest.mark.parametrize("name", classifiers.KINDS)
 def test_shipped_classifiers_give_finite_features(name):
     extractor = extractors.build(name)
     kind = classifiers.KINDS[name]
@@ -229,9 +223,7 @@ def test_weights_are_rejected_for_shipped_classifiers():
         extractors.build("lenet", "file")
 
 
-def test_data_sets_get_the_extractor_trained_on_them(monkeypatch):
-    shipped = {"lenet", "cifar"}
-    monkeypatch.setattr("keras_gen.metrics.extractors.registry.is_shipped", lambda name: name in shipped)
+def test_data_sets_get_the_extractor_trained_on_them():
     for data in ("mnist", "digits"):
         assert extractors.choose(data, (28, 28, 1)).name == "lenet"
         assert extractors.choose(data, (28, 28, 3)).name is None
@@ -241,12 +233,9 @@ def test_data_sets_get_the_extractor_trained_on_them(monkeypatch):
         name, reason = extractors.choose(data, (28, 28, 1))
         assert name is None and "\n" not in reason
         assert data in reason and "--extractor inception-2015 --extractor-weights PATH" in reason
-    shipped.clear()
-    assert extractors.choose("mnist", (28, 28, 1)).name is None
 
 
 def test_inception_is_chosen_where_its_weights_are(no_caches):
-    assert extractors.choose("folder", (64, 64, 3), download=True).name == "inception-2015"
     no_caches.mkdir()
     (no_caches / weight_files.INCEPTION_V3.files[0]).write_bytes(b"weights")
     assert extractors.choose("folder", (64, 64, 3)).name == "inception-v3"

@@ -1,4 +1,4 @@
-"""Tests of the Fréchet distance with singular and graded covariances, merged statistics, and its bias."""
+"""Tests of the Fréchet distance with singular and graded covariances, and merged statistics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_gen.metrics import arrays
-from keras_gen.metrics.frechet import GaussianStatistics, bias, distance, fid, frechet_distance
+from keras_gen.metrics.frechet import GaussianStatistics, distance, fid, frechet_distance
 from keras_gen.utils.errors import UsageError
 
 DIMENSIONS = 120
@@ -140,38 +140,6 @@ def test_the_distance_of_statistics_is_that_of_the_features():
     assert found == fid(a, b) > 0.4
 
 
-# Bias
-
-
-def gaussian_and_exact(seed, count, dimensions, scale, shift):
-    """Samples of N(shift, scale²), the statistics of N(0, 1), and the distance between the two in closed form."""
-    samples = np.random.default_rng(seed).normal(size=(count, dimensions)) * scale + shift
-    exact = GaussianStatistics.from_moments(10**9, np.zeros(dimensions), np.eye(dimensions))
-    return samples, exact, dimensions * ((scale - 1.0) ** 2 + shift**2)
-
-
-@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.8, 0.1), (1.3, 0.0)])
-def test_bias_estimates_the_excess_over_the_closed_form(scale, shift):
-    excesses, estimates = [], []
-    for seed in range(10):
-        samples, exact, truth = gaussian_and_exact(seed, 600, 40, scale, shift)
-        excesses.append(distance(GaussianStatistics.from_features(samples), exact) - truth)
-        estimates.append(bias(samples, exact, seed=seed))
-    assert np.mean(excesses) > 0.5
-    assert np.mean(estimates) == pytest.approx(np.mean(excesses), rel=0.15)
-    assert np.std(estimates) < 0.1 * np.mean(estimates)
-
-
-def test_bias_is_the_mean_of_two_halves_less_the_whole():
-    samples, exact, _ = gaussian_and_exact(0, 101, 3, 1.0, 0.5)
-    order = np.random.default_rng(7).permutation(101)
-    first, second, whole = (
-        distance(GaussianStatistics.from_features(samples[rows]), exact) for rows in (order[:50], order[50:100], order)
-    )
-    assert bias(samples, exact, seed=7) == pytest.approx((first + second) / 2 - whole, rel=1e-9)
-    assert bias(samples, exact, seed=7) != bias(samples, exact, seed=8)
-
-
 PLANE = GaussianStatistics.from_moments(10, np.zeros(2), np.eye(2))
 LINE = GaussianStatistics.from_moments(10, np.zeros(1), np.eye(1))
 
@@ -191,11 +159,6 @@ LINE = GaussianStatistics.from_moments(10, np.zeros(1), np.eye(1))
         (lambda: distance(PLANE, LINE), "statistics_2 must be of 2 dimensions, as statistics_1, received: 1"),
         (lambda: distance(GaussianStatistics(), PLANE), "statistics_1 must be of at least 2 samples, received: 0"),
         (lambda: distance(PLANE, np.eye(2)), "statistics_2 must be GaussianStatistics, received: ndarray"),
-        (lambda: bias(np.ones((3, 2)), PLANE), r"features_generated must be at least 4 samples.*\(3, 2\)"),
-        (lambda: bias(np.ones((9, 3)), PLANE), r"features_generated must be of shape \(n, 2\), as reference.*\(9, 3\)"),
-        (lambda: bias(np.ones((9, 2)), None), "reference must be GaussianStatistics"),
-        (lambda: bias(np.ones((9, 2)), GaussianStatistics()), "reference must be of at least 2 samples, received: 0"),
-        (lambda: bias(np.ones((9, 2)), PLANE, seed=-1), "seed must be"),
         (lambda: arrays.features("real", np.ones((0, 2))), r"real must be at least 1 sample, received: shape \(0, 2\)"),
         (lambda: arrays.features("real", np.ones((3, 0))), r"real must be of shape \(n, D\), D at least 1.*\(3, 0\)"),
         (lambda: arrays.features("real", ["a", "b"]), "real must be real numbers of shape"),

@@ -30,12 +30,6 @@ def test_even_shares_reach_all_classes_with_the_largest_entropy():
     assert result.counts.tolist() == [20] * 10
 
 
-def test_one_class_has_no_entropy():
-    result = mode_coverage(with_counts(0, 0, 7))
-    assert (result.reached, result.entropy, result.counts.tolist()) == (1, 0.0, [0, 0, 7])
-    assert mode_coverage(with_counts(7, 0, 0)).counts.tolist() == [7, 0, 0]
-
-
 def test_entropy_is_scipys_of_the_histogram_in_nats():
     counts = [5, 0, 17, 1, 30]
     result = mode_coverage(with_counts(*counts))

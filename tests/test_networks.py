@@ -3,6 +3,8 @@
 test_networks_depth.py has the convolutional stacks at every depth, test_networks_conditional.py networks with labels.
 """
 
+import inspect
+import operator
 import time
 
 import keras
@@ -13,6 +15,16 @@ from keras_gen import UsageError, networks
 from keras_gen.networks import blocks
 
 DIGIT = (28, 28, 1)
+ALL = [getattr(networks, name) for name in networks.__all__ if name[0].islower()]
+name = operator.attrgetter("__name__")
+
+
+def taking(argument, *types):
+    """Parametrize a test with the builders that take an argument, whose default is of one of the types."""
+    parameters = {builder: inspect.signature(builder).parameters.get(argument) for builder in ALL}
+    chosen = [b for b, taken in parameters.items() if taken and isinstance(taken.default, types or object)]
+    assert chosen
+    return pytest.mark.parametrize("builder", chosen, ids=name)
 
 
 def _output_shapes(model):
@@ -94,52 +106,27 @@ def test_the_mlp_networks_have_one_hidden_layer_of_300():
     encoder, decoder = networks.mlp_encoder(DIGIT), networks.mlp_decoder(DIGIT)
     assert encoder.count_params() == (784 * 300 + 300) + 2 * (300 * 16 + 16)
     assert decoder.count_params() == (16 * 300 + 300) + (300 * 784 + 784)
-
-
-def test_the_mlp_discriminator_has_one_hidden_layer_of_300():
-    model = networks.mlp_discriminator(DIGIT)
-    assert _layers(model) == ["Flatten", "Dense 300 relu", "Dense 1"]
-    assert model.count_params() == (784 * 300 + 300) + (300 + 1)
-
-
-def test_three_hidden_layers_of_the_dense_vae():
-    assert _layers(networks.mlp_encoder(DIGIT, latent_dim=64, hidden=(512, 256, 128)))[1:4] == [
-        "Dense 512 relu",
-        "Dense 256 relu",
-        "Dense 128 relu",
-    ]
+    discriminator = networks.mlp_discriminator(DIGIT)
+    assert _layers(discriminator) == ["Flatten", "Dense 300 relu", "Dense 1"]
+    assert discriminator.count_params() == (784 * 300 + 300) + (300 + 1)
+    deep = networks.mlp_encoder(DIGIT, latent_dim=64, hidden=(512, 256, 128))
+    assert _layers(deep)[1:4] == ["Dense 512 relu", "Dense 256 relu", "Dense 128 relu"]
 
 
 def test_the_vae_of_two_latents_has_these_layers():
     encoder = networks.conv_encoder(
         DIGIT, latent_dim=2, filters=(32, 64, 64, 64), strides=(1, 2, 1, 1), hidden=32, batch_norm=False
     )
-    assert _layers(encoder) == [
-        "Conv2D 32 3x3 s1x1",
-        "ReLU",
-        "Conv2D 64 3x3 s2x2",
-        "ReLU",
-        "Conv2D 64 3x3 s1x1",
-        "ReLU",
-        "Conv2D 64 3x3 s1x1",
-        "ReLU",
-        "Flatten",
-        "Dense 32 relu",
-        "Dense 2",
-        "Dense 2",
-    ]
+    convolutions = ["Conv2D 32 3x3 s1x1", "Conv2D 64 3x3 s2x2", "Conv2D 64 3x3 s1x1", "Conv2D 64 3x3 s1x1"]
+    layers = [layer for convolution in convolutions for layer in (convolution, "ReLU")]
+    assert _layers(encoder) == [*layers, "Flatten", "Dense 32 relu", "Dense 2", "Dense 2"]
     assert (12_544,) in _output_shapes(encoder)
     convolutions = (9 * 32 + 32) + (9 * 32 * 64 + 64) + 2 * (9 * 64 * 64 + 64)
     assert encoder.count_params() == convolutions + (12_544 * 32 + 32) + 2 * (32 * 2 + 2)
 
     decoder = networks.conv_decoder(DIGIT, latent_dim=2, filters=(64, 32), batch_norm=False)
-    assert _layers(decoder) == [
-        "Dense 12544 relu",
-        "Reshape",
-        "Conv2DTranspose 32 3x3 s2x2",
-        "ReLU",
-        "Conv2D 1 3x3 s1x1",
-    ]
+    layers = ["Dense 12544 relu", "Reshape", "Conv2DTranspose 32 3x3 s2x2", "ReLU", "Conv2D 1 3x3 s1x1"]
+    assert _layers(decoder) == layers
     assert list(dict.fromkeys(_output_shapes(decoder))) == [(12_544,), (14, 14, 64), (28, 28, 32), DIGIT]
     assert decoder.count_params() == (2 * 12_544 + 12_544) + (9 * 64 * 32 + 32) + (9 * 32 + 1)
 
@@ -150,27 +137,12 @@ def test_the_pooling_encoder_and_the_resizing_decoder_have_these_layers():
     assert _layers(encoder)[::2] == convolutions
     assert _layers(encoder)[1::2] == ["MaxPooling2D"] * 3
     assert [layer.pool_size for layer in encoder.layers if type(layer).__name__ == "MaxPooling2D"] == [(2, 2)] * 3
-    assert _output_shapes(encoder) == [
-        (28, 28, 16),
-        (14, 14, 16),
-        (14, 14, 8),
-        (7, 7, 8),
-        (7, 7, 8),
-        (4, 4, 8),
-    ]
+    assert _output_shapes(encoder) == [(28, 28, 16), (14, 14, 16), (14, 14, 8), (7, 7, 8), (7, 7, 8), (4, 4, 8)]
     assert decoder.input_shape == (None, 4, 4, 8)
     assert _layers(decoder)[1::2] == convolutions[::-1]
     assert _layers(decoder)[::2] == ["Resizing"] * 3 + ["Conv2D 1 3x3 s1x1"]
     assert [layer.interpolation for layer in decoder.layers if type(layer).__name__ == "Resizing"] == ["nearest"] * 3
-    assert _output_shapes(decoder) == [
-        (7, 7, 8),
-        (7, 7, 8),
-        (14, 14, 8),
-        (14, 14, 8),
-        (28, 28, 8),
-        (28, 28, 16),
-        DIGIT,
-    ]
+    assert _output_shapes(decoder) == [(7, 7, 8), (7, 7, 8), (14, 14, 8), (14, 14, 8), (28, 28, 8), (28, 28, 16), DIGIT]
     first, middle, last = 9 * 16 + 16, 9 * 16 * 8 + 8, 9 * 8 * 8 + 8
     assert encoder.count_params() == first + middle + last
     assert decoder.count_params() == 2 * last + (9 * 8 * 16 + 16) + (9 * 16 + 1)
@@ -188,25 +160,11 @@ def test_the_denoising_autoencoder_is_32_32_16_and_mirrored():
 def test_the_dcgan_generator_has_these_layers():
     model = networks.dcgan_generator(DIGIT)
     activation = ["BatchNormalization", "LeakyReLU", "Dropout"]
-    assert _layers(model) == [
-        "Dense 8192",
-        "Reshape",
-        *activation,
-        "Conv2DTranspose 256 5x5 s2x2",
-        "Resizing",
-        *activation,
-        "Conv2DTranspose 128 5x5 s2x2",
-        *activation,
-        "Conv2DTranspose 1 5x5 s2x2",
-    ]
-    assert list(dict.fromkeys(_output_shapes(model))) == [
-        (8192,),
-        (4, 4, 512),
-        (8, 8, 256),
-        (7, 7, 256),
-        (14, 14, 128),
-        DIGIT,
-    ]
+    layers = ["Dense 8192", "Reshape", *activation, "Conv2DTranspose 256 5x5 s2x2", "Resizing", *activation]
+    layers += ["Conv2DTranspose 128 5x5 s2x2", *activation, "Conv2DTranspose 1 5x5 s2x2"]
+    assert _layers(model) == layers
+    sizes = [(8192,), (4, 4, 512), (8, 8, 256), (7, 7, 256), (14, 14, 128), DIGIT]
+    assert list(dict.fromkeys(_output_shapes(model))) == sizes
     assert {layer.rate for layer in model.layers if type(layer).__name__ == "Dropout"} == {0.1}
     assert {layer.negative_slope for layer in model.layers if type(layer).__name__ == "LeakyReLU"} == {0.2}
     # Batch normalization: scale, shift, moving mean and variance of each channel.
@@ -218,21 +176,9 @@ def test_the_dcgan_discriminator_has_these_layers():
     model = networks.deep_conv_discriminator(
         DIGIT, filters=(64, 128, 256), normalized=(False, True, True), strides=(2, 2, 2), kernel_size=5, dropout=0.1
     )
-    assert _layers(model) == [
-        "Conv2D 64 5x5 s2x2",
-        "LeakyReLU",
-        "Dropout",
-        "Conv2D 128 5x5 s2x2",
-        "BatchNormalization",
-        "LeakyReLU",
-        "Dropout",
-        "Conv2D 256 5x5 s2x2",
-        "BatchNormalization",
-        "LeakyReLU",
-        "Dropout",
-        "Flatten",
-        "Dense 1",
-    ]
+    activation = ["BatchNormalization", "LeakyReLU", "Dropout"]
+    layers = ["Conv2D 64 5x5 s2x2", "LeakyReLU", "Dropout", "Conv2D 128 5x5 s2x2", *activation]
+    assert _layers(model) == [*layers, "Conv2D 256 5x5 s2x2", *activation, "Flatten", "Dense 1"]
     assert {layer.rate for layer in model.layers if type(layer).__name__ == "Dropout"} == {0.1}
     expected = (25 * 64 + 64) + (25 * 64 * 128 + 128) + (25 * 128 * 256 + 256) + (4 * 4 * 256 + 1)
     assert model.count_params() == expected + 4 * (128 + 256)
@@ -240,37 +186,17 @@ def test_the_dcgan_discriminator_has_these_layers():
 
 def test_the_generator_and_discriminator_of_three_and_two_convolutions():
     generator = networks.deep_conv_generator(DIGIT, latent_dim=64)
-    activation = ["BatchNormalization", "ReLU"]
-    assert _layers(generator) == [
-        "Reshape",
-        "Conv2DTranspose 256 4x4 s1x1",
-        *activation,
-        "Conv2DTranspose 128 5x5 s2x2",
-        *activation,
-        "Conv2DTranspose 64 5x5 s2x2",
-        *activation,
-        "Conv2DTranspose 1 5x5 s2x2",
-    ]
-    assert list(dict.fromkeys(_output_shapes(generator))) == [
-        (1, 1, 64),
-        (4, 4, 256),
-        (7, 7, 128),
-        (14, 14, 64),
-        DIGIT,
-    ]
+    convolutions = ["256 4x4 s1x1", "128 5x5 s2x2", "64 5x5 s2x2"]
+    layers = [layer for words in convolutions for layer in (f"Conv2DTranspose {words}", "BatchNormalization", "ReLU")]
+    assert _layers(generator) == ["Reshape", *layers, "Conv2DTranspose 1 5x5 s2x2"]
+    sizes = [(1, 1, 64), (4, 4, 256), (7, 7, 128), (14, 14, 64), DIGIT]
+    assert list(dict.fromkeys(_output_shapes(generator))) == sizes
     expected = (64 * 16 * 256 + 256) + (25 * 256 * 128 + 128) + (25 * 128 * 64 + 64) + (25 * 64 + 1)
     assert generator.count_params() == expected + 4 * (256 + 128 + 64)
 
     discriminator = networks.deep_conv_discriminator(DIGIT)
-    assert _layers(discriminator) == [
-        "Conv2D 64 5x5 s2x2",
-        "LeakyReLU",
-        "Conv2D 128 5x5 s2x2",
-        "BatchNormalization",
-        "LeakyReLU",
-        "Flatten",
-        "Dense 1",
-    ]
+    layers = ["Conv2D 64 5x5 s2x2", "LeakyReLU", "Conv2D 128 5x5 s2x2", "BatchNormalization", "LeakyReLU"]
+    assert _layers(discriminator) == [*layers, "Flatten", "Dense 1"]
     # The last layer weighs all that is left, 7x7 of 128: a convolution to 1 with a 7x7 kernel.
     assert discriminator.count_params() == (25 * 64 + 64) + (25 * 64 * 128 + 128) + 4 * 128 + (7 * 7 * 128 + 1)
     critic = networks.deep_conv_discriminator(DIGIT, normalization="layer")
@@ -280,26 +206,9 @@ def test_the_generator_and_discriminator_of_three_and_two_convolutions():
     assert [words.split()[0] for words in _layers(bare)] == ["Conv2D", "LeakyReLU"] * 2 + ["Flatten", "Dense"]
 
 
-@pytest.mark.parametrize(
-    "network",
-    [
-        lambda: networks.mlp_decoder((8, 8, 1)),
-        lambda: networks.lstm_vae_decoder((8, 8, 1)),
-        lambda: networks.conv_decoder((8, 8, 1), filters=(4, 4)),
-        lambda: networks.resizing_decoder((8, 8, 1)),
-        lambda: networks.transposed_conv_generator((8, 8, 1), filters=4),
-        lambda: networks.deep_conv_generator((8, 8, 1), filters=(4, 4)),
-        lambda: networks.dcgan_generator((8, 8, 1)),
-        lambda: networks.mlp_discriminator((8, 8, 1)),
-        lambda: networks.conv_discriminator((8, 8, 1), filters=(4,)),
-        lambda: networks.deep_conv_discriminator((8, 8, 1), filters=(4,)),
-        lambda: networks.mlp_encoder((8, 8, 1)),
-        lambda: networks.lstm_encoder((8, 8, 1)),
-        lambda: networks.conv_encoder((8, 8, 1), filters=(4,)),
-    ],
-)
-def test_no_network_has_an_output_activation(network):
-    model = network()
+@pytest.mark.parametrize("builder", [builder for builder in ALL if builder is not networks.pooling_encoder], ids=name)
+def test_no_network_has_an_output_activation(builder):
+    model = builder((8, 8, 1))
     for output in model.outputs:
         layer = output._keras_history.operation
         while type(layer).__name__ in ("Reshape", "BatchNormalization"):
@@ -381,32 +290,8 @@ def test_the_lstm_encoder_reads_rows_not_columns():
 
 # Refused arguments
 
-WITH_LATENTS = [
-    networks.mlp_encoder,
-    networks.lstm_encoder,
-    networks.conv_encoder,
-    networks.mlp_decoder,
-    networks.lstm_vae_decoder,
-    networks.conv_decoder,
-    networks.transposed_conv_generator,
-    networks.deep_conv_generator,
-    networks.dcgan_generator,
-]
-WITHOUT_LATENTS = [
-    networks.mlp_discriminator,
-    networks.conv_discriminator,
-    networks.deep_conv_discriminator,
-    networks.pooling_encoder,
-    networks.resizing_decoder,
-]
-ALL = WITH_LATENTS + WITHOUT_LATENTS
 
-
-def test_these_are_all_builders():
-    assert sorted(builder.__name__ for builder in ALL) == [name for name in networks.__all__ if name[0].islower()]
-
-
-@pytest.mark.parametrize("builder", ALL, ids=lambda builder: builder.__name__)
+@pytest.mark.parametrize("builder", ALL, ids=name)
 @pytest.mark.parametrize(
     "image_shape",
     [None, 28, "28", (28, 28), (28, 28, 1, 1), (28, 28, 0), (28, -28, 1), (28.0, 28, 1), (28, 28, True), ("a", 2, 3)],
@@ -417,46 +302,28 @@ def test_a_bad_image_shape_is_refused_by_name(builder, image_shape):
         builder(image_shape)
 
 
-@pytest.mark.parametrize("builder", WITH_LATENTS, ids=lambda builder: builder.__name__)
+@taking("latent_dim")
 @pytest.mark.parametrize("latent_dim", [0, -1, 2.0, True, None, "2"], ids=repr)
 def test_a_bad_latent_size_is_refused_by_name(builder, latent_dim):
     with pytest.raises(UsageError, match="^latent_dim must be an integer of at least 1"):
         builder((8, 8, 1), latent_dim=latent_dim)
 
 
-@pytest.mark.parametrize(
-    "builder",
-    [
-        networks.lstm_vae_decoder,
-        networks.conv_discriminator,
-        networks.deep_conv_discriminator,
-        networks.dcgan_generator,
-    ],
-)
+@taking("dropout")
 @pytest.mark.parametrize("dropout", [1.0, 1.5, -0.1, float("nan"), "0.5", None, True], ids=repr)
 def test_a_bad_dropout_rate_is_refused_by_name(builder, dropout):
     with pytest.raises(UsageError, match="^dropout must be a number from 0 to below 1"):
         builder((8, 8, 1), dropout=dropout)
 
 
-@pytest.mark.parametrize("builder", [networks.mlp_encoder, networks.mlp_decoder, networks.mlp_discriminator])
+@taking("hidden", tuple)
 @pytest.mark.parametrize("hidden", [(), 300, None, (0,), (2.5,), "300"], ids=repr)
 def test_bad_hidden_units_are_refused_by_name(builder, hidden):
     with pytest.raises(UsageError, match="^hidden must be"):
         builder((8, 8, 1), hidden=hidden)
 
 
-@pytest.mark.parametrize(
-    "builder",
-    [
-        networks.conv_encoder,
-        networks.conv_decoder,
-        networks.deep_conv_generator,
-        networks.deep_conv_discriminator,
-        networks.pooling_encoder,
-        networks.resizing_decoder,
-    ],
-)
+@taking("filters", tuple)
 @pytest.mark.parametrize("filters", [(), 16, None, (0,), (8, -8), (2.5,), "16"], ids=repr)
 def test_bad_filters_are_refused_by_name(builder, filters):
     with pytest.raises(UsageError, match="^filters must be"):
@@ -478,7 +345,7 @@ def test_a_bad_choice_of_normalized_layers_is_refused_by_name(normalized):
         networks.deep_conv_discriminator((8, 8, 1), filters=(4, 4), normalized=normalized)
 
 
-@pytest.mark.parametrize("builder", [networks.conv_encoder, networks.deep_conv_discriminator])
+@taking("strides")
 @pytest.mark.parametrize("strides", [(2,), (2, 2, 2), (), 2, (2, 0), (2, 1.0), "22"], ids=repr)
 def test_bad_strides_are_refused_by_name(builder, strides):
     with pytest.raises(UsageError, match="^strides must be"):
@@ -495,8 +362,6 @@ def test_bad_strides_are_refused_by_name(builder, strides):
         (lambda: networks.dcgan_generator((8, 8, 1), slope="0.2"), "slope"),
         (lambda: networks.conv_encoder((8, 8, 1), hidden=0), "hidden"),
         (lambda: networks.conv_encoder((8, 8, 1), kernel_size=2.0), "kernel_size"),
-        (lambda: networks.conv_discriminator((8, 8, 1), filters=()), "filters"),
-        (lambda: networks.conv_discriminator((8, 8, 1), filters=(4, 0)), "filters"),
         (lambda: networks.conv_discriminator((8, 8, 1), slope=-0.1), "slope"),
         (lambda: networks.transposed_conv_generator((8, 8, 1), filters=0), "filters"),
         (lambda: networks.transposed_conv_generator((8, 8, 1), slope=float("inf")), "slope"),

@@ -57,13 +57,8 @@ def test_equals_the_formulas_written_out(shape):
 
 def test_equals_scikit_image_image_by_image():
     images, others = pair((4, 28, 28, 3), seed=1)
-    settings = {
-        "gaussian_weights": True,
-        "sigma": 1.5,
-        "use_sample_covariance": False,
-        "data_range": 1,
-        "channel_axis": -1,
-    }
+    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    settings |= {"data_range": 1, "channel_axis": -1}
     result = reconstruction_error(images, others)
     pairs = list(zip(images, others, strict=True))
     assert result.mse == pytest.approx(np.mean([skimage.metrics.mean_squared_error(*p) for p in pairs]))
@@ -115,37 +110,21 @@ def test_bytes_are_255ths():
 
 BYTES = np.zeros((2, 11, 11, 1), np.uint8)
 FLOATS = np.zeros((2, 11, 11, 1), np.float32)
+RANGE = "must be uint8 images, or floats from 0 to 1"
 
 
 @pytest.mark.parametrize(
     ("images", "reconstructions", "message"),
     [
-        (
-            BYTES,
-            FLOATS - 0.5,
-            "^reconstructions must be uint8 images, or floats from 0 to 1, received: float32 from -0.5 to -0.5$",
-        ),
-        (BYTES, FLOATS + 1.5, "^reconstructions must be uint8 images, or floats from 0 to 1.* from 1.5 to 1.5$"),
-        (FLOATS + 2, FLOATS, "^images must be uint8 images, or floats from 0 to 1"),
-        (BYTES, FLOATS * np.nan, "^reconstructions must be uint8 images, or floats from 0 to 1.* from nan to nan$"),
-        (
-            BYTES,
-            BYTES.astype(int),
-            "^reconstructions must be uint8 images, or floats from 0 to 1, received: dtype.'int64'.$",
-        ),
-        (
-            BYTES,
-            FLOATS[:1],
-            r"^reconstructions must be of shape \(2, 11, 11, 1\), as images, received: shape \(1, 11, 11, 1\)$",
-        ),
+        (BYTES, FLOATS - 0.5, f"^reconstructions {RANGE}, received: float32 from -0.5 to -0.5$"),
+        (FLOATS + 2, FLOATS, f"^images {RANGE}"),
+        (BYTES, FLOATS * np.nan, f"^reconstructions {RANGE}.* from nan to nan$"),
+        (BYTES, BYTES.astype(int), f"^reconstructions {RANGE}, received: dtype.'int64'.$"),
+        (BYTES, FLOATS[:1], r"^reconstructions must be of shape \(2, 11, 11, 1\), as images.* \(1, 11, 11, 1\)$"),
         (BYTES[..., 0], FLOATS, r"^images must be images of shape \(n, H, W, C\).* received: shape \(2, 11, 11\)$"),
         (BYTES[:0], FLOATS[:0], r"^images must be images of shape .*shape \(0, 11, 11, 1\)$"),
-        (
-            BYTES[:, :10],
-            FLOATS[:, :10],
-            r"^images must be images of at least 11 x 11 pixels, the window .*shape \(2, 10, 11, 1\)$",
-        ),
-        (BYTES, "no images", "^reconstructions must be uint8 images, or floats"),
+        (BYTES[:, :10], FLOATS[:, :10], r"^images must be images of at least 11 x 11 pixels.* \(2, 10, 11, 1\)$"),
+        (BYTES, "no images", f"^reconstructions {RANGE}"),
     ],
 )
 def test_other_images_are_refused_by_name(images, reconstructions, message):

@@ -2,39 +2,15 @@
 
 import numpy as np
 import pytest
+from report_helpers import canvas, columns_of, image_at, rows_of
 
 from keras_gen import UsageError, report
 from keras_gen.utils import image_utils
-
-LINE = 1  # pixels between the images of a canvas
 
 
 def made(count, height=5, width=5, channels=1, seed=0):
     shape = (*np.atleast_1d(count), height, width, channels)
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def canvas(figure):
-    (axes,) = figure.axes
-    (shown,) = axes.images
-    return axes, np.asarray(shown.get_array())
-
-
-def image_at(figure, row, column, size):
-    """The image in a row and column of the canvas, with its channels."""
-    _, picture = canvas(figure)
-    height, width = size
-    top, left = LINE + row * (height + LINE), LINE + column * (width + LINE)
-    image = picture[top : top + height, left : left + width]
-    return image if image.ndim == 3 else image[..., None]
-
-
-def rows_of(axes):
-    return [label.get_text() for label in axes.get_yticklabels()]
-
-
-def columns_of(axes):
-    return [label.get_text() for label in axes.get_xticklabels()]
 
 
 def draw(figure, tmp_path, shape):
@@ -90,8 +66,8 @@ def test_samples_of_the_same_latents_are_in_one_column(tmp_path, shape):
     figure = report.samples_through_training([(1, early), (40, late)], "training")
     assert rows_of(canvas(figure)[0]) == ["epoch 1", "epoch 40"]
     for column in range(4):
-        np.testing.assert_array_equal(image_at(figure, 0, column, shape[:2]), early[column])
-        np.testing.assert_array_equal(image_at(figure, 1, column, shape[:2]), late[column])
+        np.testing.assert_array_equal(image_at(canvas(figure)[1], 0, column, shape[:2]), early[column])
+        np.testing.assert_array_equal(image_at(canvas(figure)[1], 1, column, shape[:2]), late[column])
     draw(figure, tmp_path, shape)
 
 
@@ -103,8 +79,8 @@ def test_many_images_are_continued_below_with_all_their_rows():
     assert picture.shape == (4 * 6 + 1, 10 * 6 + 1)
     for index in range(12):
         block, column = divmod(index, 10)
-        np.testing.assert_array_equal(image_at(figure, 2 * block, column, (5, 5)), originals[index])
-        np.testing.assert_array_equal(image_at(figure, 2 * block + 1, column, (5, 5)), first[index])
+        np.testing.assert_array_equal(image_at(canvas(figure)[1], 2 * block, column, (5, 5)), originals[index])
+        np.testing.assert_array_equal(image_at(canvas(figure)[1], 2 * block + 1, column, (5, 5)), first[index])
     line, blank = (patch.get_bbox().bounds for patch in axes.patches)
     assert line == (-0.5, 12 - 0.5, 61, 1), "a line between the two blocks"
     assert blank == (12 + 0.5, 12 + 0.5, 8 * 6, 2 * 6), "nothing but white where no image is"
@@ -122,7 +98,7 @@ def test_denoising_shows_noisy_over_denoised_over_clean(tmp_path):
     assert rows_of(canvas(figure)[0]) == ["noisy", "denoised", "clean"]
     for row, images in enumerate((noisy, denoised, clean)):
         for column in range(3):
-            np.testing.assert_array_equal(image_at(figure, row, column, (5, 5)), images[column])
+            np.testing.assert_array_equal(image_at(canvas(figure)[1], row, column, (5, 5)), images[column])
     draw(figure, tmp_path, SHAPES[0])
 
 
@@ -134,9 +110,9 @@ def test_neighbors_are_beside_their_image_and_above_their_distance(tmp_path, cou
     axes, _ = canvas(figure)
     height, width = shape[0] + -(-shape[0] // 4), shape[1]
     for row in range(count):
-        np.testing.assert_array_equal(image_at(figure, row, 0, (height, width))[: shape[0]], generated[row])
+        np.testing.assert_array_equal(image_at(canvas(figure)[1], row, 0, (height, width))[: shape[0]], generated[row])
         for column in range(nearest):
-            shown = image_at(figure, row, column + 1, (height, width))
+            shown = image_at(canvas(figure)[1], row, column + 1, (height, width))
             np.testing.assert_array_equal(shown[: shape[0]], neighbors[row, column])
             assert (shown[shape[0] :] == 255).all()
             text = axes.texts[row * nearest + column]
@@ -195,63 +171,41 @@ def test_other_arrays_are_refused_with_the_name_of_the_argument(wrong, received)
             call()
 
 
+NO_PAIRS = "samples must be pairs of a name and images, at least one, received: "
+UNSORTED = "distances must be at least 0 and ascending in every row, received: negative or unsorted values"
+OTHER = r"must be of shape \(2, 5, 5, 1\), as"
+
+
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("draw", "arguments", "message"),
     [
+        ("samples_through_training", [[(1, made(2)), (2, made(3))]], rf"samples \(2\) {OTHER} the first, .*"),
+        ("reconstructions", [made(2), [(1, made(2, channels=3))]], rf"reconstructed \(1\) {OTHER} the originals, .*"),
+        ("denoising", [made(2), made(1), made(2)], rf"denoised {OTHER} clean, received: \(1, 5, 5, 1\)"),
+        ("samples_through_training", [[]], NO_PAIRS + r"\[\]"),
+        ("samples_through_training", [made(2)], NO_PAIRS + r"shape \(2, 5, 5, 1\)"),
+        ("samples_through_training", [[made(2)]], NO_PAIRS + r"shape \(2, 5, 5, 1\)"),
+        ("samples_through_training", [[("first", made(2))]], "the epochs of samples must be an integer of .*: 'first'"),
         (
-            lambda: report.samples_through_training([(1, made(2)), (2, made(3))], "x"),
-            r"samples \(2\) must be of shape \(2, 5, 5, 1\), as the first, received: \(3, 5, 5, 1\)",
+            "nearest_neighbors",
+            [made(2), made((3, 1)), np.ones((3, 1))],
+            r"neighbors .*, k, 5, 5, 1\), as generated, .*",
         ),
         (
-            lambda: report.reconstructions(made(2), [(1, made(2, channels=3))], "x"),
-            r"reconstructed \(1\) must be of shape \(2, 5, 5, 1\), as the originals, received: \(2, 5, 5, 3\)",
+            "nearest_neighbors",
+            [made(2), made(2), np.ones((2, 1))],
+            r"neighbors must be uint8 of shape \(n, k, height, .*",
         ),
+        ("nearest_neighbors", [made(2), made((2, 2)), np.ones((2, 1))], r"distances must be of shape \(2, 2\), .*"),
+        ("nearest_neighbors", [made(1), made((1, 2)), [[2.0, 1.0]]], UNSORTED),
+        ("nearest_neighbors", [made(1), made((1, 2)), [[-1.0, 1.0]]], UNSORTED),
         (
-            lambda: report.denoising(made(2), made(1), made(2), "x"),
-            r"denoised must be of shape \(2, 5, 5, 1\), as clean, received: \(1, 5, 5, 1\)",
-        ),
-        (
-            lambda: report.samples_through_training([], "x"),
-            r"samples must be pairs of a name and images, at least one, received: \[\]",
-        ),
-        (
-            lambda: report.samples_through_training(made(2), "x"),
-            r"samples must be pairs of a name and images, at least one, received: shape \(2, 5, 5, 1\)",
-        ),
-        (
-            lambda: report.samples_through_training([made(2)], "x"),
-            r"samples must be pairs of a name and images, at least one, received: shape \(2, 5, 5, 1\)",
-        ),
-        (
-            lambda: report.samples_through_training([("first", made(2))], "x"),
-            r"the epochs of samples must be an integer of at least 0, received: 'first'",
-        ),
-        (
-            lambda: report.nearest_neighbors(made(2), made((3, 1)), np.ones((3, 1)), "x"),
-            r"neighbors must be of shape \(2, k, 5, 5, 1\), as generated, received: \(3, 1, 5, 5, 1\)",
-        ),
-        (
-            lambda: report.nearest_neighbors(made(2), made(2), np.ones((2, 1)), "x"),
-            r"neighbors must be uint8 of shape \(n, k, height, width, 1 or 3\), none .*, received: uint8 of shape .*",
-        ),
-        (
-            lambda: report.nearest_neighbors(made(2), made((2, 2)), np.ones((2, 1)), "x"),
-            r"distances must be of shape \(2, 2\), received: shape \(2, 1\)",
-        ),
-        (
-            lambda: report.nearest_neighbors(made(1), made((1, 2)), [[2.0, 1.0]], "x"),
-            r"distances must be at least 0 and ascending in every row, received: negative or unsorted values",
-        ),
-        (
-            lambda: report.nearest_neighbors(made(1), made((1, 2)), [[-1.0, 1.0]], "x"),
-            r"distances must be at least 0 and ascending in every row, received: negative or unsorted values",
-        ),
-        (
-            lambda: report.nearest_neighbors(made(1), made((1, 2)), [[1.0, np.nan]], "x"),
-            r"distances must be finite, received: 1 of 2 values NaN or infinite",
+            "nearest_neighbors",
+            [made(1), made((1, 2)), [[1.0, np.nan]]],
+            "distances must be finite, received: 1 of 2 .*",
         ),
     ],
 )
-def test_images_that_do_not_fit_together_are_refused(call, message):
+def test_images_that_do_not_fit_together_are_refused(draw, arguments, message):
     with pytest.raises(UsageError, match=f"^{message}$"):
-        call()
+        getattr(report, draw)(*arguments, "x")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from report_helpers import canvas, columns_of, image_at, rows_of
 from scipy.spatial.transform import Rotation, Slerp
 from scipy.stats import norm
 
@@ -9,26 +10,11 @@ from keras_gen import UsageError, report
 from keras_gen.report.figures import interpolation
 
 
+SIZE = (5, 6)
+
+
 def made(*counts, size=(5, 6, 1)):
     return np.random.default_rng(0).integers(0, 256, (*counts, *size), dtype=np.uint8)
-
-
-def canvas(figure):
-    (axes,) = figure.axes
-    return axes, np.asarray(axes.images[0].get_array())
-
-
-def image_at(picture, row, column, size=(5, 6)):
-    top, left = 1 + row * (size[0] + 1), 1 + column * (size[1] + 1)
-    return picture[top : top + size[0], left : left + size[1]]
-
-
-def rows_of(axes):
-    return [label.get_text() for label in axes.get_yticklabels()]
-
-
-def columns_of(axes):
-    return [label.get_text() for label in axes.get_xticklabels()]
 
 
 # Quantiles, planes, traversals
@@ -192,7 +178,7 @@ def test_a_manifold_is_arranged_as_in_a_diagram():
     axes, picture = canvas(figure)
     for row in range(3):
         for column in range(3):
-            np.testing.assert_array_equal(image_at(picture, row, column), images[row, column, ..., 0])
+            np.testing.assert_array_equal(image_at(picture, row, column, SIZE), images[row, column])
     assert rows_of(axes) == ["1.50", "0.00", "−1.50"]
     assert columns_of(axes) == ["−1.50", "0.00", "1.50"]
     assert axes.get_yticks().tolist() == [3, 9, 15], "at the middle of each row"
@@ -212,8 +198,7 @@ def test_a_traversal_has_a_row_a_dimension(tmp_path, size):
     images = made(2, 4, size=size)
     figure = report.traversals(images, [-3, -1, 1, 3], "x", dimensions=[0, 15])
     axes, picture = canvas(figure)
-    shown = image_at(picture, 1, 2)
-    np.testing.assert_array_equal(shown if shown.ndim == 3 else shown[..., None], images[1, 2])
+    np.testing.assert_array_equal(image_at(picture, 1, 2, SIZE), images[1, 2])
     assert rows_of(axes) == ["z₀", "z₁₅"]
     assert columns_of(axes) == ["−3.00", "−1.00", "1.00", "3.00"]
     assert rows_of(canvas(report.traversals(images, [-3, -1, 1, 3], "x"))[0]) == ["z₀", "z₁"]
@@ -226,8 +211,8 @@ def test_interpolations_are_drawn_in_rows():
     assert rows_of(axes) == ["vae-mlp", "gan-mlp"]
     assert columns_of(axes) == ["0", "0.5", "1"]
     for column in range(3):
-        np.testing.assert_array_equal(image_at(picture, 0, column), first[column, ..., 0])
-        np.testing.assert_array_equal(image_at(picture, 1, column), second[column, ..., 0])
+        np.testing.assert_array_equal(image_at(picture, 0, column, SIZE), first[column])
+        np.testing.assert_array_equal(image_at(picture, 1, column, SIZE), second[column])
 
 
 def test_a_long_interpolation_stays_in_one_row():

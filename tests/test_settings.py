@@ -43,7 +43,10 @@ def test_the_example_has_every_field():
 @pytest.mark.parametrize("recipe", zoo.recipes(), ids=lambda recipe: recipe.name)
 def test_defaults_are_those_of_the_recipe(recipe):
     settings = RunSettings(recipe.name)
-    assert (settings.epochs, settings.batch_size) == (recipe.epochs, recipe.batch_size)
+    assert (settings.epochs, settings.batch_size) == (recipe.epochs, None)  # digits may stand in for the data
+    assert RunSettings(recipe.name, dataset=recipe.dataset).batch_size == recipe.batch_size
+    assert RunSettings(recipe.name, dataset="digits").batch_size == min(recipe.batch_size, 64)
+    assert RunSettings(recipe.name, dataset="digits", batch_size=500).batch_size == 500
     assert settings.fid_every == min(recipe.fid_every, recipe.epochs)
     assert settings.overrides == {}
     assert settings.dataset is None
@@ -119,7 +122,7 @@ def test_json_restores_the_same_settings(given):
 
 
 def test_stored_settings_do_not_follow_changed_defaults(monkeypatch):
-    content = RunSettings("vae-mlp").to_json()
+    content = RunSettings("vae-mlp", dataset="mnist").to_json()
     recipe = zoo.get("vae-mlp")
     monkeypatch.setitem(
         zoo.registry._RECIPES, "vae-mlp", dataclasses.replace(recipe, epochs=9, batch_size=9, fid_every=9)

@@ -52,11 +52,7 @@ REFUSED = {
     "fixed twice": (["epochs=1", "epochs=2"], [], "epochs is given twice: --set epochs=1 and --set epochs=2"),
     "in the grid twice": ([], ["epochs=1", "epochs=2"], "epochs is given twice"),
     "fixed and in the grid": (["epochs=1"], ["epochs=2,3"], "epochs is given twice: as one value and in the grid"),
-    "the same run": (
-        [],
-        ["beta=1,1.0"],
-        "each member its own settings, received: {'beta': [1.0, 1.0]}",
-    ),
+    "the same run": ([], ["beta=1,1.0"], "each member its own settings, received: {'beta': [1.0, 1.0]}"),
     "the same by default": ([], ["epochs=None,50"], "each member its own settings, received: {'epochs': [None, 50]}"),
 }
 

@@ -12,7 +12,7 @@ from command_helpers import NO_NETWORK, call, names, write_npz
 from keras_gen import data
 from keras_gen.commands import train_extractor
 from keras_gen.metrics.extractors import ShippedClassifier, classifier_networks
-from keras_gen.metrics.extractors.classifiers import shipped_folder
+from keras_gen.metrics.extractors.classifiers import SHIPPED_FOLDER
 
 # No `nothing_at_hand` in this module: the last tests need the real data.
 own_working_directory = command_helpers.own_working_directory
@@ -177,7 +177,7 @@ def real_photographs(cifar10_folder):
 )
 def test_a_shipped_classifier_is_as_good_on_real_test_images_as_its_file_says(name, images, required, request):
     images = request.getfixturevalue(images)
-    description = json.loads((shipped_folder() / f"{name}.json").read_text(encoding="utf-8"))
+    description = json.loads((SHIPPED_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     found = accuracy(ShippedClassifier(name), images.test)
     assert found >= required
     # Rounding differs between processors: an image or two of 10,000 may change sides.
@@ -187,4 +187,4 @@ def test_a_shipped_classifier_is_as_good_on_real_test_images_as_its_file_says(na
 
 @pytest.mark.parametrize("name", ["lenet", "cifar"])
 def test_a_shipped_file_is_small(name):
-    assert (shipped_folder() / f"{name}.npz").stat().st_size <= 1_000_000
+    assert (SHIPPED_FOLDER / f"{name}.npz").stat().st_size <= 1_000_000

@@ -119,7 +119,7 @@ REFUSED = {
 @pytest.mark.parametrize(("text", "message"), REFUSED.items(), ids=[text[:20] for text in REFUSED])
 def test_an_invalid_assignment_is_refused(every_type, text, message):
     with pytest.raises(UsageError) as error:
-        every_type.parse_overrides(["rate=0.25", text])
+        every_type.check_overrides(every_type.parse_overrides(["rate=0.25", text]))
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 500

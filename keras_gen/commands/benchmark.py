@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from keras_gen import zoo
 from keras_gen.commands import cli
@@ -13,17 +13,11 @@ from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
 
-@dataclass(frozen=True)
-class BenchmarkPart:
-    """A part of the benchmark: the module of its function, and defaults of its arguments.
+class BenchmarkPart(NamedTuple):
+    """A part of the benchmark: the module in `benchmarks` of its function, and defaults of its arguments.
 
-    The function has the part's name. It takes the number of repeats, then the size and the recipes if the part has
-    them. It prints its measurements and returns them as JSON types.
-
-    Args:
-        module: str. Module in `benchmarks` that defines the function. Imported when the part is run.
-        size: int or None. Default size. Defaults to None: the part has no size.
-        models: str or None. Default recipes, separated by commas. Defaults to None: the part takes no recipes.
+    The function has the part's name. It takes the number of repeats, then the size and the recipes (by default those
+    with the names in `models`) unless these are None. It prints its measurements and returns them as JSON types.
     """
 
     module: str
@@ -47,13 +41,8 @@ def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Time parts of keras_gen, or watch the memory of a run.")
     parser.add_argument("part", choices=sorted(PARTS), help="part to measure")
-    parser.add_argument(
-        "--repeats",
-        type=int,
-        default=5,
-        metavar="N",
-        help="rounds in which the alternatives are timed in turn; unused by memory",
-    )
+    repeats = "rounds in which the alternatives are timed in turn; unused by memory"
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help=repeats)
     parser.add_argument("--size", type=int, metavar="N", help="number of feature dimensions, images or epochs")
     parser.add_argument("--models", metavar="NAMES", help="recipes, separated by commas, for parts that take models")
     parser.add_argument("--json", type=Path, metavar="FILE", help="file for the measurements")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import statistics
 import tempfile
 import time
 from pathlib import Path
 
 from keras_gen import zoo
 from keras_gen.commands import cli
+from keras_gen.commands.timing import in_turn, spread
 from keras_gen.utils import checks
 
 DEFAULT = "vae-mlp,vae-lstm,gan-conv,wgan-gp"
-PRECISIONS = ("float32", "bfloat16")
-VARIANTS = ("Keras", *PRECISIONS)
 
 
 def parser() -> cli.ArgumentParser:
@@ -53,11 +52,10 @@ def measure(recipe, rounds: int, seconds: float) -> dict[str, list[float]]:
     import numpy as np
 
     model = zoo.build(recipe.name, seed=0)
-    steps_per_execution = model.steps_per_execution
-    trainers = {"Keras": stock_trainer(stock(model), recipe)}
-    for precision in PRECISIONS:
+    steps_per_execution, count = model.steps_per_execution, recipe.batch_size * model.batches_per_step
+    trainers = {"Keras": functools.partial(timed_fit, stock(model), batch_size=count)}
+    for precision in checks.PRECISIONS:
         trainers[precision] = own_trainer(zoo.build(recipe.name, seed=0, precision=precision), recipe)
-    count = recipe.batch_size * model.batches_per_step
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (4 * count, *model.image_shape), np.uint8)
     steps = []
@@ -67,13 +65,9 @@ def measure(recipe, rounds: int, seconds: float) -> dict[str, list[float]]:
         steps.append(max(4, min(64 * round(seconds / each / 64) or round(seconds / each), 65_536 // count)))
     whole = max(steps_per_execution, max(steps) // steps_per_execution * steps_per_execution)
     images = generator.integers(0, 256, (whole * count, *model.image_shape), np.uint8)
-    rates = {variant: [] for variant in VARIANTS}
-    for train in trainers.values():
-        train(images)  # traces executions of several steps
-    for _ in range(rounds):
-        for variant, train in trainers.items():
-            rates[variant].append(len(images) / train(images))
-    return rates
+    ways = {variant: functools.partial(train, images) for variant, train in trainers.items()}
+    in_turn(ways, 1)  # traces executions of several steps
+    return {variant: [len(images) / each for each in times] for variant, times in in_turn(ways, rounds).items()}
 
 
 def timed_fit(model, *data, callbacks=(), **options) -> float:
@@ -85,10 +79,11 @@ def timed_fit(model, *data, callbacks=(), **options) -> float:
     import keras
 
     times = []
-    clock = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: times.append(time.perf_counter()),
-        on_epoch_end=lambda epoch, logs: times.append(time.perf_counter()),
-    )
+
+    def now(epoch, logs):
+        times.append(time.perf_counter())
+
+    clock = keras.callbacks.LambdaCallback(on_epoch_begin=now, on_epoch_end=now)
     keras.Model.fit(model, *data, callbacks=[*callbacks, clock], verbose=0, **options)
     begin, end = times
     return end - begin
@@ -108,15 +103,6 @@ def own_trainer(model, recipe):
             run_callbacks = [callbacks.StopOnDivergence(), callbacks.HistoryCSV(Path(folder) / "history.csv")]
             options = {"steps_per_epoch": data.steps_per_epoch, "shuffle": False}
             return timed_fit(model, data.dataset, callbacks=run_callbacks, **options)
-
-    return train
-
-
-def stock_trainer(model, recipe):
-    """Return a function that trains one epoch on images as Keras does on arrays."""
-
-    def train(images):
-        return timed_fit(model, images, batch_size=recipe.batch_size * model.batches_per_step)
 
     return train
 
@@ -159,8 +145,3 @@ def describe(rates: dict[str, list[float]]) -> str:
             part += f": {spread([own / stock for own, stock in zip(measured, rates['Keras'], strict=True)], '.2f')} ×"
         parts.append(part)
     return "; ".join(parts)
-
-
-def spread(values: list[float], form: str) -> str:
-    """Return median, minimum and maximum as text."""
-    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"

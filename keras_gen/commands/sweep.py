@@ -101,7 +101,7 @@ def print_members(sweep) -> None:
     members = [member for member in sweep.members if not member.is_finished]
     for member in members:
         settings = member.settings
-        what = f"{settings.epochs} epochs, batch size {settings.batch_size}"
+        what = f"{settings.epochs} epochs, batch size {settings.batch_size or settings.recipe.batch_size}"
         print(f"[{member.number}/{len(sweep.members)}] {member.label}: {what}, {member.status}")
     print(f"{len(members)} members, {sum(member.settings.epochs for member in members):,} epochs in all")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -63,17 +62,11 @@ def parser() -> cli.ArgumentParser:
     parser.add_argument("name", choices=sorted(TRAININGS), help="extractor to train")
     parser.add_argument("--data-dir", metavar="DIR", help="folder with NAME.npz; default: $KERAS_GEN_DATA")
     parser.add_argument("--dataset", metavar="NAME", help="other data: a name, .npz file or folder, as in run.py")
-    parser.add_argument(
-        "--epochs", type=int, help="passes over the training images; default: as for the shipped extractor"
-    )
+    epochs = "passes over the training images; default: as for the shipped extractor"
+    parser.add_argument("--epochs", type=int, help=epochs)
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, data order and augmentation")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("keras_gen/metrics/extractors/shipped"),
-        metavar="DIR",
-        help="folder of the two files",
-    )
+    out = Path("keras_gen/metrics/extractors/shipped")
+    parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="folder of the two files")
     parser.add_argument("--required-accuracy", type=float, help="test accuracy below which nothing is written")
     return parser
 
@@ -97,9 +90,8 @@ def main() -> None:
     network = train(training, images, epochs, seed)
     weights = [array.astype("float16") for array in network.get_weights()]
     network.set_weights([array.astype("float32") for array in weights])  # measure the weights that are shipped
-    accuracies = {
-        role: accuracy(network, getattr(images, role)) for role in ("validation", "test") if len(getattr(images, role))
-    }
+    splits = {"validation": images.validation, "test": images.test}
+    accuracies = {role: accuracy(network, split) for role, split in splits.items() if len(split)}
     print(", ".join(f"{role} accuracy {value:.4f}" for role, value in accuracies.items()), flush=True)
     if accuracies.get("test", 0.0) < required:
         raise UsageError(f"nothing was written: the test accuracy is below {required}")
@@ -125,11 +117,8 @@ def check(name: str, images) -> None:
     height, width, depth = images.image_shape
     if (height, width, depth) != (size, size, channels) or not 1 <= images.num_classes <= CLASSES:
         labels = f"{images.num_classes} classes" if images.num_classes else "no labels"
-        raise must_be(
-            "dataset",
-            f"{size}x{size}x{channels} images with labels of at most {CLASSES} classes",
-            f"{height}x{width}x{depth}, {labels}",
-        )
+        requirement = f"{size}x{size}x{channels} images with labels of at most {CLASSES} classes"
+        raise must_be("dataset", requirement, f"{height}x{width}x{depth}, {labels}")
 
 
 def train(training: Training, images, epochs: int, seed: int):
@@ -191,10 +180,12 @@ def write(folder: Path, name: str, weights: list, description: dict) -> None:
     """Write `NAME.npz`, the weights in the network's order, and `NAME.json`, the description with the SHA-256 of it."""
     import numpy as np
 
+    from keras_gen.metrics.extractors import weight_files
+
     folder.mkdir(parents=True, exist_ok=True)
     with files.atomic_path(folder / f"{name}.npz") as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **{str(index): array for index, array in enumerate(weights)})
     file = folder / f"{name}.npz"
-    description = {"name": name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), **description}
+    description = {"name": name, "sha256": weight_files.digest(file), **description}
     files.write_text(folder / f"{name}.json", json.dumps(description, indent=2) + "\n")
     print(f"{file}: {file.stat().st_size:,} bytes", flush=True)

@@ -28,6 +28,8 @@ class DatasetSpec:
         probe_url: str, URL whose host must answer before a download starts.
         crop: int, side of the central square that is cut out of each picture before it is resized; `None` for the
             largest one. It applies to tensorflow-datasets' pictures only: an `.npz` file holds prepared images.
+        max_batch_size: int, largest batch size that is a default: of few images, large batches make few updates. `None`
+            for no limit.
         function: callable, returns the arrays of a registered data set; see `register`.
     """
 
@@ -40,6 +42,7 @@ class DatasetSpec:
     test_split: str = "test"
     probe_url: str | None = None
     crop: int | None = None
+    max_batch_size: int | None = None
     function: Callable[[], Mapping[str, np.ndarray]] | None = None
 
 
@@ -48,6 +51,7 @@ _ENTRIES = (
         name="digits",
         image_shape=(28, 28, 1),
         about="1,797 handwritten digits (UCI, CC BY 4.0), 8x8 enlarged; comes with scikit-learn, no download",
+        max_batch_size=64,
     ),
     DatasetSpec(
         name="mnist",

@@ -80,11 +80,7 @@ def likelihood_scores(
         **protocol,
     }
     error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-    return [
-        Score(
-            "nll", float(values.mean()), protocol, "low", spread=error, spread_over=f"the mean of {len(values)} images"
-        )
-    ]
+    return [Score("nll", float(values.mean()), protocol, "low", error, f"the mean of {len(values)} images")]
 
 
 def latent_scores(model: VAE, images: np.ndarray, labels, protocol: dict) -> list[Score]:

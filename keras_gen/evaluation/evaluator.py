@@ -70,7 +70,7 @@ class EvaluationSettings:
         if len(set(self.measures or ())) < len(self.measures or ()):
             raise must_be("measures", "different names", tuple(self.measures))
         extractors.check_choice(self.extractor, self.extractor_weights)
-        extractors.check_precision(self.extractor_precision)
+        checks.one_of("precision", self.extractor_precision, checks.PRECISIONS)
         if self.num_images is not None and checks.count("num_images", self.num_images) < 2:
             raise must_be("num_images", "an integer of at least 2", self.num_images)
         checks.one_of("reference", self.reference, REFERENCES)

@@ -7,15 +7,8 @@ from dataclasses import dataclass, field
 
 from keras_gen.evaluation.reference import Reference
 from keras_gen.evaluation.samples import Sample
-from keras_gen.metrics import (
-    data_copying,
-    frechet,
-    frechet_infinity,
-    inception,
-    manifold_overlap,
-    modes,
-    polynomial_mmd,
-)
+from keras_gen.metrics import data_copying, frechet, frechet_infinity, inception, manifold_overlap, modes
+from keras_gen.metrics import polynomial_mmd
 
 PAIRWISE_IMAGES = 10_000
 """Limit of the images of each kind in metrics that compare all pairs."""
@@ -90,10 +83,8 @@ def _precision_recall(sample, reference, held_out, seed):
 def _mode_coverage(sample, reference, held_out, seed):
     result = modes.mode_coverage(sample.logits, threshold=MODE_THRESHOLD)
     settings = {"threshold": MODE_THRESHOLD}
-    return [
-        Measurement("modes", result.reached, settings=settings),
-        Measurement("mode_entropy", result.entropy, settings=settings),
-    ]
+    values = {"modes": result.reached, "mode_entropy": result.entropy}
+    return [Measurement(name, value, settings=settings) for name, value in values.items()]
 
 
 def _memorization(sample, reference, held_out, seed):

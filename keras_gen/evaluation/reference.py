@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
@@ -79,8 +80,6 @@ class Reference:
         order = np.random.default_rng(checks.seed("seed", seed)).permutation(len(images))
         self.images = images[order[:count]]
         self.fingerprint = fingerprint_of(self.images)
-        self._statistics: GaussianStatistics | None = None
-        self._features: np.ndarray | None = None
 
     @property
     def count(self) -> int:
@@ -98,34 +97,25 @@ class Reference:
             "reference_fingerprint": self.fingerprint[:16],
         }
 
-    @property
+    @functools.cached_property
     def statistics(self) -> GaussianStatistics:
-        """`GaussianStatistics` of the features of all images."""
-        if self._statistics is None:
-            self._statistics = self._cached("statistics", self._compute_statistics, _pack, self._unpack_statistics)
-        return self._statistics
+        """`GaussianStatistics` of the features of all images; computed from `features` if these are known already."""
+        return self._cached("statistics", self._compute_statistics, _pack, self._unpack_statistics)
 
-    @property
+    @functools.cached_property
     def features(self) -> np.ndarray:
         """Features of the first `FEATURES_KEPT` images, float32 of shape `(n, D)`."""
-        if self._features is None:
-            self._features = self._cached(
-                "features", self._compute_features, lambda array: {"features": array}, self._unpack_features
-            )
-        return self._features
-
-    def extract_once(self) -> None:
-        """Compute the features now, so that statistics are computed from them instead of from the images."""
-        if self._features is None:
-            self._features = self.features
+        return self._cached(
+            "features", self._compute_features, lambda array: {"features": array}, self._unpack_features
+        )
 
     def _described(self) -> Iterable[tuple[str, object]]:
         return self.extractor.description().items()
 
     def _compute_statistics(self) -> GaussianStatistics:
         statistics = GaussianStatistics()
-        if self._features is not None and len(self._features) == self.count:
-            for features in chunks_of(self._features):
+        if len(known := vars(self).get("features", ())) == self.count:
+            for features in chunks_of(known):
                 statistics.update(features)
             return statistics
         with self._progress(self.count) as task:
@@ -142,9 +132,9 @@ class Reference:
         return progress.task(f"features of {self.split} images", count)
 
     def _cached(self, kind: str, compute, pack, unpack):
-        path = self._cache_path(kind)
         if not self.cache:
             return compute()
+        path = self._cache_path(kind)
         with contextlib.suppress(UsageError, KeyError):
             return unpack(archives.read(path, compressed=False))
         value = compute()
@@ -189,8 +179,4 @@ def fingerprint_of(images: np.ndarray) -> str:
 
 
 def _pack(statistics: GaussianStatistics) -> dict[str, np.ndarray]:
-    return {
-        "count": np.int64(statistics.count),
-        "mean": statistics.mean,
-        "covariance": statistics.covariance,
-    }
+    return {"count": np.int64(statistics.count), "mean": statistics.mean, "covariance": statistics.covariance}

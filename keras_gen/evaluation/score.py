@@ -9,12 +9,7 @@ from dataclasses import dataclass, field
 from keras_gen.evaluation import protocol
 from keras_gen.evaluation.protocol import Protocol
 
-_OTHER_NAMES = {
-    "fid": "fd",
-    "fid_infinity": "fd_infinity",
-    "kid": "kd",
-    "inception_score": "classifier_score",
-}
+_OTHER_NAMES = {"fid": "fd", "fid_infinity": "fd_infinity", "kid": "kd", "inception_score": "classifier_score"}
 
 
 def score_name(metric: str, extractor: str) -> str:

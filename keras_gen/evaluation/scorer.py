@@ -62,12 +62,9 @@ class Scorer:
             raise must_be("measures", "one or more different names", tuple(measures))
         self.reference, self.held_out, self.num_images = reference, held_out, num_images
         self.measures = tuple(measures)
-        if impossible := [name for name in measures if self._missing_requirement(name)]:
-            requirement = f"without {impossible[0]}, since {self._missing_requirement(impossible[0])}"
-            raise must_be("measures", requirement, tuple(measures))
-
-    def _missing_requirement(self, measure: str) -> str | None:
-        return missing_requirement(measure, self.num_images, self.reference, self.held_out)
+        for name in measures:
+            if missing := missing_requirement(name, num_images, reference, held_out):
+                raise must_be("measures", f"without {name}, since {missing}", self.measures)
 
     def score(self, model: GenerativeModel, seed: int = 0) -> list[Score]:
         """Return the scores of images that a model generates.
@@ -99,7 +96,7 @@ class Scorer:
         extractor = self.reference.extractor
         keep = any("features" in MEASURES[name].needs for name in self.measures)
         if keep:
-            self.reference.extract_once()
+            _ = self.reference.features  # computed first, so that its statistics need no second pass over the images
         label = "generated images" if generated else "held-out images"
         sample = Sample(chunks, extractor, keep=keep, label=label, total=self.num_images)
         return [

@@ -1,6 +1,7 @@
 """Metrics of generated images: formulas on arrays of features and logits, one file per metric.
 
-Files are not named like their functions, which the package exports.
+Files are not named like their functions, which the package exports. Every function raises `UsageError` if an array has
+the wrong shape, too few rows or a value that is not finite, or if another argument is not as described.
 
 Names are imported when they are first used. No formula imports TensorFlow: `keras_gen.metrics.extractors` computes
 features and logits from images.

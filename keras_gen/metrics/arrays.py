@@ -1,6 +1,7 @@
 """Validate the arrays that metrics are computed from (features, logits, moments) and convert them to finite float64.
 
-Each check returns the array or raises a `UsageError` that names the argument and shows the array's shape.
+Each check returns the array or raises a `UsageError` that names the argument and shows the array's shape. An array that
+is returned may be the argument itself, so do not write to it.
 """
 
 from __future__ import annotations
@@ -28,18 +29,12 @@ class Shape:
 
 
 def features(argument: str, value: object, *, minimum: int = 1) -> np.ndarray:
-    """Return `value` as feature vectors.
+    """Return `value` as feature vectors, float64 of shape `(n, D)`.
 
     Args:
         argument: str, name of the argument for the error message.
         value: real numbers of shape `(n, D)`, one row per sample, D at least 1.
         minimum: int, smallest n allowed; default 1.
-
-    Returns:
-        float64 array of shape `(n, D)`. It may be `value` itself, so do not write to it.
-
-    Raises:
-        UsageError: if the shape is wrong, there are too few rows, or a value is not finite.
 
     Example:
         >>> features("real", [[1, 2], [3, 4]]).dtype
@@ -52,51 +47,20 @@ def features(argument: str, value: object, *, minimum: int = 1) -> np.ndarray:
 def logits(argument: str, value: object, *, minimum: int = 1) -> np.ndarray:
     """Return `value` as logits: a classifier's outputs before the softmax, or log-probabilities.
 
-    Args:
-        argument: str, name of the argument for the error message.
-        value: real numbers of shape `(n, K)`, one row per sample, K at least 2 classes.
-        minimum: int, smallest n allowed; default 1.
-
-    Returns:
-        float64 array of shape `(n, K)`. It may be `value` itself, so do not write to it.
-
-    Raises:
-        UsageError: if the shape is wrong, there are too few rows, or a value is not finite.
-
-    Example:
-        >>> logits("logits", [[1.5, -1.5]]).shape
-        (1, 2)
+    Args and result are those of `features`, with K classes, at least 2, in place of D.
     """
     array = finite(argument, value, "of shape (n, K), K at least 2", lambda shape: len(shape) == 2 and shape[1] > 1)
     return _at_least(argument, array, minimum)
 
 
 def same_dimensions(argument: str, value: np.ndarray, other_argument: str, other: np.ndarray) -> None:
-    """Check that `value`, of shape `(n, D)`, has the same D as `other`, of shape `(m, D)`.
-
-    Raises:
-        UsageError: if D differs.
-
-    Example:
-        >>> same_dimensions("generated", np.ones((5, 2)), "real", np.ones((4, 3)))
-        Traceback (most recent call last):
-        ...
-        keras_gen.utils.errors.UsageError: generated must be of shape (n, 3), as real, received: shape (5, 2)
-    """
+    """Check that `value`, of shape `(n, D)`, has the same D as `other`, of shape `(m, D)`."""
     if value.shape[1] != other.shape[1]:
         raise must_be(argument, f"of shape (n, {other.shape[1]}), as {other_argument}", Shape(value))
 
 
 def mean(argument: str, value: object, dimensions: int | None = None) -> np.ndarray:
-    """Return `value` as a mean of features: finite float64 of shape `(D,)`, with D = `dimensions` if that is given.
-
-    Raises:
-        UsageError: if the shape is wrong or a value is not finite.
-
-    Example:
-        >>> mean("mean", [1, 2])
-        array([1., 2.])
-    """
+    """Return `value` as a mean of features: finite float64 of shape `(D,)`, with D = `dimensions` if that is given."""
     if dimensions is None:
         return finite(argument, value, "of shape (D,), D at least 1", lambda shape: len(shape) == 1 and shape[0] > 0)
     return finite(argument, value, f"of shape ({dimensions},)", lambda shape: shape == (dimensions,))
@@ -107,9 +71,6 @@ def covariance(argument: str, value: object, dimensions: int) -> np.ndarray:
 
     The tolerance for asymmetry and for negative variances is 1e-6 of the largest entry, about the rounding error of
     float32. Beyond its diagonal the matrix is not checked to be positive semi-definite.
-
-    Raises:
-        UsageError: if the shape is wrong, a value is not finite, the matrix is asymmetric or a variance is negative.
 
     Example:
         >>> covariance("covariance", [[1, 2], [0, 1]], 2)
@@ -128,12 +89,17 @@ def covariance(argument: str, value: object, dimensions: int) -> np.ndarray:
     return array
 
 
+def as_array(argument: str, value: object, requirement: str) -> np.ndarray:
+    """Return `value` as an array, or raise the `UsageError` that it must be `requirement`."""
+    try:
+        return np.asarray(value)
+    except ValueError:  # rows of different lengths
+        raise must_be(argument, requirement, value) from None
+
+
 def finite(argument: str, value: object, requirement: str, fits: Callable[[tuple], bool]) -> np.ndarray:
     """Return `value` as a finite float64 array whose shape satisfies `fits`, as `requirement` says in words."""
-    try:
-        array = np.asarray(value)
-    except ValueError:  # rows of different lengths
-        raise must_be(argument, f"an array {requirement}", value) from None
+    array = as_array(argument, value, f"an array {requirement}")
     if array.dtype.kind not in "fiub":
         raise UsageError(f"{argument} must be real numbers {requirement}, received: {array.dtype}")
     if not fits(array.shape):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_gen.metrics import arrays
-from keras_gen.metrics.frechet import GaussianStatistics, check_against, distance
+from keras_gen.metrics.frechet import GaussianStatistics, check_statistics, distance
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -62,9 +62,6 @@ def fid_infinity(
     Returns:
         A `FIDInfinity`. Its `value` is not clipped at 0.
 
-    Raises:
-        UsageError: if a shape is wrong, there are too few samples for so many points, or a value is not finite.
-
     Example:
         >>> rng = np.random.default_rng(0)
         >>> exact = GaussianStatistics.from_moments(10**9, np.zeros(64), np.eye(64))  # the sampled distribution
@@ -76,7 +73,9 @@ def fid_infinity(
     """
     if checks.positive_int("points", points) < 2:
         raise must_be("points", "an integer of at least 2", points)
-    features = check_against(reference, "generated_features", generated_features, minimum=2)
+    check_statistics("reference", reference)
+    features = arrays.features("generated_features", generated_features, minimum=2)
+    arrays.same_dimensions("generated_features", features, "reference", reference.mean[np.newaxis])
     counts = _counts(features, points, smallest)
     rng = np.random.default_rng(checks.seed("seed", seed))
     distances = []

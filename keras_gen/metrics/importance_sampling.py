@@ -22,9 +22,6 @@ def log_likelihood_bound(log_weights: np.ndarray) -> np.ndarray:
     Returns:
         L_k of each image in nats, float64 of shape `(n,)`. Weights of any size neither over- nor underflow.
 
-    Raises:
-        UsageError: if the shape is wrong or a value is not finite.
-
     Example:
         >>> log_likelihood_bound(np.log([[0.1, 0.3], [0.5, 0.5]])).round(4)  # log 0.2 and log 0.5
         array([-1.6094, -0.6931])
@@ -50,9 +47,6 @@ def effective_sample_size(log_weights: np.ndarray) -> np.ndarray:
     Returns:
         float64 array of shape `(n,)`, from 1 to k.
 
-    Raises:
-        UsageError: if the shape is wrong or a value is not finite.
-
     Example:
         >>> effective_sample_size([[-700.0, -700.0, -700.0, -700.0], [0.0, -50.0, -50.0, -50.0]]).round(6)
         array([4., 1.])
@@ -63,9 +57,5 @@ def effective_sample_size(log_weights: np.ndarray) -> np.ndarray:
 
 
 def _checked(log_weights: object) -> np.ndarray:
-    return arrays.finite(
-        "log_weights",
-        log_weights,
-        "of shape (n, k), n and k at least 1",
-        lambda shape: len(shape) == 2 and min(shape) > 0,
-    )
+    requirement = "of shape (n, k), n and k at least 1"
+    return arrays.finite("log_weights", log_weights, requirement, lambda shape: len(shape) == 2 and min(shape) > 0)

@@ -38,10 +38,6 @@ def active_units(means: np.ndarray, *, threshold: float = 0.01) -> ActiveUnits:
     Returns:
         An `ActiveUnits`. Variances are divided by n and in squared units of the latent vector.
 
-    Raises:
-        UsageError: if the shape is wrong, there are fewer than 2 images, a value is not finite, or `threshold` is
-            negative.
-
     Example:
         >>> active_units([[1.0, 0.1], [-1.0, 0.1], [1.0, 0.0], [-1.0, 0.0]])
         ActiveUnits(count=1, variances=array([1.    , 0.0025]))

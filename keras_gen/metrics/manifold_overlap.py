@@ -56,12 +56,6 @@ def precision_recall(real: np.ndarray, generated: np.ndarray, *, k: int = 5) -> 
         generated: feature vectors of shape `(m, D)`, m at least k + 1.
         k: int, the k-th nearest neighbor bounds a neighborhood; at least 1, default 5.
 
-    Returns:
-        A `PrecisionRecall`.
-
-    Raises:
-        UsageError: if a shape is wrong, a set has fewer than k + 1 samples, a value is not finite, or k is below 1.
-
     Example:
         >>> real = [[0.0], [1.0], [2.0], [10.0]]
         >>> generated = [[0.4], [0.5], [0.6], [-9.0]]  # three near the first two, one far away

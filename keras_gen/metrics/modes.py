@@ -44,12 +44,6 @@ def mode_coverage(logits: np.ndarray, *, threshold: float = 0.1) -> ModeCoverage
             K / threshold. Any increasing function of them, such as probabilities, gives the same result.
         threshold: float in (0, 1], fraction of the even share 1/K that a class needs to count as reached; default 0.1.
 
-    Returns:
-        A `ModeCoverage`.
-
-    Raises:
-        UsageError: if the shape is wrong, there is no image, a value is not finite, or `threshold` is out of range.
-
     Example:
         >>> logits = np.eye(4)[[0] * 50 + [1] * 48 + [2] * 2]  # two classes, and two images classified as a third
         >>> coverage = mode_coverage(logits)

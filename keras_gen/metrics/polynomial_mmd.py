@@ -59,10 +59,6 @@ def kid(
     Returns:
         A `KID`, in units of the kernel. Negative values are not clipped.
 
-    Raises:
-        UsageError: if a shape is wrong, a set has fewer than 2 samples, `subset_size` is above n or m, or a value is
-            not finite.
-
     Example:
         >>> rng = np.random.default_rng(0)
         >>> a, b = rng.normal(size=(500, 8)), rng.normal(size=(400, 8)) + 0.5
@@ -86,9 +82,8 @@ def kid(
     rng = np.random.default_rng(checks.seed("seed", seed))
     discrepancies = []
     for _ in range(subsets):
-        chosen_a = features_a[rng.permutation(len(features_a))[:subset_size]]
-        chosen_b = features_b[rng.permutation(len(features_b))[:subset_size]]
-        discrepancies.append(_squared_discrepancy(chosen_a, chosen_b))
+        chosen = [features[rng.permutation(len(features))[:subset_size]] for features in (features_a, features_b)]
+        discrepancies.append(_squared_discrepancy(*chosen))
     return KID(float(np.mean(discrepancies)), float(np.std(discrepancies)), subsets, int(subset_size))
 
 

@@ -45,12 +45,6 @@ def reconstruction_error(images: np.ndarray, reconstructions: np.ndarray) -> Rec
         images: uint8, or floats in [0, 1], of shape `(n, H, W, C)`; n at least 1, H and W at least 11.
         reconstructions: the same shape, in the same order. The types may differ.
 
-    Returns:
-        A `ReconstructionError`.
-
-    Raises:
-        UsageError: if a type or shape is wrong, a value is out of range or NaN, or images are smaller than the window.
-
     Example:
         >>> images = np.full((2, 16, 16, 1), 0.5)
         >>> error = reconstruction_error(images, images + 0.1)
@@ -82,10 +76,7 @@ def _structural_similarity(x: np.ndarray, y: np.ndarray) -> float:
 
 def _images(argument: str, value: object) -> np.ndarray:
     requirement = "uint8 images, or floats from 0 to 1"
-    try:
-        images = np.asarray(value)
-    except ValueError:  # rows of different lengths
-        raise must_be(argument, f"{requirement}, of shape (n, H, W, C)", value) from None
+    images = arrays.as_array(argument, value, f"{requirement}, of shape (n, H, W, C)")
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise must_be(argument, requirement, images.dtype)
     if images.ndim != 4 or 0 in images.shape:

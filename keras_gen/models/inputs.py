@@ -10,6 +10,7 @@ from keras_gen import distribution
 from keras_gen.data.pipeline import Batches
 from keras_gen.distribution import sharding
 from keras_gen.distribution.sharding import without_tuner
+from keras_gen.metrics.arrays import as_array
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -62,7 +63,7 @@ def check_labels(argument: str, labels: object, count: int, num_classes: int) ->
     requirement = f"{count} integers from 0 to {num_classes - 1}"
     if labels is None:
         raise must_be(argument, f"{requirement}, since the model is conditional", None)
-    labels = _as_array(argument, labels, requirement)
+    labels = as_array(argument, labels, requirement)
     if labels.shape == (count, 1):  # as in `keras.datasets.cifar10`
         labels = labels[:, 0]
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
@@ -76,7 +77,7 @@ def labels_to_generate(labels: object, n: int, num_classes: int) -> np.ndarray:
     """Check `labels`, n integers or one for all, and return them as int32 `(n,)`."""
     if num_classes == 0:
         raise UsageError("labels must be left out: the model was built without classes (num_classes 0)")
-    labels = _as_array("labels", labels, f"{n} integers from 0 to {num_classes - 1}")
+    labels = as_array("labels", labels, f"{n} integers from 0 to {num_classes - 1}")
     return check_labels("labels", np.repeat(labels, n) if labels.ndim == 0 else labels, n, num_classes)
 
 
@@ -230,13 +231,6 @@ def is_sharded(data: object) -> bool:
 def _with_int32_labels(images, labels):
     # As for arrays, labels may have any integer type and the shape `(n, 1)`.
     return images, tf.reshape(tf.cast(labels, tf.int32), [-1])
-
-
-def _as_array(argument, labels, requirement):
-    try:
-        return np.asarray(labels)
-    except ValueError:  # rows of different lengths
-        raise must_be(argument, requirement, labels) from None
 
 
 def _check_values(argument: str, images: np.ndarray, value_range: tuple[float, float]) -> None:

@@ -3,7 +3,7 @@
 Encoders map images to a mean and a log-variance, decoders (generators) latents to the logits of images, discriminators
 (critics) images to one logit (score). The encoder of a plain autoencoder maps images to codes, its decoder codes to the
 logits of images. No network has an output activation: the model applies it. With `num_classes` a network is
-conditional: one-hot labels are its second input.
+conditional: one-hot labels `(n, num_classes)` are its second input.
 """
 
 from keras_gen.networks.decoders import (

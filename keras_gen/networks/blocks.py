@@ -21,13 +21,7 @@ SMALL_SIDE = 4
 def check_image_shape(image_shape: object, *, divisible_by: int = 1) -> tuple[int, int, int]:
     """Check that `image_shape` is `(height, width, channels)`, three positive integers, and return it as a tuple.
 
-    Args:
-        image_shape: the shape to check.
-        divisible_by: int, divisor of height and width, for a network that doubles the size several times. Defaults
-            to 1.
-
-    Raises:
-        UsageError: it is not.
+    `divisible_by` is a divisor of height and width, for a network that doubles the size several times.
     """
     try:
         height, width, channels = (checks.positive_int("image_shape", size) for size in image_shape)
@@ -43,13 +37,8 @@ def image_inputs(
 ) -> tuple[KerasTensor | list[KerasTensor], KerasTensor]:
     """Return the inputs of a network on images, and the tensor for its first layer.
 
-    Args:
-        image_shape: tuple, `(height, width, channels)`.
-        num_classes: int, number of classes of a conditional network; 0 for none.
-
-    Returns:
-        Without classes the input `images`, twice. With classes the list of `images` and `labels`, one-hot
-        `(n, num_classes)`, and the images with an additional channel, a learned plane for each class.
+    Without classes both are the input `images`. With classes the inputs are `images` and `labels`, one-hot
+    `(n, num_classes)`; the tensor is the images with an additional channel, a learned plane for each class.
 
     Example:
         >>> inputs, x = image_inputs((28, 28, 1), num_classes=10)
@@ -70,13 +59,8 @@ def image_inputs(
 def latent_inputs(latent_dim: int, num_classes: int) -> tuple[KerasTensor | list[KerasTensor], KerasTensor]:
     """Return the inputs of a network on latents, and the tensor for its first layer.
 
-    Args:
-        latent_dim: int, size of a latent vector.
-        num_classes: int, number of classes of a conditional network; 0 for none.
-
-    Returns:
-        Without classes the input `latents`, twice. With classes the list of `latents` and `labels`, one-hot
-        `(n, num_classes)`, and their concatenation.
+    Without classes both are the input `latents`. With classes the inputs are `latents` and `labels`, one-hot
+    `(n, num_classes)`; the tensor is their concatenation.
 
     Example:
         >>> inputs, x = latent_inputs(16, num_classes=10)
@@ -92,16 +76,9 @@ def latent_inputs(latent_dim: int, num_classes: int) -> tuple[KerasTensor | list
 
 
 def dense(inputs: KerasTensor, units: int, image_shape: tuple[int, int, int], **options) -> KerasTensor:
-    """Apply a dense layer to `inputs`, after a check of its size.
+    """Apply a dense layer to `inputs`, `(n, features)`, after `check_weights`: nothing is allocated if it is too large.
 
-    Args:
-        inputs: tensor `(n, features)`.
-        units: int, units of the layer.
-        image_shape: tuple, the network's image shape, for the error message.
-        **options: options of `keras.layers.Dense`.
-
-    Raises:
-        UsageError: the layer would have more than `MAX_WEIGHTS` weights; nothing is allocated.
+    `image_shape` is the network's, for the error message; `options` are those of `keras.layers.Dense`.
     """
     check_weights(inputs.shape[-1], units, image_shape)
     return layers.Dense(units, **options)(inputs)
@@ -148,10 +125,7 @@ def check_strides(
 ) -> list[tuple[int, int]]:
     """Return the vertical and horizontal strides of each convolution.
 
-    Args:
-        strides: sequence of int, one per convolution, or None: 2 while the side exceeds `SMALL_SIDE`, else 1.
-        filters: tuple of int, filters of the convolutions.
-        image_shape: tuple, `(height, width, channels)`.
+    `strides` is a sequence of int, one per convolution, or None: 2 while the side exceeds `SMALL_SIDE`, else 1.
 
     Example:
         >>> check_strides(None, (32, 64, 128, 128), (28, 28, 1))
@@ -169,20 +143,15 @@ def check_strides(
 def transposed_conv(x: KerasTensor, filters: int, kernel_size: int, size: tuple[int, int]) -> KerasTensor:
     """Apply a transposed convolution that maps the size of `x` to `size`, the inverse of halving with rounding up.
 
-    Args:
-        x: tensor `(n, height, width, channels)`.
-        filters: int, filters of the layer.
-        kernel_size: int, odd.
-        size: tuple, `(height, width)` of the result, each equal to that of `x`, twice it, or twice it minus 1.
+    Each of `size`, `(height, width)`, equals that of `x`, twice it, or twice it minus 1. The kernel size is odd.
     """
     strides = _strides_between(size, x.shape[1:3])
     # Without output padding, stride 2 maps n to 2n - 1; the inverse of 28 -> 14 -> 7 -> 4 needs 2n and 2n - 1.
     output_padding = tuple(
         new - ((old - 1) * stride + 1) for new, old, stride in zip(size, x.shape[1:3], strides, strict=True)
     )
-    return layers.Conv2DTranspose(filters, kernel_size, strides=strides, padding="same", output_padding=output_padding)(
-        x
-    )
+    options = {"strides": strides, "padding": "same", "output_padding": output_padding}
+    return layers.Conv2DTranspose(filters, kernel_size, **options)(x)
 
 
 def batch_norm(x: KerasTensor) -> KerasTensor:

@@ -23,8 +23,7 @@ def mlp_decoder(
         image_shape: tuple, `(height, width, channels)`.
         latent_dim: int, size of a latent vector. Defaults to 16.
         hidden: sequence of int, units of the hidden layers. Defaults to `(300,)`.
-        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
-            second input. Defaults to 0, unconditional.
+        num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
         >>> mlp_decoder((28, 28, 1), latent_dim=2).output_shape
@@ -50,8 +49,7 @@ def lstm_vae_decoder(
         image_shape: tuple, `(height, width, channels)`, height and width even.
         latent_dim: int, size of a latent vector. Defaults to 64.
         dropout: float, dropout rate. Defaults to 0.2.
-        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
-            second input. Defaults to 0, unconditional.
+        num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Raises:
         UsageError: an argument is out of range, or the last layer, which has 64 · (height · width)² · channels weights,
@@ -97,8 +95,7 @@ def conv_decoder(
             to `(128, 128, 128, 64, 32)`.
         kernel_size: int, kernel size of all convolutions, odd. Defaults to 3.
         batch_norm: bool, whether to use batch normalization. Defaults to `True`.
-        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
-            second input. Defaults to 0, unconditional.
+        num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
         >>> conv_decoder((28, 28, 1), latent_dim=2, filters=(64, 32), batch_norm=False).count_params()
@@ -139,8 +136,7 @@ def transposed_conv_generator(
         latent_dim: int, size of a latent vector. Defaults to 100.
         filters: int, filters of every layer but the last. Defaults to 128.
         slope: float, negative slope of the LeakyReLU. Defaults to 0.2.
-        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
-            second input. Defaults to 0, unconditional.
+        num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
         >>> transposed_conv_generator((28, 28, 1)).count_params()
@@ -177,8 +173,7 @@ def deep_conv_generator(
         latent_dim: int, size of a latent vector. Defaults to 100.
         filters: sequence of int, filters of all transposed convolutions but the last. Defaults to `(256, 128, 64)`.
         kernel_size: int, kernel size of all transposed convolutions but the first, odd. Defaults to 5.
-        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
-            second input. Defaults to 0, unconditional.
+        num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
         >>> deep_conv_generator((32, 32, 3), filters=(64,)).output_shape
@@ -219,8 +214,7 @@ def dcgan_generator(
         latent_dim: int, size of a latent vector. Defaults to 100.
         dropout: float, dropout rate; 0 for no dropout layers. Defaults to 0.1.
         slope: float, negative slope of the LeakyReLU. Defaults to 0.2.
-        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
-            second input. Defaults to 0, unconditional.
+        num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
         >>> dcgan_generator((28, 28, 1)).output_shape

@@ -24,8 +24,7 @@ def mlp_discriminator(
     Args:
         image_shape: tuple, `(height, width, channels)`.
         hidden: sequence of int, units of the hidden layers. Defaults to `(300,)`.
-        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
-            second input. Defaults to 0, unconditional.
+        num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
         >>> mlp_discriminator((28, 28, 1)).count_params()
@@ -54,8 +53,7 @@ def conv_discriminator(
         filters: sequence of int, filters of the convolutions. Defaults to `(64, 64)`.
         dropout: float, dropout rate; 0 for no dropout layers. Defaults to 0.4.
         slope: float, negative slope of the LeakyReLU. Defaults to 0.2.
-        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
-            second input. Defaults to 0, unconditional.
+        num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
         >>> conv_discriminator((28, 28, 1)).count_params()
@@ -100,8 +98,7 @@ def deep_conv_discriminator(
         strides: sequence of int, strides of the convolutions. Defaults to 2 while the side exceeds 4, else 1.
         dropout: float, dropout rate; 0 for no dropout layers. Defaults to 0.0.
         slope: float, negative slope of the LeakyReLU. Defaults to 0.2.
-        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
-            second input. Defaults to 0, unconditional.
+        num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
         >>> critic = deep_conv_discriminator((32, 32, 3), filters=(64, 128, 256), normalization="layer")

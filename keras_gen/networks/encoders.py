@@ -21,8 +21,7 @@ def mlp_encoder(
         image_shape: tuple, `(height, width, channels)`.
         latent_dim: int, size of a latent vector. Defaults to 16.
         hidden: sequence of int, units of the hidden layers. Defaults to `(300,)`.
-        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
-            second input. Defaults to 0, unconditional.
+        num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
         >>> [output.shape for output in mlp_encoder((28, 28, 1), latent_dim=2).outputs]
@@ -45,8 +44,7 @@ def lstm_encoder(
         image_shape: tuple, `(height, width, channels)`. A row has `width · channels` values.
         latent_dim: int, size of a latent vector. Defaults to 64.
         units: int, units of the LSTM. Defaults to 64.
-        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
-            second input. Defaults to 0, unconditional.
+        num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
         >>> lstm_encoder((28, 28, 1)).get_layer("flatten").output.shape
@@ -83,8 +81,7 @@ def conv_encoder(
         kernel_size: int, kernel size of the convolutions. Defaults to 3.
         strides: sequence of int, strides of the convolutions. Defaults to 2 while the side exceeds 4, else 1.
         batch_norm: bool, whether to use batch normalization. Defaults to `True`.
-        num_classes: int, number of classes of a conditional network, which takes one-hot labels `(n, num_classes)` as a
-            second input. Defaults to 0, unconditional.
+        num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
         >>> encoder = conv_encoder((28, 28, 1), latent_dim=2, filters=(32, 64, 64, 64), strides=(1, 2, 1, 1), hidden=32)

@@ -1,4 +1,8 @@
-"""Report of a run: figures drawn from arrays and history rows, HTML pages, and the explorer."""
+"""Report of a run: figures drawn from arrays and history rows, HTML pages, and the explorer.
+
+Functions that draw return a matplotlib figure, unknown to pyplot; save it with `save` or `save_figure`. All functions
+raise `UsageError` for an argument of another type, shape or range than documented.
+"""
 
 from keras_gen.report.figures.animation import animate, animate_samples
 from keras_gen.report.figures.curves import loss_curves, metric_curves

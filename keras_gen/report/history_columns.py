@@ -48,12 +48,8 @@ class Panel:
 def check_history(history: object) -> Rows:
     """Check a history and return its rows sorted by epoch.
 
-    Args:
-        history: non-empty sequence of dictionaries, each with an `epoch`. The other values are numbers; None or a
-            missing key stands for "not measured".
-
-    Raises:
-        UsageError: if `history` is anything else.
+    A history is a non-empty sequence of dictionaries, each with an `epoch`. The other values are numbers; None or a
+    missing key stands for "not measured".
 
     Example:
         >>> check_history([])
@@ -106,15 +102,12 @@ def loss_panels(history: Rows) -> list[Panel]:
         kl ('kl',) nats
     """
     names = loss_names(history)
-    panels = []
-    for group, title in GROUPS.items():
-        if set(group) <= set(names):
-            panels.append(Panel(title, group, unit(group[0], names, history)))
-            names = [name for name in names if name not in group]
-    every_name = loss_names(history)
+    groups = {group: title for group, title in GROUPS.items() if set(group) <= set(names)}
+    panels = [Panel(title, group, unit(group[0], names, history)) for group, title in groups.items()]
     for name in names:
-        bound = (math.log(2), "upper bound log 2") if name == "jsd" else None
-        panels.append(Panel(name, (name,), unit(name, every_name, history), bound))
+        if not any(name in group for group in groups):
+            bound = (math.log(2), "upper bound log 2") if name == "jsd" else None
+            panels.append(Panel(name, (name,), unit(name, names, history), bound))
     return panels
 
 
@@ -128,19 +121,15 @@ def unit(name: str, names: Sequence[str], history: Rows) -> str:
 
     Nats are the unit of a likelihood or cross-entropy with natural logarithms. Two cases depend on the other columns:
     a GAN's losses are cross-entropies if `jsd` is a column, and an autoencoder's loss is a cross-entropy unless it
-    equals its `mse`.
-
-    Args:
-        name: str, the loss.
-        names: names of all losses of the history.
-        history: rows of the history.
+    equals its `mse`. `names` are those of all losses of the history.
     """
     if name == "loss":
         if "kl" in names:
             return "nats"
         if "mse" not in names:
             return ""
-        return "squared pixel value" if _equal(history, "loss", "mse") else "nats per pixel"
+        is_mse = all(row.get("loss") == row.get("mse") for row in history)
+        return "squared pixel value" if is_mse else "nats per pixel"
     if name in ("d_loss", "d_loss_real", "d_loss_fake", "g_loss"):
         return "nats" if "jsd" in names else "no unit"
     if name in ("d_real", "d_fake"):
@@ -170,10 +159,6 @@ def _columns(history: Rows) -> list[str]:
 
 def _is_bookkeeping(name: str) -> bool:
     return name in ("epoch", "seconds") or name.endswith(("updates", COUNT_ENDING))
-
-
-def _equal(history: Rows, first: str, second: str) -> bool:
-    return all(row.get(first) == row.get(second) for row in history)
 
 
 def _is_number(value: object) -> bool:

@@ -106,7 +106,8 @@ def read(run: str | os.PathLike) -> RunFiles:
     """
     path, problems = Path(run), {}
     record = run_directory.read_recipe(path)
-    settings = _or_problem(problems, "settings", lambda: _settings(path, record))
+    file = os.fspath(path / run_directory.RECIPE_FILE)
+    settings = _or_problem(problems, "settings", lambda: RunSettings.from_json(record.get("settings"), file))
     rows = _or_problem(problems, "history", lambda: _history(path / run_directory.HISTORY_FILE)) or []
     evaluation = _or_problem(problems, "evaluation", lambda: results.read(path))
     return RunFiles(
@@ -127,10 +128,6 @@ def _history(path: Path) -> list[dict[str, int | float]]:
     if not path.exists():
         raise UsageError("no epoch is finished yet: there is no history")
     return list(history_columns.check_history(history.read(path)))
-
-
-def _settings(path: Path, record: dict) -> RunSettings:
-    return RunSettings.from_json(record.get("settings"), os.fspath(path / run_directory.RECIPE_FILE))
 
 
 def _evaluated_epoch(path: Path) -> int | None:

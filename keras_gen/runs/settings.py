@@ -63,7 +63,7 @@ class RunSettings:
         None, "make pixels black or white: " + " or ".join(checks.BINARIZE), "data", metavar="RULE"
     )
     epochs: int | None = _setting(None, "passes over the training images; default: the recipe's")
-    batch_size: int | None = _setting(None, "real images per update; default: the recipe's")
+    batch_size: int | None = _setting(None, "real images per update; default: the recipe's, at most 64 for digits")
     seed: int = _setting(0, "seed of weights, data order, dropout, latents and noise")
     strategy: str = _setting("auto", "devices: " + ", ".join(checks.STRATEGIES), "running")
     samples_every: int = _setting(1, "epochs between sample grids; 0 for none", "results", metavar="EPOCHS")
@@ -119,9 +119,6 @@ class RunSettings:
             "model": recipe.name,
             "overrides": recipe.check_overrides(self.overrides),
             "epochs": epochs,
-            "batch_size": checks.positive_int(
-                "batch_size", recipe.batch_size if self.batch_size is None else self.batch_size
-            ),
             "fid_every": checks.non_negative_int(
                 "fid_every", min(recipe.fid_every, epochs) if self.fid_every is None else self.fid_every
             ),
@@ -133,6 +130,10 @@ class RunSettings:
         for name, value in resolved.items():
             object.__setattr__(self, name, value)
         self._check_data()
+        if self.batch_size is not None:
+            checks.positive_int("batch_size", self.batch_size)
+        elif self.dataset is not None:
+            object.__setattr__(self, "batch_size", recipe.default_batch_size(self.dataset))
         checks.seed("seed", self.seed)
         checks.one_of("strategy", self.strategy, checks.STRATEGIES)
         checks.non_negative_int("samples_every", self.samples_every)

@@ -18,7 +18,13 @@ FID_REFERENCE_IMAGES = 10_000
 """Maximum number of training images in the reference of scores during training; `evaluate` uses all of them."""
 
 
-def make_reference(settings: RunSettings, data: ImageData, model: ImageModel) -> Reference | None:
+def check_generates(settings: RunSettings, model: ImageModel) -> None:
+    """Check that a model whose images are to be scored generates images."""
+    if settings.fid_every and "generate" not in model.endpoints():
+        raise must_be("fid_every", f"0 for {settings.model}, which generates no images", settings.fid_every)
+
+
+def make_reference(settings: RunSettings, data: ImageData) -> Reference | None:
     """Return the reference set that generated images are scored against, or None if they are not scored.
 
     Prints one line: the score and why this extractor was picked, or why images are not scored.
@@ -26,15 +32,12 @@ def make_reference(settings: RunSettings, data: ImageData, model: ImageModel) ->
     Args:
         settings: RunSettings. The run's settings.
         data: ImageData. The run's data; the reference is drawn from the training images.
-        model: ImageModel. The model to be trained.
 
     Raises:
-        UsageError: `fid_every` is not 0 for a model that does not generate images, or the extractor can't be used.
+        UsageError: The extractor can't be used.
     """
     if not settings.fid_every:
         return None
-    if "generate" not in model.endpoints():
-        raise must_be("fid_every", f"0 for {settings.model}, which generates no images", settings.fid_every)
     weights = settings.extractor_weights
     extractor, reason = extractors.pick(settings.extractor, data.name, data.image_shape, weights=weights)
     if extractor is not None:
@@ -52,18 +55,18 @@ def make_reference(settings: RunSettings, data: ImageData, model: ImageModel) ->
     return reference
 
 
-def restore_reference(settings: RunSettings, data: ImageData, model: ImageModel, record: dict) -> Reference | None:
+def restore_reference(settings: RunSettings, data: ImageData, record: dict) -> Reference | None:
     """Return the reference set of a resumed run, or None with a note if its extractor is unavailable.
 
     Args:
-        settings, data, model: As in `make_reference`.
+        settings, data: As in `make_reference`.
         record: dict. The run's record, which describes its extractor.
 
     Raises:
         UsageError: The extractor differs from the recorded one.
     """
     try:
-        reference = make_reference(settings, data, model)
+        reference = make_reference(settings, data)
     except DataUnavailableError as error:
         print(f"NOTE: generated images are not scored any more: {error}", flush=True)
         return None

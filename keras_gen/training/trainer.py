@@ -88,14 +88,15 @@ def run(
         _check(export_options)
         files.check_can_write_directory(Path(out) / "run", overwrite=True, argument="out")
     data, note = load_data(settings, data)
+    reference = monitor.make_reference(settings, data) if writes else None
+    requested, settings = settings.dataset, _resolved(settings, data, reference)
     model = build(settings, data, cluster)
+    monitor.check_generates(settings, model)
     if export_options is not None:
         export.check_functions(model, export_options.functions)
     if not writes:
         _train(None, settings, model, data, None, start=TrainingPosition(), export_options=None)
         return None
-    reference = monitor.make_reference(settings, data, model)
-    requested, settings = settings.dataset, _resolved(settings, data, reference)
     path = run_directory.create(out, settings.model)
     with contextlib.ExitStack() as stack:
         with _removed_on_failure(path):
@@ -152,7 +153,7 @@ def resume(
             _train(None, settings, opened.model, opened.data, reference, start=start, export_options=None)
             return path
         if start.epoch < settings.epochs:
-            reference = monitor.restore_reference(settings, opened.data, opened.model, opened.record)
+            reference = monitor.restore_reference(settings, opened.data, opened.record)
         if settings != recorded:
             files.write_json(path / run_directory.RECIPE_FILE, opened.record | {"settings": settings.to_json()})
         steps = f" and {start.steps}" if start.step else ""
@@ -162,7 +163,7 @@ def resume(
 
 
 def _resolved(settings, data, reference) -> RunSettings:
-    """Return the settings with the data set and the extractor that were found, as a resumed run uses them."""
+    """Return the settings with the data set and the extractor that were found, and the batch size that fits the data."""
     # Where the data were found, so that the run can be resumed without $KERAS_GEN_DATA.
     dataset = os.path.abspath(data.origin) if data.source in ("npz", "folder") else data.name
     extractor = settings.extractor if reference is None else reference.extractor.name

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from keras_gen.utils.errors import UsageError
+from keras_gen.utils.errors import UsageError, one_line
 from keras_gen.utils.safe_files import check_regular_file
 
 MAX_RATIO, ALWAYS_ALLOWED = 100, 2**30
@@ -48,8 +48,7 @@ def read(
             selected = members if names is None else [name for name in names if name in members]
             return {name: _array(archive, name, members[name]) for name in selected}
     except Exception as error:  # a damaged archive fails in many ways: zlib.error, KeyError, MemoryError, ...
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UsageError(f"{path} can't be read as an .npz file: {reason}") from error
+        raise UsageError(f"{path} can't be read as an .npz file: {one_line(error)}") from error
 
 
 def _check_claims(archive: zipfile.ZipFile, size: int, compressed: bool) -> None:

@@ -34,6 +34,11 @@ def suggestion(name: object, known: Iterable[str]) -> str:
     return f", did you mean {close[0]!r}?" if close else ""
 
 
+def one_line(error: BaseException) -> str:
+    """Return the message of an error with its line breaks removed, or its type's name if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def must_be(argument: str, requirement: str, received: object) -> UsageError:
     """Return the error "<argument> must be <requirement>, received: <received>" for the caller to raise."""
     try:

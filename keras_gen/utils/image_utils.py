@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from keras_gen.utils import safe_files
-from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.errors import UsageError, must_be, one_line
 from keras_gen.utils.files import atomic_path
 
 if TYPE_CHECKING:
@@ -113,13 +113,9 @@ def read_picture(path: str | os.PathLike, formats: Sequence[str], use: Callable[
     except UsageError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise UsageError(f"{path} is too large an image: {_one_line(error)}") from error
+        raise UsageError(f"{path} is too large an image: {one_line(error)}") from error
     except Exception as error:  # which exception Pillow raises depends on the format
-        raise UsageError(f"{path} can't be read as an image: {_one_line(error)}") from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(f"{path} can't be read as an image: {one_line(error)}") from error
 
 
 def save_png(path: str | os.PathLike, picture: np.ndarray) -> None:

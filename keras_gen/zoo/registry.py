@@ -56,7 +56,7 @@ class Parameter:
         return value
 
     def parse(self, text: str) -> object:
-        """Return the value of `text` from a command line.
+        """Return the value of `text` from a command line, which `check` has to check.
 
         Raises:
             UsageError: `text` can't be converted to the parameter's type.
@@ -65,8 +65,8 @@ class Parameter:
             return None
         try:
             if self.type is bool:
-                return self.check({"true": True, "false": False}[text.lower()])
-            return self.check(self.type(text))
+                return {"true": True, "false": False}[text.lower()]
+            return self.type(text)
         except (ValueError, KeyError):
             raise must_be(self.name, self.requirement, text) from None
 
@@ -110,6 +110,11 @@ class Recipe:
         height, width, channels = catalog.image_shape(self.dataset)
         return (self.image_size or height, self.image_size or width, channels)
 
+    def default_batch_size(self, dataset: str) -> int:
+        """Return the recipe's batch size, or the largest that is a default for a named data set, if that is smaller."""
+        entry = catalog.find(dataset)
+        return min(self.batch_size, (entry and entry.max_batch_size) or self.batch_size)
+
     @property
     def summary(self) -> str:
         """The first line of the function's docstring."""
@@ -124,7 +129,7 @@ class Recipe:
         return {name: self._parameter(name).check(value) for name, value in overrides.items()}
 
     def parse_overrides(self, assignments: list[str]) -> dict[str, object]:
-        """Return the overrides that a command line's `name=value` arguments give.
+        """Return the overrides that a command line's `name=value` arguments give, which `check_overrides` has to check.
 
         Raises:
             UsageError: an argument of another form, an unknown parameter, or a value of the wrong type.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import os
 import tempfile
 import threading
 from pathlib import Path
@@ -40,7 +39,7 @@ def memory(repeats: int, epochs: int) -> dict:
 
 
 class ProcessMonitor:
-    """Sample (epochs done, memory in MB, open files, threads) of this process while the block runs. Linux only."""
+    """Sample (epochs done, memory in MB, open files, threads) of this process while the block runs. Not on Windows."""
 
     def __init__(self, runs: Path):
         self.runs = runs
@@ -57,10 +56,11 @@ class ProcessMonitor:
         self._thread.join()
 
     def _sample(self):
-        page = os.sysconf("SC_PAGE_SIZE") / 1e6
+        import psutil
+
+        process = psutil.Process()
         while not self._done.wait(0.5):
             history = next(self.runs.glob("*/history.csv"), None)
             epoch = 0 if history is None else history.read_text().count("\n") - 1
-            resident = int(Path("/proc/self/statm").read_text().split()[1]) * page
-            counts = (len(os.listdir(f"/proc/self/{name}")) for name in ("fd", "task"))
-            self.samples.append((epoch, resident, *counts))
+            memory = process.memory_info().rss / 1e6
+            self.samples.append((epoch, memory, process.num_fds(), process.num_threads()))

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_gen import zoo
-from keras_gen.commands import cli
+from keras_gen.commands import benchmark_training, cli
+from keras_gen.commands.timing import in_turn, spread, timed
+from keras_gen.utils import checks
 from keras_gen.utils.errors import must_be
 
 KERAS = "Keras"
 """Name of the baseline, as in `benchmark_training`."""
-
-SEED = 0
 
 
 def sampling(repeats: int, count: int, recipes: list) -> dict:
@@ -39,18 +39,19 @@ def ways_to_sample(recipe, count: int, folder: Path) -> dict[str, Callable[[], f
     """Return functions that generate `count` images and return the seconds; print differences from Keras' images."""
     import numpy as np
 
-    from keras_gen.commands.benchmark_training import PRECISIONS, stock
-    from keras_gen.commands.benchmarks.timing import timed
     from keras_gen.models import export
     from keras_gen.models.sampling import latents
 
-    predictors, generators = {}, {}
-    for precision in PRECISIONS:
+    predictors, generators = [], {}
+    for precision in checks.PRECISIONS:
         model = zoo.build(recipe.name, seed=0, precision=precision)
         if "generate" not in model.endpoints():
             raise must_be("--models", "recipes that generate images", recipe.name)
-        network, noise = stock(model).decoder_network, latents(count, model.latent_dim, SEED).numpy()
-        predictors[precision] = functools.partial(until_result, network.predict, noise)
+        network, noise = (
+            benchmark_training.stock(model).decoder_network,
+            latents(count, model.latent_dim, seed=0).numpy(),
+        )
+        predictors.append(functools.partial(until_result, network.predict, noise))
         expected = model.to_unit_range(model.to_images(network.predict(noise, verbose=0)))
         saved = export.load(export.save(model, folder / precision, functions=["generate"]))
         for way, source in ((precision, model), (f"SavedModel {precision}", saved)):
@@ -58,14 +59,13 @@ def ways_to_sample(recipe, count: int, folder: Path) -> dict[str, Callable[[], f
             largest = np.abs(generate()["images_float"] - expected).max()
             print(f"{recipe.name}, {way}: largest difference of pixels in [0, 1] from Keras' {largest:.2g}")
             generators[way] = functools.partial(timed, generate)
-    first, *others = PRECISIONS
-    names = {first: KERAS} | {precision: f"{KERAS} {precision}" for precision in others}
-    return {names[precision]: predict for precision, predict in predictors.items()} | generators
+    names = (KERAS, *(f"{KERAS} {precision}" for precision in checks.PRECISIONS[1:]))
+    return dict(zip(names, predictors, strict=True)) | generators
 
 
 def arrays_of(generate: Callable, count: int) -> dict:
     """Return the results of `generate` as NumPy arrays, as `predict` does."""
-    return {name: tensor.numpy() for name, tensor in generate(n=count, seed=SEED).items()}
+    return {name: tensor.numpy() for name, tensor in generate(n=count, seed=0).items()}
 
 
 def evaluation(repeats: int, count: int, recipes: list) -> dict:
@@ -82,15 +82,13 @@ def ways_to_evaluate(recipe, count: int) -> dict[str, Callable[[], float]]:
     """Return functions that evaluate the same images and return the seconds; print differences from Keras' losses."""
     import keras
 
-    from keras_gen.commands.benchmark_training import PRECISIONS, stock
-
-    models = {precision: zoo.build(recipe.name, seed=0, precision=precision) for precision in PRECISIONS}
-    own = models[PRECISIONS[0]]
-    ways = {KERAS: functools.partial(keras.Model.evaluate, stock(own))}
+    models = {precision: zoo.build(recipe.name, seed=0, precision=precision) for precision in checks.PRECISIONS}
+    own = models[checks.PRECISIONS[0]]
+    ways = {KERAS: functools.partial(keras.Model.evaluate, benchmark_training.stock(own))}
     ways |= {precision: model.evaluate for precision, model in models.items()}
     options = {"x": random_images(count, own.image_shape), "batch_size": recipe.batch_size}
     results = {way: evaluate(**options, verbose=0, return_dict=True) for way, evaluate in ways.items()}
-    for precision in PRECISIONS:
+    for precision in checks.PRECISIONS:
         largest = max(abs(results[precision][name] - value) for name, value in results[KERAS].items())
         print(f"{recipe.name}, {precision}: largest difference of metrics from Keras' {largest:.2g}")
     return {way: functools.partial(until_result, evaluate, **options) for way, evaluate in ways.items()}
@@ -98,11 +96,8 @@ def ways_to_evaluate(recipe, count: int) -> dict[str, Callable[[], float]]:
 
 def rates_of(name: str, ways: dict[str, Callable[[], float]], repeats: int, count: int) -> dict[str, list[float]]:
     """Return images per second of each variant, one value per round; print them in one line."""
-    from keras_gen.commands.benchmark_training import describe
-    from keras_gen.commands.benchmarks.timing import in_turn
-
     rates = {way: [count / each for each in seconds] for way, seconds in in_turn(ways, repeats).items()}
-    print(f"{name}: {describe(rates)}", flush=True)
+    print(f"{name}: {benchmark_training.describe(rates)}", flush=True)
     return rates
 
 
@@ -114,10 +109,11 @@ def until_result(function: Callable, *data, **options) -> float:
     import keras
 
     end_times = []
-    clock = keras.callbacks.LambdaCallback(
-        on_test_end=lambda logs=None: end_times.append(time.perf_counter()),
-        on_predict_end=lambda logs=None: end_times.append(time.perf_counter()),
-    )
+
+    def end(logs=None):
+        end_times.append(time.perf_counter())
+
+    clock = keras.callbacks.LambdaCallback(on_test_end=end, on_predict_end=end)
     start = time.perf_counter()
     function(*data, callbacks=[clock], verbose=0, **options)
     return end_times[0] - start
@@ -150,8 +146,6 @@ def scaling(repeats: int, count: int, recipes: list) -> dict:
 
 def measure_growth(recipe, repeats: int, count: int) -> list[dict]:
     """Time a train step of a recipe for each of `GROWTHS`; print a table."""
-    from keras_gen.commands.benchmarks.timing import in_turn
-
     cases, trainers = zip(*(case_of(recipe, growth, count) for growth in GROWTHS), strict=True)
     ways = dict(enumerate(trainers))
     in_turn(ways, 1)  # traces
@@ -165,8 +159,6 @@ def measure_growth(recipe, repeats: int, count: int) -> list[dict]:
 
 def case_of(recipe, growth: Growth, count: int) -> tuple[dict, Callable[[], float]]:
     """Return the sizes of a case, and a function that trains one epoch on it and returns the seconds."""
-    from keras_gen.commands.benchmark_training import own_trainer
-
     height, width, channels = recipe.image_shape
     image_shape = (height * growth.side, width * growth.side, channels)
     model = zoo.build(recipe.name, image_shape, seed=0)
@@ -174,7 +166,7 @@ def case_of(recipe, growth: Growth, count: int) -> tuple[dict, Callable[[], floa
     # Every batch size divides the number of images, so that all steps have the same size.
     largest = recipe.batch_size * max(each.batch_size for each in GROWTHS) * model.batches_per_step
     images = -(-count // largest) * largest * growth.images
-    train = own_trainer(model, dataclasses.replace(recipe, batch_size=batch_size))
+    train = benchmark_training.own_trainer(model, dataclasses.replace(recipe, batch_size=batch_size))
     steps = images // (batch_size * model.batches_per_step)
     case = {"batch_size": batch_size, "image_shape": image_shape, "images": images, "steps": steps}
     return case, functools.partial(train, random_images(images, image_shape))
@@ -182,8 +174,6 @@ def case_of(recipe, growth: Growth, count: int) -> tuple[dict, Callable[[], floa
 
 def format_case(case: dict, first: dict) -> str:
     """Return one row of the table."""
-    from keras_gen.commands.benchmark_training import spread
-
     seconds = case["seconds_a_step"]
     ratios = [own / other for own, other in zip(seconds, first["seconds_a_step"], strict=True)]
     return (

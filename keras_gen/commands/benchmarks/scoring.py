@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from keras_gen.commands import cli
+from keras_gen.commands.timing import compare
 
 
 def frechet(repeats: int, dimensions: int) -> dict:
@@ -14,7 +15,6 @@ def frechet(repeats: int, dimensions: int) -> dict:
     import numpy as np
     import scipy.linalg
 
-    from keras_gen.commands.benchmarks.timing import compare
     from keras_gen.metrics.frechet import frechet_distance
 
     generator = np.random.default_rng(0)
@@ -22,7 +22,8 @@ def frechet(repeats: int, dimensions: int) -> dict:
     for _ in range(2):
         # Variances over four decades, like those of image features, from more samples than dimensions.
         scales = np.logspace(0, -2, dimensions)
-        samples = generator.normal(size=(3 * dimensions, dimensions)) * scales @ rotation(generator, dimensions)
+        samples = generator.normal(size=(3 * dimensions, dimensions)) * scales
+        samples = samples @ np.linalg.qr(generator.normal(size=(dimensions, dimensions)))[0]  # rotated at random
         moments += [samples.mean(axis=0), np.cov(samples.T)]
 
     def with_square_root():
@@ -37,13 +38,6 @@ def frechet(repeats: int, dimensions: int) -> dict:
     return {"dimensions": dimensions, "seconds": compare({"sqrtm": with_square_root, "keras_gen": ours}, repeats)}
 
 
-def rotation(generator, dimensions: int):
-    """Return a random orthogonal matrix."""
-    import numpy as np
-
-    return np.linalg.qr(generator.normal(size=(dimensions, dimensions)))[0]
-
-
 def inception_v3(repeats: int, count: int) -> dict:
     """Time the features of InceptionV3 with random weights against `keras.Model.predict` of the same network."""
     cli.load_tensorflow()
@@ -51,7 +45,6 @@ def inception_v3(repeats: int, count: int) -> dict:
     import numpy as np
     import tensorflow as tf
 
-    from keras_gen.commands.benchmarks.timing import compare
     from keras_gen.metrics.extractors import build
 
     keras.utils.set_random_seed(0)

@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from keras_gen.commands.timing import compare, spread
+
 RUN = ("-m", "keras_gen.commands.run")
 
 COMMANDS = {
@@ -33,9 +35,6 @@ BAR = re.compile(rb"\x1b\[1m *(\d+)/(\d+)\x1b")
 
 def start_up(repeats: int) -> dict:
     """Time whole processes, and a run from its start to its first train steps."""
-    from keras_gen.commands.benchmark_training import spread
-    from keras_gen.commands.benchmarks.timing import compare
-
     seconds = compare({name: functools.partial(run_python, *entry) for name, entry in COMMANDS.items()}, repeats)
     runs = [first_run() for _ in range(repeats)]
     first, whole, memory = ([run[name] for run in runs] for name in ("first_seconds", "seconds", "peak_megabytes"))

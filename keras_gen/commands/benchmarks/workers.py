@@ -10,11 +10,13 @@ import socket
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 from keras_gen import zoo
 from keras_gen.commands import cli
+from keras_gen.commands.benchmark_training import own_trainer
+from keras_gen.commands.benchmarks.models import random_images
+from keras_gen.commands.timing import in_turn, timed
 from keras_gen.distribution.cluster import Cluster
 from keras_gen.utils.errors import UsageError
 
@@ -41,8 +43,6 @@ def workers(repeats: int, count: int, recipes: list) -> dict:
 
 def measure_recipe(recipe, repeats: int, count: int) -> dict:
     """Measure one recipe and model its speed-up; print both."""
-    from keras_gen.commands.benchmarks.timing import in_turn
-
     sizes = [recipe.batch_size // number for number in WORKERS]
     ways = {size: trainer_of(recipe, size, count, alone=size == recipe.batch_size) for size in sizes}
     in_turn(ways, 1)  # traces
@@ -68,9 +68,6 @@ def trainer_of(recipe, batch_size: int, count: int, *, alone: bool) -> Callable[
     """Return a function that trains on about `count` images, alone or as one of several workers: seconds per step."""
     import tensorflow as tf
 
-    from keras_gen.commands.benchmark_training import own_trainer
-    from keras_gen.commands.benchmarks.models import random_images
-
     strategy = tf.distribute.get_strategy() if alone else tf.distribute.MirroredStrategy(["CPU:0"])
     with strategy.scope():
         model = zoo.build(recipe.name, seed=0)
@@ -85,13 +82,10 @@ def trainer_of(recipe, batch_size: int, count: int, *, alone: bool) -> Callable[
 
 def gradient_shapes(model) -> list[tuple[int, ...]]:
     """Return the shapes of all gradients of a train step; a discriminator's are repeated for each of its updates."""
-    networks = [model.generator, *[model.discriminator] * model.batches_per_step] if is_adversarial(model) else [model]
+    networks = [model]
+    if hasattr(model, "discriminator"):
+        networks = [model.generator, *[model.discriminator] * model.batches_per_step]
     return [tuple(variable.shape) for network in networks for variable in network.trainable_variables]
-
-
-def is_adversarial(model) -> bool:
-    """Return whether a generator and a discriminator are updated in turn."""
-    return hasattr(model, "discriminator")
 
 
 def between_two_processes(name: str, repeats: int) -> list[float]:
@@ -132,13 +126,8 @@ def add_up(name: str, repeats: int, addresses: str, index: int) -> list[float]:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
 
     step = tf.function(lambda: strategy.run(all_reduce))
-    step()
-    seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - started)
-    return seconds
+    step()  # traces
+    return [timed(step) for _ in range(repeats)]
 
 
 if __name__ == "__main__":

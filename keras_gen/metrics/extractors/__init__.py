@@ -10,7 +10,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "base": ["Extractor", "Features", "as_images"],
-        "bfloat16": ["check_precision"],
         "classifiers": ["ShippedClassifier"],
         "inception_2015": ["Inception2015"],
         "inception_v3": ["InceptionV3"],

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_gen.metrics.extractors import weight_files
-from keras_gen.metrics.extractors.bfloat16 import check_precision, in_bfloat16
+from keras_gen.metrics.extractors.bfloat16 import in_bfloat16
 from keras_gen.utils import checks, progress
 from keras_gen.utils.errors import UsageError
 
@@ -52,14 +52,8 @@ class Extractor:
 
     def description(self) -> dict[str, object]:
         """Return the entries that identify this extractor in the protocol of a score."""
-        return {
-            "name": self.name,
-            "sha256": self.sha256,
-            "dimensions": self.dimensions,
-            "num_classes": self.num_classes,
-            "resize": self.resize,
-            "precision": self.precision,
-        }
+        names = ("name", "sha256", "dimensions", "num_classes", "resize", "precision")
+        return {name: getattr(self, name) for name in names}
 
     def __call__(self, images: np.ndarray, batch_size: int = 64, task: progress.Task | None = None) -> Features:
         """Return the features and logits of `images`. The whole result is in memory: pass many images in chunks.
@@ -128,7 +122,7 @@ class DownloadedExtractor(Extractor):
     def __init__(
         self, weights: str | os.PathLike | None = None, *, download: bool = False, precision: str = "float32"
     ) -> None:
-        self.precision = check_precision(precision)
+        self.precision = checks.one_of("precision", precision, checks.PRECISIONS)
         path = weight_files.obtain(self.source, weights, download=download)
         function, self.sha256 = self._load(path)
         self._network = in_bfloat16(function) if self.precision == "bfloat16" else function

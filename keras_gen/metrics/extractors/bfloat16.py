@@ -6,15 +6,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from keras_gen.utils import checks
-
-PRECISIONS = ("float32", "bfloat16")
-
-
-def check_precision(value: object) -> str:
-    """Return `value` if it is one of `PRECISIONS`, or raise `UsageError`."""
-    return checks.one_of("precision", value, PRECISIONS)
-
 
 def in_bfloat16(function) -> Callable[[np.ndarray], Sequence[np.ndarray]]:
     """Return a network that computes convolutions and matrix products in bfloat16 (8 bits of mantissa) with oneDNN.

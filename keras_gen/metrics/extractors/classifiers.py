@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.resources
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import numpy as np
 
-from keras_gen.metrics.extractors import classifier_networks
+from keras_gen.metrics.extractors import classifier_networks, weight_files
 from keras_gen.metrics.extractors.base import Extractor, preserved_keras_state
-from keras_gen.utils import checks
+from keras_gen.utils import archives, checks
 from keras_gen.utils.errors import UsageError
 
 
@@ -40,21 +35,10 @@ class ClassifierSpec:
 
 
 KINDS = {
-    "lenet": ClassifierSpec(
-        channels=1,
-        size=28,
-        build=classifier_networks.lenet,
-        takes="gray images (n, H, W, 1)",
-        classes_of=("mnist", "digits"),
-    ),
-    "cifar": ClassifierSpec(
-        channels=3,
-        size=32,
-        build=classifier_networks.cifar_resnet,
-        takes="color images (n, H, W, 3)",
-        classes_of=("cifar10",),
-    ),
+    "lenet": ClassifierSpec(1, 28, classifier_networks.lenet, "gray images (n, H, W, 1)", ("mnist", "digits")),
+    "cifar": ClassifierSpec(3, 32, classifier_networks.cifar_resnet, "color images (n, H, W, 3)", ("cifar10",)),
 }
+SHIPPED_FOLDER = Path(__file__).parent / "shipped"
 
 
 class ShippedClassifier(Extractor):
@@ -82,14 +66,12 @@ class ShippedClassifier(Extractor):
         ((2, 128), (2, 10))
     """
 
-    def __init__(
-        self, name: str, *, folder: Path | Traversable | None = None, kind: ClassifierSpec | None = None
-    ) -> None:
+    def __init__(self, name: str, *, folder: Path = SHIPPED_FOLDER, kind: ClassifierSpec | None = None) -> None:
         self.name = checks.one_of("name", name, KINDS)
         self._kind = kind or KINDS[name]
         self.classes_of = self._kind.classes_of
         self.resize = f"bilinear to {self._kind.size} x {self._kind.size}, antialiased (tf.image.resize)"
-        arrays, self.sha256 = _read(folder or shipped_folder(), name)
+        arrays, self.sha256 = _read(folder / f"{name}.npz")
         network = _build(name, self._kind, arrays)
         self.dimensions, self.num_classes = (output.shape[-1] for output in network.outputs)
         self._network = _as_function(network, self._kind)
@@ -107,39 +89,23 @@ class ShippedClassifier(Extractor):
         return batch
 
 
-def shipped_folder() -> Traversable:
-    """Return the folder with the weights of the shipped classifiers."""
-    return importlib.resources.files("keras_gen.metrics.extractors") / "shipped"
-
-
-def is_shipped(name: str) -> bool:
-    """Return whether the package contains the weights of a classifier.
-
-    Example:
-        >>> is_shipped("lenet")
-        True
-    """
-    return all((shipped_folder() / f"{name}.{suffix}").is_file() for suffix in ("npz", "json"))
-
-
-def _read(folder: Path | Traversable, name: str) -> tuple[list[np.ndarray], str]:
+def _read(file: Path) -> tuple[list[np.ndarray], str]:
     """Return the arrays in order, and the SHA-256 of their file."""
-    file = folder / f"{name}.npz"
+    name = file.stem
     try:
-        content = file.read_bytes()
-        expected = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["sha256"]
+        actual = weight_files.digest(file)
+        expected = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"the weights of {name} are missing or damaged: {file}; reinstall keras_gen") from error
-    actual = hashlib.sha256(content).hexdigest()
     if actual != expected:
         raise UsageError(
             f"the weights of {name} are damaged: SHA-256 of {file} is {actual}, expected {expected}; "
             "reinstall keras_gen"
         )
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            return [archive[str(index)].astype(np.float32) for index in range(len(archive.files))], actual
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        arrays = archives.read(file)
+        return [arrays[str(index)].astype(np.float32) for index in range(len(arrays))], actual
+    except (UsageError, KeyError, ValueError) as error:
         raise _wrong_weights(name, file) from error
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from keras_gen.metrics.extractors import weight_files
 from keras_gen.metrics.extractors.base import DownloadedExtractor
-from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.errors import UsageError, must_be, one_line
 
 GRAPH_FILE = "classify_image_graph_def.pb"
 
-_MAX_BYTES = 1 << 28  # the graph has less than 100 MB
+_MAX_BYTES = 1 << 28  # the graph has less than 100 MB; a file with more is cut off, which is no graph
 _READING_FILES = ("ReadFile", "MatchingFiles")
 """Operations that read files although TensorFlow does not mark them as stateful."""
 
@@ -40,8 +40,7 @@ class Inception2015(DownloadedExtractor):
         download, precision: as in `DownloadedExtractor`.
 
     Raises:
-        UsageError, DataUnavailableError: as in `DownloadedExtractor`, or if the weights differ from those first used on
-            this machine.
+        UsageError, DataUnavailableError: as in `DownloadedExtractor`, or for other weights than first used here.
 
     Example:
         >>> extractor = Inception2015(download=True)  # doctest: +SKIP
@@ -69,23 +68,16 @@ def _read_graph(path: Path) -> bytes:
     try:
         with open(path, "rb") as file:
             if file.read(2) != b"\x1f\x8b":
-                if os.fstat(file.fileno()).st_size > _MAX_BYTES:
-                    raise _wrong_weights(path, "too large")
                 file.seek(0)
-                return file.read()
-        # Unpacked here, because tarfile accepts headers of any size.
+                return file.read(_MAX_BYTES)
         with gzip.open(path) as packed:
-            unpacked = packed.read(_MAX_BYTES + 1)
-        if len(unpacked) > _MAX_BYTES:
-            raise _wrong_weights(path, "too large when unpacked")
-        with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
+            unpacked = io.BytesIO(packed.read(_MAX_BYTES))  # tarfile believes headers of any size
+        with tarfile.open(fileobj=unpacked, mode="r:") as archive:
             for member in archive:
                 if os.path.basename(member.name) == GRAPH_FILE and member.isfile():
-                    return archive.extractfile(member).read(_MAX_BYTES)  # a sparse member can claim any size
-    except UsageError:
-        raise
+                    return archive.extractfile(member).read(_MAX_BYTES)
     except (OSError, ValueError, tarfile.TarError, EOFError, zlib.error) as error:
-        raise _wrong_weights(path, " ".join(str(error).split()) or type(error).__name__) from error
+        raise _wrong_weights(path, one_line(error)) from error
     raise _wrong_weights(path, f"no {GRAPH_FILE} in it")
 
 
@@ -128,7 +120,7 @@ def _load_graph(path: Path, content: bytes):
                 raise ValueError(f"its graph has an operation {operation.type}")
         return wrapped.prune(wrapped.inputs, wrapped.structured_outputs)
     except (ValueError, TypeError, KeyError, IndexError, tf.errors.OpError) as error:
-        raise _wrong_weights(path, " ".join(str(error).split())[:200]) from error
+        raise _wrong_weights(path, one_line(error)[:200]) from error
 
 
 def _modernized(graph_def):

@@ -27,10 +27,7 @@ class InceptionV3(DownloadedExtractor):
     Args:
         weights: path of the weights file: the one that keras.applications publishes or a `.weights.h5` of the same
             network. Defaults to the file in the folder where Keras keeps it.
-        download, precision: as in `DownloadedExtractor`.
-
-    Raises:
-        UsageError, DataUnavailableError: as in `DownloadedExtractor`.
+        download, precision: as in `DownloadedExtractor`, with the same errors.
 
     Example:
         >>> extractor = InceptionV3(download=True)  # doctest: +SKIP
@@ -46,7 +43,7 @@ class InceptionV3(DownloadedExtractor):
     def _load(self, path: Path):
         if not path.name.endswith((".h5", ".hdf5")) or not _is_hdf5(path):  # Keras chooses the format by the name
             raise _wrong_weights(path)
-        return _load_network(path), weight_files.sha256_of(path)
+        return _load_network(path), weight_files.digest(path)
 
 
 def _load_network(path: Path):
@@ -55,13 +52,10 @@ def _load_network(path: Path):
     import tensorflow as tf
 
     with preserved_keras_state():
-        network = keras.applications.InceptionV3(
-            weights=None, include_top=False, pooling="avg", input_shape=(299, 299, 3)
-        )
+        shape = (299, 299, 3)
+        network = keras.applications.InceptionV3(weights=None, include_top=False, pooling="avg", input_shape=shape)
         try:
-            with warnings.catch_warnings():
-                # Keras only warns if layers are missing from a file.
-                warnings.simplefilter("error", UserWarning)
+            with warnings.catch_warnings(action="error", category=UserWarning):  # Keras only warns of missing layers
                 network.load_weights(path)
         except (OSError, ValueError, KeyError, TypeError, UserWarning) as error:
             raise _wrong_weights(path) from error

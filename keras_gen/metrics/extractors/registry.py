@@ -8,16 +8,14 @@ from typing import NamedTuple
 
 from keras_gen.metrics.extractors import weight_files
 from keras_gen.metrics.extractors.base import Extractor
-from keras_gen.metrics.extractors.bfloat16 import check_precision
-from keras_gen.metrics.extractors.classifiers import KINDS, ShippedClassifier, is_shipped
+from keras_gen.metrics.extractors.classifiers import KINDS, ShippedClassifier
 from keras_gen.metrics.extractors.inception_2015 import Inception2015
 from keras_gen.metrics.extractors.inception_v3 import InceptionV3
-from keras_gen.metrics.extractors.names import AUTO, NAMES, WITH_WEIGHTS, check_choice, check_weights
+from keras_gen.metrics.extractors.names import AUTO, NAMES, check_choice, check_weights
 from keras_gen.utils import checks
 from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
 
-_WITH_WEIGHTS = dict(zip(WITH_WEIGHTS, (Inception2015, InceptionV3), strict=True))
-_SOURCES = {source.name: source for source in (weight_files.INCEPTION_2015, weight_files.INCEPTION_V3)}
+_DOWNLOADED = {extractor.name: extractor for extractor in (Inception2015, InceptionV3)}
 
 
 class ExtractorChoice(NamedTuple):
@@ -34,15 +32,10 @@ def build(
 
     Args:
         name: str, one of `NAMES`.
-        weights: path of its weights file, only for `inception-2015` and `inception-v3`. Defaults to the file in the
-            cache.
-        download: bool, download the file if it is missing; default False.
-        precision: str, precision of the network's arithmetic: `float32` (the default), or `bfloat16` for
-            `inception-2015` and `inception-v3`.
+        weights, download, precision: as in `DownloadedExtractor`; left at their defaults for shipped classifiers.
 
     Raises:
-        UsageError: if `name` is not in `NAMES`, or `weights` is no such file or given for a shipped classifier.
-        DataUnavailableError: if the file is missing, and was not or can't be downloaded.
+        UsageError, DataUnavailableError: if an argument is not as above, or as in `DownloadedExtractor`.
 
     Example:
         >>> build("lenet").dimensions
@@ -50,15 +43,15 @@ def build(
     """
     checks.one_of("extractor", name, NAMES)
     check_weights(name, weights)
-    check_precision(precision)
-    if name in _WITH_WEIGHTS:
-        return _WITH_WEIGHTS[name](weights, download=download, precision=precision)
+    checks.one_of("precision", precision, checks.PRECISIONS)
+    if name in _DOWNLOADED:
+        return _DOWNLOADED[name](weights, download=download, precision=precision)
     if precision != "float32":
         raise must_be("precision", f"float32 for extractor {name}", precision)
     return ShippedClassifier(name)
 
 
-def choose(data_name: str, image_shape: Sequence[int], *, download: bool = False) -> ExtractorChoice:
+def choose(data_name: str, image_shape: Sequence[int]) -> ExtractorChoice:
     """Choose the default extractor for a data set.
 
     `lenet` for the gray digits of `mnist` and `digits`, `cifar` for the color images of `cifar10`; otherwise
@@ -67,7 +60,6 @@ def choose(data_name: str, image_shape: Sequence[int], *, download: bool = False
     Args:
         data_name: str, name of the data set in `keras_gen.data.load`, or any other name or path.
         image_shape: `(height, width, channels)`.
-        download: bool, allow `inception-2015` without its weights on this machine; default False.
 
     Example:
         >>> choose("mnist", (28, 28, 1))
@@ -75,13 +67,11 @@ def choose(data_name: str, image_shape: Sequence[int], *, download: bool = False
     """
     channels = image_shape[-1]
     for name, kind in KINDS.items():
-        if data_name in kind.classes_of and channels == kind.channels and is_shipped(name):
+        if data_name in kind.classes_of and channels == kind.channels:
             return ExtractorChoice(name, f"made for {' and '.join(kind.classes_of)}, needs no download")
-    for name, source in _SOURCES.items():
-        if (path := weight_files.find(source)) is not None:
+    for name, extractor in _DOWNLOADED.items():
+        if (path := weight_files.find(extractor.source)) is not None:
             return ExtractorChoice(name, f"its weights are in {path}")
-        if download:
-            return ExtractorChoice(name, f"its weights are downloaded ({source.megabytes} MB)")
     return ExtractorChoice(None, f"there is no extractor for {data_name}: {weight_files.INCEPTION_2015.instructions()}")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_gen.utils import progress, safe_files
-from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
+from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be, one_line
 from keras_gen.utils.files import atomic_path, write_json
 from keras_gen.utils.net import connection_error
 
@@ -105,7 +105,7 @@ def obtain(source: Source, path: str | os.PathLike | None = None, *, download: b
     if path is not None:
         return _readable(source, Path(path))
     found = find(source)
-    if found is not None and (source.md5 is None or _digest(found, "md5") == source.md5):
+    if found is not None and (source.md5 is None or digest(found, "md5") == source.md5):
         return found
     if download:
         return _download(source)
@@ -117,9 +117,10 @@ def obtain(source: Source, path: str | os.PathLike | None = None, *, download: b
     raise DataUnavailableError(f"the weights of {source.name} are not in {folders}: {source.instructions()}")
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    return _digest(path, "sha256")
+def digest(path: Path, algorithm: str = "sha256") -> str:
+    """Return a hash of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def check_unchanged(source: Source, path: Path, sha256: str) -> None:
@@ -175,24 +176,13 @@ def _download(source: Source) -> Path:
             progress.timer(f"downloading the weights of {source.name} ({source.megabytes} MB)"),
             contextlib.redirect_stdout(io.StringIO()),  # where Keras shows its own progress
         ):
-            keras.utils.get_file(
-                temporary.name,
-                source.url,
-                file_hash=source.md5,
-                cache_dir=path.parent,
-                cache_subdir="",
-                force_download=True,
-            )
+            options = {"cache_dir": path.parent, "cache_subdir": "", "force_download": True}
+            keras.utils.get_file(temporary.name, source.url, file_hash=source.md5, **options)
     except Exception as error:  # get_file raises Exception itself
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise DataUnavailableError(
-            f"the weights of {source.name} can't be downloaded to {path.parent} ({reason}): {source.instructions()}"
+            f"the weights of {source.name} can't be downloaded to {path.parent} ({one_line(error)}): "
+            f"{source.instructions()}"
         ) from error
     finally:
         socket.setdefaulttimeout(timeout)
     return path
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()

@@ -27,11 +27,7 @@ CSS = ".pixels img { image-rendering: pixelated; } footer { display: none !impor
 
 
 def check_gradio() -> None:
-    """Check that Gradio is installed, without importing it, which takes seconds.
-
-    Raises:
-        UsageError: if Gradio is not installed.
-    """
+    """Check that Gradio is installed, or raise `UsageError`, without importing it, which takes seconds."""
     if importlib.util.find_spec("gradio") is None:
         raise UsageError("the explorer needs gradio, which is not installed: pip install 'keras_gen[demo]'")
 
@@ -69,9 +65,6 @@ def build(explorers: Sequence[Explorer]) -> gradio.Blocks:
     Args:
         explorers: sequence of at least one `Explorer`; with several, a menu switches between them.
 
-    Returns:
-        `gradio.Blocks` without analytics.
-
     Raises:
         UsageError: if there is no explorer, or Gradio is not installed.
     """
@@ -80,9 +73,8 @@ def build(explorers: Sequence[Explorer]) -> gradio.Blocks:
     gr = _gradio()
     names = [f"{explorer.name} ({explorer.path})" for explorer in explorers]
     with gr.Blocks(title="keras_gen", analytics_enabled=False) as page:
-        choice = gr.Dropdown(
-            names, value=names[0], type="index", label="Model", interactive=True, visible=len(names) > 1
-        )
+        options = {"type": "index", "label": "Model", "interactive": True, "visible": len(names) > 1}
+        choice = gr.Dropdown(names, value=names[0], **options)
         columns = [_column(explorer, visible=index == 0) for index, explorer in enumerate(explorers)]
 
         def show(chosen):

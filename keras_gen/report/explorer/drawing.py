@@ -68,12 +68,6 @@ def with_noise(image: np.ndarray, level: float, seed: int) -> np.ndarray:
         level: float of at least 0, standard deviation for brightness from 0 (black) to 1 (white).
         seed: int, seed of the noise.
 
-    Returns:
-        uint8 array of the same shape; with level 0 the image itself.
-
-    Raises:
-        UsageError: if the level is below 0, or the seed is invalid.
-
     Example:
         >>> with_noise(np.full((2, 2), 128, np.uint8), 0.1, seed=0).tolist()
         [[131, 125], [144, 131]]
@@ -138,9 +132,8 @@ def _centered(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale and center the bright part of a picture on a black image of the given size."""
     rows, columns = np.nonzero(picture.max(axis=2) >= INK)
     if len(rows) == 0:
-        raise must_be(
-            "picture", "one with something drawn in it", f"brightness from {picture.min()} to {picture.max()}"
-        )
+        received = f"brightness from {picture.min()} to {picture.max()}"
+        raise must_be("picture", "one with something drawn in it", received)
     ink = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     scale = BOX * min(height, width) / max(ink.shape[:2])
     ink = _resized(ink, max(1, round(ink.shape[0] * scale)), max(1, round(ink.shape[1] * scale)))

@@ -22,7 +22,9 @@ INTERPOLATIONS = {"spherical": interpolation.spherical_interpolation, "linear": 
 class Explorer:
     """NumPy interface to a SavedModel, which is loaded, and each function called once, in the constructor.
 
-    A SavedModel is a program: load only ones you trust.
+    A SavedModel is a program: load only ones you trust. Images are uint8 arrays `(n, height, width, channels)`; labels
+    are classes of a conditional model, n or one for all. A method raises `UsageError` for an argument of another type,
+    shape or range, and if the model lacks the function.
 
     Attributes:
         name: str, name of the recipe, or of the folder if the SavedModel has no description.
@@ -69,9 +71,8 @@ class Explorer:
     @property
     def has_prior(self) -> bool:
         """Whether standard normal latents can be decoded; False for an autoencoder, whose codes have no known prior."""
-        if "decode" not in self.functions or len(self.latent_shape) != 1:
-            return False
-        return "encode" not in self.functions or "codes" not in self._outputs("encode")
+        is_autoencoder = "encode" in self.functions and "codes" in self._outputs("encode")
+        return self.has_latent_vector and not is_autoencoder
 
     @property
     def has_latent_vector(self) -> bool:
@@ -79,98 +80,40 @@ class Explorer:
         return "decode" in self.functions and len(self.latent_shape) == 1
 
     def sample(self, n: int, seed: int = 0, labels: Sequence[int] | int | None = None) -> np.ndarray:
-        """Generate images, reproducibly for a seed.
-
-        Args:
-            n: int of at least 1, number of images.
-            seed: int from 0 to 2**31 - 1; default 0.
-            labels: classes of a conditional model, n or one for all; drawn at random by default.
-
-        Returns:
-            uint8 array `(n, height, width, channels)`.
-
-        Raises:
-            UsageError: if an argument is out of range, or the model has no `generate`.
-        """
+        """Generate `n` images, reproducibly for a seed from 0 to 2**31 - 1; labels are drawn at random by default."""
         self._need("generate")
         n, seed = checks.count("n", n), checks.seed("seed", seed)
-        if labels is None:
-            return self._loaded.generate(n=tf.constant(n), seed=tf.constant(seed))["images"].numpy()
-        labels = tf.constant(inputs.labels_to_generate(labels, n, self.num_classes))
-        return self._loaded.generate(n=tf.constant(n), seed=tf.constant(seed), labels=labels)["images"].numpy()
+        options = {"n": tf.constant(n), "seed": tf.constant(seed)}
+        if labels is not None:
+            options["labels"] = tf.constant(inputs.labels_to_generate(labels, n, self.num_classes))
+        return self._loaded.generate(**options)["images"].numpy()
 
     def latent(self, seed: int) -> np.ndarray:
-        """Return the first latent that `sample` decodes for a seed, float32 `(latent_dim,)`.
-
-        Raises:
-            UsageError: if the seed is invalid, or the model has no prior.
-        """
+        """Return the first latent that `sample` decodes for a seed, float32 `(latent_dim,)`."""
         if not self.has_prior:
             raise UsageError(f"latents of {self.path} can't be sampled: the model has no prior")
         return sampling.latents(1, self.latent_shape[0], checks.seed("seed", seed))[0].numpy()
 
     def decode(self, latents: np.ndarray, labels: Sequence[int] | int | None = None) -> np.ndarray:
-        """Decode latents to images.
-
-        Args:
-            latents: array of finite numbers `(n, *latent_shape)`.
-            labels: classes of a conditional model, n or one for all.
-
-        Returns:
-            uint8 array `(n, height, width, channels)`.
-
-        Raises:
-            UsageError: if the shape is wrong, labels are missing or out of range, or the model has no `decode`.
-        """
+        """Decode latents, finite numbers `(n, *latent_shape)`, to images."""
         self._need("decode")
-        expected = ", ".join(map(str, self.latent_shape))
-        latents = arrays.finite(
-            "latents", latents, f"of shape (n, {expected}), n at least 1", lambda shape: self._are_latents(shape)
-        )
+        requirement = f"of shape (n, {', '.join(map(str, self.latent_shape))}), n at least 1"
+        latents = arrays.finite("latents", latents, requirement, self._are_latents)
         return self._call("decode", tf.constant(latents, tf.float32), labels)["images"].numpy()
 
     def encode(self, images: np.ndarray, labels: Sequence[int] | int | None = None) -> np.ndarray:
-        """Encode images to the posterior means of a VAE or the codes of an autoencoder.
-
-        Args:
-            images: uint8 array `(n, height, width, channels)`.
-            labels: classes of a conditional model, n or one for all.
-
-        Returns:
-            float32 array `(n, *latent_shape)`.
-
-        Raises:
-            UsageError: if images have another type or shape, labels are missing or out of range, or the model has no
-                `encode`.
-        """
+        """Encode images to a VAE's posterior means or an autoencoder's codes, float32 `(n, *latent_shape)`."""
         self._need("encode")
         outputs = self._call("encode", tf.constant(self._check_images(images)), labels)
         return outputs["codes" if "codes" in outputs else "mean"].numpy()
 
     def reconstruct(self, images: np.ndarray, labels: Sequence[int] | int | None = None) -> np.ndarray:
-        """Encode and decode images; a denoiser removes noise.
-
-        Args:
-            images: uint8 array `(n, height, width, channels)`.
-            labels: classes of a conditional model, n or one for all.
-
-        Returns:
-            uint8 array `(n, height, width, channels)`.
-
-        Raises:
-            UsageError: if images have another type or shape, labels are missing or out of range, or the model has no
-                `reconstruct`.
-        """
+        """Encode and decode images; a denoiser removes noise."""
         self._need("reconstruct")
         return self._call("reconstruct", tf.constant(self._check_images(images)), labels)["images"].numpy()
 
     def interpolate(
-        self,
-        start: np.ndarray,
-        end: np.ndarray,
-        steps: int = 10,
-        kind: str = "spherical",
-        label: int | None = None,
+        self, start: np.ndarray, end: np.ndarray, steps: int = 10, kind: str = "spherical", label: int | None = None
     ) -> np.ndarray:
         """Decode interpolated latents.
 
@@ -179,16 +122,13 @@ class Explorer:
             steps: int of at least 2, number of images including both ends; default 10.
             kind: `spherical`, along a great circle, or `linear`; see `keras_gen.report.figures.interpolation`.
             label: int, class of all images of a conditional model.
-
-        Returns:
-            uint8 array `(steps, height, width, channels)`.
-
-        Raises:
-            UsageError: if the latents have another shape or can't be interpolated, or `steps` or `kind` is invalid.
         """
         self._need("decode")
-        interpolate = INTERPOLATIONS[checks.one_of("kind", kind, INTERPOLATIONS)]
-        ends = [self._flat(name, value) for name, value in (("start", start), ("end", end))]
+        interpolate, shape = INTERPOLATIONS[checks.one_of("kind", kind, INTERPOLATIONS)], self.latent_shape
+        ends = [
+            arrays.finite(name, value, f"of shape {shape}", lambda received: received == shape).ravel()
+            for name, value in (("start", start), ("end", end))
+        ]
         return self.decode(interpolate(*ends, steps).reshape(-1, *self.latent_shape), label)
 
     def _need(self, function: str) -> None:
@@ -202,19 +142,13 @@ class Explorer:
             return getattr(self._loaded, function)(values)
         count = len(values)
         labels = np.repeat(labels, count) if np.ndim(labels) == 0 and labels is not None else labels
-        return getattr(self._loaded, function)(values, tf.constant(self._check_labels(labels, count)))
-
-    def _check_labels(self, labels: object, count: int) -> np.ndarray:
-        return inputs.check_labels("labels", labels, count, self.num_classes)
+        labels = inputs.check_labels("labels", labels, count, self.num_classes)
+        return getattr(self._loaded, function)(values, tf.constant(labels))
 
     def _check_images(self, images: object) -> np.ndarray:
         if isinstance(images, np.ndarray) and images.dtype != np.uint8:
             raise must_be("images", "uint8", images.dtype.name)
         return inputs.check_images("images", images, self.image_shape, (0, 1))
-
-    def _flat(self, argument: str, latent: object) -> np.ndarray:
-        shape = self.latent_shape
-        return arrays.finite(argument, latent, f"of shape {shape}", lambda received: received == shape).ravel()
 
     def _are_latents(self, shape: tuple[int, ...]) -> bool:
         return len(shape) > 0 and shape[0] > 0 and shape[1:] == self.latent_shape
@@ -242,15 +176,12 @@ class Explorer:
     def _warm_up(self) -> tuple[int, int, int]:
         """Call every function once, since the first call is slow, and return the image shape."""
         label = 0 if self.num_classes else None
-        image = None
-        if "generate" in self.functions:
-            image = self.sample(1)
-        if "decode" in self.functions:
-            image = self.decode(np.zeros((1, *self.latent_shape)), label)
-        if image is not None:
-            self.image_shape = image.shape[1:]
-        else:
+        if "reconstruct" in self.functions:
             self.image_shape = tuple(self._inputs("reconstruct")["images"].shape[1:])
+        if "generate" in self.functions:
+            self.image_shape = self.sample(1).shape[1:]
+        if "decode" in self.functions:
+            self.image_shape = self.decode(np.zeros((1, *self.latent_shape)), label).shape[1:]
         for function in (self.encode, self.reconstruct):
             if function.__name__ in self.functions:
                 function(np.zeros((1, *self.image_shape), np.uint8), label)

@@ -252,14 +252,8 @@ def _output(label: str, initial: Callable[[], np.ndarray] | None = None) -> grad
     import gradio as gr
 
     gr.Markdown(label)  # the label of gr.Image would cover a corner of it
-    image = gr.Image(
-        label=label,
-        show_label=False,
-        format="png",
-        interactive=False,
-        elem_classes="pixels",
-        buttons=["download"],
-    )
+    options = {"show_label": False, "format": "png", "interactive": False, "buttons": ["download"]}
+    image = gr.Image(label=label, elem_classes="pixels", **options)
     # Not as the value of the image: Gradio would compute it twice, and overwrite the first while it is fetched.
     if initial is not None:
         gr.on(None, initial, None, image, **INSTANT_EVENT)
@@ -354,8 +348,6 @@ def _slider_values(latent: list[float], chosen: list[int]) -> list:
     import gradio as gr
 
     count = min(SLIDERS, len(latent))
-    shown = [
-        gr.Slider(value=round(float(np.clip(latent[d], -RANGE, RANGE)), 2), label=f"z[{d}]", visible=True)
-        for d in chosen
-    ]
+    values = {d: round(float(np.clip(latent[d], -RANGE, RANGE)), 2) for d in chosen}
+    shown = [gr.Slider(value=value, label=f"z[{d}]", visible=True) for d, value in values.items()]
     return shown + [gr.Slider(visible=False) for _ in range(count - len(shown))]

@@ -31,9 +31,6 @@ def animate(frames: np.ndarray, path: str | os.PathLike, seconds: float = 0.5) -
     Returns:
         The path.
 
-    Raises:
-        UsageError: if the frames have another type or shape, `path` another ending, or `seconds` is out of range.
-
     Example:
         >>> animate(images[:10], "digits.gif", seconds=0.2).name
         'digits.gif'

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_gen.metrics.arrays import Shape
+from keras_gen.metrics import arrays
 from keras_gen.report.figures import style
 from keras_gen.utils import image_utils
 from keras_gen.utils.errors import UsageError, must_be
@@ -38,15 +38,9 @@ class AxisLabels:
 
 
 def check_images(argument: str, value: object, dimensions: str = "n") -> np.ndarray:
-    """Check that `value` is an array of uint8 images, and return it.
+    """Check that `value` is a uint8 array of shape `(n, height, width, channels)` with 1 or 3 channels, and return it.
 
-    Args:
-        argument: str, name of the argument for the error message.
-        value: uint8 array of shape `(n, height, width, channels)` with 1 or 3 channels; no dimension is 0.
-        dimensions: str, names of the dimensions before the height, such as `rows, columns`; default `n`.
-
-    Raises:
-        UsageError: if it is not.
+    `dimensions` has the names of the dimensions before the height, such as `rows, columns`. None of them is 0.
 
     Example:
         >>> check_images("images", np.zeros((5, 28, 28)))
@@ -54,9 +48,8 @@ def check_images(argument: str, value: object, dimensions: str = "n") -> np.ndar
         ...
         keras_gen.utils.errors.UsageError: images must be uint8 of shape (n, height, width, 1 or 3), ...
     """
-    array = _as_array(argument, value)
-    leading = dimensions.count(",") + 1
-    fits = array.ndim == leading + 3 and array.shape[-1] in (1, 3) and array.size > 0
+    array = arrays.as_array(argument, value, "an array of images")
+    fits = array.ndim == dimensions.count(",") + 4 and array.shape[-1] in (1, 3) and array.size > 0
     if array.dtype != np.uint8 or not fits:
         shape = f"({dimensions}, height, width, 1 or 3)"
         received = f"{array.dtype} of shape {array.shape}"
@@ -65,38 +58,27 @@ def check_images(argument: str, value: object, dimensions: str = "n") -> np.ndar
 
 
 def check_same_shape(argument: str, value: np.ndarray, other_argument: str, other: np.ndarray) -> None:
-    """Check that `value` and `other` have the same shape.
-
-    Raises:
-        UsageError: if the shapes differ.
-    """
+    """Check that `value` and `other` have the same shape."""
     if value.shape != other.shape:
         raise UsageError(f"{argument} must be of shape {other.shape}, as {other_argument}, received: {value.shape}")
 
 
 def check_named_images(argument: str, pairs: object, shape_like: np.ndarray | None = None) -> list:
-    """Check that `pairs` are (name, images) pairs with images of one shape, and return them as a list.
+    """Check that `pairs` are (name or epoch, images) pairs, at least one, and return them as a list.
 
-    Args:
-        argument: str, name of the argument for the error message.
-        pairs: non-empty sequence of a name or an epoch and images as in `check_images`.
-        shape_like: images whose shape all must have; by default those of the first pair.
-
-    Raises:
-        UsageError: if they are not.
+    The images are as in `check_images` and have one shape: that of `shape_like`, by default of the first pair.
     """
-    if isinstance(pairs, np.ndarray | str) or not isinstance(pairs, Sequence) or not pairs:
-        raise must_be(argument, "pairs of a name and images, at least one", _short(pairs))
-    checked = []
+    requirement = "pairs of a name and images, at least one"
+    if isinstance(pairs, str) or not isinstance(pairs, Sequence) or not pairs:
+        raise must_be(argument, requirement, _short(pairs))
+    like, checked = "the first" if shape_like is None else "the originals", []
     for pair in pairs:
         if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
-            raise must_be(argument, "pairs of a name and images, at least one", _short(pair))
+            raise must_be(argument, requirement, _short(pair))
         name = f"{argument} ({pair[0]})"
         array = check_images(name, pair[1])
-        reference, like = (checked[0][1], "the first") if checked else (array, "")
-        if shape_like is not None:
-            reference, like = shape_like, "the originals"
-        check_same_shape(name, array, like, reference)
+        shape_like = array if shape_like is None else shape_like
+        check_same_shape(name, array, like, shape_like)
         checked.append((pair[0], array))
     return checked
 
@@ -114,20 +96,17 @@ def rows_figure(
         columns: int, maximum number of images side by side.
         bottom: labels of the columns.
     """
-    names = [name for name, _ in rows]
-    count = len(rows[0][1])
+    names, images = [name for name, _ in rows], np.stack([images for _, images in rows])
+    count, *shape = images.shape[1:]
     columns = min(columns, count)
-    blocks = [
-        _padded(images[start : start + columns], columns) for start in range(0, count, columns) for _, images in rows
-    ]
-    labels = names * (len(blocks) // len(rows))
-    figure, axes = canvas_figure(title, np.concatenate(blocks), columns, AxisLabels(labels), bottom)
-    step = (rows[0][1].shape[1] + _PADDING) * len(rows)
-    picture = axes.images[0].get_array()
-    for block in range(1, len(blocks) // len(rows)):
+    unused, blocks = -count % columns, -(-count // columns)
+    images = np.pad(images, [(0, 0), (0, unused), (0, 0), (0, 0), (0, 0)], constant_values=128)
+    images = images.reshape(len(rows), blocks, columns, *shape).swapaxes(0, 1).reshape(-1, *shape)
+    figure, axes = canvas_figure(title, images, columns, AxisLabels(names * blocks), bottom)
+    picture, step = axes.images[0].get_array(), (shape[0] + _PADDING) * len(rows)
+    for block in range(1, blocks):
         whiten(axes, 0, block * step, picture.shape[1], _PADDING)
-    if unused := -count % columns:
-        _leave_white(axes, picture, unused, len(rows), rows[0][1].shape[1:3])
+    _leave_white(axes, picture, unused, len(rows), shape)
     return figure
 
 
@@ -155,21 +134,13 @@ def canvas_figure(
     height = width * picture.shape[0] / picture.shape[1]
     figure = style.new_figure(around + beside, height + below + 0.25 * bool(title), title)
     axes = figure.add_subplot()
-    show(axes, picture)
-    if unused := -len(images) % columns:
-        _leave_white(axes, picture, unused, 1, images.shape[1:3])
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="none")  # 0 is black, 255 white
+    axes.spines[:].set_visible(False)
+    _leave_white(axes, picture, -len(images) % columns, 1, images.shape[1:3])
     style.describe(axes, "", bottom.title, left.title)
     _label(axes.yaxis, left, images.shape[1])
     _label(axes.xaxis, bottom, images.shape[2])
     return figure, axes
-
-
-def show(axes: Axes, picture: np.ndarray) -> None:
-    """Show a uint8 picture, `(H, W)` or `(H, W, 3)`, without rescaling its values: 0 is black, 255 white."""
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="none")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
 
 
 def whiten(axes: Axes, left: int, top: int, width: int, height: int) -> None:
@@ -185,9 +156,10 @@ def center(index: int, size: int) -> float:
 
 
 def _leave_white(axes: Axes, picture: np.ndarray, columns: int, rows: int, size: tuple[int, int]) -> None:
-    """Cover the empty cells: the last `columns` of the last `rows`."""
-    height, width = rows * (size[0] + _PADDING), columns * (size[1] + _PADDING)
-    whiten(axes, picture.shape[1] - width, picture.shape[0] - height, width, height)
+    """Cover the empty cells, if there are any: the last `columns` of the last `rows`."""
+    if columns:
+        height, width = rows * (size[0] + _PADDING), columns * (size[1] + _PADDING)
+        whiten(axes, picture.shape[1] - width, picture.shape[0] - height, width, height)
 
 
 def _label(axis, axis_labels: AxisLabels, size: int) -> None:
@@ -197,19 +169,7 @@ def _label(axis, axis_labels: AxisLabels, size: int) -> None:
     axis.set_tick_params(length=0, labelsize=style.SMALL_SIZE)
 
 
-def _padded(images: np.ndarray, count: int) -> np.ndarray:
-    missing = np.full((count - len(images), *images.shape[1:]), 128, np.uint8)
-    return np.concatenate([images, missing])
-
-
-def _as_array(argument: str, value: object) -> np.ndarray:
-    try:
-        return np.asarray(value)
-    except ValueError:  # rows of different lengths
-        raise must_be(argument, "an array of images", value) from None
-
-
 def _short(value: object) -> object:
     if isinstance(value, np.ndarray):
-        return Shape(value)
+        return arrays.Shape(value)
     return value if isinstance(value, str | int | float) or not value else type(value)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,18 +40,12 @@ def loss_curves(
     and also shows the measured values, faintly.
 
     Args:
-        history: non-empty sequence of rows as `keras_gen.runs.history.read` returns them.
+        history: non-empty sequence of rows as `keras_gen.runs.history.read` returns them, with a quantity to draw.
         title: str, title of the figure.
         smoothing: float α, from 0 (no smoothing) to below 1; default 0.
         scores: bool, whether to append panels of the scores as `metric_curves` draws them, never smoothed; default
             True.
         columns: int, maximum number of panels side by side; 2 fill the width of a page.
-
-    Returns:
-        A matplotlib figure, unknown to pyplot; save it with `report.save` or `report.save_figure`.
-
-    Raises:
-        UsageError: if the history is invalid or has nothing to draw, or a number is out of range.
 
     Example:
         >>> figure = loss_curves([{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}], "mine")
@@ -85,12 +80,6 @@ def metric_curves(history: Rows, title: str, *, columns: int = COLUMNS) -> Figur
         title: str, title of the figure.
         columns: int, maximum number of panels side by side; 2 fill the width of a page.
 
-    Returns:
-        A matplotlib figure, unknown to pyplot.
-
-    Raises:
-        UsageError: if the history is invalid or has no scores, or `columns` is below 1.
-
     Example:
         >>> figure = metric_curves([{"epoch": 10, "fd_lenet": 80.0, "fd_lenet_images": 1000}], "mine")
         >>> figure.axes[0].get_title(), figure.axes[0].get_lines()[0].get_label()
@@ -113,14 +102,11 @@ def smoothed(values: Sequence[float], strength: float) -> np.ndarray:
         >>> smoothed([1.0, 0.0], 0.5)  # (0.5 · 1 + 1 · 0) / (0.5 + 1)
         array([1.        , 0.33333333])
     """
-    total = weight = 0.0
-    averages = np.full(len(values), np.nan)
-    for index, value in enumerate(values):
-        total, weight = total * strength, weight * strength
-        if math.isfinite(value):
-            total, weight = total + value, weight + 1.0
-            averages[index] = total / weight
-    return averages
+    from scipy.signal import lfilter
+
+    finite = np.isfinite(values)
+    total, weight = (lfilter([1.0], [1.0, -strength], terms) for terms in (np.where(finite, values, 0.0), finite))
+    return np.divide(total, weight, out=np.full(len(finite), np.nan), where=finite)
 
 
 def _panels(title: str, count: int, columns: int, history: Rows) -> tuple[Figure, list[Axes]]:
@@ -141,7 +127,7 @@ def _draw_losses(axes: Axes, panel: Panel, history: Rows, smoothing: float, inde
     for place, quantity in enumerate(panel.quantities):
         color = style.COLORS[(place if grouped else index) % len(style.COLORS)]
         for column, kind, dashes in ((quantity, "training", "-"), (f"val_{quantity}", "validation", "--")):
-            epochs, values = _points(history, column)
+            epochs, values = points(history, column)
             if not len(epochs):
                 continue
             shown.add(kind)
@@ -168,9 +154,9 @@ def _draw_score(axes: Axes, panel: Panel, history: Rows, color: str) -> None:
     measured = [row for row in history if row.get(name) is not None]
     counts = list(dict.fromkeys(row.get(name + history_columns.COUNT_ENDING) for row in measured))
     not_finite = 0
-    for count, dashes in zip(counts, _cycle(("-", "--", ":", "-."), len(counts)), strict=True):
+    for count, dashes in zip(counts, itertools.cycle(("-", "--", ":", "-."))):
         rows = [row for row in measured if row.get(name + history_columns.COUNT_ENDING) == count]
-        epochs, values = _points(rows, name)
+        epochs, values = points(rows, name)
         not_finite += np.isnan(values).sum()
         label = "unknown number of images" if count is None else f"{count:,.0f} images"
         axes.plot(epochs, values, dashes, marker="o", markersize=4, color=color, label=label)
@@ -179,7 +165,7 @@ def _draw_score(axes: Axes, panel: Panel, history: Rows, color: str) -> None:
     axes.legend(fontsize=style.SMALL_SIZE)
 
 
-def _points(history: Rows, column: str) -> tuple[np.ndarray, np.ndarray]:
+def points(history: Rows, column: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the epochs and values of a column; non-finite values are NaN, a gap in the line."""
     rows = [row for row in history if row.get(column) is not None]
     values = np.array([float(row[column]) for row in rows])
@@ -189,8 +175,7 @@ def _points(history: Rows, column: str) -> tuple[np.ndarray, np.ndarray]:
 def _marker(values: np.ndarray) -> str | None:
     """Return a marker if some value has no neighbor: a line would not show it."""
     finite = np.pad(np.isfinite(values), 1)
-    alone = finite[1:-1] & ~finite[:-2] & ~finite[2:]
-    return "o" if alone.any() else None
+    return "o" if (finite[1:-1] & ~finite[:-2] & ~finite[2:]).any() else None
 
 
 def _prepare(axes: Axes, not_finite: int) -> None:
@@ -221,7 +206,3 @@ def _legend(axes: Axes, grouped: bool, kinds: set[str]) -> None:
         axes.set_ylim(low, high + (0.2 + 0.14 * math.ceil(len(handles) / columns)) * (high - low))
     place = "upper center" if grouped else "best"
     axes.legend(handles=handles, loc=place, fontsize=style.SMALL_SIZE, ncols=columns, columnspacing=1.0)
-
-
-def _cycle(items: Sequence[str], count: int) -> Iterable[str]:
-    return (items[index % len(items)] for index in range(count))

@@ -38,13 +38,10 @@ def pca(codes: np.ndarray) -> Embedding:
     """Project codes onto their first two principal components.
 
     Args:
-        codes: array of real numbers of shape `(n, D)`, n and D at least 2; flatten codes with more axes.
+        codes: array of real numbers of shape `(n, D)`, n and D at least 2, not all the same.
 
     Returns:
         An `Embedding` whose axis names state the explained variance.
-
-    Raises:
-        UsageError: if the codes have another shape, contain a non-finite value, or are all the same.
 
     Example:
         >>> embedding = pca([[3, 0, 0], [-3, 0, 0], [0, 1, 0], [0, -1, 0]])
@@ -73,20 +70,13 @@ def tsne(codes: np.ndarray, seed: int = 0, perplexity: float = 30.0, most: int =
     Nearby codes stay nearby. Sizes and distances of clusters are not meaningful.
 
     Args:
-        codes: array of real numbers of shape `(n, D)`, n at least 4; flatten codes with more axes.
+        codes: array of real numbers of shape `(n, D)`, n at least 4, not all the same; flatten codes with more axes.
         seed: int from 0 to 2147483647, seed of the subsample and of the algorithm; default 0. The same seed on the
             same machine gives the same points.
         perplexity: float above 0, approximate number of neighbors of a code; default 30. It is lowered to (m − 1) / 3
             for m embedded codes if it is larger; the description states the value used.
         most: int of at least 4, maximum number of codes to embed; default 5000. If there are more, a random subsample
             is embedded, and the description says so.
-
-    Returns:
-        An `Embedding`.
-
-    Raises:
-        UsageError: if the codes have another shape, contain a non-finite value, or are all the same, or a number is out
-            of range.
 
     Example:
         >>> embedding = tsne(np.random.default_rng(0).normal(size=(60, 8)), seed=1, most=40)
@@ -98,7 +88,9 @@ def tsne(codes: np.ndarray, seed: int = 0, perplexity: float = 30.0, most: int =
     most = checks.positive_int("most", most)
     if most < 4:
         raise UsageError(f"most must be at least 4, received: {most}")
-    indices = _subsample(len(codes), most, seed)
+    indices = np.arange(len(codes))
+    if len(codes) > most:
+        indices = np.sort(np.random.default_rng(seed).choice(len(codes), most, replace=False))
     chosen = codes[indices]
     perplexity = min(perplexity, (len(chosen) - 1) / 3)
     from sklearn.manifold import TSNE
@@ -118,12 +110,6 @@ def tsne(codes: np.ndarray, seed: int = 0, perplexity: float = 30.0, most: int =
         axis_names=("", ""),
         has_scale=False,
     )
-
-
-def _subsample(total: int, most: int, seed: int) -> np.ndarray:
-    if total <= most:
-        return np.arange(total)
-    return np.sort(np.random.default_rng(seed).choice(total, most, replace=False))
 
 
 def _check(codes: object, *, minimum: int = 2, dimensions: int = 1) -> np.ndarray:

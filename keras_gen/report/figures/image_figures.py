@@ -1,4 +1,7 @@
-"""Draw images: samples, reconstructions, denoised images, and the nearest training images of samples."""
+"""Draw images: samples, reconstructions, denoised images, and the nearest training images of samples.
+
+Rows of more than 10 images (20 if there are more than 40) are wrapped: all rows continue in another block below.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +20,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS, MANY_COLUMNS, MANY = 10, 20, 40
-"""Images per row: 10, or 20 for figures with more than 40 images in a row."""
 
 
 def sample_grid(images: np.ndarray, title: str, columns: int | None = None) -> Figure:
-    """Draw generated images in a grid, row by row.
+    """Draw generated images in a grid, row by row, as `keras_gen.utils.image_utils.grid` does.
 
     Args:
         images: uint8 array of shape `(n, height, width, channels)` with 1 or 3 channels, n at least 1.
         title: str, title of the figure.
         columns: int, images per row; default ⌈√n⌉.
-
-    Returns:
-        A matplotlib figure, unknown to pyplot; its only image is the result of `keras_gen.utils.image_utils.grid`.
-
-    Raises:
-        UsageError: if the images have another type or shape, or `columns` is below 1.
 
     Example:
         >>> figure = sample_grid(images[:25], "digits")
@@ -51,14 +47,6 @@ def samples_through_training(samples: Sequence[tuple[int, np.ndarray]], title: s
         samples: sequence of (epoch, images), the images uint8 arrays of one shape `(n, height, width, channels)`.
         title: str, title of the figure.
 
-    Returns:
-        A matplotlib figure, unknown to pyplot. More than 10 latents (20 if there are more than 40) are wrapped into
-        further blocks of all epochs.
-
-    Raises:
-        UsageError: if there are no pairs, an epoch is not an integer of at least 0, or images have another type or
-            different shapes.
-
     Example:
         >>> figure = samples_through_training([(1, images[:8]), (10, images[8:16])], "two epochs")
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -75,13 +63,6 @@ def reconstructions(originals: np.ndarray, reconstructed: Sequence[tuple[int, np
         originals: uint8 array of shape `(n, height, width, channels)`.
         reconstructed: sequence of (epoch, reconstructions), each with the shape of `originals`.
         title: str, title of the figure.
-
-    Returns:
-        A matplotlib figure, unknown to pyplot. More than 10 originals (20 if there are more than 40) are wrapped.
-
-    Raises:
-        UsageError: if there are no pairs, an epoch is not an integer of at least 0, or images have another type or
-            different shapes.
 
     Example:
         >>> figure = reconstructions(images[:8], [(5, images[8:16])], "after 5 epochs")
@@ -100,19 +81,13 @@ def denoising(noisy: np.ndarray, denoised: np.ndarray, clean: np.ndarray, title:
         noisy, denoised, clean: uint8 arrays of one shape `(n, height, width, channels)`.
         title: str, title of the figure.
 
-    Returns:
-        A matplotlib figure, unknown to pyplot. More than 10 images (20 if there are more than 40) are wrapped.
-
-    Raises:
-        UsageError: if images have another type or different shapes.
-
     Example:
         >>> figure = denoising(images[:4], images[:4], images[:4], "already clean")
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
         ['noisy', 'denoised', 'clean']
     """
     clean = canvas.check_images("clean", clean)
-    rows = [("noisy", canvas.check_images("noisy", noisy)), ("denoised", canvas.check_images("denoised", denoised))]
+    rows = [(name, canvas.check_images(name, shown)) for name, shown in (("noisy", noisy), ("denoised", denoised))]
     for name, shown in rows:
         canvas.check_same_shape(name, shown, "clean", clean)
     return _rows(title, [*rows, ("clean", clean)])
@@ -131,12 +106,6 @@ def nearest_neighbors(
         title: str, title of the figure.
         measure: str, name of the distance for the axis; default `distance`.
 
-    Returns:
-        A matplotlib figure, unknown to pyplot.
-
-    Raises:
-        UsageError: if images have another type, shapes do not match, or distances are negative or not ascending.
-
     Example:
         >>> figure = nearest_neighbors(images[:2], images[2:8].reshape(2, 3, 28, 28, 1), np.ones((2, 3)), "made up")
         >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
@@ -148,7 +117,12 @@ def nearest_neighbors(
     if (count, *neighbors.shape[2:]) != generated.shape:
         expected = f"({len(generated)}, k, {', '.join(map(str, generated.shape[1:]))})"
         raise UsageError(f"neighbors must be of shape {expected}, as generated, received: {neighbors.shape}")
-    distances = _check_distances(distances, (count, nearest))
+    distances = arrays.finite(
+        "distances", distances, f"of shape {(count, nearest)}", lambda shape: shape == (count, nearest)
+    )
+    if distances.min() < 0 or (np.diff(distances, axis=1) < 0).any():
+        requirement = "at least 0 and ascending in every row"
+        raise UsageError(f"distances must be {requirement}, received: negative or unsorted values")
     height, width = generated.shape[1:3]
     margin = -(-height // 4)  # for the distance below each image
     shown = np.concatenate([generated[:, None], neighbors], axis=1).reshape(-1, *generated.shape[1:])
@@ -169,18 +143,9 @@ def _ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
-def _check_distances(distances: object, shape: tuple[int, int]) -> np.ndarray:
-    distances = arrays.finite("distances", distances, f"of shape {shape}", lambda received: received == shape)
-    if distances.min() < 0 or (np.diff(distances, axis=1) < 0).any():
-        raise UsageError(
-            "distances must be at least 0 and ascending in every row, received: negative or unsorted values"
-        )
-    return distances
-
-
 def _by_epoch(argument: str, pairs: Sequence[tuple[int, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
-    epochs = [checks.non_negative_int(f"the epochs of {argument}", epoch) for epoch, _ in pairs]
-    return [(f"epoch {epoch}", images) for epoch, (_, images) in zip(epochs, pairs, strict=True)]
+    name = f"the epochs of {argument}"
+    return [(f"epoch {checks.non_negative_int(name, epoch)}", images) for epoch, images in pairs]
 
 
 def _rows(title: str, rows: Sequence[tuple[str, np.ndarray]]) -> Figure:

@@ -29,9 +29,6 @@ def normal_quantiles(count: int, low: float = 0.05, high: float = 0.95) -> np.nd
     Returns:
         float64 array of shape `(count,)`, ascending.
 
-    Raises:
-        UsageError: if an argument is out of range.
-
     Example:
         >>> normal_quantiles(4).round(4).tolist()
         [-1.6449, -0.3853, 0.3853, 1.6449]
@@ -57,9 +54,6 @@ def manifold(
 
     Returns:
         float32 array of shape `(count, count, latent_dim)`; row 0 has the largest value of the second dimension.
-
-    Raises:
-        UsageError: if an argument is out of range.
 
     Example:
         >>> manifold([-1, 1])[0].tolist()  # the top row, from left to right
@@ -88,9 +82,6 @@ def traversal(center: object, values: Sequence[float], dimensions: Sequence[int]
     Returns:
         float32 array of shape `(len(dimensions), steps, latent_dim)`.
 
-    Raises:
-        UsageError: if a shape is wrong, a value is not finite, or a dimension does not exist.
-
     Example:
         >>> traversal([5, 6], [-1, 1], dimensions=[1]).tolist()
         [[[5.0, -1.0], [5.0, 1.0]]]
@@ -115,9 +106,6 @@ def linear_interpolation(start: object, end: object, steps: int) -> np.ndarray:
 
     Returns:
         float32 array of shape `(steps, latent_dim)`.
-
-    Raises:
-        UsageError: if a shape is wrong, a value is not finite, or there are fewer than 2 steps.
 
     Example:
         >>> linear_interpolation([0, 0], [2, 4], 3).tolist()
@@ -145,10 +133,6 @@ def spherical_interpolation(start: object, end: object, steps: int) -> np.ndarra
 
     Returns:
         float32 array of shape `(steps, latent_dim)`.
-
-    Raises:
-        UsageError: if the latents are opposite, a shape is wrong, a value is not finite, or there are fewer than 2
-            steps.
 
     Example:
         >>> spherical_interpolation([2, 0], [0, 2], 4)[:, 0].round(3)  # 2 cos of 0, 30, 60, 90 degrees

@@ -35,9 +35,6 @@ def traversals(
     Returns:
         A matplotlib figure, unknown to pyplot. Rows are labeled z₀, z₁, …
 
-    Raises:
-        UsageError: if images have another type or shape, or the number of values or dimensions is wrong.
-
     Example:
         >>> figure = traversals(images[:6].reshape(2, 3, 28, 28, 1), [-2, 0, 2], "made up", dimensions=[4, 7])
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -45,10 +42,8 @@ def traversals(
     """
     images = canvas.check_images("images", images, "dimensions, steps")
     count, steps = images.shape[:2]
-    numbers = _check_values("values", values, steps)
-    chosen = (
-        list(range(count)) if dimensions is None else [checks.non_negative_int("dimensions", d) for d in dimensions]
-    )
+    numbers = _check_values(values, steps)
+    chosen = [checks.non_negative_int("dimensions", d) for d in (range(count) if dimensions is None else dimensions)]
     if len(chosen) != count:
         raise UsageError(f"dimensions must be {count}, one per row of images, received: {len(chosen)}")
     left = AxisLabels([latent_name(dimension) for dimension in chosen])
@@ -61,14 +56,8 @@ def interpolations(rows: Sequence[tuple[str, np.ndarray]], title: str) -> Figure
 
     Args:
         rows: sequence of (name, images), the images uint8 arrays of one shape `(steps, height, width, channels)`,
-            decoded at t = 0, …, 1 in equal steps.
+            decoded at t = 0, …, 1 in at least 2 equal steps.
         title: str, title of the figure.
-
-    Returns:
-        A matplotlib figure, unknown to pyplot.
-
-    Raises:
-        UsageError: if there are no pairs, fewer than 2 steps, or images have another type or different shapes.
 
     Example:
         >>> figure = interpolations([("vae", images[:5]), ("gan", images[5:10])], "made up")
@@ -94,13 +83,6 @@ def manifold(images: np.ndarray, values: Sequence[float], title: str, dimensions
         title: str, title of the figure.
         dimensions: pair of int, the two dimensions, counted from 0, for the axis labels; default `(0, 1)`.
 
-    Returns:
-        A matplotlib figure, unknown to pyplot.
-
-    Raises:
-        UsageError: if images have another type, the numbers of rows, columns and values differ, or values are not
-            ascending.
-
     Example:
         >>> figure = manifold(images[:9].reshape(3, 3, 28, 28, 1), [-1, 0, 1], "made up")
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]  # from the top
@@ -110,7 +92,7 @@ def manifold(images: np.ndarray, values: Sequence[float], title: str, dimensions
     rows, columns = images.shape[:2]
     if rows != columns:
         raise UsageError(f"images must have as many rows as columns, received: {rows} and {columns}")
-    numbers = _check_values("values", values, columns)
+    numbers = _check_values(values, columns)
     if (np.diff(np.asarray(values, dtype=float)) <= 0).any():
         raise UsageError("values must be in ascending order, received: unsorted values")
     horizontal, vertical = (checks.non_negative_int("dimensions", dimension) for dimension in dimensions)
@@ -129,9 +111,8 @@ def latent_name(dimension: int) -> str:
     return "z" + str(dimension).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
 
 
-def _check_values(argument: str, values: object, count: int) -> list[str]:
-    shape = (count,)
-    array = arrays.finite(argument, values, f"of shape {shape}, as the images", lambda received: received == shape)
+def _check_values(values: object, count: int) -> list[str]:
+    array = arrays.finite("values", values, f"of shape ({count},), as the images", lambda shape: shape == (count,))
     return [f"{value:.2f}".replace("-", "−") for value in array + 0.0]  # + 0.0: no "-0.00" for a zero
 
 

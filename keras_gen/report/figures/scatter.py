@@ -40,9 +40,6 @@ def scatter(
     Returns:
         A matplotlib figure, unknown to pyplot, with one collection of points per class.
 
-    Raises:
-        UsageError: if a shape is wrong, values are not finite, or there are too few names.
-
     Example:
         >>> figure = scatter([[0, 0], [1, 0], [0, 1]], [3, 3, 8], "three points")
         >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
@@ -81,9 +78,6 @@ def embedding_figure(
         labels: labels of all codes passed to `pca` or `tsne`, also of those not in the subsample; or None.
         title, names: as in `scatter`.
 
-    Raises:
-        UsageError: as in `scatter`.
-
     Example:
         >>> from keras_gen.report.figures.embedding import pca
         >>> figure = embedding_figure(pca(images.reshape(64, -1)), data.train.labels[:64], "pixels")
@@ -108,24 +102,17 @@ def _legend_columns(classes: Collection[int]) -> int:
 def _name_classes(axes: Axes, codes: np.ndarray, labels: np.ndarray, class_names: dict[int, str]) -> None:
     from matplotlib.patheffects import withStroke
 
-    axes.legend(
-        loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
-        fontsize=style.SMALL_SIZE,
-        ncols=_legend_columns(class_names),
-        markerscale=1.5,
-        frameon=False,
-    )
-    for handle in axes.get_legend().legend_handles:
+    options = {"fontsize": style.SMALL_SIZE, "markerscale": 1.5, "frameon": False}
+    columns = _legend_columns(class_names)
+    legend = axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=columns, **options)
+    for handle in legend.legend_handles:
         handle.set_alpha(1)
     if len(class_names) > MAX_NAMED:
         return
+    options = {"weight": "bold", "fontsize": style.TITLE_SIZE, "ha": "center", "va": "center"}
+    options["path_effects"] = [withStroke(linewidth=3, foreground="white")]
     for index, name in class_names.items():
-        middle = np.median(codes[labels == index], axis=0)
-        outline = [withStroke(linewidth=3, foreground="white")]
-        axes.text(
-            *middle, name, ha="center", va="center", weight="bold", fontsize=style.TITLE_SIZE, path_effects=outline
-        )
+        axes.text(*np.median(codes[labels == index], axis=0), name, **options)
 
 
 def _check_labels(labels: object, count: int) -> np.ndarray | None:

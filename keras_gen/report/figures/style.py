@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from keras_gen.utils import checks
 from keras_gen.utils.files import atomic_path
@@ -34,6 +34,8 @@ PAGE_WIDTH = 7.2
 
 DOTS_PER_INCH = 120
 
+_NO_METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+
 
 def new_figure(width: float, height: float, title: str = "") -> Figure:
     """Return an empty matplotlib figure, unknown to pyplot, with constrained layout.
@@ -41,9 +43,6 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
     Args:
         width, height: floats above 0, size in inches.
         title: str, title of the whole figure; a long one is wrapped.
-
-    Raises:
-        UsageError: if a size is not above 0.
 
     Example:
         >>> figure = new_figure(4, 3, "vae-mlp on digits")
@@ -72,9 +71,6 @@ def class_style(index: int) -> tuple[str, str]:
 
     The first ten classes differ in color and in marker, so that they are distinguishable in gray.
 
-    Raises:
-        UsageError: if `index` is not an integer of at least 0.
-
     Example:
         >>> class_style(0), class_style(1), class_style(10)
         (('#0072B2', 'o'), ('#D55E00', 's'), ('#0072B2', 's'))
@@ -86,7 +82,8 @@ def class_style(index: int) -> tuple[str, str]:
 
 def save_figure(figure: Figure, path: str | os.PathLike) -> None:
     """Save a figure as PNG with 120 dots per inch, in one atomic step, whatever the suffix of `path`."""
-    _write(figure, path, "png", {"Software": None})
+    with atomic_path(path) as temporary:
+        write(figure, temporary, "png")
 
 
 def save(figure: Figure, path: str | os.PathLike) -> tuple[Path, Path]:
@@ -109,13 +106,14 @@ def save(figure: Figure, path: str | os.PathLike) -> tuple[Path, Path]:
     stem = path.with_suffix("") if path.suffix in (".png", ".svg") else path
     png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
     save_figure(figure, png)
-    _write(figure, svg, "svg", {"Date": None, "Creator": None})
+    with atomic_path(svg) as temporary:
+        write(figure, temporary, "svg")
     return png, svg
 
 
-def _write(figure: Figure, path: str | os.PathLike, file_format: str, metadata: dict) -> None:
+def write(figure: Figure, file: str | os.PathLike | BinaryIO, file_format: str) -> None:
+    """Write a figure to a path or binary file as `png` or `svg`, without what differs between equal figures."""
     from matplotlib import rc_context
 
-    # Without a fixed salt the ids in an SVG are random.
-    with rc_context({"svg.hashsalt": "keras_gen"}), atomic_path(path) as temporary:
-        figure.savefig(temporary, format=file_format, dpi=DOTS_PER_INCH, metadata=metadata)
+    with rc_context({"svg.hashsalt": "keras_gen"}):  # without a fixed salt the ids in an SVG are random
+        figure.savefig(file, format=file_format, dpi=DOTS_PER_INCH, metadata=_NO_METADATA[file_format])

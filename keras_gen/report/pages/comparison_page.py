@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from keras_gen.evaluation import comparison, protocol
 from keras_gen.report import history_columns, run_files
-from keras_gen.report.figures import style
+from keras_gen.report.figures import curves, style
 from keras_gen.report.pages import data_uri, rendering
 from keras_gen.report.pages.rendering import Picture, duration, number
 from keras_gen.report.run_files import RunFiles
@@ -58,9 +58,6 @@ def comparison_page(compared: Sequence[RunFiles], ignore: Sequence[str] = ()) ->
     Args:
         compared: sequence of at least one run as `run_files.read` returns it.
         ignore: as in `write`.
-
-    Raises:
-        UsageError: if a name in `ignore` is not in any protocol.
 
     Example:
         >>> for name in ("a", "b"):
@@ -121,17 +118,12 @@ def seed_groups(compared: Sequence[RunFiles]) -> list[list[int]]:
 def loss_figure(histories: Sequence[tuple[str, history_columns.Rows]], columns: int = _COLUMNS) -> Figure:
     """Draw losses and scores of several runs, one panel per quantity, one color and marker per run.
 
-    Training is solid, validation dashed; a non-finite value is a gap.
+    Training is solid, validation dashed; a non-finite value is a gap. The legend is below the panels. `UsageError` is
+    raised if no history has a quantity to draw.
 
     Args:
         histories: sequence of (name, rows) with at least one run, rows as `history_columns.check_history` returns them.
         columns: int, maximum number of panels side by side; default 2.
-
-    Returns:
-        A matplotlib figure, unknown to pyplot, with the legend below the panels.
-
-    Raises:
-        UsageError: if no history has a quantity to draw.
 
     Example:
         >>> rows = [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}]
@@ -161,12 +153,10 @@ def loss_figure(histories: Sequence[tuple[str, history_columns.Rows]], columns: 
 def _draw(axes: Axes, rows: history_columns.Rows, name: str, index: int) -> None:
     color, marker = style.class_style(index % style.MAX_CLASSES)
     for column, dashes in ((name, "-"), (f"val_{name}", "--")):
-        points = [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
-        if points:
-            epochs, values = zip(*points, strict=True)
-            finite = [value if math.isfinite(value) else math.nan for value in values]
-            every = max(1, len(points) // 5)  # enough markers to distinguish runs without colors
-            axes.plot(epochs, finite, dashes, color=color, marker=marker, markevery=every, markersize=4, linewidth=1.3)
+        epochs, values = curves.points(rows, column)
+        if len(epochs):
+            every = max(1, len(epochs) // 5)  # enough markers to distinguish runs without colors
+            axes.plot(epochs, values, dashes, color=color, marker=marker, markevery=every, markersize=4, linewidth=1.3)
 
 
 def _legend(figure: Figure, names: Sequence[str], columns: int) -> None:
@@ -222,10 +212,8 @@ def _summary(name: str, run: RunFiles) -> tuple[object, ...]:
 
 def _settings(compared: Sequence[RunFiles]) -> list[tuple[str, ...]]:
     """Return rows of the settings that differ, with values as they are given, without thousands separators."""
-    return [
-        (name, *("–" if value is None else str(value) for value in values))
-        for name, values in differences(compared).items()
-    ]
+    rows = differences(compared).items()
+    return [(name, *("–" if value is None else str(value) for value in values)) for name, values in rows]
 
 
 def _losses(compared: Sequence[RunFiles]) -> list[tuple]:
@@ -260,9 +248,7 @@ def _common_values(members: Sequence[RunFiles]) -> dict[str, list[float]]:
         columns = [*_loss_columns(members), *history_columns.score_names(members[0].history)]
         values |= {name: [row[name] for row in last] for name in columns if all(name in row for row in last)}
     if all(run.evaluation is not None for run in members):
-        measured = [
-            {(score.name, score.fingerprint): score.value for score in run.evaluation.scores} for run in members
-        ]
+        measured = [{(s.name, s.fingerprint): s.value for s in run.evaluation.scores} for run in members]
         for key in measured[0]:
             if all(key in scores for scores in measured):
                 values[f"{key[0]} (evaluate.py)"] = [scores[key] for scores in measured]
@@ -292,10 +278,9 @@ def _curves(named: Sequence[tuple[str, RunFiles]]) -> Picture | None:
     except UsageError:
         return None
     alternative = f"Curves of the losses and scores of {len(histories)} runs over epochs, one color per run"
-    columns = {
-        name + history_columns.COUNT_ENDING for _, rows in histories for name in history_columns.score_names(rows)
-    }
-    counts = {row.get(name) for _, rows in histories for row in rows for name in columns} - {None}
+    scores = {name for _, rows in histories for name in history_columns.score_names(rows)}
+    counts = {row.get(name + history_columns.COUNT_ENDING) for _, rows in histories for row in rows for name in scores}
+    counts.discard(None)
     note = "Scores were measured on different numbers of images and are not comparable." if len(counts) > 1 else ""
     return Picture(wide, alternative, note, narrow)
 

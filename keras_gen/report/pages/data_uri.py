@@ -26,31 +26,25 @@ _MAX_FILE_BYTES = 256 * 2**20
 
 def svg(figure: Figure) -> str:
     """Return a figure as an SVG data URI, for line plots; text is drawn as paths, so it looks the same everywhere."""
-    from matplotlib import rc_context
-
     buffer = io.BytesIO()
-    with rc_context({"svg.hashsalt": "keras_gen"}):  # without a fixed salt the ids are random
-        figure.savefig(buffer, format="svg", dpi=style.DOTS_PER_INCH, metadata={"Date": None, "Creator": None})
+    style.write(figure, buffer, "svg")
     return _data_uri("svg+xml", buffer.getvalue())
 
 
 def png(figure: Figure) -> str:
     """Return a figure as a PNG data URI, for images and plots of many points."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=style.DOTS_PER_INCH, metadata={"Software": None})
+    style.write(figure, buffer, "png")
     return _data_uri("png", buffer.getvalue())
 
 
 def grid(path: Path, cell_height: int | None = None, rows: int | None = None) -> str:
-    """Return a PNG file of `keras_gen.utils.image_utils.grid` as a data URI.
+    """Return a PNG file of `keras_gen.utils.image_utils.grid` as a data URI, or raise `UsageError` if it can't be read.
 
     Args:
         path: path of the PNG file.
         cell_height: int, height of an image of the grid in pixels; None if unknown, in which case nothing is cut off.
         rows: int, number of rows of images to show, from the first on; None for all, up to `MAX_PIXELS`.
-
-    Raises:
-        UsageError: if the file can't be read, or is not a picture.
 
     Example:
         >>> from keras_gen.utils import image_utils

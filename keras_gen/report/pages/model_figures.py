@@ -44,17 +44,8 @@ _MANIFOLD = 20
 def write(run: str | os.PathLike, out: str | os.PathLike | None = None) -> Path:
     """Write the report page of a run with figures of its model, loaded from its newest checkpoint.
 
-    Args:
-        run: path of a run directory. If its model is unavailable (no checkpoint yet, or its data are gone), the page
-            states the reason in place of the figures.
-        out: file to write; default `report.html` in the run directory.
-
-    Returns:
-        The path of the page.
-
-    Raises:
-        UsageError: if `run` is not a run directory, or its `recipe.json` is damaged.
-        OSError: if the file can't be written.
+    If the model is unavailable (no checkpoint yet, or its data are gone), the page states the reason in place of the
+    figures. Arguments, result and errors are those of `run_page.write`.
 
     Example:
         >>> from keras_gen.utils import files
@@ -126,9 +117,6 @@ def interpolations_of(paths: Sequence[str | os.PathLike], seed: int = 0) -> Figu
     Args:
         paths: sequence of paths of finished runs or SavedModels.
         seed: int, seed of the latents; default 0.
-
-    Returns:
-        A matplotlib figure, unknown to pyplot.
 
     Raises:
         UsageError: if a model can't be loaded, does not generate images, or its images have another shape than those of
@@ -219,15 +207,13 @@ def _code_figures(codes: np.ndarray, labels: np.ndarray | None, split_name: str)
         return {"Codes": lambda: (report.scatter(codes, labels, ""), f"{words}.")}
     projected = f"{words}, projected onto their first two principal components."
     reading = f"{words}; nearby points are nearby codes; sizes and distances of clusters are not meaningful."
+
+    def drawn(embed, text):  # at most MAX_CODES codes, fewer than t-SNE's limit
+        return report.embedding_figure(embed(codes), labels, ""), text
+
     return {
-        "Principal components of the codes": lambda: (
-            report.embedding_figure(report.pca(codes), labels, ""),
-            projected,
-        ),
-        "t-SNE of the codes": lambda: (
-            report.embedding_figure(report.tsne(codes, most=MAX_CODES), labels, ""),
-            reading,
-        ),
+        "Principal components of the codes": lambda: drawn(report.pca, projected),
+        "t-SNE of the codes": lambda: drawn(report.tsne, reading),
     }
 
 
@@ -263,9 +249,8 @@ def _interpolations(model: ImageModel, seed: int) -> tuple[Figure, str]:
     for pair, (start, end) in enumerate(ends):
         label = pair % max(1, model.num_classes)
         for name, interpolate in kinds.items():
-            rows.append(
-                (f"{name} {pair + 1}", _decoded(model, interpolate(start, end, _STEPS), np.full(_STEPS, label)))
-            )
+            images = _decoded(model, interpolate(start, end, _STEPS), np.full(_STEPS, label))
+            rows.append((f"{name} {pair + 1}", images))
     words = f"Interpolations between {_PAIRS} pairs of random latents, {' and '.join(kinds)}; seed {seed}"
     words += f"; of classes 0 to {min(_PAIRS, model.num_classes) - 1}." if model.num_classes else "."
     return report.interpolations(rows, ""), words
@@ -278,10 +263,8 @@ def _nearest(model: ImageModel, train: Split, seed: int) -> tuple[Figure, str]:
     measure = "root mean square difference of pixels in [0, 1]"
     figure = report.nearest_neighbors(generated, searched[indices], distances, "", measure)
     subset = "all" if len(searched) == len(train) else "the first"
-    words = (
-        f"Generated images (seed {seed}) and the nearest in pixel space of {subset} {len(searched):,} training images."
-    )
-    return figure, words
+    words = f"the nearest in pixel space of {subset} {len(searched):,} training images."
+    return figure, f"Generated images (seed {seed}) and {words}"
 
 
 def _decoded(model: ImageModel, latents: np.ndarray, labels: np.ndarray) -> np.ndarray:

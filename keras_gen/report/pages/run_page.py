@@ -21,6 +21,7 @@ from keras_gen.report.pages.rendering import Picture, command, duration, number
 from keras_gen.report.run_files import RunFiles
 from keras_gen.runs.settings import RESOLVED_BY_RUN, RunSettings
 from keras_gen.utils import files
+from keras_gen.utils.errors import one_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,8 +108,7 @@ def write_or_note(run: str | os.PathLike) -> None:
     try:
         path = write(run)
     except Exception as error:
-        line = " ".join(str(error).split()) or type(error).__name__
-        print(f"NOTE: {Path(run) / REPORT_FILE} was not written: {line}", flush=True)
+        print(f"NOTE: {Path(run) / REPORT_FILE} was not written: {one_line(error)}", flush=True)
     else:
         print(f"report: {path}", flush=True)
 
@@ -126,17 +126,13 @@ def changed_settings(run: RunFiles) -> dict[str, tuple[object, object]]:
     """
     if run.settings is None:
         return {}
-    default = RunSettings(run.settings.model)
+    default = RunSettings(run.settings.model, dataset=run.settings.dataset)  # on which the batch size depends
     requested = run.part("data").get("requested")
     changed = {} if requested is None else {"dataset": (requested, default.recipe.dataset)}
     left_out = {*RESOLVED_BY_RUN, "overrides"}
-    for values, defaults in (
-        (run.settings.to_json(), default.to_json()),
-        (run.settings.arguments(), default.arguments()),
-    ):
-        different = {name: (value, defaults[name]) for name, value in values.items() if value != defaults[name]}
-        changed |= {name: pair for name, pair in different.items() if name not in left_out}
-    return changed
+    values, defaults = (settings.to_json() | settings.arguments() for settings in (run.settings, default))
+    different = {name: (value, defaults[name]) for name, value in values.items() if value != defaults[name]}
+    return changed | {name: pair for name, pair in different.items() if name not in left_out}
 
 
 def _notices(run: RunFiles) -> list[tuple[str, str]]:
@@ -254,9 +250,13 @@ def _protocols(run: RunFiles) -> dict[str, list[tuple]]:
     differing = protocol.differences([score.protocol for score in scores])
     common = [item for item in scores[0].protocol.items() if item[0] not in differing] if scores else []
     own = [
-        [f"{name}: {number(score.protocol[name])}" for name in differing if name in score.protocol] for score in scores
+        (
+            score.name,
+            "; ".join(f"{name}: {number(score.protocol[name])}" for name in differing if name in score.protocol),
+        )
+        for score in scores
     ]
-    return {"protocol": common, "own_protocols": [(score.name, "; ".join(words)) for score, words in zip(scores, own)]}
+    return {"protocol": common, "own_protocols": own}
 
 
 def _next_steps(run: RunFiles) -> dict[str, str]:

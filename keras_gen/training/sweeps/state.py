@@ -102,19 +102,22 @@ class Sweep:
         for member in self.members:
             if member.run is None or not (member.run / run_directory.RECIPE_FILE).is_file():
                 member.run = None
-                members_without.setdefault(_key(member.settings, member.settings.dataset), []).append(member)
+                members_without.setdefault(
+                    _key(member.settings, member.settings.dataset, member.settings.batch_size), []
+                ).append(member)
         taken = {member.run for member in self.members}
         for recipe in sorted((self.path / RUNS_FOLDER).glob(f"*/{run_directory.RECIPE_FILE}")):
             if (run := recipe.parent) in taken:
                 continue
             try:
                 record, settings = read_settings(run)
-                key = _key(settings, record["data"]["requested"])
+                dataset = record["data"]["requested"]
             except (UsageError, KeyError, TypeError):
                 continue  # damaged: it can't be resumed
             members = [
                 member
-                for member in members_without.get(key, ())
+                for batch_size in (settings.batch_size, None)  # None: the default, which depends on the data found
+                for member in members_without.get(_key(settings, dataset, batch_size), ())
                 if member.run is None
                 and member.settings.extractor in ("auto", settings.extractor)
                 and member.settings.epochs <= settings.epochs
@@ -161,6 +164,7 @@ def read(path: str | os.PathLike) -> Sweep:
     return sweep
 
 
-def _key(settings: RunSettings, dataset: object) -> str:
-    """Return the settings as text, without those that a run resolves (data set, extractor) or may extend (epochs)."""
-    return json.dumps(settings.to_json() | {"dataset": dataset, "extractor": None, "epochs": None}, sort_keys=True)
+def _key(settings: RunSettings, dataset: object, batch_size: int | None) -> str:
+    """Return the settings as text, with the requested data set and batch size, without the extractor and the epochs."""
+    content = {"dataset": dataset, "batch_size": batch_size, "extractor": None, "epochs": None}
+    return json.dumps(settings.to_json() | content, sort_keys=True)

@@ -56,15 +56,11 @@ def rows(sweep: Sweep) -> list[Row]:
     for first in range(0, len(sweep.members), sweep.seeds):
         members = sweep.members[first : first + sweep.seeds]
         epochs = [_last_epoch(member) for member in members if member.is_finished]
-        columns = dict.fromkeys(name for epoch in epochs for name in epoch)
-        common = {name: [epoch[name] for epoch in epochs] for name in columns if all(name in epoch for epoch in epochs)}
+        names = [name for name in epochs[0] if all(name in epoch for epoch in epochs)] if epochs else []
+        common = {name: [epoch[name] for epoch in epochs] for name in names}
         scores = history_columns.score_names([common])
-        losses = history_columns.loss_names([common])
-        quantities = {
-            name: _quantity(values)
-            for name, values in common.items()
-            if name in scores or name.removeprefix("val_") in losses
-        }
+        shown = {*scores, *history_columns.loss_names([common])}
+        quantities = {name: _quantity(values) for name, values in common.items() if name.removeprefix("val_") in shown}
         result.append(Row(members[0].values, len(members), len(epochs), quantities, tuple(scores)))
     return result
 
@@ -103,8 +99,7 @@ def _quantity(values: list[float]) -> Quantity:
 
 
 def _last_epoch(member: Member) -> dict[str, float]:
-    path = member.run / run_directory.HISTORY_FILE
-    epochs = {row["epoch"]: row for row in history.read(path)}
-    if member.settings.epochs not in epochs:
-        raise UsageError(f"history {path} can't be read, or has no epoch {member.settings.epochs}")
-    return epochs[member.settings.epochs]
+    path, epoch = member.run / run_directory.HISTORY_FILE, member.settings.epochs
+    if not (rows := [row for row in history.read(path) if row["epoch"] == epoch]):
+        raise UsageError(f"history {path} can't be read, or has no epoch {epoch}")
+    return rows[-1]

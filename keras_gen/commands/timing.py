@@ -1,8 +1,9 @@
-"""Time alternatives in turn and compare them; shared by the parts of `benchmark.py`."""
+"""Time alternatives in turn and compare them; shared by the benchmark commands."""
 
 from __future__ import annotations
 
 import functools
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,6 +25,11 @@ def timed(function: Callable) -> float:
     return time.perf_counter() - started
 
 
+def spread(values: list[float], form: str) -> str:
+    """Return median, minimum and maximum as text."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
 def compare(ways: Mapping[str, Callable], repeats: int, count: int | None = None) -> dict[str, list[float]]:
     """Time alternatives in turn; print their seconds, and their speed relative to the first one in the same round.
 
@@ -35,8 +41,6 @@ def compare(ways: Mapping[str, Callable], repeats: int, count: int | None = None
     Returns:
         The seconds of each function, one value per round.
     """
-    from keras_gen.commands.benchmark_training import spread
-
     seconds = in_turn({name: functools.partial(timed, way) for name, way in ways.items()}, repeats)
     first = next(iter(seconds.values()))
     for name, measured in seconds.items():
