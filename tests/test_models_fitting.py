@@ -1,5 +1,7 @@
 """The arguments, results and noise of `fit` and `evaluate`, for every model."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from model_helpers import (
     weights,
 )
 
-from keras_gen import VAE, UsageError, networks
+from keras_gen import VAE, WGAN, UsageError, data, networks
 
 
 @pytest.mark.parametrize(
@@ -284,3 +286,36 @@ def test_steps_in_a_call_divide_the_whole(whole, most, chosen):
     model = make_vae()
     model.limit_steps_per_execution(whole, most)
     assert model.steps_per_execution == chosen
+
+
+def test_batches_of_the_package_are_epochs_of_all_images():
+    batches = data.batches(pixels(10), batch_size=4, seed=1)
+    model, same = make_vae(), make_vae()
+    history = model.fit(batches, epochs=2, verbose=0).history
+    expected = same.fit(batches.dataset, steps_per_epoch=3, epochs=2, verbose=0).history
+    assert model.updates == {"updates": 6}
+    assert history == expected
+
+
+@pytest.mark.parametrize(
+    ("build", "options", "message"),
+    [
+        (make_vae, {"images": np.zeros((9, 8, 9, 1), np.uint8)}, "batches of images of shape (8, 8, 1), received: "),
+        (lambda: make_vae(num_classes=3), {}, "batches with labels from 0 to 2, received: 'no labels'"),
+        (lambda: make_vae(num_classes=3), {"labels": np.arange(10)}, "from 0 to 2, received: 'labels up to 9'"),
+        (lambda: make_gan(WGAN, critic_steps=2), {}, "batches of data.batches with batches_per_step=2, received: 1"),
+    ],
+    ids=["shape", "no labels", "labels", "steps"],
+)
+def test_batches_for_another_model_are_refused(build, options, message):
+    options = {"images": pixels(10), "batch_size": 4, "seed": 0} | options
+    with pytest.raises(UsageError, match=re.escape(message)):
+        build().fit(data.batches(**options), verbose=0)
+
+
+def test_a_step_of_several_batches_takes_images_of_all_of_them():
+    batches = data.batches(pixels(20), batch_size=4, seed=0, batches_per_step=2)
+    assert batches.steps_per_epoch == 3
+    model = make_gan(WGAN, critic_steps=2)
+    model.fit(batches, verbose=0)
+    assert model.updates == {"critic_updates": 6, "g_updates": 3}

@@ -12,7 +12,7 @@ from keras_gen.evaluation import results
 from keras_gen.evaluation.results import Evaluation
 from keras_gen.report import history_columns
 from keras_gen.runs import history, run_directory
-from keras_gen.runs.settings import RunSettings
+from keras_gen.runs.settings import RunSettings, read_settings
 from keras_gen.utils import safe_files
 from keras_gen.utils.errors import UsageError
 
@@ -106,8 +106,7 @@ def read(run: str | os.PathLike) -> RunFiles:
     """
     path, problems = Path(run), {}
     record = run_directory.read_recipe(path)
-    file = os.fspath(path / run_directory.RECIPE_FILE)
-    settings = _or_problem(problems, "settings", lambda: RunSettings.from_json(record.get("settings"), file))
+    settings = _or_problem(problems, "settings", lambda: read_settings(path)[1])
     rows = _or_problem(problems, "history", lambda: _history(path / run_directory.HISTORY_FILE)) or []
     evaluation = _or_problem(problems, "evaluation", lambda: results.read(path))
     return RunFiles(
