@@ -118,3 +118,28 @@ def test_a_port_in_use_is_named():
     with socket.create_server(("", int(workers[1].rpartition(":")[2]))), pytest.raises(UsageError) as caught:
         cluster.wait_for_workers(Cluster(workers, 1))
     assert str(caught.value) == f"worker 1 ({workers[1]}) can't listen on its port: Address already in use"
+
+
+@pytest.mark.parametrize("index", [0, 1], ids=["the same index", "other workers"])
+def test_a_worker_that_is_started_wrongly_is_named(index):
+    workers = addresses(2)
+    # On the second machine: the index of the first; on the first machine: another list.
+    wrong = (workers[0], "127.0.0.1:9") if index else (workers[1], workers[0])
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        pool.submit(cluster.wait_for_workers, Cluster(wrong, 0, patience=2))
+        with pytest.raises(UsageError, match="is started as another worker, or with other workers: it says "):
+            cluster.wait_for_workers(Cluster(workers, index, patience=10))
+
+
+def test_another_service_on_the_port_is_no_worker():
+    workers = addresses(2)
+    with socket.create_server(("127.0.0.1", int(workers[0].rpartition(":")[2]))) as server:
+
+        def greet():
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n")
+
+        threading.Thread(target=greet, daemon=True).start()
+        with pytest.raises(UsageError, match="no worker of keras_gen answers there"):
+            cluster.wait_for_workers(Cluster(workers, 1, patience=0.1))

@@ -100,7 +100,7 @@ def test_a_sweep_trains_a_recipe_of_a_file(recipes, monkeypatch, tmp_path):
         (None, "recipes must be an existing Python file, received: "),
         ("def f(:\n", "SyntaxError"),
         ("import numpy\n\n1 / 0\n", "ZeroDivisionError at line 3: division by zero"),
-        ("value = 1\n", "recipes must be a Python file that defines a recipe with @keras_gen.zoo.recipe, received: "),
+        ("value = 1\n", "recipes must be a Python file that defines a recipe or a data set, received: "),
         (RECIPES.replace("stripes-gan", "vae-mlp"), "recipe 'vae-mlp' is registered twice"),
     ],
 )
@@ -145,7 +145,7 @@ def test_a_registered_data_set_is_loaded_by_name_with_the_options_of_load(regist
     assert (loaded.name, loaded.source, loaded.image_shape) == ("my-noise", "registered", (6, 6, 1))
     assert images.flags.writeable
     assert catalog.image_shape("my-noise") == (8, 8, 1)
-    with pytest.raises(UsageError, match="name must be a name that no data set has yet, received: 'digits'"):
+    with pytest.raises(UsageError, match="name must be a word that no data set is called by yet, received: 'digits'"):
         data.register("digits", lambda: {}, (8, 8, 1))
     data.register("wrong", lambda: {"train": images}, (8, 8, 1))
     with pytest.raises(UsageError, match="data set wrong must hold an array x_train"):

@@ -39,7 +39,7 @@ def settings_of(arguments: argparse.Namespace) -> RunSettings:
 
 def words_of(settings: RunSettings) -> list[str]:
     """Return the command line from which `settings_of` reads these settings."""
-    words = [f"--model={settings.model}", *recipes_words(settings)]
+    words = [f"--model={settings.model}", *recipes_words()]
     if settings.overrides:
         words += ["--set", *(f"{name}={value}" for name, value in settings.overrides.items())]
     for name, option in OPTIONS.items():
@@ -51,9 +51,9 @@ def words_of(settings: RunSettings) -> list[str]:
     return words
 
 
-def recipes_words(settings: RunSettings) -> list[str]:
-    """Return the option that names the file of the settings' recipe, if it is not one of the package."""
-    return [] if settings.recipe.file is None else [f"--recipes={settings.recipe.file}"]
+def recipes_words() -> list[str]:
+    """Return the option that names the file of recipes that this process has loaded, if any."""
+    return [f"--recipes={file}" for file in zoo.loaded_files()[-1:]]
 
 
 def add_recipes(parser: argparse.ArgumentParser) -> None:

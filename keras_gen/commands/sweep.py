@@ -7,7 +7,6 @@ from pathlib import Path
 
 from keras_gen.commands import cli, run_options
 from keras_gen.report.pages import comparison_page
-from keras_gen.runs.settings import read_settings
 from keras_gen.training import sweeps
 from keras_gen.utils.errors import UsageError
 
@@ -92,8 +91,7 @@ def start_command(settings, out: Path) -> list[str]:
 
 def resume_command(run: Path) -> list[str]:
     """Return the command line of run.py that resumes a run."""
-    _, settings = read_settings(run)
-    return [*RUN, f"--resume={run}", *run_options.recipes_words(settings)]
+    return [*RUN, f"--resume={run}", *run_options.recipes_words()]
 
 
 def print_members(sweep) -> None:
@@ -101,7 +99,7 @@ def print_members(sweep) -> None:
     members = [member for member in sweep.members if not member.is_finished]
     for member in members:
         settings = member.settings
-        what = f"{settings.epochs} epochs, batch size {settings.batch_size or settings.recipe.batch_size}"
+        what = f"{settings.epochs} epochs, batch size {settings.batch_size or 'default'}"
         print(f"[{member.number}/{len(sweep.members)}] {member.label}: {what}, {member.status}")
     print(f"{len(members)} members, {sum(member.settings.epochs for member in members):,} epochs in all")
 

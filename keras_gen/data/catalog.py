@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -113,7 +114,7 @@ def register(
     """Make a data set of your own available by name, to `load`, to recipes and to run.py, until the process ends.
 
     Args:
-        name: str, a new name.
+        name: str, a new name of letters, digits, hyphens and underscores.
         function: callable without arguments that returns a mapping of NumPy arrays: `x_train`, uint8 `(N, H, W)` or
             `(N, H, W, C)`, and optionally integers `y_train` `(N,)`, `x_test` and `y_test`. It is called at each load.
         image_shape: tuple of int, `(height, width, channels)` of the images.
@@ -127,9 +128,13 @@ def register(
         >>> keras_gen.data.load("noise").image_shape
         (8, 8, 1)
     """
-    if not isinstance(name, str) or not name or name in _BY_NAME:
-        raise UsageError(f"name must be a name that no data set has yet, received: {name!r}")
-    _BY_NAME[name] = DatasetSpec(name=name, image_shape=tuple(image_shape), about=about, function=function)
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name) or name in _BY_NAME:
+        raise UsageError(f"name must be a word that no data set is called by yet, received: {name!r}")
+    if not callable(function):
+        raise must_be("function", "a function without arguments", type(function).__name__)
+    if not isinstance(image_shape, tuple) or len(image_shape) != 3 or not all(type(n) is int for n in image_shape):
+        raise must_be("image_shape", "a tuple of three integers, (height, width, channels)", image_shape)
+    _BY_NAME[name] = DatasetSpec(name=name, image_shape=image_shape, about=about, function=function)
 
 
 def find(name: str) -> DatasetSpec | None:

@@ -54,9 +54,9 @@ def load(
 
     Images take N x H x W x C bytes (mnist 0.05 GB, celeb_a at 64x64 2.5 GB), temporarily twice that while they are
     split, converted, binarized or resized (except celeb_a, which has splits and is resized while it is read). An array
-    of up to a quarter of the memory is held in memory. A larger one is mapped to a file in the temporary folder
-    ($TMPDIR), or in /var/tmp if that folder is in memory itself, and `notes` records it. The file has
-    no name and disappears with the process. An `.npz` file is read into memory first.
+    of up to a quarter of the memory is held in memory. A larger one is mapped to a file in the temporary folder,
+    and `notes` records it; set $TMPDIR if that folder is in memory itself. The file has no name and disappears with the
+    process. An `.npz` file is read into memory first.
 
     Args:
         name: str or path, a known name, the name of an `.npz` file, or a path.

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import socket
+import threading
 import time
 from dataclasses import dataclass
 
@@ -24,6 +25,11 @@ _FORM = (
 )
 _PAUSE = 0.2
 """Seconds between two attempts to connect to the other workers."""
+
+_TALK_SECONDS, _LONGEST = 5.0, 2**16
+"""Limits of a conversation between two workers: seconds for each line, characters of a line."""
+
+_SILENT = "it has not reached this worker"
 
 
 @dataclass(frozen=True)
@@ -106,12 +112,14 @@ def from_arguments(workers: str | None, index: int | None, patience: float = PAT
 
 
 def wait_for_workers(cluster: Cluster) -> None:
-    """Wait until all workers listen on their ports, which TensorFlow uses afterwards.
+    """Wait until all workers have met on the ports that TensorFlow uses afterwards.
 
-    TensorFlow's own start waits for an hour, without naming the missing worker or reacting to signals.
+    TensorFlow's own start waits for an hour, without naming the missing worker or reacting to signals. A worker leaves
+    when every other one has confirmed it, so that none is left behind.
 
     Raises:
-        UsageError: a worker can't be reached in time, or this worker's port is in use.
+        UsageError: a worker is not there in time, is started with another index or other workers, or the port of this
+            one is in use.
     """
     deadline = time.monotonic() + cluster.patience
     names = [f"worker {index} ({worker})" for index, worker in enumerate(cluster.workers)]
@@ -121,25 +129,60 @@ def wait_for_workers(cluster: Cluster) -> None:
         server = socket.create_server(("", _split(cluster.workers[cluster.index])[1]), **options)
     except OSError as error:
         raise UsageError(f"{names[cluster.index]} can't listen on its port: {os.strerror(error.errno)}") from error
-    with server:
-        server.setblocking(False)
-        others = [index for index in range(len(names)) if index != cluster.index]
-        while missing := [(index, why) for index in others if (why := _failure(cluster.workers[index]))]:
-            if time.monotonic() > deadline:
-                reasons = ", ".join(f"{names[index]}: {why}" for index, why in missing)
-                raise UsageError(f"workers can't be reached within {cluster.patience:g} seconds: {reasons}")
-            time.sleep(_PAUSE)
-            with contextlib.suppress(BlockingIOError):
-                while True:  # accept what is waiting, or the system refuses further connections
-                    server.accept()[0].close()
-
-
-def _failure(worker: str) -> str | None:
-    """Return why a worker can't be reached, or None if it can."""
+    others = {index for index in range(len(names)) if index != cluster.index}
+    met, confirmed, reasons, done = set(), set(), {}, threading.Event()
+    host = threading.Thread(target=_answer, args=(server, cluster, confirmed, done), daemon=True)
+    host.start()
     try:
-        socket.create_connection(_split(worker), timeout=1.0).close()
+        while not others <= met & confirmed:
+            if time.monotonic() > deadline:
+                missing = ", ".join(
+                    f"{names[i]}: {reasons.get(i, _SILENT)}" for i in sorted(others - (met & confirmed))
+                )
+                raise UsageError(f"workers can't be reached within {cluster.patience:g} seconds: {missing}")
+            for index in sorted(others - met):
+                reasons[index] = _visit(cluster, index, names[index])
+                if reasons[index] is None:
+                    met.add(index)
+                    reasons[index] = _SILENT
+            time.sleep(_PAUSE)
+    finally:
+        done.set()
+        host.join()
+        server.close()
+
+
+def _answer(server: socket.socket, cluster: Cluster, confirmed: set[int], done: threading.Event) -> None:
+    """Tell each visitor the index and the workers of this process, and keep the index that it confirms."""
+    server.settimeout(_PAUSE)
+    while not done.is_set():
+        with contextlib.suppress(OSError, ValueError):
+            connection, _ = server.accept()
+            with connection, connection.makefile("rw", encoding="utf-8") as stream:
+                connection.settimeout(_TALK_SECONDS)
+                print(json.dumps([cluster.index, cluster.workers]), file=stream, flush=True)
+                confirmed.add(int(stream.readline(_LONGEST)))
+
+
+def _visit(cluster: Cluster, index: int, name: str) -> str | None:
+    """Visit another worker, and return why it can't be reached, or None if it has been met.
+
+    Raises:
+        UsageError: it is started with another index or other workers.
+    """
+    try:
+        with socket.create_connection(_split(cluster.workers[index]), timeout=1.0) as connection:
+            connection.settimeout(_TALK_SECONDS)
+            with connection.makefile("rw", encoding="utf-8") as stream:
+                content = json.loads(stream.readline(_LONGEST))
+                if content == [index, list(cluster.workers)]:
+                    print(cluster.index, file=stream, flush=True)
+                    return None
+    except ValueError:  # no JSON; or a host name such as `a..b`
+        return "no worker of keras_gen answers there"
     except OSError as error:
         return error.strerror or str(error)
+    raise UsageError(f"{name} is started as another worker, or with other workers: it says {content}"[:500])
 
 
 def _split(worker: str) -> tuple[str, int]:

@@ -215,6 +215,11 @@ class ImageModel(keras.Model):
                 raise must_be("validation_split", "0 for a dataset, which can't be split", validation_split)
             kwargs.setdefault("shuffle", False)  # Keras warns that it can't shuffle a dataset
         if isinstance(x, Batches):
+            for name, value in (("y", y), ("batch_size", batch_size)):
+                if value is not None:
+                    raise must_be(
+                        name, "left out for the result of data.batches, which has its own", type(value).__name__
+                    )
             kwargs.setdefault("steps_per_epoch", x.steps_per_epoch)
             x, y, batch_size = self._steps_of(x), None, None
         else:

@@ -84,6 +84,9 @@ def load(
     recorded = record.get("data")
     if data is None and isinstance(recorded, dict) and recorded.get("source") == "arrays":
         raise UsageError(f"run {path} was trained on arrays in memory: it can be loaded from Python, with them as data")
+    if data is None and isinstance(recorded, dict) and recorded.get("source") == "registered":
+        if settings.dataset not in keras_gen.data.names():
+            raise UsageError(f"data set {settings.dataset} of {path} is not loaded: name its file with --recipes")
     data, _ = load_data(settings, data)
     if not isinstance(recorded, dict) or recorded.get("fingerprint") != data.fingerprint:
         raise UsageError(
@@ -114,11 +117,8 @@ def load_data(
         "channels": settings.channels,
         "binarize": settings.binarize,
     }
-    if isinstance(given, ImageData):
-        return given, None
     if given is not None:
-        del options["data_dir"]
-        return keras_gen.data.from_arrays(*(given if isinstance(given, tuple) else (given,)), **options), None
+        return _given_data(settings, given, options), None
     if settings.dataset is not None:
         return keras_gen.data.load(settings.dataset, **options), None
     try:
@@ -127,6 +127,20 @@ def load_data(
         note = str(error)
         print(f"NOTE: training on the embedded digits instead of {settings.recipe.dataset}: {note}", flush=True)
         return keras_gen.data.load("digits", **options), note
+
+
+def _given_data(settings, given, options) -> ImageData:
+    """Return the data that were passed instead of a data set's name."""
+    if isinstance(given, ImageData):
+        if other := [name for name in ("image_size", "channels", "binarize") if options[name] is not None]:
+            if any(given.options.get(name) != options[name] for name in other):
+                raise must_be(other[0], "that of the ImageData, or left out", options[other[0]])
+        return given
+    parts = given if isinstance(given, tuple) else (given,)
+    if len(parts) > 2:
+        raise must_be("data", "an ImageData, images, or a tuple of images and labels", f"a tuple of {len(parts)}")
+    del options["data_dir"]
+    return keras_gen.data.from_arrays(*parts, **options)
 
 
 def build(
@@ -171,6 +185,7 @@ def _statement(settings: RunSettings, data: ImageData, start: TrainingPosition) 
     versions = provenance.versions()
     return {
         **{f"version of {name}": versions[name] for name in ("keras_gen", "tensorflow", "keras")},
+        "file of the recipe": (provenance.recipe_file(settings.recipe) or {}).get("sha256"),
         **{f"source in keras_gen/{name}": digest for name, digest in provenance.sources().items()},
         **chosen,
         "data set": data.fingerprint,

@@ -13,7 +13,7 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 import tensorflow as tf
 
-from keras_gen.zoo import Recipe
+from keras_gen.zoo import Recipe, loaded_files
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "scikit-image", "scikit-learn", "pillow")
 
@@ -69,10 +69,12 @@ def changed_sources(then: object) -> list[str]:
 
 
 def recipe_file(recipe: Recipe) -> dict[str, str] | None:
-    """Return the path and the SHA-256 of the file that defines a recipe; None for a recipe of the package."""
-    if recipe.file is None:
-        return None
-    return {"file": str(recipe.file), "sha256": hashlib.sha256(recipe.file.read_bytes()).hexdigest()}
+    """Return the path and the SHA-256 of the file that defines a recipe, or was loaded for its data set.
+
+    None for a recipe of the package on data of the package.
+    """
+    file = recipe.file or next(reversed(loaded_files()), None)
+    return file and {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
 
 
 def changed_recipe_file(then: object, recipe: Recipe) -> list[str]:

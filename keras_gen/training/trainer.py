@@ -88,15 +88,17 @@ def run(
         _check(export_options)
         files.check_can_write_directory(Path(out) / "run", overwrite=True, argument="out")
     data, note = load_data(settings, data)
-    reference = monitor.make_reference(settings, data) if writes else None
-    requested, settings = settings.dataset, _resolved(settings, data, reference)
-    model = build(settings, data, cluster)
+    requested, settings = settings.dataset, _resolved(settings, data)
+    model = build(settings, data, cluster)  # first: TensorFlow forms a cluster before it computes anything
     monitor.check_generates(settings, model)
     if export_options is not None:
         export.check_functions(model, export_options.functions)
     if not writes:
         _train(None, settings, model, data, None, start=TrainingPosition(), export_options=None)
         return None
+    reference = monitor.make_reference(settings, data)
+    if reference is not None:
+        settings = dataclasses.replace(settings, extractor=reference.extractor.name)
     path = run_directory.create(out, settings.model)
     with contextlib.ExitStack() as stack:
         with _removed_on_failure(path):
@@ -162,12 +164,11 @@ def resume(
     return path
 
 
-def _resolved(settings, data, reference) -> RunSettings:
-    """Return the settings with the data set and the extractor that were found, and the batch size that fits the data."""
+def _resolved(settings, data) -> RunSettings:
+    """Return the settings with the data set that was found, and the batch size that fits it."""
     # Where the data were found, so that the run can be resumed without $KERAS_GEN_DATA.
     dataset = os.path.abspath(data.origin) if data.source in ("npz", "folder") else data.name
-    extractor = settings.extractor if reference is None else reference.extractor.name
-    return dataclasses.replace(settings, dataset=dataset, extractor=extractor)
+    return dataclasses.replace(settings, dataset=dataset)
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _TYPES = {"int": int, "float": float, "bool": bool, "str": str}
 _REQUIREMENTS = {int: "an integer", float: "a number", bool: "True or False", str: "a string"}
 _RECIPES: dict[str, Recipe] = {}
+_MODULE_PREFIX = "keras_gen_recipes_"
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Recipe:
     @property
     def summary(self) -> str:
         """The first line of the function's docstring."""
-        return inspect.getdoc(self.function).partition("\n")[0]
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     def check_overrides(self, overrides: Mapping[str, object]) -> dict[str, object]:
         """Return `overrides` with every value converted to its parameter's type.
@@ -174,6 +175,10 @@ class Recipe:
             model = self.function(tuple(image_shape), **defaults | dict(overrides))
         finally:
             keras.config.set_dtype_policy(before)
+        if not hasattr(model, "limit_steps_per_execution"):
+            raise UsageError(
+                f"recipe {self.name} must return a compiled model of keras_gen, received: {type(model).__name__}"
+            )
         if seed is not None:
             model.seed = seed
         model.jit_compile = jit_compile
@@ -301,42 +306,46 @@ def build(
     return entry.build(shape, overrides, seed=seed, precision=precision)
 
 
-def load_recipes(path: str | os.PathLike) -> list[Recipe]:
-    """Run a Python file that defines recipes with `recipe`, and data sets with `keras_gen.data.register`.
+def load_recipes(path: str | os.PathLike) -> None:
+    """Run a Python file that defines recipes with `recipe`, or data sets with `keras_gen.data.register`.
 
-    Its recipes can then be used as those of the package, until the process ends.
+    They can then be used as those of the package, until the process ends.
 
     Args:
         path: str or path, the file. It is a program: load only files that you trust.
 
-    Returns:
-        The recipes of the file.
-
     Raises:
-        UsageError: `path` is not a Python file, or fails, or defines no recipe.
+        UsageError: `path` is not a Python file, or fails, or defines neither recipes nor data sets.
     """
     path = Path(path).resolve()
     if path.suffix != ".py" or not path.is_file():
         raise must_be("recipes", "an existing Python file", os.fspath(path))
-    known = _all()
-    name = "keras_gen_recipes_" + hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    if name not in sys.modules:
-        before = dict(known)
-        specification = importlib.util.spec_from_file_location(name, path)
-        sys.modules[name] = module = importlib.util.module_from_spec(specification)
-        try:
-            specification.loader.exec_module(module)
-        except Exception as error:
-            del sys.modules[name]
-            known.clear()
-            known.update(before)
-            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-            where = f" at line {lines[-1]}" if lines else ""
-            raise UsageError(f"recipes {path} can't be loaded: {type(error).__name__}{where}: {error}") from error
-    found = [entry for entry in recipes() if entry.file == path]
-    if not found:
-        raise must_be("recipes", "a Python file that defines a recipe with @keras_gen.zoo.recipe", os.fspath(path))
-    return found
+    registries = _all(), catalog._BY_NAME
+    before = [dict(registry) for registry in registries]
+    name = _MODULE_PREFIX + hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    if name in sys.modules:
+        return
+    specification = importlib.util.spec_from_file_location(name, path)
+    sys.modules[name] = module = importlib.util.module_from_spec(specification)
+    try:
+        specification.loader.exec_module(module)
+        if before == list(registries):
+            raise must_be("recipes", "a Python file that defines a recipe or a data set", os.fspath(path))
+    except Exception as error:
+        del sys.modules[name]
+        for registry, content in zip(registries, before, strict=True):
+            registry.clear()
+            registry.update(content)
+        if isinstance(error, UsageError) and str(path) in str(error):
+            raise
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        where = f" at line {lines[-1]}" if lines else ""
+        raise UsageError(f"recipes {path} can't be loaded: {type(error).__name__}{where}: {error}") from error
+
+
+def loaded_files() -> list[Path]:
+    """Return the files that `load_recipes` has loaded in this process."""
+    return [Path(module.__file__) for name, module in sys.modules.items() if name.startswith(_MODULE_PREFIX)]
 
 
 def _all() -> dict[str, Recipe]:
@@ -357,13 +366,17 @@ def _parameters(function: Callable, options: Mapping, defaults: Mapping) -> dict
         annotation, _, none = annotation.partition(" | ")
         if parameter.kind is not parameter.KEYWORD_ONLY or annotation not in _TYPES or none not in ("", "None"):
             raise TypeError(f"{function.__name__}: {parameter} must be keyword-only and annotated with a plain type")
+        if parameter.default is parameter.empty:
+            raise TypeError(f"{function.__name__}: {parameter} must have a default")
         parameters[parameter.name] = Parameter(parameter.name, _TYPES[annotation], parameter.default, bool(none))
     for name, default in options.items():
+        if type(default) not in _REQUIREMENTS:
+            raise TypeError(f"{function.__name__}: option {name}={default!r} must be an int, float, bool or str")
         parameters[name] = Parameter(name, type(default), default, optional=False)
     unknown = defaults.keys() - parameters.keys()
     if unknown:
         raise TypeError(f"{function.__name__} has no parameter {', '.join(sorted(unknown))}, which `defaults` names")
     return {
-        name: dataclasses.replace(parameter, default=defaults.get(name, parameter.default))
+        name: dataclasses.replace(parameter, default=parameter.check(defaults.get(name, parameter.default)))
         for name, parameter in parameters.items()
     }
