@@ -14,6 +14,7 @@ from command_helpers import call, generated, only_run, record_of
 
 from keras_gen import UsageError, data, runs, training, zoo
 from keras_gen.data import catalog
+from keras_gen.runs import loading
 from keras_gen.runs.settings import RunSettings
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
@@ -150,3 +151,10 @@ def test_a_registered_data_set_is_loaded_by_name_with_the_options_of_load(regist
     data.register("wrong", lambda: {"train": images}, (8, 8, 1))
     with pytest.raises(UsageError, match="data set wrong must hold an array x_train"):
         data.load("wrong")
+
+
+def test_settings_that_an_image_data_does_not_have_are_refused():
+    given = data.from_arrays(np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8), binarize="threshold")
+    assert loading.load_data(RunSettings("gan-mlp", binarize="threshold"), given) == (given, None)
+    with pytest.raises(UsageError, match="^channels must be that of the ImageData, or left out, received: 3"):
+        loading.load_data(RunSettings("gan-mlp", binarize="threshold", channels=3), given)

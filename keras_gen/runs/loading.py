@@ -132,9 +132,9 @@ def load_data(
 def _given_data(settings, given, options) -> ImageData:
     """Return the data that were passed instead of a data set's name."""
     if isinstance(given, ImageData):
-        if other := [name for name in ("image_size", "channels", "binarize") if options[name] is not None]:
-            if any(given.options.get(name) != options[name] for name in other):
-                raise must_be(other[0], "that of the ImageData, or left out", options[other[0]])
+        for name in ("image_size", "channels", "binarize"):
+            if options[name] not in (None, given.options.get(name)):
+                raise must_be(name, "that of the ImageData, or left out", options[name])
         return given
     parts = given if isinstance(given, tuple) else (given,)
     if len(parts) > 2:
