@@ -16,6 +16,7 @@ from keras_gen import UsageError, data, runs, training, zoo
 from keras_gen.data import catalog
 from keras_gen.runs import loading
 from keras_gen.runs.settings import RunSettings
+from keras_gen.training import sweeps
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
@@ -93,6 +94,12 @@ def test_a_sweep_trains_a_recipe_of_a_file(recipes, monkeypatch, tmp_path):
     assert f"--recipes={recipes}" in words
     outcome = call("sweep", "--model", "stripes-gan", "--recipes", recipes, "--grid", "latent_dim=2,3", "--dry-run")
     assert "[2/2] latent_dim=3" in outcome.out
+    (tmp_path / "sweep").mkdir()
+    sweeps.Sweep.of(sweeps.Plan("stripes-gan", {}), tmp_path / "sweep").write()
+    assert sweeps.read(tmp_path / "sweep").members[0].settings.model == "stripes-gan"
+    forget(monkeypatch)
+    with pytest.raises(UsageError, match="or its recipe is not loaded .name its file with --recipes.: model must be"):
+        sweeps.read(tmp_path / "sweep")
 
 
 @pytest.mark.parametrize(

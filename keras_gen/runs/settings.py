@@ -186,17 +186,19 @@ class RunSettings:
             source: str, the file's name in error messages.
 
         Raises:
-            UsageError: `content` is damaged or was written by another version of keras_gen.
+            UsageError: `content` is damaged, was written by another version of keras_gen, or its recipe is not loaded.
         """
         names = {entry.name for entry in dataclasses.fields(cls)}
         if not isinstance(content, dict) or not content.keys() <= names or "model" not in content:
             raise UsageError(
                 f"{source} is damaged, or of another version of keras_gen: its settings are not understood"
             )
+        known = [name for recipe in zoo.recipes() for name in (recipe.name, *recipe.aliases)]
+        hint = "" if content["model"] in known else ", or its recipe is not loaded (name its file with --recipes)"
         try:
             return cls(**content)
         except (TypeError, UsageError) as error:
-            raise UsageError(f"{source} is damaged: {error}") from error
+            raise UsageError(f"{source} is damaged{hint}: {error}") from error
 
 
 def read_settings(run: str | os.PathLike) -> tuple[dict, RunSettings]:
