@@ -50,7 +50,7 @@ SCRIPTS = {
 def call(name, *arguments):
     """Run a command in this process, like its file in experiments/."""
     before = sys.argv
-    sys.argv = [f"{name}.py", *map(str, arguments)]
+    sys.argv = [f"experiments/{name}.py", *map(str, arguments)]
     out, err, code = io.StringIO(), io.StringIO(), 0
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

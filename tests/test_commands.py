@@ -123,7 +123,7 @@ def test_the_record_has_all_settings_arguments_and_data(finished):
     assert record["extractor"] is None
     assert record["versions"]["keras_gen"] == keras_gen.__version__
     assert record["versions"]["tensorflow"] == tf.__version__
-    assert record["command"][:3] == ["run.py", "--model", "vae-mlp"]
+    assert record["command"][:3] == ["experiments/run.py", "--model", "vae-mlp"]
     assert record["created"].endswith("+00:00")
 
 

@@ -135,7 +135,7 @@ def test_the_error_for_an_unevaluated_run_names_the_command(make):
     one, two = make("one", distance(9.0)), make("two")
     with pytest.raises(UsageError) as error:
         comparison.compare([one, two])
-    assert str(error.value) == f"run {two} was not measured yet: python experiments/evaluate.py {two}"
+    assert str(error.value) == f"run {two} was not measured yet: keras-gen evaluate {two}"
 
 
 @pytest.mark.parametrize(

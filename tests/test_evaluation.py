@@ -323,7 +323,10 @@ def test_a_mistake_in_evaluating_is_one_line(copied, arguments, message):
 def test_a_run_without_a_checkpoint_has_nothing_to_evaluate(copied):
     shutil.rmtree(copied / "checkpoints")
     error = call("evaluate", copied).error
-    assert error == f"error: run {copied} has no checkpoint yet: resume it with --resume {copied}"
+    assert (
+        error
+        == f"error: run {copied} has no checkpoint yet: resume it with python experiments/run.py --resume {copied}"
+    )
 
 
 def test_a_full_disk_while_evaluating_is_one_line_and_keeps_the_older_result(copied, monkeypatch):

@@ -313,6 +313,17 @@ def test_batches_for_another_model_are_refused(build, options, message):
         build().fit(data.batches(**options), verbose=0)
 
 
+def test_batches_from_within_an_epoch_need_the_number_of_steps():
+    batches = data.batches(pixels(20), batch_size=4, seed=0, initial_step=2)
+    model = make_vae()
+    with pytest.raises(UsageError, match="^steps_per_epoch must be given for batches that start within an epoch .3 to"):
+        model.fit(batches, verbose=0)
+    model.fit(batches, steps_per_epoch=3, verbose=0)
+    assert model.updates == {"updates": 3}
+    with pytest.raises(UsageError, match="^initial_step must be less than 5, the steps of an epoch, received: 5"):
+        data.batches(pixels(20), batch_size=4, seed=0, initial_step=5)
+
+
 def test_a_step_of_several_batches_takes_images_of_all_of_them():
     batches = data.batches(pixels(20), batch_size=4, seed=0, batches_per_step=2)
     assert batches.steps_per_epoch == 3

@@ -12,9 +12,10 @@ import pytest
 import run_helpers
 from command_helpers import call, generated, only_run, record_of
 
-from keras_gen import UsageError, data, runs, training, zoo
+from keras_gen import UsageError, data, evaluation, runs, training, zoo
 from keras_gen.data import catalog
-from keras_gen.runs import loading
+from keras_gen.evaluation import results
+from keras_gen.runs import hints, loading
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
 
@@ -73,6 +74,8 @@ def test_a_recipe_of_a_file_is_listed_trained_resumed_evaluated_and_exported(rec
     assert call("run", "--resume", run).error == f"error: {message}"
     assert call("evaluate", run).error == f"error: {message}"
     assert call("report", run, "--recipes", recipes, "--quick").code == 0
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert f"python experiments/run.py --resume {run} --epochs 2 --recipes {recipes}" in page
     forget(monkeypatch)
     shutil.rmtree(run / "saved_model")  # an empty folder
     recipes.write_text(recipes.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
@@ -98,8 +101,8 @@ def test_a_sweep_trains_a_recipe_of_a_file(recipes, monkeypatch, tmp_path):
     sweeps.Sweep.of(sweeps.Plan("stripes-gan", {}), tmp_path / "sweep").write()
     assert sweeps.read(tmp_path / "sweep").members[0].settings.model == "stripes-gan"
     forget(monkeypatch)
-    with pytest.raises(UsageError, match="or its recipe is not loaded .name its file with --recipes.: model must be"):
-        sweeps.read(tmp_path / "sweep")
+    message = f"recipes of {tmp_path / 'sweep'} are not loaded: name their file with --recipes (it was {recipes})"
+    assert call("sweep", "--resume", tmp_path / "sweep").error == f"error: {message}"
 
 
 @pytest.mark.parametrize(
@@ -123,6 +126,13 @@ def test_a_file_that_is_no_file_of_recipes_is_refused(content, message, registri
     assert zoo.registry._RECIPES == before
 
 
+def test_a_recipe_that_sets_what_a_run_sets_is_refused(recipes):
+    recipes.write_text(RECIPES.replace("range(2)))", "range(2)), steps_per_execution=4)"), encoding="utf-8")
+    zoo.load_recipes(recipes)
+    with pytest.raises(UsageError, match="stripes-gan must not compile its model with jit_compile"):
+        zoo.build("stripes-gan")
+
+
 def test_a_run_on_arrays_is_resumed_with_them(tmp_path):
     generator = np.random.default_rng(0)
     images, labels = generator.integers(0, 256, (60, 8, 8), np.uint8), generator.integers(0, 3, 60)
@@ -138,6 +148,11 @@ def test_a_run_on_arrays_is_resumed_with_them(tmp_path):
         with pytest.raises(UsageError, match="is no longer what .* was trained on"):
             training.resume(run, epochs=2, data=(images[::-1], labels))
         training.resume(run, epochs=2, data=data.from_arrays(images, labels))
+    assert hints.resume(run) == f"keras_gen.training.resume({str(run)!r}, data=...)"
+    with pytest.raises(UsageError, match=re.escape(f"not measured yet: {hints.evaluate(run)}")):
+        results.read(run)
+    evaluated = evaluation.evaluate(run, evaluation.EvaluationSettings(measures=()), data=(images, labels))
+    assert evaluated.losses["loss"] > 0
     opened = runs.load(run, data=(images, labels))
     assert opened.position.epoch == 2
     assert len(opened.data.train) + len(opened.data.validation) + len(opened.data.test) == 60

@@ -195,7 +195,7 @@ def test_unfinished_and_diverged_runs_have_a_notice(tmp_path):
     run = make_run(tmp_path / "a run", epochs=9, done=2)
     shown = page_of(run).shown
     assert "vae-mlp on mnist, 2 of 9 epochs" in shown
-    assert f"2 of 9 epochs are done. Resume with python experiments/run.py --resume '{run}'" in shown
+    assert f"2 of 9 epochs are done. Resume with keras-gen run --resume '{run}'" in shown
     write_history(run / "history.csv", [{"epoch": 1, "seconds": 1.0, "loss": float("nan")}])
     assert "Not finite after the last epoch: loss." in page_of(run).shown
 

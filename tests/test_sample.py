@@ -150,7 +150,7 @@ def odd_folders(finished, tmp_path_factory):
         ("missing", [], "path must be a SavedModel or a finished run directory"),
         ("empty", [], "path must be a SavedModel or a finished run directory"),
         ("file", [], "path must be a SavedModel or a finished run directory"),
-        ("unfinished", [], "is not finished and has no SavedModel yet: resume it with --resume"),
+        ("unfinished", [], "is not finished and has no SavedModel yet: resume it"),
         ("graph", [], "is damaged"),
         ("weights", [], "is damaged"),
         ("no_weights", [], "is damaged"),

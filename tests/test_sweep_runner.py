@@ -213,7 +213,7 @@ def test_a_stop_request_stops_the_member_and_says_how_to_resume(commands):
     _, member = holder(path)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=30)
-    how = f"resume with: python experiments/sweep.py --resume {path}"
+    how = f"resume with: keras-gen sweep --resume {path}"
     assert (process.returncode, err) == (130, f"interrupted after 0 of 2 members; {how}\n")
     assert ended(member)
     assert statuses(sweeps.read(path)) == ["stopped", "waiting"]

@@ -18,6 +18,8 @@ IDS = [recipe.name for recipe in RECIPES]
 class Built(tuple):
     """An image shape and the arguments of a recipe, in the place of a model."""
 
+    jit_compile, steps_per_execution = False, 1
+
     def limit_steps_per_execution(self, divisor_of, at_most):
         self.steps_per_execution = at_most
 

@@ -38,6 +38,7 @@ class Batches:
         image_shape: tuple of int, `(height, width, channels)`.
         num_classes: int, 1 + the largest label; 0 without labels.
         batches_per_step: int, number of batches that an element consists of.
+        initial_step: int, number of elements of the first epoch that are left out.
     """
 
     dataset: tf.data.Dataset | tf.distribute.DistributedDataset
@@ -45,6 +46,7 @@ class Batches:
     image_shape: tuple[int, int, int]
     num_classes: int
     batches_per_step: int
+    initial_step: int = 0
 
 
 def batches(
@@ -73,7 +75,7 @@ def batches(
         batch_size: int, images in a batch, over all replicas together.
         seed: int, 0 to 2**31 - 1.
         initial_epoch: int, number of the first epoch, as in `fit`. Defaults to 0.
-        initial_step: int, steps of the first epoch to skip. Defaults to 0.
+        initial_step: int, steps of the first epoch to skip, less than an epoch has. Defaults to 0.
         shuffle: bool, whether to shuffle. If not, every epoch is in the order of `images`. Defaults to True.
         drop_remainder: bool, whether to drop the last, smaller step of an epoch (other images each epoch). Defaults
             to False.
@@ -113,9 +115,11 @@ def batches(
     indices = epochs.flat_map(epoch_batches).skip(initial_step)
     indices = indices.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     steps = count // size if drop_remainder else -(-count // size)
+    if initial_step >= steps:
+        raise must_be("initial_step", f"less than {steps}, the steps of an epoch", initial_step)
     always_full = drop_remainder or count % size == 0
     num_classes = 0 if labels is None else 1 + int(np.max(labels))
-    description = (steps, images.shape[1:], num_classes, batches_per_step)
+    description = (steps, images.shape[1:], num_classes, batches_per_step, initial_step)
     if shuffle:
         storage.disable_read_ahead(images)
     if strategy is None or strategy.num_replicas_in_sync == 1:

@@ -20,7 +20,7 @@ from keras_gen.evaluation.score import aggregate_seeds
 from keras_gen.evaluation.scorer import add_floors, missing_requirement
 from keras_gen.metrics import extractors
 from keras_gen.metrics.reconstruction import WINDOW
-from keras_gen.runs import loading, provenance
+from keras_gen.runs import hints, loading, provenance
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.utils import checks, progress
 from keras_gen.utils.errors import UsageError, must_be
@@ -80,21 +80,27 @@ class EvaluationSettings:
         checks.positive_int("likelihood_samples", self.likelihood_samples)
 
 
-def evaluate(run: str | os.PathLike, settings: EvaluationSettings | None = None) -> Evaluation:
+def evaluate(
+    run: str | os.PathLike,
+    settings: EvaluationSettings | None = None,
+    *,
+    data: ImageData | np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
+) -> Evaluation:
     """Evaluate the newest checkpoint of a run and write the result to the run's `evaluation.json`.
 
     Args:
         run: path of the run directory.
         settings: `EvaluationSettings`; by default its defaults.
+        data: the data of a run that was trained on arrays, as in `keras_gen.training.run`.
 
     Raises:
         UsageError: if `run` is no run directory or has no checkpoint, the data have no test images or changed since
             training, or a requested measure is unavailable.
     """
     run, settings = Path(run), settings or EvaluationSettings()
-    opened = loading.load(run, strategy="none")  # a single device counts every image
+    opened = loading.load(run, strategy="none", data=data)  # a single device counts every image
     if opened.position == TrainingPosition():
-        raise UsageError(f"run {run} has no checkpoint yet: resume it with --resume {run}")
+        raise UsageError(f"run {run} has no checkpoint yet: resume it with {hints.resume(run)}")
     model, data = opened.model, opened.data
     if len(data.test) == 0:
         raise UsageError(f"data set {data.name} has no test images")

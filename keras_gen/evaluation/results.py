@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_gen.evaluation.score import Score
-from keras_gen.runs import run_directory
+from keras_gen.runs import hints, run_directory
 from keras_gen.utils import files, safe_files
 from keras_gen.utils.errors import UsageError
 
@@ -49,7 +49,7 @@ def read(run: str | os.PathLike) -> Evaluation:
     """
     path = Path(run) / EVALUATION_FILE
     run_directory.read_recipe(run)
-    command = f"python experiments/evaluate.py {run}"
+    command = hints.evaluate(run)
     try:
         content = safe_files.read_json(path)
         scores = [Score.from_json(score) for score in content["scores"]]

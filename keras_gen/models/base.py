@@ -220,6 +220,9 @@ class ImageModel(keras.Model):
                     raise must_be(
                         name, "left out for the result of data.batches, which has its own", type(value).__name__
                     )
+            if x.initial_step and not kwargs.get("steps_per_epoch"):
+                rest = f"{x.steps_per_epoch - x.initial_step} to finish it"
+                raise must_be("steps_per_epoch", f"given for batches that start within an epoch ({rest})", None)
             kwargs.setdefault("steps_per_epoch", x.steps_per_epoch)
             x, y, batch_size = self._steps_of(x), None, None
         else:

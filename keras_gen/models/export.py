@@ -155,7 +155,7 @@ def find(path: str | os.PathLike) -> Path:
         if (folder / SAVED_MODEL_FILE).is_file():
             return folder
     if (path / RUN_RECORD).is_file():
-        raise UsageError(f"run {path} is not finished and has no SavedModel yet: resume it with --resume {path}")
+        raise UsageError(f"run {path} is not finished and has no SavedModel yet: resume it")
     raise must_be("path", "a SavedModel or a finished run directory", str(path))
 
 

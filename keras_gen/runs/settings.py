@@ -14,7 +14,7 @@ from keras_gen.runs.intervals import Interval
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
-RESOLVED_BY_RUN = ("dataset", "image_size", "extractor")
+RESOLVED_BY_RUN = ("dataset", "extractor")
 """Settings that a run replaces by the data and the extractor that it resolved them to."""
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_gen import distribution
 from keras_gen.models import ImageModel
-from keras_gen.runs import checkpoints
+from keras_gen.runs import checkpoints, hints
 from keras_gen.utils.errors import TrainingDiverged, UsageError
 from keras_gen.utils.signals import StopSignals
 
@@ -65,7 +65,7 @@ def explain_errors(path: Path | None, requests: StopSignals, model: ImageModel) 
     """
     # A worker that writes no files does not know the chief's run directory.
     writes, path = path is not None, "RUN" if path is None else path
-    how = f"resume with: python experiments/run.py --resume {path}"
+    how = f"resume with: {hints.resume(path)}"
     together = distribution.is_multi_worker(model.distribute_strategy)
     if together:
         how = f"with all workers, {how}"

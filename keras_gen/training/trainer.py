@@ -30,6 +30,7 @@ from keras_gen.runs.settings import RunSettings, read_settings
 from keras_gen.training import monitor
 from keras_gen.training.faults import explain_errors, notice_lost_workers
 from keras_gen.utils import files
+from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.signals import StopSignals
 
@@ -283,7 +284,7 @@ def _finish(path, settings, model, data, export_options):
     export.save(model, path / export.RUN_FOLDER, description=description, overwrite=True)
     checkpoints.delete_old(path, keep=1)  # an intact SavedModel stands beside it now
     if "generate" in model.endpoints():
-        print(f"sample from it: python experiments/sample.py {path}", flush=True)
+        print(f"sample from it: {command('sample', path)}", flush=True)
     if export_options is not None:
         options = {entry.name: getattr(export_options, entry.name) for entry in dataclasses.fields(export_options)}
         export.save(model, description=description, **options)

@@ -179,6 +179,11 @@ class Recipe:
             raise UsageError(
                 f"recipe {self.name} must return a compiled model of keras_gen, received: {type(model).__name__}"
             )
+        if model.jit_compile or model.steps_per_execution > 1:
+            raise UsageError(
+                f"recipe {self.name} must not compile its model with jit_compile, an option of a run, "
+                "or steps_per_execution, an argument of its decorator"
+            )
         if seed is not None:
             model.seed = seed
         model.jit_compile = jit_compile

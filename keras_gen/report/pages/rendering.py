@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import jinja2
 
 from keras_gen.report.pages import data_uri
 from keras_gen.report.run_files import RunFiles
+from keras_gen.runs import hints
+from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError
 
 
@@ -54,13 +55,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"anchor": lambda heading: heading.lower().replace(" ", "-"), "number": number}
-    environment.globals["command"] = command
+    environment.globals |= {"command": command, "hints": hints}
     return environment
-
-
-def command(name: str, *words: object) -> str:
-    """Return the shell command of a script in `experiments/`."""
-    return shlex.join(["python", f"experiments/{name}", *map(str, words)])
 
 
 def grid(run: RunFiles, picture: tuple[int, Path], caption: str, rows: int | None = None) -> Picture:

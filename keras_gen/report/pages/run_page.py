@@ -17,9 +17,11 @@ from keras_gen.evaluation import protocol
 from keras_gen.report import history_columns, run_files
 from keras_gen.report.figures import curves
 from keras_gen.report.pages import data_uri, rendering
-from keras_gen.report.pages.rendering import Picture, command, duration, number
+from keras_gen.report.pages.rendering import Picture, duration, number
 from keras_gen.report.run_files import RunFiles
+from keras_gen.runs import hints
 from keras_gen.runs.settings import RESOLVED_BY_RUN, RunSettings
+from keras_gen.utils.command_lines import command
 from keras_gen.utils import files
 from keras_gen.utils.errors import one_line
 
@@ -130,6 +132,8 @@ def changed_settings(run: RunFiles) -> dict[str, tuple[object, object]]:
     requested = run.part("data").get("requested")
     changed = {} if requested is None else {"dataset": (requested, default.recipe.dataset)}
     left_out = {*RESOLVED_BY_RUN, "overrides"}
+    if run.settings.image_size is None:  # other data than the recipe's, in their own size
+        left_out.add("image_size")
     values, defaults = (settings.to_json() | settings.arguments() for settings in (run.settings, default))
     different = {name: (value, defaults[name]) for name, value in values.items() if value != defaults[name]}
     return changed | {name: pair for name, pair in different.items() if name not in left_out}
@@ -144,7 +148,7 @@ def _notices(run: RunFiles) -> list[tuple[str, str]]:
     done, requested = run.epochs
     if requested is not None and done < requested:
         text = f"Not finished: {done} of {requested} epochs are done. Resume with"
-        notices.append((text, command("run.py", "--resume", run.path)))
+        notices.append((text, hints.resume(run.path)))
     if not_finite := [name for name, value in run.last.items() if not math.isfinite(value)]:
         notices.append((f"Not finite after the last epoch: {', '.join(not_finite)}. The training diverged.", ""))
     return notices
@@ -264,8 +268,8 @@ def _next_steps(run: RunFiles) -> dict[str, str]:
     done, requested = run.epochs
     more = [] if requested is None or done < requested else ["--epochs", 2 * requested]
     return {
-        "resume training": command("run.py", "--resume", run.path, *more),
-        **({"generate images": command("sample.py", run.path)} if run.samples else {}),
-        "evaluate": command("evaluate.py", run.path),
-        "add figures of the latents to this page": command("report.py", run.path),
+        "resume training": hints.resume(run.path, *more),
+        **({"generate images": command("sample", run.path)} if run.samples else {}),
+        "evaluate": hints.evaluate(run.path),
+        "add figures of the latents to this page": command("report", run.path, *hints.recipes_words(run.path)),
     }

@@ -22,6 +22,7 @@ from keras_gen.training.sweeps import state
 from keras_gen.training.sweeps.plan import Plan
 from keras_gen.training.sweeps.state import Member, Sweep
 from keras_gen.utils import progress
+from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError
 from keras_gen.utils.signals import StopSignals
 
@@ -96,7 +97,8 @@ def resume(path: str | os.PathLike, commands: Commands) -> Sweep:
 
 def resume_command(sweep: Sweep) -> str:
     """Return the hint that names the command to resume the sweep."""
-    return f"resume with: python experiments/sweep.py --resume {sweep.path}"
+    recipes = ["--recipes", sweep.recipes] if sweep.recipes else []
+    return f"resume with: {command('sweep', '--resume', sweep.path, *recipes)}"
 
 
 def _train(sweep: Sweep, commands: Commands, lock: Lock) -> None:

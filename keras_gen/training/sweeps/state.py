@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_gen import zoo
 from keras_gen.runs import run_directory
 from keras_gen.runs.settings import RunSettings, read_settings
 from keras_gen.training.sweeps.plan import Plan
@@ -69,6 +70,7 @@ class Sweep:
         seeds: int. Number of seeds of each combination.
         directory: str. Working directory of the sweep's start, to which relative paths of data refer.
         members: list of Member, in the order of training.
+        recipes: str or None. The file of recipes that the sweep was started with. Defaults to None.
     """
 
     path: Path
@@ -76,13 +78,15 @@ class Sweep:
     seeds: int
     directory: str
     members: list[Member]
+    recipes: str | None = None
 
     @classmethod
     def of(cls, plan: Plan, path: Path) -> Sweep:
         """Return a new sweep of a plan, all members waiting; write nothing."""
         values = plan.combinations
         members = [Member(i + 1, values[i // plan.seeds], settings) for i, settings in enumerate(plan.settings)]
-        return cls(path, list(plan.grid), plan.seeds, os.getcwd(), members)
+        recipes = next(map(str, reversed(zoo.loaded_files())), None)
+        return cls(path, list(plan.grid), plan.seeds, os.getcwd(), members, recipes)
 
     def write(self) -> None:
         """Write `sweep.json` atomically."""
@@ -91,6 +95,7 @@ class Sweep:
             "seeds": self.seeds,
             "directory": self.directory,
             "members": [{"values": member.values, "settings": member.settings.to_json()} for member in self.members],
+            "recipes": self.recipes,
             "command": sys.argv,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
@@ -145,6 +150,9 @@ def read(path: str | os.PathLike) -> Sweep:
         content = safe_files.read_json(source)
     except OSError as error:
         raise must_be("sweep", f"a sweep directory (a folder with {SWEEP_FILE})", str(path)) from error
+    recipes = content.get("recipes") if isinstance(content, dict) else None
+    if recipes and not zoo.loaded_files():
+        raise UsageError(f"recipes of {path} are not loaded: name their file with --recipes (it was {recipes})")
     try:
         members = [
             Member(number, {**entry["values"]}, RunSettings.from_json(entry["settings"], os.fspath(source)))
@@ -155,7 +163,7 @@ def read(path: str | os.PathLike) -> Sweep:
         grid, seeds = list(content["grid"]), checks.positive_int(f"seeds of {source}", content["seeds"])
         if not members or any(list(member.values) != grid for member in members):
             raise ValueError("no members, or a member that does not have the values of the grid")
-        sweep = Sweep(path, grid, seeds, os.fspath(content["directory"]), members)
+        sweep = Sweep(path, grid, seeds, os.fspath(content["directory"]), members, recipes)
     except UsageError:
         raise
     except (TypeError, KeyError, AttributeError, ValueError) as error:
