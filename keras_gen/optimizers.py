@@ -6,6 +6,8 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 import tensorflow as tf
 
+from keras_gen.utils.keras_internals import moments
+
 
 @keras.saving.register_keras_serializable("keras_gen")
 class Adam(keras.optimizers.Adam):
@@ -30,12 +32,12 @@ class Adam(keras.optimizers.Adam):
         if not self._is_supported(gradient, variable):
             super().update_step(gradient, variable, learning_rate)
             return
-        index = self._get_variable_index(variable)
+        first, second = moments(self, variable)
         steps = keras.ops.cast(self.iterations + 1, "float32")
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
+            m=first.value.handle,
+            v=second.value.handle,
             beta1_power=tf.pow(tf.cast(self.beta_1, tf.float32), steps),
             beta2_power=tf.pow(tf.cast(self.beta_2, tf.float32), steps),
             lr=tf.cast(learning_rate, tf.float32),

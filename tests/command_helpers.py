@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import keras_gen
-from keras_gen.commands import cli
+from keras_gen.commands import cli, program
 from keras_gen.utils import net
 
 EXPERIMENTS = Path(keras_gen.__file__).parents[1] / "experiments"
@@ -43,8 +43,8 @@ class Outcome:
 
 SCRIPTS = {
     path.stem: importlib.import_module(f"keras_gen.commands.{path.stem}") for path in sorted(EXPERIMENTS.glob("*.py"))
-}
-"""The module of each command."""
+} | {"program": program}
+"""The module of each command, and of the program that has them all."""
 
 
 def call(name, *arguments):

@@ -10,7 +10,7 @@ from command_helpers import SCRIPTS, call
 from keras_gen.commands import docs, run_options
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "saved_models" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "saved_models" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(r"python experiments/(\w+)\.py([^`#&|]*)")
 
 

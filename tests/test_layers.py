@@ -64,7 +64,7 @@ LIGHT = ("zoo", "data", "metrics", "utils", "commands", "evaluation", "report", 
 WITH_TENSORFLOW = {
     *("evaluation/encoder_scores.py", "evaluation/evaluator.py", "report/explorer/model.py"),
     *("report/pages/model_figures.py", "runs/checkpoints.py", "runs/loading.py", "runs/model_config.py"),
-    *("runs/provenance.py", "utils/backend.py"),
+    *("runs/provenance.py", "utils/backend.py", "utils/keras_internals.py"),
 }
 """Modules of the light packages that need Keras or TensorFlow."""
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 
 import command_helpers
@@ -26,6 +27,14 @@ PAGE = Path(zoo.__file__).parents[2] / "docs" / "running.md"
     block for block in re.findall("```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S) if "recipe(" in block
 )
 """The example of the documentation."""
+
+
+def test_the_recipe_of_the_contributors_page_is_one(registries, tmp_path):
+    text = (PAGE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (example,) = re.findall("```python\n(.*?)```", text, re.S)
+    (tmp_path / "my_recipes.py").write_text(textwrap.dedent(example), encoding="utf-8")
+    zoo.load_recipes(tmp_path / "my_recipes.py")
+    assert zoo.build("vae-small", (8, 8, 1), hidden=4, num_classes=3).num_classes == 3
 
 
 @pytest.fixture

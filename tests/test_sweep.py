@@ -100,8 +100,8 @@ def test_a_last_epoch_that_will_have_no_score_is_pointed_out(never_started):
 )
 def test_the_command_of_a_member_has_its_settings(settings):
     module = SCRIPTS["run"]
-    program, safe_path, option, name, *words = SCRIPTS["sweep"].start_command(settings, Path("/there/runs"))
-    assert (program, safe_path, option, name) == (sys.executable, "-P", "-m", "keras_gen.commands.run")
+    program, safe_path, option, name, run, *words = SCRIPTS["sweep"].start_command(settings, Path("/there/runs"))
+    assert (program, safe_path, option, name, run) == (sys.executable, "-P", "-m", "keras_gen", "run")
     arguments = module.parser().parse_args(words)
     module.check_combination(module.parser(), arguments)
     assert run_options.settings_of(arguments) == settings
@@ -135,9 +135,9 @@ class InThisProcess:
     pid = 0
 
     def __init__(self, command, directory, log, lock):
-        assert command[:4] == [sys.executable, "-P", "-m", "keras_gen.commands.run"]
+        assert command[:5] == [sys.executable, "-P", "-m", "keras_gen", "run"]
         with contextlib.chdir(directory), without_artifacts():
-            outcome = call("run", *command[4:])
+            outcome = call("run", *command[5:])
         log.write((outcome.out + outcome.err).encode())
         log.flush()
         self.code = outcome.code
@@ -225,7 +225,7 @@ def test_a_member_that_was_stopped_and_killed_ends_in_the_bits_of_one_that_was_n
         assert (process.returncode, err) == (130, f"interrupted after 0 of 1 members; {how}")
         assert status_of(path) == "stopped"
         log = path / "logs" / "001.log"
-        assert f"; resume with: python experiments/run.py --resume {run.absolute()}\n" in log.read_text()
+        assert f"; resume with: keras-gen run --resume {run.absolute()}\n" in log.read_text()
 
         process = in_a_process("--resume", path)
         wait_for_checkpoint(process, run)

@@ -26,8 +26,8 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 class ArgumentParser(argparse.ArgumentParser):
     """An `argparse.ArgumentParser` whose errors are one line."""
 
-    def __init__(self, **options):
-        super().__init__(formatter_class=HelpFormatter, allow_abbrev=False, **options)
+    def __init__(self, *, formatter_class=HelpFormatter, **options):
+        super().__init__(formatter_class=formatter_class, allow_abbrev=False, **options)
 
     def error(self, message: str):
         """Print the message and exit."""

@@ -18,7 +18,7 @@ def parser() -> cli.ArgumentParser:
         type=Path,
         nargs="+",
         metavar="PATH",
-        help="SavedModel folder or run directory; a SavedModel is a program: use only those you trust",
+        help="SavedModel folder, run directory or name of a trained model; a SavedModel is a program: use only those you trust",
     )
     parser.add_argument(
         "--host",

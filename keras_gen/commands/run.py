@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from keras_gen import zoo
 from keras_gen.commands import cli, run_options
 from keras_gen.distribution import cluster
 from keras_gen.runs import run_directory
+from keras_gen.utils import trained_models
+from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError
 
 
@@ -112,8 +113,5 @@ def list_recipes() -> None:
             + ("" if recipe.weights is None else f", {recipe.weights:,} trainable weights")
         )
         print("    --set " + " ".join(f"{p.name}={p.default}" for p in recipe.parameters.values()))
-
-
-if __name__ == "__main__":  # a member of a sweep
-    sys.argv[0] = "experiments/run.py"  # the command that the run's record shows
-    cli.main(main)
+    if names := trained_models.names():
+        print(f"\ntrained models: {' '.join(names)}; for images: {command('sample', names[0])}")

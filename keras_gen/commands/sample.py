@@ -17,7 +17,7 @@ def parser() -> cli.ArgumentParser:
     parser.add_argument(
         "path",
         type=Path,
-        help="SavedModel folder or run directory; a SavedModel is a program: use only those you trust",
+        help="SavedModel folder, run directory or name of a trained model; a SavedModel is a program: use only those you trust",
     )
     parser.add_argument("--num", type=int, default=100, metavar="N", help="number of images to generate")
     parser.add_argument("--seed", type=int, default=0, help="seed of the images: the same seed gives the same images")

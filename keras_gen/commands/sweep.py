@@ -10,7 +10,7 @@ from keras_gen.report.pages import comparison_page
 from keras_gen.training import sweeps
 from keras_gen.utils.errors import UsageError
 
-RUN = (sys.executable, "-P", "-m", "keras_gen.commands.run")  # -P: no module of the working directory
+RUN = (sys.executable, "-P", "-m", "keras_gen", "run")  # -P: no module of the working directory
 
 
 def parser() -> cli.ArgumentParser:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import tensorflow as tf
-from keras.src.trainers.data_adapters.tf_dataset_adapter import TFDatasetAdapter  # Keras 3.15: not in its public API
+
+from keras_gen.utils.keras_internals import TFDatasetAdapter
 
 _thread_state = threading.local()  # a strategy traces each replica's step in a thread of its own
 

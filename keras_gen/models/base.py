@@ -18,6 +18,7 @@ from keras_gen.models import export, inputs, network_checks, sampling
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.image_utils import check_value_range
+from keras_gen.utils.keras_internals import WithoutSymbolicBuild
 
 TRAINING, EVALUATION = 0, 1
 """First element of a random key, so that training and evaluation never share a draw."""
@@ -42,7 +43,7 @@ class Endpoint:
     optional: tuple[tf.TensorSpec, ...] = ()
 
 
-class ImageModel(keras.Model):
+class ImageModel(WithoutSymbolicBuild, keras.Model):
     """Base class of models that train on images.
 
     Subclasses implement `train_step`, `test_step` and the properties below. If the networks have one-hot labels as a
@@ -387,9 +388,6 @@ class ImageModel(keras.Model):
             # Keras 3.15 averages several workers' results along an axis, which scalars lack.
             return {name: result[None] for name, result in results.items()}
         return results
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Skip Keras' symbolic build: the networks are built, and it fails under MultiWorkerMirroredStrategy."""
 
     @contextlib.contextmanager
     def unpack_batch(self, data) -> Iterator[tuple[tf.Tensor, tf.Tensor | None]]:

@@ -15,8 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gen.models import inputs
-from keras_gen.utils import checks, files, safe_files
+from keras_gen.utils import checks, files, safe_files, trained_models
 from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.keras_internals import flatten_layers
 
 if TYPE_CHECKING:
     from keras_gen.models.base import Endpoint, ImageModel
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 RUN_FOLDER = "saved_model"
 RUN_RECORD = "recipe.json"  # as in keras_gen.runs.run_directory, which models must not import
 DESCRIPTION_FILE = "description.json"
-SAVED_MODEL_FILE = "saved_model.pb"
+SAVED_MODEL_FILE = trained_models.SAVED_MODEL_FILE
 
 
 def save(
@@ -133,7 +134,7 @@ class _Callable(tf.Module):
 @contextlib.contextmanager
 def _without_cudnn(networks: Sequence[keras.Model]) -> Iterator[None]:
     """Disable cuDNN in recurrent layers while the block runs, so that the traces run on any device."""
-    layers = {id(layer): layer for network in networks for layer in network._flatten_layers()}
+    layers = {id(layer): layer for network in networks for layer in flatten_layers(network)}
     before = [(layer, layer.use_cudnn) for layer in layers.values() if hasattr(layer, "use_cudnn")]
     for layer, _ in before:
         layer.use_cudnn = False
@@ -154,9 +155,12 @@ def find(path: str | os.PathLike) -> Path:
     for folder in (path, path / RUN_FOLDER):
         if (folder / SAVED_MODEL_FILE).is_file():
             return folder
+    if (trained := trained_models.find(os.fspath(path))) is not None:
+        return trained
     if (path / RUN_RECORD).is_file():
         raise UsageError(f"run {path} is not finished and has no SavedModel yet: resume it")
-    raise must_be("path", "a SavedModel or a finished run directory", str(path))
+    names = ", ".join(trained_models.names()) or "none"
+    raise must_be("path", f"a SavedModel, a finished run directory or a trained model ({names})", str(path))
 
 
 def load(path: str | os.PathLike, function: str | None = "generate"):
@@ -165,7 +169,8 @@ def load(path: str | os.PathLike, function: str | None = "generate"):
     A SavedModel is a program: load only those you trust.
 
     Args:
-        path: str or path of a SavedModel or a finished run.
+        path: str or path of a SavedModel or a finished run, or the name of a trained model: one that comes with
+            keras_gen, or one in `$KERAS_GEN_MODELS`.
         function: str, a function that it must have, or None. Defaults to `"generate"`.
 
     Raises:

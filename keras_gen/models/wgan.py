@@ -10,6 +10,7 @@ from keras_gen import distribution, losses
 from keras_gen.models.adversarial import AdversarialModel
 from keras_gen.utils import checks
 from keras_gen.utils.errors import must_be
+from keras_gen.utils.keras_internals import flatten_layers
 
 
 @keras.saving.register_keras_serializable("keras_gen")
@@ -111,8 +112,7 @@ class WGAN(AdversarialModel):
 
 def _check_critic(critic, gradient_penalty):
     """Refuse batch normalization with a gradient penalty, and a final activation: with either, WGANs learned noise."""
-    layers = critic._flatten_layers(include_self=False)
-    normalized = [layer.name for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    normalized = [layer.name for layer in flatten_layers(critic) if isinstance(layer, keras.layers.BatchNormalization)]
     if gradient_penalty > 0 and normalized:
         raise must_be("critic", "without batch normalization, since the gradient penalty is per image", normalized[0])
     if getattr(critic.layers[-1], "activation", None) not in (None, keras.activations.linear):

@@ -16,10 +16,11 @@ from keras_gen.networks.decoders import (
 )
 from keras_gen.networks.discriminators import conv_discriminator, deep_conv_discriminator, mlp_discriminator
 from keras_gen.networks.encoders import conv_encoder, lstm_encoder, mlp_encoder
-from keras_gen.networks.layers import Dropout, NarrowConv2D
+from keras_gen.networks.layers import Conv2DTranspose, Dropout, NarrowConv2D
 from keras_gen.networks.pooling import pooling_encoder, resizing_decoder
 
 __all__ = [
+    "Conv2DTranspose",
     "Dropout",
     "NarrowConv2D",
     "conv_decoder",

@@ -8,6 +8,7 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 from keras import KerasTensor, layers
 
+from keras_gen.networks.layers import Conv2DTranspose
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -151,7 +152,7 @@ def transposed_conv(x: KerasTensor, filters: int, kernel_size: int, size: tuple[
         new - ((old - 1) * stride + 1) for new, old, stride in zip(size, x.shape[1:3], strides, strict=True)
     )
     options = {"strides": strides, "padding": "same", "output_padding": output_padding}
-    return layers.Conv2DTranspose(filters, kernel_size, **options)(x)
+    return Conv2DTranspose(filters, kernel_size, **options)(x)
 
 
 def batch_norm(x: KerasTensor) -> KerasTensor:

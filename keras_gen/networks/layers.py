@@ -33,6 +33,22 @@ class Dropout(keras.layers.Dropout):
         return distribution.dropout(inputs, self.rate, seed, self.noise_shape)
 
 
+@keras.saving.register_keras_serializable("keras_gen")
+class Conv2DTranspose(layers.Conv2DTranspose):
+    """Transposed convolution whose configuration contains the output padding, so that a saved network can be loaded.
+
+    That of `keras.layers.Conv2DTranspose` contains it only since Keras 3.15.
+
+    Example:
+        >>> Conv2DTranspose(1, 3, strides=2, padding="same", output_padding=0).get_config()["output_padding"]
+        (0, 0)
+    """
+
+    def get_config(self):
+        """Return the constructor arguments."""
+        return super().get_config() | {"output_padding": self.output_padding}
+
+
 _FIXED_OPTIONS = {"strides": 1, "padding": "same", "dilation_rate": 1, "groups": 1, "data_format": "channels_last"}
 
 

@@ -18,6 +18,8 @@ _IGNORED = frozenset(
     }
 )
 
+_MISSING = "nothing"
+
 
 def of(model: ImageModel) -> dict[str, object]:
     """Return the constructor and compile arguments of a compiled model, its networks and optimizers, by path.
@@ -37,9 +39,15 @@ def changes(then: object, now: dict[str, object]) -> list[str]:
         return []
     # Not the train steps per call: they change no result, and older runs recorded the recipe's instead of their own.
     names = [name for name in dict.fromkeys([*now, *then]) if name != "steps_per_execution"]
-    missing = "nothing"
-    pairs = ((name, then.get(name, missing), now.get(name, missing)) for name in names)
-    return [f"{name}: {old} then, {new} now" for name, old, new in pairs if old != new]
+    pairs = [(name, then.get(name, _MISSING), now.get(name, _MISSING)) for name in names]
+    return [f"{name}: {old} then, {new} now" for name, old, new in pairs if _differ(old, new)]
+
+
+def _differ(old, new) -> bool:
+    if _MISSING in (old, new):
+        # An option that only one version of Keras has changes nothing while it is off.
+        return not any(value is None or value is False for value in (old, new))
+    return old != new
 
 
 def _leaves(content, path: str) -> Iterator[tuple[str, object]]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+PROGRAM = "keras-gen"
 
 
 def command(name: str, *words: object) -> str:
     """Return the shell command that runs a command of keras_gen.
 
     It names the script if this process runs a script of `experiments/`, from the same folder, otherwise the program
-    `keras-gen` that is installed with the package.
+    `PROGRAM` that is installed with the package.
 
     Args:
         name: str, the command, such as `"run"`.
@@ -25,5 +28,17 @@ def command(name: str, *words: object) -> str:
     if script.parent.name == "experiments" and script.suffix == ".py":
         program = ["python", str(script.with_name(f"{name}.py"))]
     else:
-        program = ["keras-gen", name]
+        program = [PROGRAM, name]
     return shlex.join([*program, *map(str, words)])
+
+
+def started_as(words: Sequence[str]) -> str:
+    """Return the shell command of a recorded `sys.argv`; for a command of the program, its first word holds both.
+
+    Example:
+        >>> started_as(["keras-gen run", "--model", "vae"]), started_as(["my script.py"])
+        ('keras-gen run --model vae', "python 'my script.py'")
+    """
+    program, *rest = words or [""]
+    start = program if program.startswith(f"{PROGRAM} ") else shlex.join(["python", program])
+    return f"{start} {shlex.join(rest)}".rstrip()

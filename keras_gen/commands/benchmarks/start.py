@@ -16,7 +16,7 @@ from pathlib import Path
 
 from keras_gen.commands.timing import compare, spread
 
-RUN = ("-m", "keras_gen.commands.run")
+RUN = ("-m", "keras_gen", "run")
 
 COMMANDS = {
     # name: (arguments of Python, expected exit code)

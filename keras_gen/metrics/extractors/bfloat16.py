@@ -22,9 +22,10 @@ def in_bfloat16(function) -> Callable[[np.ndarray], Sequence[np.ndarray]]:
     """
     import tensorflow as tf
     from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    frozen = convert_variables_to_constants_v2(function)
+    from keras_gen.utils import keras_internals
+
+    frozen = keras_internals.freeze(function)
     graph = tf.Graph()
     with graph.as_default():
         tf.graph_util.import_graph_def(frozen.graph.as_graph_def(), name="")

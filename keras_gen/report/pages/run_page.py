@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shlex
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from keras_gen.report.pages.rendering import Picture, duration, number
 from keras_gen.report.run_files import RunFiles
 from keras_gen.runs import hints
 from keras_gen.runs.settings import RESOLVED_BY_RUN, RunSettings
-from keras_gen.utils.command_lines import command
+from keras_gen.utils.command_lines import command, started_as
 from keras_gen.utils import files
 from keras_gen.utils.errors import one_line
 
@@ -180,7 +179,7 @@ def _time_and_machine(run: RunFiles) -> list[tuple[str, object]]:
     versions = ", ".join(f"{name} {version}" for name, version in run.part("versions").items())
     rows.append(("versions", versions or "not recorded"))
     if isinstance(words := run.record.get("command"), list):
-        rows.append(("command", shlex.join(map(str, ["python", *words]))))
+        rows.append(("command", started_as(list(map(str, words)))))
     return rows
 
 

@@ -1,0 +1,78 @@
+"""All names of Keras and TensorFlow that keras_gen uses although they are not public.
+
+They exist, and `python tests/versions.py` passes, with Keras 3.13.2 and 3.15.1 and with TensorFlow 2.20.0 and 2.21.0.
+With a version that lacks one of them, importing this module fails with one line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
+import keras
+import tensorflow as tf
+
+from keras_gen.utils.errors import UsageError
+
+if TYPE_CHECKING:
+    from keras import layers, optimizers
+
+
+def _missing(name: str, library) -> UsageError:
+    library_name = library.__name__.capitalize()
+    return UsageError(
+        f"keras_gen needs {name}, which {library_name} {library.__version__} does not have: install Keras 3.13 to 3.15 "
+        "and TensorFlow 2.20 or 2.21"
+    )
+
+
+try:
+    from keras.src.trainers.data_adapters.tf_dataset_adapter import TFDatasetAdapter  # noqa: F401
+except ImportError as error:
+    raise _missing("TFDatasetAdapter", keras) from error
+for _owner, _names in {
+    keras.Model: ("_maybe_symbolic_build", "_flatten_layers"),
+    keras.optimizers.Adam: ("_get_variable_index",),
+}.items():
+    for _name in _names:
+        if not hasattr(_owner, _name):
+            raise _missing(f"{_owner.__name__}.{_name}", keras)
+
+
+class WithoutSymbolicBuild:
+    """First base class of a `keras.Model` that skips Keras' symbolic build at the begin of `fit`.
+
+    The networks of such a model are built, and the symbolic build fails under MultiWorkerMirroredStrategy.
+    """
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Do nothing."""
+
+
+def flatten_layers(model: keras.Model) -> list[layers.Layer]:
+    """Return all layers of a model, also those within layers, without the model itself."""
+    return list(model._flatten_layers(include_self=False))
+
+
+def moments(optimizer: optimizers.Adam, variable: tf.Variable) -> tuple[keras.Variable, keras.Variable]:
+    """Return the first and the second moment that Adam keeps of a variable.
+
+    Args:
+        optimizer: keras.optimizers.Adam. Its variables must be built.
+        variable: tf.Variable. One of the variables that it updates.
+    """
+    index = optimizer._get_variable_index(variable)
+    return optimizer._momentums[index], optimizer._velocities[index]
+
+
+def freeze(function):
+    """Return a concrete function with its variables replaced by constants.
+
+    Args:
+        function: concrete function of a `tf.function`.
+    """
+    try:
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    except ImportError as error:
+        raise _missing("convert_variables_to_constants_v2", tf) from error
+    return convert_variables_to_constants_v2(function)
