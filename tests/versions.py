@@ -86,7 +86,20 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         # A copy, since setuptools builds in the source folder.
-        source = shutil.copytree(ROOT, Path(scratch, "source"), ignore=shutil.ignore_patterns(".git", "runs", "build"))
+        source = Path(scratch, "source")
+        source.mkdir()
+        for name in (
+            "keras_gen",
+            "saved_models",
+            "setup.py",
+            "setup.cfg",
+            "pyproject.toml",
+            "MANIFEST.in",
+            "README.md",
+            "LICENSE",
+        ):
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, source / name)
         call(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", scratch, str(source), folder=scratch)
         (wheel,) = Path(scratch).glob("*.whl")
         for name in [arguments.only] if arguments.only else PINS:
