@@ -14,6 +14,7 @@ from data_helpers import coded, indices, write_npz
 from PIL import Image
 
 from keras_gen import data
+from keras_gen.data import classes
 from keras_gen.data.image_data import Split, fingerprint
 from keras_gen.data.preprocessing import fit_picture
 from keras_gen.utils.errors import UsageError
@@ -84,6 +85,10 @@ def test_unknown_names_are_refused(name, message):
         ({"validation": 0.9999}, "validation must be less than all 1500"),
         ({"binarize": "otsu"}, "binarize must be one of None, threshold, stochastic, received: 'otsu'"),
         ({"binarize_seed": -1}, "binarize_seed must be"),
+        ({"bits": 7}, "bits must be one of 8, 9, .*, 16, received: 7"),
+        ({"bits": 12}, "bits must be left out: values of the data have 8 bits"),
+        ({"skip_damaged": 1}, "skip_damaged must be True or False"),
+        ({"skip_damaged": True}, "skip_damaged must be left out: the data are no folder of images"),
         ({"data_dir": "nowhere"}, "data_dir must be an existing folder, received: 'nowhere'"),
         ({"data_dir": 3}, "data_dir must be"),
     ],
@@ -189,11 +194,14 @@ def test_description_is_json_and_repeats_the_load(digits):
         "counts": {"train": 1350, "validation": 150, "test": 297},
         "image_shape": [16, 16, 1],
         "crop": None,
+        "class_names": None,
         "image_size": 16,
         "channels": None,
         "validation": 0.1,
         "binarize": "stochastic",
         "binarize_seed": 4,
+        "bits": None,
+        "skip_damaged": False,
         "notes": [],
         "fingerprint": small.fingerprint,
     }
@@ -210,7 +218,7 @@ def test_description_is_json_and_repeats_the_load(digits):
         (([0, 1], [], [1]), 2),
         (([0, 1], "none", [1]), 2),  # no images need no labels
         (([0, 1], None, [1]), 0),
-        (([0, 1], [2], None), 0),
+        (([0, 1], [2], None), 3),  # test labels are not needed to train
         ((None, None, None), 0),
         (([0, 1], [-1], [1]), 0),
     ],
@@ -228,7 +236,43 @@ def test_number_of_classes(digits, labels, classes):
 def test_number_of_classes_of_loaded_data(digits, tmp_path):
     assert digits.num_classes == data.load("digits", validation=0).num_classes == 10
     write_npz(tmp_path / "half.npz", x_train=coded(9), y_train=np.arange(9), x_test=coded(3))
-    assert data.load("half", data_dir=tmp_path).num_classes == 0
+    half = data.load("half", data_dir=tmp_path)
+    assert half.num_classes == 9 and "test images have no labels, train images have" in half.notes
+    write_npz(tmp_path / "other.npz", x_train=coded(9), x_test=coded(3), y_test=np.arange(3))
+    assert data.load("other", data_dir=tmp_path).num_classes == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "names", "numbers"),
+    [
+        ([3, 7], {}, ("3", "7"), [0, 1]),
+        ([26, 1], {}, ("1", "26"), [1, 0]),
+        ([1, 0], {}, None, [1, 0]),
+        (["dog", "cat"], {}, ("cat", "dog"), [1, 0]),
+        ([b"dog", b"cat"], {}, ("cat", "dog"), [1, 0]),
+        ([2, 0], {"class_names": np.array(["a", "b", "c"])}, ("a", "c"), [1, 0]),
+        ([1, 0], {"class_names": np.array(["a", "b", "c"])}, ("a", "b"), [1, 0]),
+        ([-1, 1], {}, None, [-1, 1]),
+    ],
+)
+def test_classes_are_numbered_without_gaps_and_named(tmp_path, labels, options, names, numbers):
+    write_npz(tmp_path / "a.npz", x_train=coded(60), y_train=np.array(labels * 30), x_test=coded(2), **options)
+    loaded = data.load("a", data_dir=tmp_path)
+    assert loaded.class_names == names
+    assert loaded.num_classes == (0 if -1 in labels else 2)
+    assert loaded.train.labels.tolist() == [numbers[index % 2] for index in indices(loaded.train)]
+    assert loaded.train.labels.dtype == np.int64 and not loaded.train.labels.flags.writeable
+    assert json.loads(json.dumps(loaded.description()))["class_names"] == (names and list(names))
+
+
+def test_a_run_of_an_old_version_gets_its_labels_with_gaps_again(tmp_path):
+    labels = np.array([3, 7] * 30)
+    write_npz(tmp_path / "a.npz", x_train=coded(60), y_train=labels, x_test=coded(2), y_test=labels[:2])
+    loaded = data.load("a", data_dir=tmp_path)
+    old = classes.with_source_labels(loaded)
+    assert (old.num_classes, old.class_names) == (8, None)
+    assert old.train.labels.tolist() == [labels[index] for index in indices(loaded.train)]
+    assert old.fingerprint == fingerprint(old.train, old.validation, old.test) != loaded.fingerprint
 
 
 # Preparing

@@ -1,11 +1,13 @@
 """Tests of folders of image files: sizes, formats, classes, splits, and errors that name the file."""
 
+import os
 import struct
 import zlib
 
 import data_helpers
 import numpy as np
 import pytest
+import tifffile
 from data_helpers import color, gray, write_image
 from PIL import Image
 
@@ -27,7 +29,9 @@ def test_folder_of_squares_of_one_size(tmp_path):
     assert sorted(values[0] + values[1] + values[2]) == list(range(20))
     assert all(value == sorted(value) for value in values)  # in the order of paths
     assert all(split.labels is None for split in splits)
-    assert len(squares.notes) == 1 and "tenth" in squares.notes[0]
+    read, tenth, few = squares.notes
+    assert (read, "tenth" in tenth) == ("20 images were read from 20 files", True)
+    assert few.startswith("only 16 training images")
     assert data.load(str(folder), validation=2).fingerprint == squares.fingerprint
 
 
@@ -115,7 +119,7 @@ def test_a_folder_laid_out_like_imagenette(tmp_path):
     assert (nette.source, nette.image_shape, nette.num_classes, nette.crop) == ("folder", (64, 64, 3), 3, None)
     assert [len(split) for split in (nette.train, nette.validation, nette.test)] == [27, 30, 3]
     assert any("60 different sizes: cropped to squares and resized to 64x64" in note for note in nette.notes)
-    assert any("train, val" in note for note in nette.notes)
+    assert "splits are the sub-folders train (train), val (validation)" in nette.notes
 
     small = data.load(folder, image_size=32, channels=1)
     assert small.image_shape == (32, 32, 1)
@@ -168,11 +172,14 @@ def test_folder_channels_transparency_and_depth(tmp_path):
     palette.putpalette([0, 0, 0, 9, 8, 7])
     palette.save(folder / "f.png")
     Image.new("LA", (8, 8), (7, 0)).save(folder / "g.png")
+    palette.save(folder / "h.png", transparency=1)
+    Image.new("L", (8, 8), 7).save(folder / "i.png", transparency=7)
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(folder / "j.png", transparency=40_000)
     for split in ("test", "val"):
         write_image(tmp_path / "all" / split / "x.png", color(1, 2, 3))
     folder.rename(tmp_path / "all" / "train")
     pixels = data.load(tmp_path / "all").train.images[:, 3, 3].tolist()
-    assert pixels == [[255] * 3, [224, 204, 204], [156] * 3, [255] * 3, [255, 0, 0], [9, 8, 7], [255] * 3]
+    assert pixels == [[255] * 3, [224, 204, 204], [156] * 3, [255] * 3, [255, 0, 0], [9, 8, 7], *4 * [[255] * 3]]
 
 
 def test_folder_is_gray_only_if_every_file_is(tmp_path):
@@ -265,3 +272,229 @@ def test_known_names_win_over_folders_unless_written_as_paths(tmp_path):
     assert data.load("./digits").source == "folder"
     assert data.load("mine").source == "folder"
     assert data.load("./mine/").name == "mine"
+
+
+# What is read, and what is left out
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An empty folder."""
+    (tmp_path / "folder").mkdir()
+    return tmp_path / "folder"
+
+
+def everything(folder, **options):
+    """Return all images of a folder, sorted by value, and its notes."""
+    loaded = data.load(folder, **options)
+    images = np.concatenate([split.images for split in (loaded.train, loaded.validation, loaded.test)])
+    return images[np.argsort(images.reshape(len(images), -1).mean(axis=1))], "; ".join(loaded.notes)
+
+
+def test_every_format_that_pillow_reads_and_writes_is_read(folder):
+    Image.init()
+    count = 0
+    for suffix, name in Image.registered_extensions().items():
+        outside = name in ("EPS", "PDF", "PALM")  # another program's, or not read by Pillow
+        for mode in ("RGB", "L", "P", "1") if name in Image.SAVE and not outside else ():
+            try:
+                Image.fromarray(color(200, 100, 50, 16, 16)).convert(mode).save(folder / f"{name}{suffix.upper()}")
+            except (OSError, ValueError, KeyError):  # this format does not have this mode, or needs a library
+                (folder / f"{name}{suffix.upper()}").unlink(missing_ok=True)
+                continue
+            count += 1
+            break
+    assert count > 30
+    images, notes = everything(folder, image_size=8)
+    assert len(images) == count and f"{count} images were read from {count} files" in notes
+
+
+@pytest.mark.parametrize(
+    "names", [("Train", "TEST", "Val"), ("training", "Testing", "valid"), ("train2017", "test", "dev")]
+)
+def test_splits_are_known_in_usual_spellings(folder, names):
+    for number, name in enumerate(names):
+        for index in range(4 + number):
+            write_image(folder / name / "cat" / f"{index}.png", gray(100 * number))
+    write_image(folder / "more" / "a.png", gray(0))
+    loaded = data.load(folder)
+    for split, value, count in ((loaded.train, 0, 4), (loaded.test, 100, 5), (loaded.validation, 200, 6)):
+        assert len(split) == count and set(split.images.ravel()) == {value}
+    roles = zip(names, ("train", "test", "validation"), strict=True)
+    assert "splits are the sub-folders " + ", ".join(f"{name} ({role})" for name, role in roles) in loaded.notes
+    assert any("what is beside the splits (1: more)" in note for note in loaded.notes)
+    write_image(folder / "TRAINING" / "a.png", gray(0))
+    with pytest.raises(UsageError, match="must hold .*TRAINING.*, not both"):
+        data.load(folder)
+
+
+def test_folders_named_like_splits_without_train_are_classes_and_say_so(folder):
+    for name in ("cat", "test"):
+        for index in range(3):
+            write_image(folder / name / f"{index}.png", gray(index))
+    assert data.load(folder).class_names == ("cat", "test")
+    assert "test: taken for classes, not for splits" in everything(folder)[1]
+
+
+def test_links_are_followed_once(tmp_path):
+    folder, elsewhere = tmp_path / "pets", tmp_path / "elsewhere"
+    for index in range(5):
+        write_image(folder / "dog" / f"{index}.png", gray(100 + index))
+        write_image(elsewhere / f"{index}.png", gray(index))
+    (folder / "cat").symlink_to(elsewhere)
+    (folder / "again").symlink_to(folder / "dog")
+    (elsewhere / "up").symlink_to(folder)
+    loaded = data.load(folder)
+    assert loaded.class_names == ("cat", "dog")
+    assert [len(loaded.train), loaded.num_classes] == [8, 2]
+    assert all((split.labels == split.images[:, 0, 0, 0] // 100).all() for split in (loaded.train, loaded.test))
+    assert any("links to folders that are read anyway (2: again, up)" in note for note in loaded.notes)
+    (folder / "bird").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="bird is a link to a file or folder that can't be found"):
+        data.load(folder)
+    assert data.load(folder, skip_damaged=True).fingerprint == loaded.fingerprint
+
+
+def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch):
+    for name in ("cat", "dog"):
+        write_image(folder / name / "0.png", gray(0))
+
+    def scandir(path, real=os.scandir):
+        if str(path).endswith("dog"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UsageError, match="dog can't be read as a folder: Permission denied"):
+        data.load(folder)
+
+
+def test_the_notes_count_what_is_left_out(folder):
+    for index in range(4):
+        write_image(folder / "cat" / f"{index}.png", gray(index))
+    for name in (".hidden.png", "cat/a.txt", "b.csv"):
+        (folder / name).write_text("no image")
+    (folder / "empty").mkdir()
+    notes = everything(folder)[1]
+    assert "4 images were read from 4 files; left out: hidden files and folders (1: .hidden.png), " in notes
+    assert "files that are no images (2: b.csv, a.txt), folders without images (1: empty)" in notes
+    write_image(folder / "stray.png", gray(9))
+    assert "images have no labels, since 1 of 5 files are in no sub-folder (stray.png)" in everything(folder)[1]
+
+
+def test_damaged_files_are_named_together_or_left_out(tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for index in range(30):
+        noise = np.random.default_rng(index).integers(0, 256, (8, 8, 1 if index % 2 else 3), np.uint8)
+        write_image(cut / f"{index:02d}.png", noise.squeeze())
+        write_image(whole / f"{index:02d}.png", noise.squeeze())
+    for index in range(0, 30, 2):  # all that are in color
+        (whole / f"{index:02d}.png").unlink()
+        path = cut / f"{index:02d}.png"
+        path.write_bytes(path.read_bytes()[: 100 if index % 4 else 0])
+    with pytest.raises(UsageError, match=r"; and 5 more files \(--skip-damaged") as error:
+        data.load(cut)
+    assert str(error.value).count("can't be read as an image") == 10
+    skipped = data.load(cut, skip_damaged=True)
+    assert skipped.fingerprint == data.load(whole).fingerprint
+    assert any("left out: damaged files (15: " in note for note in skipped.notes)
+    assert skipped.description()["skip_damaged"] is True
+
+
+def test_all_pages_of_a_tiff_are_images_and_the_first_frame_of_an_animation(folder):
+    pages = [Image.fromarray(gray(value)) for value in (10, 20, 30, 40)]
+    thumbnail = Image.fromarray(gray(99, 2, 2))
+    thumbnail.encoderinfo = {"tiffinfo": {254: 1}}
+    (folder / "cat").mkdir()
+    pages[0].save(folder / "cat" / "a.tif", save_all=True, append_images=[*pages[1:], thumbnail])
+    pages[1].save(folder / "cat" / "b.gif", save_all=True, append_images=pages[2:])
+    images, notes = everything(folder, channels=1)
+    assert images[:, 0, 0, 0].tolist() == [10, 20, 20, 30, 40]
+    assert (
+        "5 images were read from 2 files; left out: files whose further frames or layers are not read (1: b.gif)"
+        in notes
+    )
+    assert data.load(folder).num_classes == 1
+
+
+# More than 8 bits
+
+
+def deep_png(path, values):
+    """Write a PNG of 16 bits: `(H, W)`, or `(H, W, bands)` of gray and alpha, color, or color and alpha."""
+    height, width = values.shape[:2]
+    bands = 1 if values.ndim == 2 else values.shape[2]
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[bands], 0, 0, 0)
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_values_of_more_than_8_bits_keep_their_range(tmp_path, bits, bands):
+    values = np.random.default_rng(0).integers(0, 2**bits, (6, 8, 8, bands), np.uint16)
+    values[:, 0, 0] = 2**bits - 1
+    values[0] //= 2  # one rule for the whole folder
+    for index, each in enumerate(values):
+        deep_png(tmp_path / f"{index}.png", each.squeeze())
+    images, notes = everything(tmp_path)
+    expected = (values >> (bits - 8)).astype(np.uint8)
+    assert {image.tobytes() for image in images} == {image.tobytes() for image in expected}
+    assert f"up to {2**bits - 1:,}: taken for {bits} bits (--bits)" in notes
+    loaded = data.load(tmp_path)
+    assert loaded.description()["bits"] == bits
+    assert data.load(tmp_path, **loaded.options).fingerprint == loaded.fingerprint
+    told = everything(tmp_path, bits=16)[0]
+    assert {image.tobytes() for image in told} == {image.tobytes() for image in (values >> 8).astype(np.uint8)}
+    if bits > 8:
+        with pytest.raises(UsageError, match=f"bits must be at least {bits}, since .* has a value of {2**bits - 1:,}"):
+            data.load(tmp_path, bits=8)
+
+
+@pytest.mark.parametrize("opaque", [4095, 65535])
+@pytest.mark.parametrize("bands", [2, 4])
+def test_alpha_of_16_bits(tmp_path, bands, opaque):
+    values = np.full((8, 8, bands), 4000, np.uint16)
+    values[0, 0, 0] = 4095
+    values[..., -1] = opaque
+    values[1, 1, -1] = 0
+    for index in range(3):
+        deep_png(tmp_path / f"{index}.png", values)
+    image = data.load(tmp_path).train.images[0]
+    assert image[1, 1].tolist() == [255] * 3 and image[2, 2].tolist() == [4000 >> 4] * 3
+
+
+def test_deep_tiffs_and_ranges_that_files_state(tmp_path):
+    values = np.random.default_rng(0).integers(0, 1000, (8, 8, 3), np.uint16)
+    options = {
+        "gray": {"data": values[..., 0]},
+        "big": {"data": values, "byteorder": ">"},
+        "little": {"data": values, "compression": "zlib"},
+        "white": {"data": values[..., 0], "photometric": "miniswhite"},
+        "float": {"data": (values[..., 0] / 1023).astype(np.float32)},
+    }
+    for name, each in options.items():
+        (tmp_path / name).mkdir()
+        for index in range(3):
+            tifffile.imwrite(tmp_path / name / f"{index}.tif", **each)
+    read = {name: data.load(tmp_path / name).train.images[0] for name in options}
+    assert np.array_equal(read["gray"][..., 0], values[..., 0] >> 2)
+    assert np.array_equal(read["big"], values >> 2) and np.array_equal(read["little"], values >> 2)
+    assert np.array_equal(read["white"], 255 - read["gray"])
+    assert np.array_equal(read["float"][..., 0], np.rint(values[..., 0] / 1023 * 255))
+    planes = values.transpose(2, 0, 1)
+    tifffile.imwrite(tmp_path / "gray" / "planes.tif", planes, photometric="rgb", planarconfig="separate")
+    with pytest.raises(UsageError, match="planes.tif can't be read .*its arrangement of 16 bits is not supported"):
+        data.load(tmp_path / "gray")
+    for index in range(3):  # dark, but of 16 bits by their own statement
+        (tmp_path / f"{index}.pgm").write_bytes(b"P5 8 8 65535\n" + values[..., 0].astype(">u2").tobytes())
+        (tmp_path / "pgm").mkdir(exist_ok=True)
+        (tmp_path / f"{index}.pgm").rename(tmp_path / "pgm" / f"{index}.pgm")
+    stated = data.load(tmp_path / "pgm")
+    assert np.array_equal(stated.train.images[0, ..., 0], values[..., 0] >> 8) and stated.options["bits"] is None

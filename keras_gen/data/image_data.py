@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_gen.data import storage
+
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class RawData:
     test: Split | None
     notes: tuple[str, ...] = ()
     crop: int | None = None
+    bits: int | None = None
+    class_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class ImageData:
         notes: list of str, decisions made by default, such as the size of the images in a folder.
         crop: int, side of the central square that was cut out of each picture before resizing, if the data set
             prescribes one (celeb_a: 108); else `None`.
+        class_names: tuple of str, the name of each label from 0: those of a folder's sub-folders, of tensorflow-datasets
+            or of an array `class_names`, or the source's labels if these are text or have gaps; `None` if unknown.
 
     Example:
         >>> data = load("digits")
@@ -81,16 +88,26 @@ class ImageData:
     options: Mapping[str, object]
     notes: list[str]
     crop: int | None = None
+    class_names: tuple[str, ...] | None = None
+
+    @property
+    def place(self) -> str:
+        """The absolute path of the file or folder, else the name."""
+        return os.path.abspath(self.origin) if self.source in ("npz", "folder") else self.name
 
     @property
     def num_classes(self) -> int:
-        """Number of classes: 1 + the largest label of all splits; 0 if labels are missing or negative.
+        """Number of classes: 1 + the largest label of all splits; 0 if labels to train on are missing or negative.
+
+        Test images without labels are not counted: a conditional model can be trained without them.
 
         Example:
             >>> data.num_classes
             10
         """
-        labels = [split.labels for split in (self.train, self.validation, self.test) if len(split)]
+        is_labelled = self.test.labels is not None
+        splits = (self.train, self.validation, self.test) if is_labelled else (self.train, self.validation)
+        labels = [split.labels for split in splits if len(split)]
         if any(array is None or array.min() < 0 for array in labels):
             return 0
         return 1 + max(int(array.max()) for array in labels)
@@ -105,6 +122,7 @@ class ImageData:
             "counts": {role: len(split) for role, split in splits.items()},
             "image_shape": list(self.image_shape),
             "crop": self.crop,
+            "class_names": self.class_names and list(self.class_names),
             **self.options,
             "notes": list(self.notes),
             "fingerprint": self.fingerprint,

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_gen.data import catalog, preprocessing, splitting, storage
+from keras_gen.data import catalog, classes, preprocessing, splitting, storage
 from keras_gen.data.image_data import ImageData, RawData, Split, fingerprint
 from keras_gen.data.sources import digits, folder, npz, tfds
 from keras_gen.utils import checks
 from keras_gen.utils.errors import must_be
 
 DATA_DIR_VARIABLE = "KERAS_GEN_DATA"
+
+_FEW_IMAGES = 20  # a note says that training images are fewer
 
 
 def load(
@@ -27,6 +29,8 @@ def load(
     validation: float | int = 1 / 12,
     binarize: str | None = None,
     binarize_seed: int = 0,
+    bits: int | None = None,
+    skip_damaged: bool = False,
 ) -> ImageData:
     """Load a data set as uint8 images, split into train, validation and test.
 
@@ -34,7 +38,9 @@ def load(
 
     1. A path (it contains a separator, ends in `.npz`, or is a `pathlib.Path`): that folder or `.npz` file.
     2. `NAME.npz` in `data_dir`, then in `$KERAS_GEN_DATA`, for any name: arrays `x_train` and, optionally, `y_train`,
-       `x_test`, `y_test`; images uint8 of shape `(N, H, W)` or `(N, H, W, C)`, labels integers of shape `(N,)`.
+       `x_val`, `y_val`, `x_test`, `y_test`, `class_names`. Other usual names, such as `train_images`, `images` and
+       `arr_0`, are understood, too. Images are uint8, integers of up to 16 bits, booleans or floats in [0, 1], of shape
+       `(N, H, W)`, `(N, H, W, C)`, `(N, C, H, W)` or flat squares; labels are integers or text of shape `(N,)`.
        Pickled arrays are refused. The images count as prepared: the faces in a `celeb_a.npz` are not cropped.
     3. A known name, see `names()`: a registered one (see `register`); `digits`, which comes with scikit-learn; the
        others through tensorflow-datasets, from `data_dir`, else `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`;
@@ -43,10 +49,14 @@ def load(
        the result records it.
     4. A folder in the working directory.
 
-    A folder is searched recursively for png, jpg, jpeg, bmp, gif, webp, tif and tiff files, without hidden ones, in
-    the order of their paths. Sub-folders `train`, `test` and `val` or `validation` are the splits if `train` exists.
-    A label is the index of the image's sub-folder among the sorted names, if every image is in a sub-folder.
-    Transparent pixels become white, 16 bits become 8, and pictures are rotated according to their EXIF data.
+    A folder is searched recursively for picture files of all formats that Pillow reads, without hidden ones, in the
+    order of their paths; links to folders are followed. Sub-folders `train`, `test` and `val` are the splits if `train`
+    exists; they may also be called `Training`, `testing`, `valid`, `validation` and the like. A label is the index of
+    the image's sub-folder among the sorted names, if every image is in a sub-folder. All pages of a TIFF are images; of
+    animations the first frame is. Transparent pixels become white, `bits` bits become 8, and pictures are rotated
+    according to their EXIF data. `notes` says what was left out.
+
+    Classes are numbered from 0 without gaps: labels 3 and 7 become 0 and 1, called "3" and "7" in `class_names`.
 
     If a source has no test images, a random tenth of its images becomes `test`. Unless the source has a validation
     split, validation images are then taken at random from the training images. Both are the same in every load, and
@@ -70,6 +80,10 @@ def load(
             Salakhutdinov & Murray (2008) and Larochelle & Murray (2011), but with other draws, so likelihoods
             are comparable with theirs except for the draws.
         binarize_seed: int, seed of those draws, made for train, validation and test in this order. Defaults to 0.
+        bits: int, 8 to 16, bits of values that are stored as 16 bits, if the file does not state their range. `None` for
+            the smallest of 8, 10, 12 and 16 that holds the largest value of the data; `notes` records it.
+        skip_damaged: bool, whether files and folders of a folder that can't be read are left out, instead of an error
+            that names them; `notes` counts them. Defaults to False.
 
     Returns:
         An `ImageData` with read-only arrays: images uint8 `(N, H, W, C)`, in a `numpy.memmap` if on disk, and
@@ -85,12 +99,10 @@ def load(
         >>> len(data.train), len(data.validation), len(data.test)
         (1400, 100, 297)
     """
-    image_size, channels, validation, binarize_seed = _check_options(
-        image_size, channels, validation, binarize, binarize_seed
-    )
-    raw = _read(name, _existing_folder(data_dir), image_size, channels)
+    options = _checked(image_size, channels, validation, binarize, binarize_seed, bits, skip_damaged)
+    raw = _read(name, _existing_folder(data_dir), options)
     name = _expand_user(name).resolve().stem if _is_path(name) else name
-    return _prepared(name, raw, image_size, channels, validation, binarize, binarize_seed)
+    return _prepared(name, raw, options)
 
 
 def from_arrays(
@@ -105,14 +117,15 @@ def from_arrays(
     validation: float | int = 1 / 12,
     binarize: str | None = None,
     binarize_seed: int = 0,
+    bits: int | None = None,
 ) -> ImageData:
     """Return a data set made of arrays in memory, split and prepared as by `load`.
 
     Args:
-        x_train, x_test: uint8, shape `(N, H, W)` or `(N, H, W, C)`; `x_test` defaults to a random tenth of `x_train`.
-        y_train, y_test: integers, shape `(N,)`, or None, the default.
+        x_train, x_test: images as in an `.npz` file, see `load`; `x_test` defaults to a random tenth of `x_train`.
+        y_train, y_test: integers or text, shape `(N,)`, or None, the default.
         name: str, what the data set is called in records. Defaults to `"arrays"`.
-        image_size, channels, validation, binarize, binarize_seed: As in `load`.
+        image_size, channels, validation, binarize, binarize_seed, bits: As in `load`.
 
     Raises:
         UsageError: an argument is wrong.
@@ -125,28 +138,38 @@ def from_arrays(
     """
     arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
     arrays = {role: array for role, array in arrays.items() if array is not None}
-    raw = npz.from_arrays(arrays, "arrays", "data")
-    image_size, channels, validation, binarize_seed = _check_options(
-        image_size, channels, validation, binarize, binarize_seed
-    )
-    return _prepared(name, raw, image_size, channels, validation, binarize, binarize_seed)
+    options = _checked(image_size, channels, validation, binarize, binarize_seed, bits)
+    return _prepared(name, npz.from_arrays(arrays, "arrays", "data", options["bits"]), options)
 
 
-def _check_options(image_size, channels, validation, binarize, binarize_seed):
-    image_size = None if image_size is None else checks.positive_int("image_size", image_size)
-    channels = None if channels is None else int(checks.one_of("channels", channels, (1, 3)))
-    validation = splitting.check_validation(validation)
-    checks.one_of("binarize", binarize, (None, *checks.BINARIZE))
-    return image_size, channels, validation, checks.seed("binarize_seed", binarize_seed)
+def _checked(image_size, channels, validation, binarize, binarize_seed, bits, skip_damaged=False) -> dict[str, object]:
+    """Return the options that shape the data, checked."""
+    return {
+        "image_size": None if image_size is None else checks.positive_int("image_size", image_size),
+        "channels": None if channels is None else int(checks.one_of("channels", channels, (1, 3))),
+        "validation": splitting.check_validation(validation),
+        "binarize": checks.one_of("binarize", binarize, (None, *checks.BINARIZE)),
+        "binarize_seed": checks.seed("binarize_seed", binarize_seed),
+        "bits": None if bits is None else checks.one_of("bits", checks.positive_int("bits", bits), range(8, 17)),
+        "skip_damaged": checks.boolean("skip_damaged", skip_damaged),
+    }
 
 
-def _prepared(name, raw, image_size, channels, validation, binarize, binarize_seed) -> ImageData:
+def _prepared(name: str, raw: RawData, options: dict[str, object]) -> ImageData:
     """Return the data set of `raw`, split and prepared."""
-    splits, notes = _split(raw, validation)
+    if options["bits"] is not None and raw.bits is None:
+        raise must_be("bits", "left out: values of the data have 8 bits, or a stated range", options["bits"])
+    if options["skip_damaged"] and raw.source != "folder":
+        raise must_be("skip_damaged", "left out: the data are no folder of images", True)
+    splits, notes = _split(raw, options["validation"])
     raw = replace(raw, train=None, validation=None, test=None)  # free the memory
-    generator = np.random.default_rng(binarize_seed)
-    splits = [_prepare(splits.pop(0), image_size, channels, binarize, generator) for _ in range(len(splits))]
-    notes += _disk_note(splits)
+    generator = np.random.default_rng(options["binarize_seed"])
+    splits = [_prepare(splits.pop(0), options, generator) for _ in range(len(splits))]
+    splits, class_names, class_notes = classes.number_classes(splits, raw.class_names, raw.origin)
+    notes += [*class_notes, *_value_notes(splits)]
+    for split in splits:
+        if split.labels is not None:
+            split.labels.flags.writeable = False
     return ImageData(
         name=name,
         source=raw.source,
@@ -156,39 +179,36 @@ def _prepared(name, raw, image_size, channels, validation, binarize, binarize_se
         test=splits[2],
         image_shape=splits[0].images.shape[1:],
         fingerprint=fingerprint(*splits),
-        options={
-            "image_size": image_size,
-            "channels": channels,
-            "validation": validation,
-            "binarize": binarize,
-            "binarize_seed": binarize_seed,
-        },
+        options=options | {"bits": raw.bits},
         notes=notes,
         crop=raw.crop,
+        class_names=class_names,
     )
 
 
-def _read(name: str | os.PathLike, data_dir: Path | None, image_size: int | None, channels: int | None) -> RawData:
+def _read(name: str | os.PathLike, data_dir: Path | None, options: dict[str, object]) -> RawData:
+    image_size, bits = options["image_size"], options["bits"]
+    of_folder = image_size, options["channels"], bits, options["skip_damaged"]
     # os.path and not pathlib, which raises if a name is too long for the file system.
     if not isinstance(name, (str, os.PathLike)) or not str(name):
         raise must_be("dataset", "a name or a path", name)
     path = _expand_user(name)
     if _is_path(name):
         if os.path.isdir(path):
-            return folder.read(path, image_size, channels)
+            return folder.read(path, *of_folder)
         if os.path.isfile(path) and path.suffix == ".npz":
-            return npz.read(path)
+            return npz.read(path, bits)
         raise must_be("dataset", "an existing folder or .npz file, when it is a path", str(name))
     for place in (data_dir, os.environ.get(DATA_DIR_VARIABLE)):
         if place and os.path.isfile(file := _expand_user(place) / f"{name}.npz"):
-            return npz.read(file)
+            return npz.read(file, bits)
     entry = catalog.find(name)
     if entry is not None and entry.function is not None:
-        return npz.from_arrays(entry.function(), "registered", f"data set {name}")
+        return npz.from_arrays(entry.function(), "registered", f"data set {name}", bits)
     if entry is not None:
         return tfds.read(entry, data_dir, image_size) if entry.tfds_name else digits.read()
     if os.path.isdir(path):
-        return folder.read(path, image_size, channels)
+        return folder.read(path, *of_folder)
     known = ", ".join(catalog.names())
     raise must_be("dataset", f"one of {known}, an .npz file or a folder{catalog.suggestion(name)}", name)
 
@@ -232,21 +252,22 @@ def _split(raw: RawData, validation: float | int) -> tuple[list[Split], list[str
     return [train.take(kept) if len(kept) < len(train) else train, held_out, test], notes
 
 
-def _prepare(
-    split: Split, image_size: int | None, channels: int | None, rule: str | None, generator: np.random.Generator
-) -> Split:
-    images = preprocessing.binarize(preprocessing.fit_stack(split.images, image_size, channels), rule, generator)
+def _prepare(split: Split, options: dict[str, object], generator: np.random.Generator) -> Split:
+    images = preprocessing.fit_stack(split.images, options["image_size"], options["channels"])
+    images = preprocessing.binarize(images, options["binarize"], generator)
     if not images.flags.c_contiguous:
         images = storage.take(images, np.arange(len(images)))
-    for array in (images, split.labels):
-        if array is not None:
-            array.flags.writeable = False
+    images.flags.writeable = False
     return replace(split, images=images)
 
 
-def _disk_note(splits: Sequence[Split]) -> list[str]:
-    """Return a list with a note on the images that are mapped to files, if there are any."""
-    size = sum(split.images.nbytes for split in splits if storage.is_mapped(split.images))
-    return (
-        [f"{size / 1e9:,.1f} GB of images were written to disk, because they exceed the memory limit"] if size else []
-    )
+def _value_notes(splits: Sequence[Split]) -> list[str]:
+    """Return notes on images that are mapped to files, few, or nearly black."""
+    train, notes = splits[0], []
+    if size := sum(split.images.nbytes for split in splits if storage.is_mapped(split.images)):
+        notes.append(f"{size / 1e9:,.1f} GB of images were written to disk, because they exceed the memory limit")
+    if len(train) < _FEW_IMAGES:
+        notes.append(f"only {len(train)} training images: a model memorizes so few, it needs hundreds or more")
+    if all(train.images[chunk].max() <= 1 for chunk in storage.slices(train.images.shape)):
+        notes.append("all training images are black, since their values are 0 and 1 of 255: multiply them by 255")
+    return notes

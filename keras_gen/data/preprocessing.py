@@ -14,6 +14,35 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+_BITS = (8, 10, 12, 16)
+
+
+def choose_bits(bits: int | None, largest: int | None, origin: str) -> tuple[int | None, list[str]]:
+    """Return the bits of values that are stored as 16 bits, and notes.
+
+    Args:
+        bits: int, the user's choice; `None` for the smallest of 8, 10, 12, 16 that holds the largest value.
+        largest: int, the largest value of the whole data set; `None` if it has only values of 8 bits.
+        origin: str, the source in error messages.
+
+    Raises:
+        UsageError: `bits` do not hold the largest value.
+
+    Example:
+        >>> choose_bits(None, 4000, "scans")
+        (12, ['values of more than 8 bits, up to 4,000: taken for 12 bits (--bits)'])
+    """
+    if largest is None:
+        return None, []
+    if bits is None:
+        bits = next(candidate for candidate in _BITS if not largest >> candidate)
+        return bits, [f"values of more than 8 bits, up to {largest:,}: taken for {bits} bits (--bits)"]
+    if largest >> bits:
+        requirement = f"at least {largest.bit_length()}, since {origin} has a value of {largest:,}"
+        raise must_be("bits", requirement, bits)
+    return bits, []
+
+
 def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) -> np.ndarray:
     """Crop each image to its central square, resize it, and convert between gray and color.
 

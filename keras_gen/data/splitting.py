@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 
 import numpy as np
 
@@ -11,6 +12,20 @@ from keras_gen.utils.errors import UsageError, must_be
 
 _SEED = 0
 _VALIDATION = "a fraction from 0 to below 1 or a count of images"
+_NAMES = {"train": "train|training", "validation": "val|valid|validation|dev", "test": "test|testing"}
+
+
+def role_of(name: str) -> str | None:
+    """Return the split that a folder or an array is named after: "train", "validation" or "test", else `None`.
+
+    Example:
+        >>> role_of("Training"), role_of("val2017"), role_of("test_set"), role_of("cat")
+        ('train', 'validation', 'test', None)
+    """
+    for role, names in _NAMES.items():
+        if re.fullmatch(rf"({names})([ _-]?(set|split|data|images))?(20\d\d)?", name, re.IGNORECASE):
+            return role
+    return None
 
 
 def check_validation(value: object) -> int | float:

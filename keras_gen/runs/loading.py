@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import dataclasses
 import os
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gen import distribution, zoo
-from keras_gen.data import ImageData
+from keras_gen.data import ImageData, classes
 from keras_gen.distribution.cluster import Cluster
 from keras_gen.models import ImageModel
 from keras_gen.runs import checkpoints, model_config, provenance, run_directory
@@ -21,6 +23,7 @@ from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.settings import RunSettings, read_settings
 from keras_gen.utils import files
 from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
+from keras_gen.utils.progress import print_line
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ def load(
     strategy: str | None = None,
     epochs: int | None = None,
     data: ImageData | np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
+    dataset: str | None = None,
+    data_dir: str | os.PathLike | None = None,
     cluster: Cluster | None = None,
 ) -> Run:
     """Load the data set and the model of a run directory, with the weights of its newest intact checkpoint.
@@ -61,6 +66,9 @@ def load(
             default: the run's own.
         epochs: int, replaces the number of epochs in the settings; default: the run's own.
         data: the data of a run that was trained on arrays, as in `keras_gen.training.run`.
+        dataset: str, name or path of the data where they are now; default: where they were, else by their file's or
+            folder's name in `data_dir` or `$KERAS_GEN_DATA`. They must be the same data, by their fingerprint.
+        data_dir: str or path, the folder that holds the data now.
         cluster: `Cluster` of the workers, as in `keras_gen.distribution.strategy`; default: from `TF_CONFIG`.
 
     Returns:
@@ -79,24 +87,66 @@ def load(
     """
     path = Path(path)
     record, settings = read_settings(path)
-    changed = {"strategy": strategy, "epochs": epochs}
+    own_epochs, changed = settings.epochs, {"strategy": strategy, "epochs": epochs}
     settings = dataclasses.replace(settings, **{name: value for name, value in changed.items() if value is not None})
     recorded = record.get("data")
-    if data is None and isinstance(recorded, dict) and recorded.get("source") == "arrays":
+    if data is None and dataset is None and isinstance(recorded, dict) and recorded.get("source") == "arrays":
         raise UsageError(f"run {path} was trained on arrays in memory: it can be loaded from Python, with them as data")
-    if data is None and isinstance(recorded, dict) and recorded.get("source") == "registered":
+    if data is None and dataset is None and isinstance(recorded, dict) and recorded.get("source") == "registered":
         if settings.dataset not in keras_gen.data.names():
             raise UsageError(f"data set {settings.dataset} of {path} is not loaded: name its file with --recipes")
-    data, _ = load_data(settings, data)
+    moved = settings if data is not None else _where_now(path, settings, dataset, data_dir)
+    data = _of_version(load_data(moved, data)[0], recorded)
     if not isinstance(recorded, dict) or recorded.get("fingerprint") != data.fingerprint:
         raise UsageError(
-            f"data set {settings.dataset} is no longer what {path} was trained on: its fingerprint differs"
+            f"data set {moved.dataset} is no longer what {path} was trained on: its fingerprint differs, since its files "
+            "have changed, or since this version of keras_gen reads them otherwise"
         )
+    if moved != settings:
+        settings = _with(moved, dataset=data.place)
+        record = record | {"data": recorded | {"source": data.source, "origin": data.origin}}
     latest = checkpoints.latest(path)
     start = latest[0] if latest else TrainingPosition()
     model = build(settings, data, cluster, start=start)
-    _check_recipe(path, settings, model)
-    return Run(record, settings, data, model, position=checkpoints.restore_latest(path, model))
+    _check_recipe(path, record, settings, model)
+    steps = -(-len(data.train) // (settings.batch_size * model.batches_per_step))
+    limits = {"epochs": own_epochs, "steps": steps}
+    return Run(record, settings, data, model, position=checkpoints.restore_latest(path, model, **limits))
+
+
+def _where_now(path, settings, dataset, data_dir) -> RunSettings:
+    """Return the settings with the place of the data set as given or, if its file or folder is gone, as found."""
+    data_dir = None if data_dir is None else os.path.abspath(data_dir)
+    if dataset is None and os.path.isabs(settings.dataset or ""):  # a file or folder
+        name = os.path.basename(settings.dataset)
+        places = [data_dir] if data_dir else [settings.data_dir, os.environ.get(keras_gen.data.DATA_DIR_VARIABLE)]
+        found = [os.path.abspath(os.path.join(place, name)) for place in places if place]
+        candidates = [file for file in [*([] if data_dir else [settings.dataset]), *found] if os.path.exists(file)]
+        if not candidates:
+            raise UsageError(
+                f"data set {found[0] if data_dir else settings.dataset} of {path} is not there: name its place with "
+                f"--dataset, or the folder that holds {name} with --data-dir or $KERAS_GEN_DATA"
+            )
+        dataset = candidates[0]
+    changes = {"dataset": dataset, "data_dir": data_dir}
+    return _with(settings, **{name: value for name, value in changes.items() if value is not None})
+
+
+def _with(settings, **changes) -> RunSettings:
+    """Return the settings with another place of the data: by `replace`, the recipe's image size could come in."""
+    changed = copy.copy(settings)
+    for name, value in changes.items():
+        object.__setattr__(changed, name, value)
+    return changed
+
+
+def _of_version(data: ImageData, recorded: object) -> ImageData:
+    """Return the data as the version that recorded a run used them: the labels of old versions could have gaps."""
+    if isinstance(recorded, dict) and "class_names" not in recorded and data.class_names is not None:
+        with contextlib.suppress(ValueError):  # names of folders
+            old = classes.with_source_labels(data)
+            return old if old.fingerprint == recorded.get("fingerprint") else data
+    return data
 
 
 def load_data(
@@ -116,6 +166,8 @@ def load_data(
         "image_size": settings.image_size,
         "channels": settings.channels,
         "binarize": settings.binarize,
+        "bits": settings.bits,
+        "skip_damaged": settings.skip_damaged,
     }
     if given is not None:
         return _given_data(settings, given, options), None
@@ -125,21 +177,23 @@ def load_data(
         return keras_gen.data.load(settings.recipe.dataset, **options), None
     except DataUnavailableError as error:
         note = str(error)
-        print(f"NOTE: training on the embedded digits instead of {settings.recipe.dataset}: {note}", flush=True)
+        print_line(f"NOTE: training on the embedded digits instead of {settings.recipe.dataset}: {note}")
         return keras_gen.data.load("digits", **options), note
 
 
 def _given_data(settings, given, options) -> ImageData:
     """Return the data that were passed instead of a data set's name."""
     if isinstance(given, ImageData):
-        for name in ("image_size", "channels", "binarize"):
-            if options[name] not in (None, given.options.get(name)):
+        for name in options.keys() - {"data_dir"}:
+            if options[name] not in (None, False, given.options.get(name)):
                 raise must_be(name, "that of the ImageData, or left out", options[name])
         return given
     parts = given if isinstance(given, tuple) else (given,)
     if len(parts) > 2:
         raise must_be("data", "an ImageData, images, or a tuple of images and labels", f"a tuple of {len(parts)}")
     del options["data_dir"]
+    if options.pop("skip_damaged"):
+        raise must_be("skip_damaged", "False for arrays", True)
     return keras_gen.data.from_arrays(*parts, **options)
 
 
@@ -211,8 +265,11 @@ def changes_since(path: Path, record: dict, model: ImageModel) -> list[str]:
     ]
 
 
-def _check_recipe(path, settings, model):
-    changed = model_config.changes(_built(path).get("configuration"), model_config.of(model))
+def _check_recipe(path, record, settings, model):
+    versions = record.get("versions")
+    same_keras = not isinstance(versions, dict) or versions.get("keras") == provenance.versions()["keras"]
+    then, now = _built(path).get("configuration"), model_config.of(model)
+    changed = model_config.changes(then, now, same_keras=same_keras)
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise UsageError(

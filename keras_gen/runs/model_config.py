@@ -18,8 +18,6 @@ _IGNORED = frozenset(
     }
 )
 
-_MISSING = "nothing"
-
 
 def of(model: ImageModel) -> dict[str, object]:
     """Return the constructor and compile arguments of a compiled model, its networks and optimizers, by path.
@@ -33,21 +31,24 @@ def of(model: ImageModel) -> dict[str, object]:
     return dict(_leaves(json.loads(json.dumps(content, default=str)), ""))
 
 
-def changes(then: object, now: dict[str, object]) -> list[str]:
-    """Return the differences between a recorded configuration and the current one, in the order of `now`."""
+def changes(then: object, now: dict[str, object], *, same_keras: bool = True) -> list[str]:
+    """Return the differences between a recorded configuration and the current one, in the order of `now`.
+
+    Args:
+        then: dict, the recorded configuration; anything else yields an empty list.
+        now: dict, the current one.
+        same_keras: bool, whether the same version of Keras made both. If not, entries that only one of them has are
+            left out: they can be options of layers that only one version has. Defaults to True.
+    """
     if not isinstance(then, dict):
         return []
     # Not the train steps per call: they change no result, and older runs recorded the recipe's instead of their own.
     names = [name for name in dict.fromkeys([*now, *then]) if name != "steps_per_execution"]
-    pairs = [(name, then.get(name, _MISSING), now.get(name, _MISSING)) for name in names]
-    return [f"{name}: {old} then, {new} now" for name, old, new in pairs if _differ(old, new)]
-
-
-def _differ(old, new) -> bool:
-    if _MISSING in (old, new):
-        # An option that only one version of Keras has changes nothing while it is off.
-        return not any(value is None or value is False for value in (old, new))
-    return old != new
+    if not same_keras:
+        names = [name for name in names if name in then and name in now]
+    missing = "nothing"
+    pairs = ((name, then.get(name, missing), now.get(name, missing)) for name in names)
+    return [f"{name}: {old} then, {new} now" for name, old, new in pairs if old != new]
 
 
 def _leaves(content, path: str) -> Iterator[tuple[str, object]]:

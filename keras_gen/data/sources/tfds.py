@@ -68,7 +68,9 @@ def _builder(entry: DatasetSpec, data_dir: Path | None, folder: Path | None):
 def _read(entry: DatasetSpec, builder, image_size: int | None) -> RawData:
     roles = {"train": entry.train_split, "validation": entry.validation_split, "test": entry.test_split}
     splits = {role: name and _read_split(entry, builder, name, image_size) for role, name in roles.items()}
-    return RawData(source="tfds", origin=builder.info.full_name, crop=entry.crop, **splits)
+    features = builder.info.features
+    class_names = getattr(features["label"], "names", None) if "label" in features else None
+    return RawData(source="tfds", origin=builder.info.full_name, crop=entry.crop, class_names=class_names, **splits)
 
 
 def _read_split(entry: DatasetSpec, builder, name: str, image_size: int | None) -> Split:
