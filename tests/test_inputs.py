@@ -106,10 +106,15 @@ def _dataset(*components):
 
 REFUSED_DATASETS = {
     "empty": (lambda: _dataset(_floats()).take(0), "a dataset with at least one batch, received: 'an empty dataset'"),
-    "dictionary": (
-        lambda: tf.data.Dataset.from_tensor_slices({"image": _floats()}).batch(2),
-        "a dataset of (batches of) images, or of (images, labels), received: {",
+    "dictionary of other keys": (
+        lambda: tf.data.Dataset.from_tensor_slices({"photo": _floats()}).batch(2),
+        'images, or a dictionary with the keys "image" and "label", received: [\'photo\']',
     ),
+    "weights": (
+        lambda: _dataset(_floats(), np.arange(4), np.ones(4)),
+        "batches of images, or of (images, labels), without weights, received: '3 parts'",
+    ),
+    "targets": (lambda: _dataset(_floats(), _floats()), None),
     "other shape": (
         lambda: _dataset(_floats(4, 9, 8, 1)),
         "a dataset of batches of images of shape (n, 8, 8, 1), received: (None, 9, 8, 1)",
@@ -119,7 +124,10 @@ REFUSED_DATASETS = {
         "a dataset of batches of images of shape (n, 8, 8, 1), received: (8, 8, 1)",
     ),
     "labels first": (lambda: _dataset(np.arange(4), _floats()), "a dataset of batches of images of shape"),
-    "unscaled": (lambda: _dataset(_floats() * 255), "uint8 images, or floats from 0 to 1, received: float32 from"),
+    "unscaled and dark": (
+        lambda: _dataset(_floats() * 127),
+        "uint8 images, or floats from 0 to 1, received: float32 from",
+    ),
     "int32": (
         lambda: _dataset(np.zeros((4, *SHAPE), "int32")),
         "uint8 images, or floats from 0 to 1, received: 'int32",
@@ -139,10 +147,11 @@ def test_a_dataset_is_refused_with_what_it_must_be_and_what_it_was(kind):
     make, message = REFUSED_DATASETS[kind]
     with pytest.raises(UsageError) as error:
         check_dataset("x", make(), SHAPE, (0.0, 1.0), 0)
-    assert str(error.value).startswith(f"x must be {message}")
+    expected = f"x must be {message}" if message else "targets of x must be left out (only an Autoencoder without"
+    assert str(error.value).startswith(expected)
 
 
-@pytest.mark.parametrize("components", [(), (np.arange(4),), (np.array(list("abcd")), np.ones(4))])
+@pytest.mark.parametrize("components", [(), (np.arange(4),), (np.array(list("abcd")),)])
 def test_the_check_of_a_dataset_keeps_the_images_of_every_batch_and_nothing_else(components):
     checked = check_dataset("x", _dataset(_floats(), *components), SHAPE, (0.0, 1.0), 0)
     batches = list(checked)
@@ -156,7 +165,7 @@ def test_the_check_of_a_dataset_keeps_the_images_of_every_batch_and_nothing_else
 @pytest.mark.parametrize("shape", [(4,), (4, 1)])
 def test_with_classes_the_check_of_a_dataset_keeps_the_labels_as_int32_beside_their_images(dtype, shape):
     labels = np.array([2, 0, 1, 2], dtype).reshape(shape)
-    batches = list(check_dataset("x", _dataset(_floats(), labels, np.ones(4)), SHAPE, (0.0, 1.0), 3))
+    batches = list(check_dataset("x", _dataset(_floats(), labels), SHAPE, (0.0, 1.0), 3))
     assert [(part.dtype, part.shape) for _, part in batches] == [(tf.int32, (3,)), (tf.int32, (1,))]
     np.testing.assert_array_equal(np.concatenate([part for _, part in batches]), [2, 0, 1, 2])
     np.testing.assert_array_equal(np.concatenate([part for part, _ in batches]), _floats())
@@ -175,15 +184,15 @@ REFUSED_CONDITIONAL_DATASETS = {
         lambda: _dataset(_floats(), np.arange(4.0)),
         "labels of x must be 3 integers from 0 to 9, received: 'float64 of shape (3,)'",
     ),
-    "one-hot labels": (
-        lambda: _dataset(_floats(), np.eye(10, dtype="int32")[:4]),
+    "labels of two classes": (
+        lambda: _dataset(_floats(), np.ones((4, 10), dtype="int32")),
         "labels of x must be 3 integers from 0 to 9, received: 'int32 of shape (3, 10)'",
     ),
     "labels out of range": (
         lambda: _dataset(_floats(), np.array([0, 10, 1, 2])),
         "labels of x must be 3 integers from 0 to 9, received: '0 to 10'",
     ),
-    "unscaled": (lambda: _dataset(_floats() * 255, np.arange(4)), "x must be uint8 images, or floats from 0 to 1"),
+    "unscaled": (lambda: _dataset(_floats() * 256, np.arange(4)), "x must be uint8 images, or floats from 0 to 1"),
 }
 
 
@@ -230,14 +239,79 @@ def test_labels_of_any_integer_type_come_back_as_int32(dtype):
         assert checked.tolist() == [3, 0, 9, 9]
 
 
-@pytest.mark.parametrize("labels", [None, np.arange(9), ["a"], object()], ids=lambda labels: type(labels).__name__)
+@pytest.mark.parametrize(
+    "labels", [None, np.arange(4), list("abcd"), np.eye(4)], ids=lambda labels: type(labels).__name__
+)
 def test_without_classes_labels_are_ignored(labels):
     assert check_labels("labels of x", labels, 4, 0) is None
+
+
+@pytest.mark.parametrize("labels", [np.arange(9), "abcd", object(), 4], ids=lambda labels: type(labels).__name__)
+def test_without_classes_what_is_no_label_is_refused(labels):
+    with pytest.raises(UsageError, match="^labels of x must be one label for each of the 4 images, received: "):
+        check_labels("labels of x", labels, 4, 0)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64", "bool"])
+def test_one_hot_labels_come_back_as_integers(dtype):
+    assert check_labels("y", np.eye(4, dtype=dtype)[[3, 0, 1]], 3, 4).tolist() == [3, 0, 1]
+    assert check_labels("y", np.array([[1], [0], [1]], "float32"), 3, 2).tolist() == [1, 0, 1]  # label_mode="binary"
+    assert check_labels("y", np.array([[0], [0]]), 2, 1).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("labels, expected", [(2, [2, 2, 2]), (np.uint8(1), [1, 1, 1]), ([0, 2, 1], [0, 2, 1])])
 def test_labels_to_generate_are_one_for_all_or_one_for_each(labels, expected):
     assert inputs.labels_to_generate(labels, 3, 3).tolist() == expected
+
+
+# Floats of a range the model does not have
+
+
+def test_floats_without_a_value_below_0_are_no_training_images_of_a_model_from_minus_1_to_1(capsys):
+    with pytest.raises(
+        UsageError, match="^x must be .* from -1 to 1, received: float32 from .*, none below 0: rescale"
+    ):
+        check_images("x", _floats(), SHAPE, (-1.0, 1.0), training=True)
+    with pytest.raises(UsageError, match="none below 0: rescale images in"):
+        check_dataset("x", _dataset(_floats()), SHAPE, (-1.0, 1.0), 0, training=True)
+    check_images("x", _floats() * 2 - 1, SHAPE, (-1.0, 1.0), training=True)
+    assert capsys.readouterr().out == ""
+    np.testing.assert_array_equal(check_images("images", _floats(), SHAPE, (-1.0, 1.0)), _floats())
+    assert capsys.readouterr().out.startswith("NOTE: images has floats from 0.0")
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_float_pixel_values_of_a_dataset_are_scaled_in_every_batch(low):
+    pixels = _floats() * 255
+    pixels[3] /= 255  # the last batch alone is dark
+    checked = check_dataset("x", _dataset(pixels), SHAPE, (low, 1.0), 0, training=True)
+    expected = low + pixels * (1 - low) / 255
+    np.testing.assert_allclose(np.concatenate([batch for (batch,) in checked]), expected, atol=1e-6)
+
+
+LATER = {
+    "unscaled": (
+        np.r_[_floats(3, *SHAPE), _floats(1, *SHAPE) * 255],
+        np.arange(4),
+        "x must be uint8 images, or floats",
+    ),
+    "NaN": (np.r_[_floats(3, *SHAPE), np.full((1, *SHAPE), np.nan, "f4")], np.arange(4), "x must be uint8 images, or"),
+    "label": (
+        _floats(),
+        np.array([0, 1, 2, 4]),
+        "labels of x must be integers from 0 to 3 in every batch, received: 4",
+    ),
+    "one-hot": (_floats(), np.r_[np.eye(4)[:3], np.ones((1, 4))], "labels of x must be integers from 0 to 3 in every"),
+}
+
+
+@pytest.mark.parametrize("kind", LATER)
+def test_every_batch_of_a_dataset_is_checked(kind):
+    images, labels, message = LATER[kind]
+    checked = iter(check_dataset("x", _dataset(images, labels), SHAPE, (0.0, 1.0), 4))
+    next(checked)
+    with pytest.raises(UsageError, match=f"^{message}[^\n]*$"), inputs.errors_of_batches():
+        next(checked)
 
 
 # Splitting, grouping and sharing keep an image and its label together
@@ -342,7 +416,7 @@ def test_fit_and_evaluate_refuse_bad_images_before_the_first_step(request, name,
         np.testing.assert_array_equal(old, new)
 
 
-@pytest.mark.parametrize("kind", ["empty", "other shape", "unscaled"])
+@pytest.mark.parametrize("kind", ["empty", "other shape", "unscaled and dark"])
 def test_fit_and_evaluate_refuse_bad_datasets(vae, kind):
     bad = REFUSED_DATASETS[kind][0]()
     with pytest.raises(UsageError, match="^x must be "):

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 import tensorflow as tf
 
 from keras_gen import distribution
 from keras_gen.distribution import sharding
-from keras_gen.models import network_checks
+from keras_gen.models import network_checks, updates
 from keras_gen.models.generative import GenerativeModel
-from keras_gen.utils import checks
+from keras_gen.models.settings import Setting
+from keras_gen.utils import checks, keras_internals
 from keras_gen.utils.errors import UsageError, must_be
 
 
 class AdversarialModel(GenerativeModel):
     """Base class of models with a generator and a discriminator (or critic).
 
-    Subclasses implement the objective: `discriminator_loss` and `generator_loss`.
+    Subclasses implement the objective: `discriminator_loss` and `generator_loss`. Each network's update also minimizes
+    the losses of its layers (regularizers, `add_loss`), which the reported quantities do not include.
 
     Args:
         generator: `keras.Model` from latents `(n, latent_dim)` to images or their logits.
@@ -42,6 +46,10 @@ class AdversarialModel(GenerativeModel):
 
     discriminator_argument = "discriminator"
 
+    generator, discriminator, generator_average = Setting(), Setting(), Setting()
+    generator_batch_ratio = Setting(checks.positive_int)
+    moving_average = Setting(checks.fraction, keeps_zero=True)
+
     def __init__(
         self,
         generator,
@@ -57,11 +65,12 @@ class AdversarialModel(GenerativeModel):
         super().__init__(
             value_range=value_range, from_logits=from_logits, seed=seed, tracked_names=self.tracked_names, **kwargs
         )
-        self.generator_batch_ratio = checks.positive_int("generator_batch_ratio", generator_batch_ratio)
-        self.moving_average = checks.fraction("moving_average", moving_average)
+        self.generator_batch_ratio, self.moving_average = generator_batch_ratio, moving_average
         self.generator = network_checks.check_network("generator", generator)
         self.discriminator = network_checks.check_network(self.discriminator_argument, discriminator)
         _check_pair(generator, self.discriminator_argument, discriminator)
+        network_checks.check_output("generator", generator, self.from_logits)
+        network_checks.check_logits(self.discriminator_argument, discriminator)
         self.generator_average = _frozen_copy(generator) if self.moving_average else None
         self.built = True
 
@@ -80,6 +89,10 @@ class AdversarialModel(GenerativeModel):
         """The optimizers of generator and discriminator."""
         return (self.optimizer, self.discriminator_optimizer)
 
+    def trained_networks(self) -> tuple[keras.Model, ...]:
+        """Return generator and discriminator."""
+        return (self.generator, self.discriminator)
+
     @property
     def updates(self) -> dict[str, int]:
         """Number of updates of discriminator and generator."""
@@ -88,13 +101,15 @@ class AdversarialModel(GenerativeModel):
             "g_updates": int(self.optimizer.iterations.numpy()),
         }
 
-    def compile(self, generator_optimizer="adam", discriminator_optimizer="adam", **options) -> None:
+    def compile(
+        self, generator_optimizer="adam", discriminator_optimizer="adam", *, auto_scale_loss=True, **options
+    ) -> None:
         """Configure the model for training, with an optimizer for each network.
 
         Args:
             generator_optimizer, discriminator_optimizer: str or `keras.optimizers.Optimizer`, two different objects.
                 Default to `"adam"`.
-            **options: as in `ImageModel.compile`.
+            auto_scale_loss, **options: as in `ImageModel.compile`.
         """
         if "optimizer" in options:
             raise UsageError("compile takes generator_optimizer and discriminator_optimizer instead of optimizer")
@@ -102,10 +117,17 @@ class AdversarialModel(GenerativeModel):
             raise UsageError(
                 "discriminator_optimizer must be another object than generator_optimizer, since each keeps state"
             )
-        super().compile(optimizer=generator_optimizer, **options)
-        self.discriminator_optimizer = keras.optimizers.get(discriminator_optimizer)
-        self.optimizer.build(self.generator.trainable_variables)
-        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+        optimizers = generator_optimizer, discriminator_optimizer
+        if any(hasattr(optimizer, "optimizers") for optimizer in optimizers):
+            raise must_be("generator_optimizer and discriminator_optimizer", "no MultiOptimizer", optimizers)
+        scaled = [
+            updates.with_loss_scaling(optimizer, network, auto_scale_loss)
+            for optimizer, network in zip(optimizers, self.trained_networks(), strict=True)
+        ]
+        super().compile(optimizer=scaled[0], **options)
+        self.discriminator_optimizer = keras.optimizers.get(scaled[1])
+        for optimizer, network in zip(self.optimizers, self.trained_networks(), strict=True):
+            updates.build(optimizer, network)
 
     def get_compile_config(self) -> dict:
         """Return the arguments of `compile`."""
@@ -147,7 +169,8 @@ class AdversarialModel(GenerativeModel):
     def train_step(self, data):
         """Update the discriminator `batches_per_step` times, each on different images, then the generator once."""
         with self.unpack_batch(data) as examples:
-            key = self.training_key(self.optimizer.iterations.value)
+            calls = [keras_internals.calls(optimizer) for optimizer in self.optimizers]  # 0 for a frozen network
+            key = self.training_key(tf.maximum(calls[0], calls[1] // self.batches_per_step))
             for index in range(self.batches_per_step):
                 batch = self._batch_of_step(examples, index)
                 with self._shard_of_step(index):
@@ -197,29 +220,29 @@ class AdversarialModel(GenerativeModel):
     def _update_discriminator(self, real, labels, key):
         latents_key, objective_key = tf.unstack(tf.random.split(key, 2))
         fake = self._generated(tf.shape(real)[0], labels, latents_key, training=True)
-        with tf.GradientTape() as tape:
-            losses, metrics = self.discriminator_loss(real, fake, labels, objective_key, training=True)
-            loss = distribution.scaled_loss(losses)
-        variables = self.discriminator.trainable_variables
-        self.discriminator_optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        objective = functools.partial(self.discriminator_loss, real, fake, labels, objective_key, training=True)
+        metrics = updates.update(self.discriminator_optimizer, self.discriminator, objective)
         self.after_discriminator_update()
         self.track(metrics)
 
     def _update_generator(self, count, labels, key):
-        with tf.GradientTape() as tape:
-            fake = self._generated(count, labels, key, training=True)
-            losses, metrics = self.generator_loss(fake, labels, training=True)
-            loss = distribution.scaled_loss(losses)
-        variables = self.generator.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        self._update_average()
+        def objective():
+            return self.generator_loss(self._generated(count, labels, key, training=True), labels, training=True)
+
+        before = self._generator_updates()
+        metrics = updates.update(self.optimizer, self.generator, objective)
+        self._update_average(before)
         self.track(metrics)
 
-    def _update_average(self):
+    def _generator_updates(self):
+        return keras.ops.cast(self.optimizer.iterations, "float32")
+
+    def _update_average(self, before):
         if self.generator_average is None:
             return
-        updates = tf.cast(self.optimizer.iterations.value, tf.float32)
-        decay = tf.minimum(self.moving_average, (1.0 + updates) / (10.0 + updates))
+        count = self._generator_updates()
+        decay = tf.minimum(self.moving_average, (1.0 + count) / (10.0 + count))
+        decay = tf.where(count > before, decay, 1.0)  # no update while gradients accumulate
         # `weights` includes the moving statistics of batch normalization.
         for average, weight in zip(self.generator_average.weights, self.generator.weights, strict=True):
             average.assign(decay * average.value + (1.0 - decay) * weight.value)

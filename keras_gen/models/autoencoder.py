@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_gen import distribution, losses
 from keras_gen.models import inputs, network_checks
 from keras_gen.models.encoder_decoder import EncoderDecoder
+from keras_gen.models.settings import Setting
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -21,7 +22,8 @@ RECONSTRUCTION_LOSSES = ("cross_entropy", "squared_error")
 class Autoencoder(EncoderDecoder):
     """Autoencoder, which with a corruption is a denoising autoencoder.
 
-    It can't generate images, since the distribution of its codes is unknown. It reports, averaged over the images:
+    `fit(images, targets)` trains it, if it has no classes, to reconstruct other images than its input, such as clean
+    ones of noisy ones. It can't generate images, since the distribution of its codes is unknown. It reports, averaged over the images:
 
     - loss: the reconstruction loss, a mean over pixels;
     - mse: mean squared error of the reconstruction, in squared units of the value range;
@@ -52,6 +54,10 @@ class Autoencoder(EncoderDecoder):
         >>> history = denoiser.fit(images, epochs=5, verbose=0)
     """
 
+    takes_targets = True
+
+    reconstruction_loss, corruption, corruption_level = Setting(), Setting(), Setting()
+
     def __init__(
         self,
         encoder,
@@ -80,17 +86,21 @@ class Autoencoder(EncoderDecoder):
         if not isinstance(encoder.output_shape, tuple):
             raise must_be("encoder", "a model with one output", encoder.output_shape)
         network_checks.check_encoder_and_decoder(encoder, decoder, encoder.output_shape, "codes")
+        network_checks.check_output("decoder", decoder, self.from_logits)
         self.built = True
 
     def objective(self, images, labels, noise_key, *, training):
-        """Return `loss`, `mse` and `corrupted_mse`; see the class."""
+        """Return `loss`, `mse` and `corrupted_mse`; see the class. Without classes, `labels` are target images or None."""
         corrupted = self.corrupt(images, noise_key)
+        target, labels = (images, labels) if self.num_classes or labels is None else (labels, None)
         codes = self.to_latents(corrupted, labels, training=training)
         output = self.call_network(self.decoder, codes, labels, training=training)
-        mse = losses.mean_squared_error(images, self.to_images(output))
-        values = {"loss": mse, "mse": mse, "corrupted_mse": losses.mean_squared_error(images, corrupted)}
+        mse = losses.mean_squared_error(target, self.to_images(output))
+        values = {"loss": mse, "mse": mse}
+        if self.corruption != "none":
+            values["corrupted_mse"] = losses.mean_squared_error(target, corrupted)
         if self.reconstruction_loss == "cross_entropy":
-            values["loss"] = losses.mean_cross_entropy(images, output, from_logits=self.from_logits)
+            values["loss"] = losses.mean_cross_entropy(target, output, from_logits=self.from_logits)
         return values
 
     def corrupt(self, images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:

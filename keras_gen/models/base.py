@@ -14,11 +14,14 @@ import tensorflow as tf
 from keras_gen import distribution
 from keras_gen.data.pipeline import Batches
 from keras_gen.distribution import sharding
-from keras_gen.models import export, inputs, network_checks, sampling
+from keras_gen.models import export, fitting, inputs, network_checks, sampling
+from keras_gen.models.progress_bar import with_progress_bar
+from keras_gen.models.settings import Setting
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.image_utils import check_value_range
 from keras_gen.utils.keras_internals import WithoutSymbolicBuild
+from keras_gen.utils.progress import print_line
 
 TRAINING, EVALUATION = 0, 1
 """First element of a random key, so that training and evaluation never share a draw."""
@@ -61,12 +64,17 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
     batches_per_step = 1
     """Batches of `batch_size` images in one train step (more than 1 for a critic with several updates)."""
 
+    takes_targets = False
+    """Whether the model can be trained toward images other than its input, as an autoencoder can."""
+
+    value_range, from_logits, seed = Setting(), Setting(), Setting(checks.seed)
+
     def __init__(self, *, value_range, from_logits, seed, tracked_names: tuple[str, ...], **kwargs):
         # The model's own computations are float32 even if its networks use mixed precision.
         super().__init__(dtype="float32", **kwargs)
         self.value_range = check_value_range(value_range)
         self.from_logits = checks.boolean("from_logits", from_logits)
-        self.seed = checks.seed("seed", seed)
+        self.seed = seed
         self._trackers = [keras.metrics.Mean(name=name) for name in tracked_names]
         # Batches since the evaluation began: noise differs between batches, but not between evaluations.
         self._evaluation_batches = self.add_weight(
@@ -83,11 +91,20 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
     decoder_network: keras.Model
     """The network that maps latents to images."""
 
+    @property
+    def input_network(self) -> keras.Model:
+        """The network that takes the first argument of `call`."""
+        return self.decoder_network
+
     optimizers: tuple[keras.optimizers.Optimizer, ...]
     """All optimizers. Checkpoints contain their state."""
 
     updates: dict[str, int]
     """Number of optimizer updates so far, by history column."""
+
+    def trained_networks(self) -> tuple[keras.Model, ...]:
+        """Return the networks, or the model itself, whose weights the optimizers update, in their order."""
+        raise NotImplementedError
 
     def endpoints(self) -> dict[str, Endpoint]:
         """Return the functions of a SavedModel of this model, by name: `decode`."""
@@ -119,6 +136,7 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
 
     def to_value_range(self, images: tf.Tensor) -> tf.Tensor:
         """Return images as float32: uint8 scaled to `value_range`, floats unchanged."""
+        images = tf.convert_to_tensor(images)
         if images.dtype != tf.uint8:
             return tf.cast(images, tf.float32)
         low, high = self.value_range
@@ -172,10 +190,11 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         return self.to_unit_range(self.decode(latents, labels))
 
     def _decode_outputs(self, latents, labels=None):
-        return sampling.image_outputs(sampling.in_chunks(self._decode_unit, latents, labels))
+        return sampling.image_outputs(sampling.in_chunks(self._decode_unit, self.image_shape, latents, labels))
 
     # Training
 
+    @inputs.errors_of_batches()
     def fit(
         self,
         x=None,
@@ -192,12 +211,13 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
 
         Args:
             x: uint8 images, which the model scales, or floats in `value_range`: an array `(n, height, width, channels)`
-                (or `(n, height, width)` for one channel), a `tf.data.Dataset` of batches of `images` or
-                `(images, labels)`, or the result of `keras_gen.data.batches`.
-            y: integers `(n,)`, labels of an array of images. Required by a conditional model, otherwise ignored.
+                (or `(n, height, width)` for one channel); batches of `images`, `(images, labels)` or dictionaries in a
+                `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator; or the result of `keras_gen.data.batches`.
+            y: labels `(n,)` or one-hot rows of an array of images, required by a conditional model, otherwise ignored;
+                for an autoencoder without classes also target images, toward which it reconstructs.
             batch_size: int, real images per update of the model, the discriminator or the critic. Defaults to 32 for
                 arrays. A train step with several critic updates takes that many batches.
-            validation_data: images as in `x`, or `(images, labels)`.
+            validation_data: images as in `x`, `(images, labels)` or `(images, targets)`.
             **kwargs: as in `keras.Model.fit`. `steps_per_epoch` counts train steps and is never exceeded, even if
                 `steps_per_execution` does not divide it.
 
@@ -208,13 +228,12 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         Raises:
             UsageError: images of a wrong kind, shape, type or value range, or labels that are missing or out of range.
         """
-        for name in ("sample_weight", "class_weight"):
-            if kwargs.get(name) is not None:
-                raise UsageError(f"fit takes no {name}: all images have the same weight")
+        _refuse_weights("fit", **kwargs)
         if isinstance(x, Batches) or inputs.is_dataset(x):
             if validation_split:
                 raise must_be("validation_split", "0 for a dataset, which can't be split", validation_split)
-            kwargs.setdefault("shuffle", False)  # Keras warns that it can't shuffle a dataset
+            if not isinstance(x, keras.utils.PyDataset):
+                kwargs.setdefault("shuffle", False)  # Keras warns that it can't shuffle a dataset
         if isinstance(x, Batches):
             for name, value in (("y", y), ("batch_size", batch_size)):
                 if value is not None:
@@ -228,9 +247,7 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
             x, y, batch_size = self._steps_of(x), None, None
         else:
             if inputs.is_dataset(x):
-                x, y = self._checked("x", x, y)
-                if self.batches_per_step > 1 and isinstance(x, tf.data.Dataset):
-                    x = inputs.group_batches(x, self.batches_per_step)
+                x, y = self._checked("x", x, y, size=self.batches_per_step)
             else:
                 batch_size = checks.positive_int("batch_size", 32 if batch_size is None else batch_size)
                 kwargs.setdefault("validation_batch_size", batch_size)
@@ -243,12 +260,15 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
                 y, batch_size = None, None
                 kwargs["shuffle"] = False
         if validation_data is not None:
-            images, labels = inputs.images_and_labels("validation_data", validation_data)
+            as_tuple = tuple(validation_data) if isinstance(validation_data, list) else validation_data
+            images, labels = inputs.images_and_labels("validation_data", as_tuple)
             images, labels = self._checked("validation_data", images, labels)
             if self._replicas > 1:
                 size = kwargs.pop("validation_batch_size", None) or 32
                 images, labels = self._sharded("validation_data", images, labels, size), None
             validation_data = images if labels is None else (images, labels)
+        if self.compiled:
+            callbacks = fitting.prepare(self, callbacks)
         steps_per_execution = self.steps_per_execution
         if kwargs.get("steps_per_epoch"):
             self.limit_steps_per_execution(kwargs["steps_per_epoch"])
@@ -259,7 +279,7 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
                 batch_size=batch_size,
                 epochs=epochs,
                 verbose=verbose,
-                callbacks=callbacks,
+                callbacks=with_progress_bar(callbacks, verbose),
                 validation_data=validation_data,
                 **kwargs,
             )
@@ -285,17 +305,44 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
             # The compiled functions still use the old number.
             self.steps_per_execution, self.train_function, self.test_function = count, None, None
 
+    @inputs.errors_of_batches()
     def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
         """Evaluate the model as `keras.Model.evaluate` does, after checking the images as in `fit`.
 
         Every evaluation uses the same noise.
         """
-        if kwargs.get("sample_weight") is not None:
-            raise UsageError("evaluate takes no sample_weight: all images have the same weight")
+        _refuse_weights("evaluate", **kwargs)
         x, y = self._checked("x", x, y)
         if self._replicas > 1:
             x, y, batch_size = self._sharded("x", x, y, batch_size or 32), None, None
+        kwargs["callbacks"] = with_progress_bar(kwargs.get("callbacks"), kwargs.get("verbose", "auto"))
         return super().evaluate(x, y, batch_size=batch_size, **kwargs)
+
+    @inputs.errors_of_batches()
+    def predict(self, x, batch_size=None, **kwargs):
+        """Reconstruct images, given as in `fit`, or decode latents of a GAN; with labels in a tuple if conditional."""
+        return super().predict(self._checked_call("x", x), batch_size=batch_size, **kwargs)
+
+    def predict_step(self, data):
+        """Compute the images of a batch; for latents, with the network that `generate` uses."""
+        x, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x, labels = x if isinstance(x, tuple) else (x, labels if self.num_classes else None)
+        return self.decode(x, labels) if self.input_network is self.decoder_network else self(x, labels)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """Train one step on one batch of arrays, after checking them as in `fit`."""
+        _refuse_weights("train_on_batch", sample_weight=sample_weight, class_weight=class_weight)
+        return super().train_on_batch(*self._one_batch(x, y), return_dict=return_dict)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """Evaluate one batch of arrays, after checking them as in `fit`."""
+        _refuse_weights("test_on_batch", sample_weight=sample_weight)
+        return super().test_on_batch(*self._one_batch(x, y), return_dict=return_dict)
+
+    def predict_on_batch(self, x):
+        """Compute the images of one batch of arrays, as `predict` does."""
+        self._check_one_device()
+        return super().predict_on_batch(self._checked_call("x", x))
 
     def compile(self, optimizer="adam", *, jit_compile=False, **options):
         """Configure the model for training. The losses and metrics are fixed by the model.
@@ -304,7 +351,7 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
             optimizer: str or `keras.optimizers.Optimizer`. Defaults to `"adam"`.
             jit_compile: bool, whether to use XLA. Defaults to `False`: on a CPU it was measured to gain little and to
                 lose severalfold.
-            **options: `run_eagerly`, `steps_per_execution`, as in `keras.Model.compile`.
+            **options: `run_eagerly`, `steps_per_execution`, `auto_scale_loss`, as in `keras.Model.compile`.
 
         Raises:
             UsageError: another option of `keras.Model.compile`, such as `loss`.
@@ -320,6 +367,12 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         kept = ("optimizer", "jit_compile", *COMPILE_OPTIONS)
         return {name: value for name, value in super().get_compile_config().items() if name in kept}
 
+    def save(self, filepath, *args, **kwargs):
+        """Save the model in a `.keras` file, as `keras.Model.save`."""
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise must_be("filepath", "a .keras file: Keras can't load these models from an HDF5 file", str(filepath))
+        super().save(filepath, *args, **kwargs)
+
     def compile_from_config(self, config: dict) -> None:
         """Compile the model as the saved one was."""
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -334,7 +387,7 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
             filepath: str or path, the folder or file to write.
             format: str. `"tf_saved_model"`, the default, writes a SavedModel with `keras_gen.models.export.save`, whose
                 functions are those of `generate`, `decode`, `encode` and `reconstruct` that the model has. Other
-                formats are passed on to `keras.Model.export`.
+                formats are those of `keras.Model.export`; the exported function is that of `predict`.
             verbose: bool, whether to print the path. Defaults to `False`.
             input_signature: as in `keras.Model.export`; must be None for a SavedModel, whose functions have fixed
                 signatures.
@@ -351,7 +404,12 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
             TensorShape([2, 28, 28, 1])
         """
         if format != "tf_saved_model":
-            super().export(filepath, format=format, verbose=verbose, input_signature=input_signature, **kwargs)
+            if input_signature is None:
+                shape = network_checks.main_input_shape(self.input_network)
+                input_signature = [tf.TensorSpec(shape, tf.float32, name="inputs"), *self._label_specs()]
+            export.Prediction(self).export(
+                filepath, format=format, verbose=verbose, input_signature=input_signature, **kwargs
+            )
             return
         if input_signature is not None:
             raise must_be("input_signature", "None for the format tf_saved_model", input_signature)
@@ -360,7 +418,7 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
             raise must_be("export's options", "some of " + ", ".join(sorted(options)), unknown[0])
         path = export.save(self, filepath, **kwargs)
         if verbose:
-            print(f"saved to {path}", flush=True)
+            print_line(f"saved to {path}")
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -374,6 +432,9 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
 
     def track(self, values: dict[str, tf.Tensor]) -> None:
         """Update the metrics of the same names with values `(n,)`, one per example."""
+        if unknown := values.keys() - {tracker.name for tracker in self._trackers}:
+            requirement = f"quantities named in tracked_names of {type(self).__name__}"
+            raise must_be("what the objective returns", requirement, ", ".join(sorted(unknown)))
         shard = sharding.current_shard()
         for tracker in self._trackers:
             if tracker.name in values:
@@ -391,7 +452,7 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
 
     @contextlib.contextmanager
     def unpack_batch(self, data) -> Iterator[tuple[tf.Tensor, tf.Tensor | None]]:
-        """Yield the images in `value_range` and the labels, or None, from the argument of `train_step`.
+        """Yield the images in `value_range` and the labels, target images or None from the argument of `train_step`.
 
         Within the block, noise and means refer to the global batch, of which these examples are this replica's shard.
         """
@@ -399,7 +460,9 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         # With a dataset of unknown length Keras makes one call after the last batch. It must not count as an update.
         with sharding.use_shard(shard), tf.control_dependencies([images]):
-            yield self.to_value_range(images), labels if self.num_classes else None
+            if not self.num_classes:  # labels are ignored
+                labels = None if labels is None or len(labels.shape) < 3 else self.to_value_range(labels)
+            yield self.to_value_range(images), labels
 
     def training_key(self, iteration) -> tf.Tensor:
         """Return the random key of a train step, from which `tf.random.fold_in` derives one per use."""
@@ -419,13 +482,48 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
     def _replicas(self):
         return self.distribute_strategy.num_replicas_in_sync
 
-    def _checked(self, argument, data, labels):
-        """Return checked images and labels, as in `fit`; for a dataset, the labels are None."""
-        if inputs.is_dataset(data):
-            if inputs.is_sharded(data):
-                return inputs.check_sharded(argument, data, self.distribute_strategy), None
-            return inputs.check_dataset(argument, data, self.image_shape, self.value_range, self.num_classes), None
-        return self._checked_arrays(argument, data, labels)
+    def _checked(self, argument, data, y=None, *, size=1, rules=None, training=True):
+        """Return checked images, and labels, target images or None, as in `fit`; for a dataset the second is None.
+
+        `rules` are the arguments of `inputs.check_pair` after `y`. `size` batches of a dataset are joined to one.
+        """
+        rules = rules or (self.image_shape, self.value_range, self.num_classes, self.takes_targets)
+        if y is None and isinstance(data, dict):
+            data, y = inputs.images_and_labels(argument, data)
+        if not inputs.is_dataset(data):
+            return inputs.check_pair(argument, data, y, *rules, training=training)
+        if y is not None:
+            raise must_be(f"labels of {argument}", "in the dataset's batches", f"{type(y).__name__} beside it")
+        if inputs.is_sharded(data):
+            return inputs.check_sharded(argument, data, self.distribute_strategy), None
+        if isinstance(data, tf.data.Dataset):
+            data = inputs.check_dataset(argument, data, *rules, training=training)
+            return data if size == 1 else inputs.group_batches(data, size), None
+        if self._replicas > 1:
+            raise must_be(argument, "arrays or a tf.data.Dataset with several devices", type(data).__name__)
+        return inputs.check_python_batches(argument, data, size, *rules, training=training), None
+
+    def _checked_call(self, argument, data):
+        """Return the checked input of `call`: x, `(x, labels)` or a dataset."""
+        rules = None
+        if self.input_network is self.decoder_network:
+            shape = network_checks.main_input_shape(self.decoder_network)[1:]
+            rules = shape, None, self.num_classes
+        labels = None
+        if isinstance(data, tuple | list):
+            data, labels = inputs.images_and_labels(argument, tuple(data))
+        if inputs.is_sharded(data):
+            raise must_be(argument, "arrays or a dataset that is not sharded", type(data).__name__)
+        data, labels = self._checked(argument, data, labels, rules=rules, training=False)
+        return (data, labels) if self.num_classes and labels is not None else data
+
+    def _one_batch(self, x, y):
+        self._check_one_device()
+        return self._checked("x", x, y)
+
+    def _check_one_device(self):
+        if self._replicas > 1:  # Keras would give each of them the whole batch
+            raise UsageError("a batch of arrays needs a model on one device: use fit, evaluate or predict")
 
     def _steps_of(self, batches):
         """Return the checked train steps of `Batches`, divided among the replicas."""
@@ -471,3 +569,9 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
     def from_config(cls, config: dict, custom_objects=None) -> ImageModel:
         """Create a model from the result of `get_config`."""
         return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+
+
+def _refuse_weights(method, *, sample_weight=None, class_weight=None, **_):
+    for name, value in (("sample_weight", sample_weight), ("class_weight", class_weight)):
+        if value is not None:
+            raise UsageError(f"{method} takes no {name}: all images have the same weight")

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gen import distribution
-from keras_gen.models import sampling
+from keras_gen.models import sampling, updates
 from keras_gen.models.base import Endpoint, ImageModel
-from keras_gen.utils import progress
+from keras_gen.models.settings import Setting
+from keras_gen.utils import keras_internals, progress
+from keras_gen.utils.errors import must_be
 
 
 class EncoderDecoder(ImageModel):
     """Base class of models with an encoder and a decoder. Subclasses implement `objective`, `to_latents`, `encode`."""
 
-    encoder: keras.Model
-    decoder: keras.Model
+    encoder, decoder = Setting(), Setting()
 
     @property
     def decoder_network(self) -> keras.Model:
@@ -25,24 +27,33 @@ class EncoderDecoder(ImageModel):
         return self.decoder
 
     @property
+    def input_network(self) -> keras.Model:
+        """The encoder."""
+        return self.encoder
+
+    @property
     def optimizers(self) -> tuple[keras.optimizers.Optimizer, ...]:
         """The optimizer, in a tuple."""
         return (self.optimizer,)
+
+    def trained_networks(self) -> tuple[keras.Model, ...]:
+        """Return the model itself, in a tuple."""
+        return (self,)
 
     @property
     def updates(self) -> dict[str, int]:
         """Number of updates, which encoder and decoder share."""
         return {"updates": int(self.optimizer.iterations.numpy())}
 
-    def compile(self, optimizer="adam", **options) -> None:
+    def compile(self, optimizer="adam", *, auto_scale_loss=True, **options) -> None:
         """Configure the model for training, as `ImageModel.compile`; one optimizer trains both networks."""
-        super().compile(optimizer=optimizer, **options)
-        self.optimizer.build(self.trainable_variables)
+        super().compile(optimizer=updates.with_loss_scaling(optimizer, self, auto_scale_loss), **options)
+        updates.build(self.optimizer, self)
 
     # Methods that subclasses implement
 
     def objective(self, images: tf.Tensor, labels, noise_key: tf.Tensor, *, training: bool) -> dict[str, tf.Tensor]:
-        """Return `loss` and the other tracked quantities of images in `value_range`, each `(n,)`."""
+        """Return the quantities in `tracked_names`, such as `loss`, of images in `value_range`, each `(n,)`."""
         raise NotImplementedError
 
     def to_latents(self, images: tf.Tensor, labels=None, *, training: bool = False) -> tf.Tensor:
@@ -58,20 +69,24 @@ class EncoderDecoder(ImageModel):
     def train_step(self, data):
         """Update encoder and decoder once."""
         with self.unpack_batch(data) as (images, labels):
-            with tf.GradientTape() as tape:
-                key = self.training_key(self.optimizer.iterations.value)
-                values = self.objective(images, labels, key, training=True)
-                loss = distribution.scaled_loss(values["loss"])
-            variables = self.trainable_variables
-            self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-            self.track(values)
+            key = self.training_key(keras_internals.calls(self.optimizer))
+            objective = functools.partial(self._objective, images, labels, key, training=True)
+            self.track(updates.update(self.optimizer, self, objective))
         return self.metric_results()
 
     def test_step(self, data):
         """Compute the objective of a batch, with one noise sample per image, the same in every evaluation."""
         with self.unpack_batch(data) as (images, labels):
-            self.track(self.objective(images, labels, self.next_evaluation_key(), training=False))
+            key = self.next_evaluation_key()
+            objective = functools.partial(self._objective, images, labels, key, training=False)
+            self.track(updates.with_layer_losses(self, objective)[1])
         return self.metric_results()
+
+    def _objective(self, images, labels, key, *, training):
+        values = self.objective(images, labels, key, training=training)
+        if missing := [tracker.name for tracker in self.metrics if tracker.name not in values]:
+            raise must_be("objective", f"a function that returns {', '.join(missing)} too", ", ".join(values))
+        return values["loss"], values
 
     # Reconstructions
 
@@ -98,7 +113,7 @@ class EncoderDecoder(ImageModel):
         raise NotImplementedError
 
     def _reconstruct_outputs(self, images, labels=None):
-        return sampling.image_outputs(sampling.in_chunks(self._reconstruct_unit, images, labels))
+        return sampling.image_outputs(sampling.in_chunks(self._reconstruct_unit, self.image_shape, images, labels))
 
     def _reconstruct_unit(self, images, labels=None):
         return self.to_unit_range(self(images, labels))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,10 +23,12 @@ from keras_gen.utils.keras_internals import flatten_layers
 if TYPE_CHECKING:
     from keras_gen.models.base import Endpoint, ImageModel
 
-RUN_FOLDER = "saved_model"
-RUN_RECORD = "recipe.json"  # as in keras_gen.runs.run_directory, which models must not import
+RUN_FOLDER = trained_models.RUN_FOLDER
 DESCRIPTION_FILE = "description.json"
 SAVED_MODEL_FILE = trained_models.SAVED_MODEL_FILE
+NUMPY_TYPES = {tf.int32: (tf.int32, tf.int64), tf.float32: (tf.float32, tf.float64)}
+"""Types that a SavedModel's functions take for one: its own, and that of NumPy's integers and floats."""
+find = trained_models.find_saved_model
 
 
 def save(
@@ -116,19 +119,41 @@ class _Callable(tf.Module):
     def __init__(self, endpoint, stored):
         super().__init__()
         pairs = [(v, stored[id(v)]) for network in endpoint.networks for v in network.weights]
+        specs = [*endpoint.signature, *endpoint.optional]
 
-        def call(*arguments):
+        def compute(*arguments):
             # Trace the function with the stored variables instead of the model's.
             with keras.StatelessScope([(variable, tf.cast(value, tf.float32)) for variable, value in pairs]):
                 return endpoint.function(*arguments)
 
-        call.__signature__ = inspect.signature(endpoint.function)  # keeps the argument names
+        compute = tf.function(compute)
+
+        def call(*arguments):
+            given = zip(arguments, specs, strict=False)
+            return compute(*[None if value is None else tf.cast(value, spec.dtype) for value, spec in given])
+
+        call.__signature__ = inspect.signature(endpoint.function)  # keeps the argument names and defaults
         self.__call__ = tf.function(call)
-        # A SavedModel contains only the traces made here, one for each combination of arguments.
+        # A SavedModel contains only the traces made here, one for each combination of arguments and types.
+        for count in {len(endpoint.signature), len(specs)}:
+            for types in itertools.product(*[NUMPY_TYPES.get(spec.dtype, [spec.dtype]) for spec in specs[:count]]):
+                typed = [tf.TensorSpec(s.shape, dtype, s.name) for s, dtype in zip(specs, types, strict=False)]
+                self.__call__.get_concrete_function(*typed)
         self.signature = self.__call__.get_concrete_function(*endpoint.signature)
-        if endpoint.optional:
-            self.__call__.get_concrete_function(*endpoint.signature, *endpoint.optional)
+        self.concrete_functions = [self.signature]  # what keras.layers.TFSMLayer looks for
         self.weights = [value for _, value in pairs]
+
+
+class Prediction(keras.Model):
+    """The function of a model's `predict`, for the formats of `keras.Model.export`."""
+
+    def __init__(self, model):
+        super().__init__(name=model.name)
+        self.model, self.built = model, True
+
+    def call(self, *inputs):
+        """Return images of `value_range`."""
+        return self.model.predict_step((inputs if len(inputs) > 1 else inputs[0],))
 
 
 @contextlib.contextmanager
@@ -143,24 +168,6 @@ def _without_cudnn(networks: Sequence[keras.Model]) -> Iterator[None]:
     finally:
         for layer, use_cudnn in before:
             layer.use_cudnn = use_cudnn
-
-
-def find(path: str | os.PathLike) -> Path:
-    """Return the folder of the SavedModel at `path` or in the run directory `path`.
-
-    Raises:
-        UsageError: `path` is neither, or the run is not finished.
-    """
-    path = Path(path)
-    for folder in (path, path / RUN_FOLDER):
-        if (folder / SAVED_MODEL_FILE).is_file():
-            return folder
-    if (trained := trained_models.find(os.fspath(path))) is not None:
-        return trained
-    if (path / RUN_RECORD).is_file():
-        raise UsageError(f"run {path} is not finished and has no SavedModel yet: resume it")
-    names = ", ".join(trained_models.names()) or "none"
-    raise must_be("path", f"a SavedModel, a finished run directory or a trained model ({names})", str(path))
 
 
 def load(path: str | os.PathLike, function: str | None = "generate"):

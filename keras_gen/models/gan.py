@@ -9,6 +9,7 @@ import keras
 
 from keras_gen import losses
 from keras_gen.models.adversarial import AdversarialModel
+from keras_gen.models.settings import Setting
 from keras_gen.utils import checks
 
 MIN_LOSS = 1e-3
@@ -50,6 +51,8 @@ class GAN(AdversarialModel):
     """
 
     tracked_names = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss", "d_real", "d_fake")
+
+    objective = Setting()
 
     def __init__(self, generator, discriminator, *, objective="non_saturating", **kwargs):
         self.objective = checks.one_of("objective", objective, losses.ADVERSARIAL_OBJECTIVES)

@@ -59,7 +59,7 @@ class GenerativeModel(ImageModel):
     def _generate_function(self):
         return tf.function(self._generate, reduce_retracing=True)  # the number of labels varies
 
-    def _generate(self, n, seed, labels=None):
+    def _generate(self, n, seed=0, labels=None):
         with tf.control_dependencies([tf.debugging.assert_positive(n, "n must be at least 1")]):
             latents = sampling.latents(tf.identity(n), self.latent_dim, seed)
         if not self.num_classes:

@@ -6,8 +6,12 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 
 from keras_gen.utils.errors import must_be
+from keras_gen.utils.keras_internals import producer
 
 Shape = tuple[int | None, ...]
+
+REARRANGING = "Reshape Flatten Permute Cropping2D ZeroPadding2D UpSampling2D Identity Dropout Cast Transpose".split()
+"""Kinds of operations that keep the values of their input, or set some to 0."""
 
 
 def check_network(argument: str, network: object) -> keras.Model:
@@ -21,7 +25,8 @@ def check_network(argument: str, network: object) -> keras.Model:
     """
     if not isinstance(network, keras.Model) or not network.built or not hasattr(network, "input_shape"):
         shown = network if not isinstance(network, keras.Model) else f"{type(network).__name__} of unknown shapes"
-        raise must_be(argument, "a built keras.Sequential or functional keras.Model", shown)
+        requirement = "a built keras.Sequential or functional keras.Model (for another: keras.Model(x, network(x)))"
+        raise must_be(argument, requirement, shown)
     shapes = [tuple(tensor.shape) for tensor in network.inputs]
     if len(shapes) > 2 or (len(shapes) == 2 and (len(shapes[1]) != 2 or not shapes[1][1])):
         raise must_be(argument, "a model with one input, or with one-hot labels (n, num_classes) as a second", shapes)
@@ -36,6 +41,33 @@ def main_input_shape(network: keras.Model) -> Shape:
 def num_classes(network: keras.Model) -> int:
     """Return the width of the network's one-hot labels; 0 for a network without labels."""
     return network.inputs[1].shape[-1] if len(network.inputs) == 2 else 0
+
+
+def check_logits(argument: str, network: keras.Model, remedy: str = "") -> None:
+    """Check that the network ends without an activation, since the model applies one to its logits.
+
+    Raises:
+        UsageError: it ends in an activation. The message has `remedy` after the requirement.
+    """
+    tensor = network.outputs[0]
+    while True:
+        operation, inputs = producer(tensor)
+        kind, activation = type(operation).__name__, getattr(operation, "activation", None)
+        if isinstance(operation, keras.Model) and hasattr(operation, "outputs"):  # a subclassed model has none
+            return check_logits(argument, operation, remedy)
+        if activation not in (None, keras.activations.linear):
+            raise must_be(argument, f"linear at its end{remedy}", getattr(activation, "__name__", activation))
+        if activation is None and hasattr(keras.activations, kind.lower()):  # `layers.Softmax`, `ops.sigmoid`
+            raise must_be(argument, f"linear at its end{remedy}", kind.lower())
+        if kind not in REARRANGING and not isinstance(operation, keras.layers.Activation):
+            return None
+        tensor = inputs[0]
+
+
+def check_output(argument: str, network: keras.Model, from_logits: bool) -> None:
+    """Check that a network that makes images ends without an activation if it returns logits, or raise `UsageError`."""
+    if from_logits:
+        check_logits(argument, network, ", or from_logits must be False")
 
 
 def check_same_classes(argument: str, network: keras.Model, other_argument: str, other: keras.Model) -> None:

@@ -24,22 +24,30 @@ def labels(n: tf.Tensor, num_classes: int, seed: tf.Tensor) -> tf.Tensor:
     return tf.random.stateless_uniform([n], key, maxval=num_classes, dtype=tf.int32, alg="philox")
 
 
-def in_chunks(function: Callable[..., tf.Tensor], *arguments: tf.Tensor | None) -> tf.Tensor:
-    """Compute `function(*arguments)`, float32, on at most `CHUNK` rows of the arguments at a time.
+def in_chunks(function: Callable[..., tf.Tensor], shape: tuple[int, ...], *arguments: tf.Tensor | None) -> tf.Tensor:
+    """Compute `function(*arguments)`, float32, on at most `CHUNK` rows of the arguments at a time, in a graph.
 
-    An argument that is None is passed as None.
+    An argument that is None is passed as None. `shape` is that of a row of the result: LiteRT needs lists of tensors
+    of one shape.
     """
     n = tf.shape(arguments[0])[0]
-    chunks = (n + CHUNK - 1) // CHUNK
+    chunks, most = (n + CHUNK - 1) // CHUNK, tf.minimum(n, CHUNK)
 
     def body(index, outputs):
         rows = slice(index * CHUNK, (index + 1) * CHUNK)
-        chunk = [None if argument is None else argument[rows] for argument in arguments]
-        return index + 1, outputs.write(index, function(*chunk))
+        chunk = function(*[None if argument is None else argument[rows] for argument in arguments])
+        padded = tf.pad(chunk, [[0, most - tf.shape(chunk)[0]], *[[0, 0]] * len(shape)])
+        return index + 1, tf.raw_ops.TensorListSetItem(input_handle=outputs, index=index, item=padded)
 
-    outputs = tf.TensorArray(tf.float32, size=chunks, infer_shape=False)
+    # A TensorArray takes no shape that is known only at run time.
+    outputs = tf.raw_ops.TensorListReserve(
+        element_shape=tf.stack([most, *shape]), num_elements=chunks, element_dtype=tf.float32
+    )
     _, outputs = tf.while_loop(lambda index, _: index < chunks, body, (tf.constant(0), outputs), parallel_iterations=1)
-    return outputs.concat()
+    stacked = tf.raw_ops.TensorListStack(
+        input_handle=outputs, element_shape=tf.constant([-1, *shape]), element_dtype=tf.float32
+    )
+    return tf.reshape(stacked, [-1, *shape])[:n]
 
 
 def chunks_of(*arrays: np.ndarray | None) -> Iterator[list[tf.Tensor | None]]:

@@ -14,6 +14,7 @@ from keras_gen import distribution, losses
 from keras_gen.models import importance, network_checks
 from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.models.generative import GenerativeModel
+from keras_gen.models.settings import Setting
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -32,6 +33,9 @@ class VAE(EncoderDecoder, GenerativeModel):
 
     - reconstruction = −log p(x | z), z = μ + σ ε, one sample per image;
     - kl = KL(N(μ, σ²) ‖ N(0, I)).
+
+    As in Keras, `loss` also includes the losses of layers (regularizers, `add_loss`). `beta` and `free_bits` can be
+    changed, also by a callback within `fit`; the train step is then compiled anew.
 
     With beta 1, no free bits and a normalized likelihood (Gaussian, or Bernoulli on pixels that are 0 or 1) `loss` is
     the negative evidence lower bound (ELBO) in nats; otherwise it is only an objective. With a Gaussian likelihood the
@@ -66,6 +70,12 @@ class VAE(EncoderDecoder, GenerativeModel):
         >>> history = vae.fit(images, epochs=5, verbose=0)
     """
 
+    tracked_names = ("loss", "reconstruction", "kl")
+    """Names of the quantities that `objective` returns for any likelihood; a subclass adds its own."""
+
+    likelihood, scale, learn_scale = Setting(), Setting(), Setting()
+    beta, free_bits = Setting(checks.non_negative), Setting(checks.non_negative)
+
     def __init__(
         self,
         encoder,
@@ -82,13 +92,11 @@ class VAE(EncoderDecoder, GenerativeModel):
         **kwargs,
     ):
         self.likelihood = checks.one_of("likelihood", likelihood, LIKELIHOODS)
-        tracked_names = ("loss", "reconstruction", "kl")
-        tracked_names += ("mse",) * (likelihood == "gaussian") + ("scale",) * bool(learn_scale)
+        tracked_names = self.tracked_names + ("mse",) * (likelihood == "gaussian") + ("scale",) * bool(learn_scale)
         super().__init__(
             value_range=value_range, from_logits=from_logits, seed=seed, tracked_names=tracked_names, **kwargs
         )
-        self.beta = checks.non_negative("beta", beta)
-        self.free_bits = checks.non_negative("free_bits", free_bits)
+        self.beta, self.free_bits = beta, free_bits
         self.scale = checks.positive("scale", scale)
         self.learn_scale = checks.boolean("learn_scale", learn_scale)
         if likelihood == "bernoulli":
@@ -97,6 +105,7 @@ class VAE(EncoderDecoder, GenerativeModel):
             if learn_scale:
                 raise UsageError("learn_scale must be False with likelihood bernoulli, which has no scale")
         self.encoder, self.decoder = _check_pair(encoder, decoder)
+        network_checks.check_output("decoder", decoder, self.from_logits)
         if learn_scale:
             initial = keras.initializers.Constant(math.log(self.scale))
             self.log_scale = self.add_weight(name="log_scale", shape=(), initializer=initial, aggregation="mean")
@@ -119,18 +128,18 @@ class VAE(EncoderDecoder, GenerativeModel):
     def negative_log_likelihood(self, images: tf.Tensor, output: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return `reconstruction`, −log p(x | z) in nats per image, `(n,)`, from the decoder's output for z.
 
-        With the Gaussian likelihood also return `mse` and `scale`.
+        With the Gaussian likelihood also return `mse`, and `scale` if it is learned.
         """
         if self.likelihood == "bernoulli":
             pixels = losses.bernoulli_negative_log_likelihood(images, output, from_logits=self.from_logits)
             return {"reconstruction": pixels}
         mean = self.to_images(output)
         scale = tf.exp(self.log_scale.value) if self.learn_scale else self.scale
-        return {
+        values = {
             "reconstruction": losses.gaussian_negative_log_likelihood(images, mean, scale),
             "mse": losses.mean_squared_error(images, mean),
-            "scale": tf.fill(tf.shape(images)[:1], scale),
         }
+        return values | ({"scale": tf.fill(tf.shape(images)[:1], scale)} if self.learn_scale else {})
 
     def to_latents(self, images, labels=None, *, training=False):
         """Return the posterior's mean."""

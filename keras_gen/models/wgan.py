@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_gen import distribution, losses
 from keras_gen.models.adversarial import AdversarialModel
+from keras_gen.models.settings import Setting
 from keras_gen.utils import checks
 from keras_gen.utils.errors import must_be
 from keras_gen.utils.keras_internals import flatten_layers
@@ -49,10 +50,13 @@ class WGAN(AdversarialModel):
     tracked_names = ("critic_loss", "emd", "g_loss")
     discriminator_argument = "critic"
 
+    critic_steps = Setting()
+    gradient_penalty = Setting(checks.non_negative, keeps_zero=True)
+    weight_clip = Setting(checks.non_negative)
+
     def __init__(self, generator, critic, *, critic_steps=5, gradient_penalty=10.0, weight_clip=0.0, **kwargs):
-        self.gradient_penalty = checks.non_negative("gradient_penalty", gradient_penalty)
-        self.weight_clip = checks.non_negative("weight_clip", weight_clip)
-        self.batches_per_step = checks.positive_int("critic_steps", critic_steps)
+        self.critic_steps = checks.positive_int("critic_steps", critic_steps)
+        self.gradient_penalty, self.weight_clip = gradient_penalty, weight_clip
         if self.gradient_penalty > 0:
             self.tracked_names = (*type(self).tracked_names, "gradient_penalty")
         super().__init__(generator, critic, **kwargs)
@@ -64,9 +68,9 @@ class WGAN(AdversarialModel):
         return self.discriminator
 
     @property
-    def critic_steps(self) -> int:
-        """Critic updates per generator update."""
-        return self.batches_per_step
+    def batches_per_step(self) -> int:
+        """Batches of real images in one train step: `critic_steps`."""
+        return self.critic_steps
 
     @property
     def updates(self) -> dict[str, int]:
@@ -111,9 +115,7 @@ class WGAN(AdversarialModel):
 
 
 def _check_critic(critic, gradient_penalty):
-    """Refuse batch normalization with a gradient penalty, and a final activation: with either, WGANs learned noise."""
+    """Refuse batch normalization with a gradient penalty: with both, WGANs learned noise."""
     normalized = [layer.name for layer in flatten_layers(critic) if isinstance(layer, keras.layers.BatchNormalization)]
     if gradient_penalty > 0 and normalized:
         raise must_be("critic", "without batch normalization, since the gradient penalty is per image", normalized[0])
-    if getattr(critic.layers[-1], "activation", None) not in (None, keras.activations.linear):
-        raise must_be("critic", "linear at its end", critic.layers[-1].activation.__name__)

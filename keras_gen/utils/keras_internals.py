@@ -6,6 +6,7 @@ With a version that lacks one of them, importing this module fails with one line
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
@@ -31,7 +32,10 @@ try:
 except ImportError as error:
     raise _missing("TFDatasetAdapter", keras) from error
 for _owner, _names in {
-    keras.Model: ("_maybe_symbolic_build", "_flatten_layers"),
+    keras.Model: (
+        *("_maybe_symbolic_build", "_flatten_layers", "_clear_losses"),
+        *("_get_call_context", "_maybe_reset_call_context"),
+    ),
     keras.optimizers.Adam: ("_get_variable_index",),
 }.items():
     for _name in _names:
@@ -52,6 +56,34 @@ class WithoutSymbolicBuild:
 def flatten_layers(model: keras.Model) -> list[layers.Layer]:
     """Return all layers of a model, also those within layers, without the model itself."""
     return list(model._flatten_layers(include_self=False))
+
+
+@contextlib.contextmanager
+def collect_losses(model: keras.Model):
+    """Let a model's `losses` be those of all its calls within the block. Otherwise each call forgets those before."""
+    outer_call = keras.layers.Layer(name="outer_call")
+    outer_call._get_call_context()
+    model._clear_losses()
+    try:
+        yield
+    finally:
+        outer_call._maybe_reset_call_context()
+
+
+def trained_variables(optimizer: optimizers.Optimizer) -> list[keras.Variable]:
+    """Return the variables for which an optimizer was built."""
+    return list(optimizer._trainable_variables)
+
+
+def calls(optimizer: optimizers.Optimizer) -> tf.Tensor:
+    """Return how many gradients an optimizer has applied or accumulated, int64."""
+    return getattr(optimizer, "inner_optimizer", optimizer)._iterations.value
+
+
+def producer(tensor: keras.KerasTensor) -> tuple[keras.Operation, list[keras.KerasTensor]]:
+    """Return the operation (a layer, a model or a function) that produces a network's tensor, and its inputs."""
+    operation, node_index, _ = tensor._keras_history
+    return operation, operation._inbound_nodes[node_index].input_tensors
 
 
 def moments(optimizer: optimizers.Adam, variable: tf.Variable) -> tuple[keras.Variable, keras.Variable]:
