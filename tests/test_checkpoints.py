@@ -1,5 +1,6 @@
 """Checkpoints: when they are saved, their content, and damaged ones."""
 
+import json
 import os
 import re
 import time
@@ -283,3 +284,79 @@ def test_a_run_with_only_damaged_checkpoints_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"epoch-00001\.npz is damaged"):
         checkpoints.restore_latest(tmp_path, tiny())
     assert checkpoints.restore_latest(tmp_path / "empty", tiny()) == TrainingPosition()
+
+
+def rewritten(path, position=None, **changes):
+    """Write a checkpoint again with another position or other variables and a checksum that fits."""
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    del arrays["sha256"]
+    if position is not None:
+        arrays["position"] = np.frombuffer(json.dumps(position).encode(), np.uint8)
+    for name, value in changes.items():
+        key = next(key for key in arrays if key.endswith(f"/{name}"))
+        arrays[key] = np.full_like(arrays[key], value)
+    np.savez(path, **arrays, sha256=checkpoints._digest(arrays))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "position", "changes"),
+    [
+        ("epoch-00000-step-00000480.npz", {"epoch": 0, "step": 480}, {}),
+        ("epoch-00001-step-00000003.npz", {"epoch": 1, "step": 3}, {}),  # the first step of the next epoch
+        ("epoch-00006.npz", {"epoch": 6}, {}),
+        ("epoch-00005-step-00000001.npz", {"epoch": 5, "step": 1}, {}),
+        ("epoch-00002.npz", {"epoch": 3}, {}),
+        ("epoch-00002.npz", {"epoch": -2}, {}),
+        ("epoch-00002.npz", {"epoch": 2, "seconds": float("inf")}, {}),
+        ("epoch-00002.npz", {"epoch": 2, "seconds": "1"}, {}),
+        ("epoch-00002.npz", {"epoch": True}, {}),
+        ("epoch-00002.npz", {"epoch": 2, "more": 1}, {}),
+        ("epoch-00002.npz", None, {"kernel": np.nan}),
+        ("epoch-00002.npz", None, {"iteration": -1}),
+        ("epoch-00002.npz", None, {"iteration": 7}),
+    ],
+    ids=str,
+)
+def test_what_no_run_can_have_reached_is_damaged(tmp_path, capsys, name, position, changes):
+    """Of 5 epochs with 3 steps each."""
+    model = tiny()
+    checkpoints.save(tmp_path, model, TrainingPosition(0, 1))
+    source = checkpoints.save(tmp_path / "other", model, TrainingPosition(2))
+    rewritten(source.rename(tmp_path / "checkpoints" / name), position, **changes)
+    before = state_of(model)
+    assert checkpoints.restore_latest(tmp_path, model, epochs=5, steps=3) == TrainingPosition(0, 1)
+    assert f"{name} is damaged: " in capsys.readouterr().out
+    for one, other in zip(before, state_of(model), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_checkpoint_with_its_variables_in_another_order_is_refused(tmp_path):
+    path = checkpoints.save(tmp_path, tiny(hidden=2, latent_dim=2), TrainingPosition(1))
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    del arrays["sha256"]
+    one, other = (next(key for key in arrays if key.endswith(end)) for end in ("momentum", "velocity"))
+    first, second = (f"{key[:5]}{value[5:]}" for key, value in ((one, other), (other, one)))
+    arrays[first], arrays[second] = arrays.pop(one), arrays.pop(other)
+    np.savez(path, **arrays, sha256=checkpoints._digest(arrays))
+    with pytest.raises(UsageError, match="belongs to another model"):
+        checkpoints.restore(path, tiny(hidden=2, latent_dim=2))
+
+
+def test_damaged_checkpoints_are_neither_counted_nor_spare_the_intact_ones(tmp_path):
+    model, folder = tiny(), tmp_path / "checkpoints"
+    for epoch in (1, 2):
+        checkpoints.save(tmp_path, model, TrainingPosition(epoch))
+    for epoch in (2, 8, 9):
+        (folder / f"epoch-{epoch:05d}.npz").write_bytes(b"damaged")
+    (folder / "epoch-00000.npz").mkdir()
+    later = ["epoch-00008.npz", "epoch-00009.npz"]
+    checkpoints.save(tmp_path, model, TrainingPosition(3))
+    assert names(folder) == ["epoch-00000.npz", "epoch-00001.npz", "epoch-00002.npz", "epoch-00003.npz", *later]
+    checkpoints.save(tmp_path, model, TrainingPosition(4))
+    assert names(folder) == ["epoch-00000.npz", "epoch-00003.npz", "epoch-00004.npz", *later]
+    checkpoints.delete_old(tmp_path, TrainingPosition(4), keep=1)
+    assert names(folder) == ["epoch-00000.npz", "epoch-00004.npz", *later]
+    assert checkpoints.restore_latest(tmp_path, model) == TrainingPosition(4)

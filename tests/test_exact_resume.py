@@ -295,10 +295,10 @@ def test_a_run_is_resumed_by_one_process_and_cleaned_of_temporary_files(copied):
     for name in (
         ".recipe.json.abcd1234.json",
         "checkpoints/.epoch-00002.npz.0a1b2c3d.npz",
-        "samples/.x.png.aaaaaaaa.png",
+        "samples/.epoch-00001.png.keras_gen-aaaaaaaa.png",
     ):
         (copied / name).write_bytes(b"half")
-    (copied / ".saved_model.abcdefg_" / "new").mkdir(parents=True)
+    (copied / ".saved_model.keras_gen-abcdefg_" / "new").mkdir(parents=True)
     kept = copied / ".keep-this"
     kept.write_text("not ours")
     with trainer.locking.locked(copied, "run"):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -165,12 +166,12 @@ def test_a_run_is_not_resumed_on_other_data(only_training, tmp_path):
     run = only_run(tmp_path / "runs")
     write_npz(data, seed=1)
     for outcome in (call("run", "--resume", run, "--epochs", 2), call("evaluate", run, "--measures", "none")):
-        assert outcome.error == (
+        assert outcome.error.startswith(
             f"error: data set {data} is no longer what {run} was trained on: its fingerprint differs"
         )
     assert record_of(run)["settings"]["epochs"] == 1
     data.unlink()
-    assert "dataset must be an existing folder or .npz file" in call("run", "--resume", run, "--epochs", 2).error
+    assert "is not there: name its place with --dataset" in call("run", "--resume", run, "--epochs", 2).error
     write_npz(data)
     assert call("run", "--resume", run, "--epochs", 2).code == 0
 
@@ -354,3 +355,81 @@ def test_a_closed_output_pipe_does_not_end_in_a_traceback(tmp_path):
     assert result.stdout.startswith("vae-mlp (R2) on data")
     assert "Traceback" not in result.stderr
     assert "can't be written" not in result.stderr
+
+
+# Somebody else's run directory
+
+ENTRIES = [
+    *("lock", "recipe.json", "model.json", "model.txt", "history.csv", "losses.png", "report.html", "evaluation.json"),
+    *("checkpoints", "samples", "tensorboard", "saved_model", "checkpoints/epoch-00002.npz"),
+    *("samples/epoch-00001.png", "saved_model/variables", "saved_model/description.json", "tensorboard/train"),
+]
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_links_and_pipes_in_a_run_are_refused_and_lead_nowhere(copied, tmp_path, kind):
+    (copied / "evaluation.json").write_text("{}")
+    for name in ENTRIES:
+        path, aside = copied / name, tmp_path / "aside"
+        path.rename(aside)
+        if kind == "link":
+            path.symlink_to(aside)
+        else:
+            os.mkfifo(path)
+        before = {file: file.read_bytes() for file in [aside, *aside.rglob("*")] if file.is_file()}
+        for words in (("run", "--resume"), ("report", "--quick"), ("evaluate",)):
+            error = call(words[0], *words[1:], copied).error
+            assert f"{path} must be a file or a folder, since links inside a run or a sweep are not followed" in error
+        if name.startswith("saved_model"):
+            assert str(path) in call("sample", copied).error
+        assert {file: file.read_bytes() for file in [aside, *aside.rglob("*")] if file.is_file()} == before
+        path.unlink()
+        aside.rename(path)
+    (copied / "mine").symlink_to(tmp_path)  # the user's own entries are no concern of keras_gen
+    link = tmp_path / "link"
+    link.symlink_to(copied)  # the path of the run is the user's choice
+    assert "nothing to do" in call("run", "--resume", link).out
+
+
+def test_a_run_whose_directory_is_replaced_stops_and_leaves_the_new_one_alone(finished, tmp_path, monkeypatch):
+    def replace(self, epoch, logs=None):
+        if epoch == 1:
+            shutil.rmtree(only_run(tmp_path / "runs"))
+            (tmp_path / "runs" / "00001-vae-mlp" / "samples").mkdir(parents=True)
+
+    monkeypatch.setattr(StopOnDivergence, "on_epoch_begin", replace)
+    monkeypatch.setattr(StopOnDivergence, "on_train_batch_end", lambda self, batch, logs=None: None)
+    error = train(tmp_path / "runs", finished.data, epochs=3).error
+    assert error.endswith("00001-vae-mlp was removed or replaced by another folder: nothing more is written to it")
+    assert [path.name for path in (tmp_path / "runs").rglob("*")] == ["00001-vae-mlp", "samples"]
+
+
+def test_a_run_that_is_replaced_while_it_is_evaluated_leaves_the_new_one_alone(copied, tmp_path, monkeypatch):
+    def replace(*arguments):
+        copied.rename(tmp_path / "aside")
+        copied.mkdir()
+        return [], []
+
+    monkeypatch.setattr("keras_gen.evaluation.evaluator._encoder_scores", replace)
+    assert "copied was removed or replaced" in call("evaluate", copied, "--measures", "none").error
+    assert names(copied) == []
+
+
+def test_a_history_with_missing_epochs_is_not_continued(copied):
+    path = copied / "history.csv"
+    lines = path.read_text().splitlines()
+    for rows in ([lines[0], lines[2]], [*lines, lines[2]], [lines[0], lines[2], lines[1]]):
+        path.write_text("\n".join(rows) + "\n")
+        assert f"history {path} can't be continued" in call("run", "--resume", copied, "--epochs", 3).error
+
+
+def test_a_checkpoint_beyond_its_epoch_is_not_resumed(copied):
+    with np.load(copied / "checkpoints" / "epoch-00002.npz") as archive:
+        arrays = dict(archive)
+    del arrays["sha256"]
+    arrays["position"] = np.frombuffer(b'{"epoch": 1, "step": 480, "seconds": 0}', np.uint8)
+    path = copied / "checkpoints" / "epoch-00001-step-00000480.npz"
+    np.savez(path, **arrays, sha256=checkpoints._digest(arrays))
+    (copied / "checkpoints" / "epoch-00002.npz").unlink()
+    error = call("run", "--resume", copied).error
+    assert f"checkpoint {path} is damaged: it holds epoch 1 and 480 steps of the next" in error

@@ -395,3 +395,103 @@ def test_a_long_value_is_shortened_in_the_message():
         checks.positive_int("width", "x" * 10_000)
     assert len(str(error.value)) < 300
     assert str(error.value).endswith("…")
+
+
+# What a killed process left
+
+
+@pytest.mark.parametrize(
+    ("name", "is_ours"),
+    [
+        (".history.csv.keras_gen-a_b1c2d3.csv", True),
+        (".recipe.json.keras_gen-abcdefgh.json", True),
+        (".history.csv.abcd1234.csv", True),  # of keras_gen 0.3 and earlier
+        (".history.csv.abcd1234", True),
+        (".model.txt.ab_d1234.txt", True),
+        (".notes.markdown", False),
+        (".history.csv.original", False),
+        (".notes.txt.abcd1234.txt", False),
+        (".my.notes.keras_gen-abcdefgh", False),
+        (".history.csv.keras_gen-ABCDEFGH.csv", False),
+        (".history.csv.abcd12345.csv", False),
+        ("history.csv.keras_gen-abcdefgh.csv", False),
+        ("checkpoints/.epoch-00003-step-00000002.npz.keras_gen-abcdefgh.npz", True),
+        ("checkpoints/.epoch-00003.npz.abcd1234.npz", True),
+        ("samples/.epoch-00003.png.abcd1234.png", True),
+        ("samples/.history.csv.abcd1234.csv", False),
+        ("mine/.history.csv.abcd1234.csv", False),
+    ],
+)
+def test_only_files_that_keras_gen_wrote_are_removed(tmp_path, name, is_ours):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("text")
+    run_directory.remove_leftovers(tmp_path)
+    assert path.exists() == (not is_ours)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "left"),
+    [
+        (".saved_model.keras_gen-abcdefgh", ["new"], []),
+        (".saved_model.keras_gen-abcdefgh", ["new", "old"], ["saved_model"]),
+        (".saved_model.abcd1234", ["new", "old"], ["saved_model"]),
+        (".saved_model.keras_gen-abcdefgh", ["new", "mine"], [".saved_model.keras_gen-abcdefgh"]),
+        (".my.settings", [], [".my.settings"]),
+        (".saved_model.settings", ["new", "old"], [".saved_model.settings"]),
+    ],
+)
+def test_only_folders_that_keras_gen_wrote_are_finished_or_removed(tmp_path, name, content, left):
+    for part in content:
+        (tmp_path / name / part).mkdir(parents=True)
+    (tmp_path / name).mkdir(exist_ok=True)
+    run_directory.remove_leftovers(tmp_path)
+    assert names(tmp_path) == left
+
+
+def test_leftovers_that_are_links_lead_nowhere(tmp_path):
+    run, mine = tmp_path / "run", tmp_path / "mine"
+    run.mkdir()
+    for part in ("new", "old"):
+        (mine / part).mkdir(parents=True)
+    (run / ".saved_model.keras_gen-abcdefgh").symlink_to(mine)
+    (run / ".history.csv.keras_gen-abcdefgh.csv").symlink_to(mine / "new")
+    (run / ".saved_model.keras_gen-bbbbbbbb").mkdir()
+    for part in ("new", "old"):
+        (run / ".saved_model.keras_gen-bbbbbbbb" / part).symlink_to(mine / part)
+    run_directory.remove_leftovers(run)
+    assert names(mine) == ["new", "old"]
+    assert not (run / "saved_model").exists()
+    (run / "samples").symlink_to(mine)
+    with pytest.raises(UsageError, match="samples must be"):
+        run_directory.remove_leftovers(run)
+
+
+# Errors name the file
+
+
+@pytest.mark.parametrize("write", ["write_json", "write_directory"])
+def test_an_error_of_the_disk_names_the_file(tmp_path, write):
+    def full(folder=None):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError) as error:
+        if write == "write_json":
+            with files.atomic_path(tmp_path / "evaluation.json"):
+                full()
+        else:
+            files.write_directory(tmp_path / "evaluation.json", full, overwrite=True)
+    assert error.value.filename == str(tmp_path / "evaluation.json")
+    with pytest.raises(OSError) as error:
+        files.write_text(tmp_path / "missing" / "a.txt", "")
+    assert error.value.filename == str(tmp_path / "missing" / "a.txt")
+
+
+def test_a_pipe_a_device_or_a_folder_is_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/null")
+    for name in ("pipe", "device", "."):
+        with pytest.raises(OSError, match="Not a regular file"):
+            files.write_text(tmp_path / name, "x")
+    assert names(tmp_path) == ["device", "pipe"]
+    assert (tmp_path / "device").is_symlink()

@@ -338,10 +338,11 @@ def test_links_in_circles(tmp_path):
 
 
 def test_pipes_are_not_waited_for(tmp_path):
-    for name in ("recipe.json", "a.npz", "a.png", "history.csv", "a.tgz"):
+    (tmp_path / "run").mkdir()
+    for name in ("run/recipe.json", "a.npz", "a.png", "history.csv", "a.tgz"):
         os.mkfifo(tmp_path / name)
     calls = {
-        "recipe.json": (run_directory.read_recipe, tmp_path),
+        "recipe.json": (run_directory.read_recipe, tmp_path / "run"),
         "a.npz": (archives.read, tmp_path / "a.npz"),
         "a.png": (data.load, tmp_path),
         "history.csv": (history.read, tmp_path / "history.csv"),
@@ -368,3 +369,19 @@ def test_names_do_not_steer_the_terminal(tmp_path, name):
 @pytest.mark.parametrize("name", ["sample", "explore"])
 def test_help_says_that_a_saved_model_is_a_program(name):
     assert "a SavedModel is a program" in " ".join(call(name, "--help").out.split())
+
+
+def test_a_table_of_very_many_short_rows(tmp_path):
+    (tmp_path / "history.csv").write_text("epoch\n" + "1\n" * 300_000)
+    with little_memory(), refused(r"history\.csv can't be read: it has more than 250,000 rows"):
+        history.read(tmp_path / "history.csv")
+
+
+@pytest.mark.parametrize("name", ["sweep.json", "sweep.csv", "lock", "runs", "logs", "logs/001.log", "runs/00001-vae"])
+def test_links_in_a_sweep_are_refused(tmp_path, name):
+    (tmp_path / "sweep").mkdir()
+    path = tmp_path / "sweep" / name
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(tmp_path)
+    with refused(f"{name} must be a file or a folder, since links inside a run or a sweep are not followed"):
+        state.read(tmp_path / "sweep")

@@ -1,9 +1,12 @@
 """Stop requests, intervals, locks, and files that survive SIGKILL."""
 
+import errno
+import fcntl
 import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +14,12 @@ import textwrap
 import threading
 import time
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from keras_gen import UsageError, distribution
+from keras_gen import UsageError, callbacks, distribution
 from keras_gen.runs import checkpoints, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.intervals import Interval
@@ -126,6 +130,92 @@ def test_a_lock_is_held_by_one_process_and_released_by_its_death(tmp_path):
             process.kill()
     with locked(tmp_path, "run"):
         pass
+
+
+def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, capsys):
+    def no_locks(*arguments):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with locked(tmp_path, "run"):
+        files.write_text(tmp_path / "a.txt", "a")
+    assert capsys.readouterr().out == (
+        f"NOTE: run {tmp_path} is not locked, since its file system has no locks (No locks available): "
+        "start no other process on it\n"
+    )
+
+
+def test_a_lock_overwrites_only_what_locks_write(tmp_path):
+    (tmp_path / "lock").write_text("process 1")
+    with locked(tmp_path, "run"):
+        assert (tmp_path / "lock").read_text() == f"process {os.getpid()}"
+    assert (tmp_path / "lock").read_text() == ""
+    (tmp_path / "lock").write_text("a hard link to my diary")
+    with locked(tmp_path, "run"):
+        pass
+    assert (tmp_path / "lock").read_text() == "a hard link to my diary"
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_a_lock_that_is_no_file_is_refused_at_once(tmp_path, kind):
+    path = tmp_path / "run" / "lock"
+    path.parent.mkdir()
+    {"link": lambda: path.symlink_to(tmp_path / "mine"), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
+    (tmp_path / "mine").write_text("process of mine")
+    with pytest.raises(UsageError, match="lock (must be a file|can't be opened as a file)"), locked(path.parent, "run"):
+        pass
+    assert (tmp_path / "mine").read_text() == "process of mine"
+
+
+@pytest.mark.parametrize("change", ["removed", "replaced", "moved", "only its lock"])
+def test_nothing_is_written_into_a_folder_that_is_no_longer_the_locked_one(tmp_path, change, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("run")
+    grid = callbacks.image_grids.Grid("run/samples/deep")
+    grid.set_params({"epochs": 1})
+    writers = [
+        lambda: files.write_text("run/history.csv", "x"),
+        lambda: files.make_folder("run/samples"),
+        lambda: files.write_directory(tmp_path / "run" / "saved_model", lambda folder: None, overwrite=True),
+        lambda: checkpoints.save("run", Arrays(), TrainingPosition(1)),
+        lambda: grid.on_epoch_end(0),
+        lambda: run_directory.remove_leftovers("run"),
+    ]
+    monkeypatch.setattr(distribution, "value", lambda variable: variable.value)
+    with locked("run", "run"):
+        files.write_text("run/history.csv", "x")
+        if change == "moved":
+            os.rename("run", "elsewhere")
+        elif change == "only its lock":
+            os.remove("run/lock")
+        else:
+            shutil.rmtree("run")
+        if change == "replaced":
+            os.mkdir("run")
+            for name in ("lock", ".history.csv.keras_gen-abcdefgh.csv"):
+                Path("run", name).touch()
+        before = sorted(map(str, tmp_path.rglob("*")))
+        for write in writers[: 5 if change != "replaced" else 6]:
+            with pytest.raises(UsageError, match=r"run was removed or replaced .*: nothing more is written to it$"):
+                write()
+        assert sorted(map(str, tmp_path.rglob("*"))) == before
+    files.write_text(tmp_path / "free.txt", "x")
+
+
+def test_a_locked_folder_may_be_reached_by_a_link_but_not_be_left_by_one(tmp_path):
+    for name in ("run", "mine"):
+        (tmp_path / name).mkdir()
+    run = tmp_path / "link"
+    run.symlink_to(tmp_path / "run")
+    with locked(run, "run"):
+        files.write_text(run / "history.csv", "x")
+        (run / "samples").symlink_to(tmp_path / "mine")
+        with pytest.raises(UsageError, match="samples must be .* links inside a run or a sweep are not followed"):
+            files.write_text(run / "samples" / "epoch-00001.png", "x")
+        with pytest.raises(UsageError, match="samples must be"):
+            files.make_folder(run / "samples" / "more")
+    assert list((tmp_path / "mine").iterdir()) == []
+    assert (tmp_path / "run" / "history.csv").read_text() == "x"
 
 
 # Files that survive

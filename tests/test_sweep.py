@@ -177,7 +177,7 @@ def test_a_sweep_with_a_failing_member_trains_the_rest_and_ends_in_a_table_and_a
 
     # A dry run lists the remaining members.
     left = call("sweep", "--resume", path, "--dry-run").out.splitlines()
-    assert left == ["[1/2] latent_dim=0 seed=0: 2 epochs, batch size 8, waiting", "1 members, 2 epochs in all"]
+    assert left == ["[1/2] latent_dim=0 seed=0: 2 epochs, batch size 8, waiting", "1 member, 2 epochs in all"]
 
 
 def in_a_process(*arguments):

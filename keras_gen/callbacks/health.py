@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_gen.utils import checks
 from keras_gen.utils.errors import TrainingDiverged
+from keras_gen.utils.progress import print_line
 
 SAMPLE = 64
 """Number of generated images that are checked."""
@@ -79,8 +80,9 @@ class Health(keras.callbacks.Callback):
 
     def _print(self, line):
         # Keras' progress bar leaves the cursor at its end.
-        start = "\n" if self.params and self.params.get("verbose") in (1, "auto") else ""
-        print(f"{start}{line}", flush=True)
+        if self.params and self.params.get("verbose") in (1, "auto"):
+            print_line()
+        print_line(line)
 
 
 def _diversity(images: np.ndarray) -> float:
@@ -91,8 +93,7 @@ def _diversity(images: np.ndarray) -> float:
 class StopOnDivergence(keras.callbacks.Callback):
     """End `fit` with an error after the first step with a NaN or infinite metric.
 
-    `keras.callbacks.TerminateOnNaN` checks only `loss`, which adversarial models do not have, and lets the other
-    callbacks save the diverged model at the end of the epoch.
+    `keras.callbacks.TerminateOnNaN` lets the other callbacks save the diverged model at the end of the epoch.
 
     Args:
         initial_step: int. Number of train steps of the first epoch done before. Defaults to 0.

@@ -10,6 +10,8 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 
 from keras_gen.runs import history
+from keras_gen.utils import files
+from keras_gen.utils.errors import UsageError
 
 
 class HistoryCSV(keras.callbacks.Callback):
@@ -24,13 +26,15 @@ class HistoryCSV(keras.callbacks.Callback):
         seconds_before: float. Seconds that the first epoch took before it was interrupted. Defaults to 0.
 
     Raises:
-        UsageError: The file exists and is no history.
+        UsageError: The file is no history of the epochs before.
     """
 
     def __init__(self, path: str | os.PathLike, initial_epoch: int = 0, seconds_before: float = 0.0):
         super().__init__()
         self.path = Path(path)
         self._rows = [row for row in history.read(self.path) if row["epoch"] <= initial_epoch] if initial_epoch else []
+        if any(row["epoch"] != index for index, row in enumerate(self._rows, 1)) or len(self._rows) != initial_epoch:
+            raise UsageError(f"history {self.path} can't be continued: it must have one row for each epoch before")
         self._seconds_before = seconds_before
         self._start = 0.0
 
@@ -43,5 +47,5 @@ class HistoryCSV(keras.callbacks.Callback):
         seconds = round(self._seconds_before + time.perf_counter() - self._start, 3)
         self._seconds_before = 0.0
         self._rows.append({"epoch": epoch + 1, "seconds": seconds, **self.model.updates, **(logs or {})})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self.path.parent)
         history.write(self.path, self._rows)

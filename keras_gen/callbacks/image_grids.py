@@ -9,7 +9,7 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 import numpy as np
 
-from keras_gen.utils import checks, image_utils
+from keras_gen.utils import checks, files, image_utils
 
 COLUMNS = 10
 
@@ -42,7 +42,7 @@ class Grid(keras.callbacks.Callback):
         done = epoch + 1
         if done % self.every and done != self.params["epochs"]:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self.folder)
         image_utils.save_png(self.folder / f"epoch-{done:05d}.png", self.picture())
 
 

@@ -10,6 +10,7 @@ from keras_gen.evaluation import Reference, Score, Scorer
 from keras_gen.metrics.extractors import Extractor
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError
+from keras_gen.utils.progress import print_line
 
 
 class Scores(keras.callbacks.Callback):
@@ -74,11 +75,11 @@ class Scores(keras.callbacks.Callback):
             return
         # Keras' progress bar leaves the cursor at its end, and the progress of scoring would overwrite it.
         if self.params and self.params.get("verbose") in (1, "auto"):
-            print(flush=True)
+            print_line()
         try:
             scores = self.score()
         except UsageError as error:  # such as a diverged model: training continues without the score
-            print(f"NOTE: no score after epoch {epoch + 1}: {error}", flush=True)
+            print_line(f"NOTE: no score after epoch {epoch + 1}: {error}")
             return
         if logs is not None:
             for score in scores:
@@ -87,7 +88,7 @@ class Scores(keras.callbacks.Callback):
         reference = self.scorer.reference
         numbers = ", ".join(_shown(score) for score in scores)
         against = f"{self.scorer.num_images:,} generated against {reference.count:,} {reference.split} images"
-        print(f"{numbers} ({against})", flush=True)
+        print_line(f"{numbers} ({against})")
 
     def score(self) -> list[Score]:
         """Return the scores of the current model. The features of real images are computed on the first call only."""

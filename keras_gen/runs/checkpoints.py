@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 from dataclasses import asdict, dataclass, field
@@ -16,14 +17,20 @@ import numpy as np
 from keras_gen import distribution
 from keras_gen.models import ImageModel
 from keras_gen.runs.run_directory import CHECKPOINTS_FOLDER
-from keras_gen.utils import archives, checks
+from keras_gen.utils import archives, checks, files, safe_files
 from keras_gen.utils.errors import TrainingDiverged, UsageError
-from keras_gen.utils.files import atomic_path
+from keras_gen.utils.progress import print_line
 
 KEEP = 2
 _FILE_NAME = re.compile(r"epoch-(\d+)(?:-step-(\d+))?\.npz")
 _POSITION, _DIGEST = "position", "sha256"
 """Entries of a file that are not variables; the names of variables start with a digit."""
+
+_NUMBER = re.compile(r"_\d+(?=_|$)")
+"""Matches the numbers in variables' names, which depend on what else the process built."""
+
+_intact: set[tuple[Path, int]] = set()
+"""Files that this process wrote or read, with their times in ns."""
 
 
 class DamagedCheckpointError(UsageError):
@@ -54,7 +61,7 @@ class TrainingPosition:
 
 
 def save(run: str | os.PathLike, model: ImageModel, position: TrainingPosition) -> Path | None:
-    """Write the training state at `position` atomically, and delete all checkpoints but the newest `KEEP`.
+    """Write the training state at `position` atomically, and delete older checkpoints but the newest `KEEP`.
 
     With several workers all of them must call this, since metrics are reduced over the workers; only the chief writes.
 
@@ -73,23 +80,33 @@ def save(run: str | os.PathLike, model: ImageModel, position: TrainingPosition) 
     if not distribution.is_chief(model.distribute_strategy):
         return None
     state[_POSITION] = np.frombuffer(json.dumps(asdict(position)).encode(), np.uint8)
-    folder = Path(run) / CHECKPOINTS_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = safe_files.inside(run, CHECKPOINTS_FOLDER)
+    files.make_folder(folder)
     step = f"-step-{position.step:08d}" if position.step else ""
     path = folder / f"epoch-{position.epoch:05d}{step}.npz"
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+    with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **state, **{_DIGEST: _digest(state)})
-    delete_old(run, KEEP)
+    _intact.add((path, path.stat().st_mtime_ns))
+    delete_old(run, position, KEEP)
     return path
 
 
-def delete_old(run: str | os.PathLike, keep: int) -> None:
-    """Delete all checkpoints of a run but the newest `keep`."""
-    for _, old in _all(run)[:-keep]:
-        old.unlink(missing_ok=True)
+def delete_old(run: str | os.PathLike, position: TrainingPosition, keep: int) -> None:
+    """Delete all checkpoints of a run up to `position` but the newest `keep` that are intact.
+
+    Later ones are damaged, since training goes on from the newest intact one: they are neither counted nor deleted.
+    """
+    for _, path in reversed([each for each in _all(run) if each[0] <= position]):
+        if keep and _is_intact(path):
+            keep -= 1
+        elif not keep and path.is_file():
+            files.check_folder_in_use(path)
+            path.unlink(missing_ok=True)
 
 
-def restore_latest(run: str | os.PathLike, model: ImageModel) -> TrainingPosition:
+def restore_latest(
+    run: str | os.PathLike, model: ImageModel, *, epochs: float = math.inf, steps: float = math.inf
+) -> TrainingPosition:
     """Restore a run's newest checkpoint into `model`, or the previous one, with a printed note, if that is damaged.
 
     Returns:
@@ -101,11 +118,11 @@ def restore_latest(run: str | os.PathLike, model: ImageModel) -> TrainingPositio
     existing = _all(run)
     for index in reversed(range(len(existing))):
         try:
-            return restore(existing[index][1], model)
+            return restore(existing[index][1], model, epochs=epochs, steps=steps)
         except DamagedCheckpointError as error:
             if index == 0:
                 raise
-            print(f"NOTE: {error}; using the previous one", flush=True)
+            print_line(f"NOTE: {error}; using the previous one")
     return TrainingPosition()
 
 
@@ -115,8 +132,12 @@ def latest(run: str | os.PathLike) -> tuple[TrainingPosition, Path] | None:
     return existing[-1] if existing else None
 
 
-def restore(path: str | os.PathLike, model: ImageModel) -> TrainingPosition:
+def restore(
+    path: str | os.PathLike, model: ImageModel, *, epochs: float = math.inf, steps: float = math.inf
+) -> TrainingPosition:
     """Restore the checkpoint `path` into a model that was built and compiled as when it was saved.
+
+    Its position must lie within the run's number of epochs and an epoch's number of train steps.
 
     Returns:
         The position of the checkpoint.
@@ -127,16 +148,34 @@ def restore(path: str | os.PathLike, model: ImageModel) -> TrainingPosition:
     """
     variables = _variables(model)
     state, position = _read(Path(path))
-    values = [state[name] for name in sorted(state)]
-    fits = len(values) == len(variables) and all(
-        value.shape == tuple(v.shape) and value.dtype == np.dtype(v.dtype)
-        for value, v in zip(values, variables, strict=True)
+    stored = sorted(state.items())
+    fits = len(stored) == len(variables) and all(
+        value.shape == tuple(v.shape) and value.dtype == np.dtype(v.dtype) and _kind(name) == _kind(v.path)
+        for (name, value), v in zip(stored, variables, strict=True)
     )
     if not fits:
         raise UsageError(f"checkpoint {path} belongs to another model than the run's recipe now builds")
-    for variable, value in zip(variables, values, strict=True):
+    updates = [int(value) for name, value in stored if name.endswith("/iteration") and not value.shape]
+    most = math.inf if steps == math.inf else (position.epoch * steps + position.step) * model.batches_per_step
+    if position > TrainingPosition(epochs) or position.step >= steps or any(not 0 <= n <= most for n in updates):
+        what = f"it holds {position} with {max(updates, default=0):,} updates of weights"
+        raise DamagedCheckpointError(f"checkpoint {path} is damaged: {what}, of {epochs} epochs of {steps} steps")
+    for variable, (_, value) in zip(variables, stored, strict=True):
         variable.assign(value)
     return position
+
+
+def _kind(name: str) -> str:
+    """Return the last part of a variable's path without numbers."""
+    return _NUMBER.sub("", name.rpartition("/")[2].rpartition(" ")[2])
+
+
+def _is_intact(path: Path) -> bool:
+    with contextlib.suppress(OSError, DamagedCheckpointError):
+        if (path, path.stat().st_mtime_ns) not in _intact:
+            _read(path)
+        return True
+    return False
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], TrainingPosition]:
@@ -150,6 +189,12 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], TrainingPosition]:
         checks.non_negative_int("epoch", position.epoch)
         checks.non_negative_int("step", position.step)
         checks.non_negative("seconds", position.seconds)
+        match = _FILE_NAME.fullmatch(path.name)
+        if match and TrainingPosition(int(match[1]), int(match[2] or 0)) != position:
+            raise ValueError(f"it holds the state after {position}")
+        if any(value.dtype.kind == "f" and not np.isfinite(value).all() for value in state.values()):
+            raise ValueError("it holds values that are not finite")
+        _intact.add((path, path.stat().st_mtime_ns))
     # RecursionError: deeply nested JSON in a forged file. The checksum detects corruption, not tampering.
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else error
@@ -173,8 +218,13 @@ def _variables(model: ImageModel) -> list:
 
 
 def _all(run: str | os.PathLike) -> list[tuple[TrainingPosition, Path]]:
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        paths = list((Path(run) / CHECKPOINTS_FOLDER).iterdir())
-        matches = [(match, path) for path in paths if (match := _FILE_NAME.fullmatch(path.name))]
-        return sorted((TrainingPosition(int(match[1]), int(match[2] or 0)), path) for match, path in matches)
-    return []
+    try:
+        names = os.listdir(safe_files.inside(run, CHECKPOINTS_FOLDER))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UsageError(f"{error.filename} can't be read ({error.strerror})") from error
+    places = [
+        (match, safe_files.inside(run, CHECKPOINTS_FOLDER, n)) for n in names if (match := _FILE_NAME.fullmatch(n))
+    ]
+    return sorted((TrainingPosition(int(match[1]), int(match[2] or 0)), path) for match, path in places)

@@ -13,6 +13,9 @@ from keras_gen.utils.errors import UsageError
 MAX_BYTES = 64 * 2**20
 """Limit on the file's size: about 250,000 epochs with 20 columns."""
 
+_MAX_ROWS, _MAX_FIELDS = 250_000, 5_000_000
+"""Limits on the table's size: a short row takes much more memory than space in the file."""
+
 _MAX_DIGITS = 18
 """Limit on an integer's digits, as int64 has: counts of epochs and updates have fewer."""
 
@@ -24,7 +27,10 @@ def read(path: str | os.PathLike) -> list[dict[str, int | float]]:
         UsageError: the file can't be read or is not a history.
     """
     try:
-        lines = io.StringIO(safe_files.read_bytes(path, MAX_BYTES).decode("utf-8"), newline="")
+        text = safe_files.read_bytes(path, MAX_BYTES).decode("utf-8")
+        if max(text.count("\n"), text.count("\r")) > _MAX_ROWS or text.count(",") > _MAX_FIELDS:
+            raise ValueError(f"it has more than {_MAX_ROWS:,} rows or {_MAX_FIELDS:,} fields")
+        lines = io.StringIO(text, newline="")
         rows = [{name: _number(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]
     except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise UsageError(f"history {path} can't be read: {error}") from error

@@ -62,6 +62,13 @@ class RunSettings:
     binarize: str | None = _setting(
         None, "make pixels black or white: " + " or ".join(checks.BINARIZE), "data", metavar="RULE"
     )
+    bits: int | None = _setting(
+        None,
+        "bits of values that are stored as 16 bits, 8 to 16; default: the smallest of 8, 10, 12, 16 for the largest value",
+        "data",
+        metavar="N",
+    )
+    skip_damaged: bool = _setting(False, "leave out files of a folder of images that can't be read", "data")
     epochs: int | None = _setting(None, "passes over the training images; default: the recipe's")
     batch_size: int | None = _setting(None, "real images per update; default: the recipe's, at most 64 for digits")
     seed: int = _setting(0, "seed of weights, data order, dropout, latents and noise")
@@ -152,9 +159,10 @@ class RunSettings:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
                 raise must_be(name, "a name or a path, or None", value)
-            if value is not None and name != "dataset":
+            if value is not None:
+                value = os.path.expanduser(value)
                 # A run can be resumed from another working directory.
-                object.__setattr__(self, name, os.path.abspath(value))
+                object.__setattr__(self, name, value if name == "dataset" else os.path.abspath(value))
         if self.image_size is not None:
             checks.positive_int("image_size", self.image_size)
         elif self.dataset in (None, self.recipe.dataset):
@@ -162,6 +170,9 @@ class RunSettings:
         if self.channels is not None:
             checks.one_of("channels", checks.positive_int("channels", self.channels), (1, 3))
         checks.one_of("binarize", self.binarize, (None, *checks.BINARIZE))
+        if self.bits is not None:
+            checks.one_of("bits", checks.positive_int("bits", self.bits), range(8, 17))
+        checks.boolean("skip_damaged", self.skip_damaged)
 
     @property
     def recipe(self) -> zoo.Recipe:

@@ -90,7 +90,7 @@ def explain_errors(path: Path | None, requests: StopSignals, model: ImageModel) 
     except BrokenPipeError:
         raise  # the reader of stdout left; no file failed
     except OSError as error:
-        where = error.filename or path
+        where = error.filename2 or error.filename or path
         raise UsageError(f"run {path} stopped: {where} can't be written ({error.strerror or error}); {how}") from error
     except tf.errors.ResourceExhaustedError as error:
         # TensorFlow raises the same error for memory and disk.

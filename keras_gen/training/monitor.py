@@ -12,7 +12,9 @@ from keras_gen.metrics import extractors
 from keras_gen.models import ImageModel
 from keras_gen.runs import run_directory
 from keras_gen.runs.settings import RunSettings
+from keras_gen.utils import files
 from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
+from keras_gen.utils.progress import print_line
 
 FID_REFERENCE_IMAGES = 10_000
 """Maximum number of training images in the reference of scores during training; `evaluate` uses all of them."""
@@ -47,11 +49,12 @@ def make_reference(settings: RunSettings, data: ImageData) -> Reference | None:
         except UsageError as error:  # such as a single training image: train without scores
             extractor, reason = None, str(error)
     if extractor is None:
-        print(f"NOTE: generated images are not scored: {reason}", flush=True)
+        print_line(f"NOTE: generated images are not scored: {reason}")
         return None
     name = score_name("fid", extractor.name)
-    images = f"{settings.fid_images:,} generated images every {settings.fid_every} epochs"
-    print(f"{name} of {images}, by {extractor.name}: {reason}", flush=True)
+    every = "every epoch" if settings.fid_every == 1 else f"every {settings.fid_every} epochs"
+    images = f"{settings.fid_images:,} generated images {every}"
+    print_line(f"{name} of {images}, by {extractor.name}: {reason}")
     return reference
 
 
@@ -68,7 +71,7 @@ def restore_reference(settings: RunSettings, data: ImageData, record: dict) -> R
     try:
         reference = make_reference(settings, data)
     except DataUnavailableError as error:
-        print(f"NOTE: generated images are not scored any more: {error}", flush=True)
+        print_line(f"NOTE: generated images are not scored any more: {error}")
         return None
     recorded = record.get("extractor")
     if reference is not None and isinstance(recorded, dict) and recorded != reference.extractor.description():
@@ -94,7 +97,7 @@ def callbacks_of(path, settings, model, data, reference, start, requests) -> lis
 
 def _observers(path, settings, model, data, reference, start) -> list[keras.callbacks.Callback]:
     """Return the callbacks that score and record a run."""
-    chosen = []
+    chosen, tensorboard = [], path / "tensorboard"
     if reference is not None:
         chosen.append(callbacks.FID(reference, settings.fid_every, settings.fid_images))
     chosen.append(callbacks.HistoryCSV(path / run_directory.HISTORY_FILE, start.epoch, start.seconds))
@@ -109,5 +112,8 @@ def _observers(path, settings, model, data, reference, start) -> list[keras.call
             chosen.append(
                 callbacks.ReconstructionGrid(path / run_directory.RECONSTRUCTIONS_FOLDER, *examples, *options)
             )
-    chosen.append(keras.callbacks.TensorBoard(path / "tensorboard", write_graph=False))
+    # TensorBoard would make the folder anew, whatever became of the run's.
+    files.make_folder(tensorboard)
+    chosen.append(keras.callbacks.LambdaCallback(on_test_begin=lambda logs: files.make_folder(tensorboard)))
+    chosen.append(keras.callbacks.TensorBoard(tensorboard, write_graph=False))
     return chosen

@@ -32,6 +32,7 @@ from keras_gen.training.faults import explain_errors, notice_lost_workers
 from keras_gen.utils import files
 from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.progress import counted, print_line
 from keras_gen.utils.signals import StopSignals
 
 PLOT_FILE = "losses.png"
@@ -102,8 +103,8 @@ def run(
         settings = dataclasses.replace(settings, extractor=reference.extractor.name)
     path = run_directory.create(out, settings.model)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(locking.locked(path, "run"))
         with _removed_on_failure(path):
-            stack.enter_context(locking.locked(path, "run"))
             _write_record(path, settings, model, data, reference, requested=requested, note=note)
         _describe(settings, data, path)
         _train(path, settings, model, data, reference, start=TrainingPosition(), export_options=export_options)
@@ -115,6 +116,8 @@ def resume(
     *,
     epochs: int | None = None,
     data: ImageData | np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
+    dataset: str | None = None,
+    data_dir: str | os.PathLike | None = None,
     export_options: ExportOptions | None = None,
     cluster: Cluster | None = None,
 ) -> Path:
@@ -124,6 +127,7 @@ def resume(
         path: str or path. The run directory.
         epochs: int or None. A new total. Defaults to the run's own.
         data: As in `run`, for a run that was trained on them. Defaults to None.
+        dataset, data_dir: Where the data are now, as in `keras_gen.runs.load`. Default to where they were.
         export_options: ExportOptions or None. Where to save a further copy of the SavedModel. Defaults to None.
         cluster: Cluster or None. As in `run`. All workers must have access to the run directory.
 
@@ -143,7 +147,7 @@ def resume(
             _check(export_options)
             stack.enter_context(locking.locked(path, "run"))
             run_directory.remove_leftovers(path)
-        opened = loading.load(path, epochs=epochs, data=data, cluster=cluster)
+        opened = loading.load(path, epochs=epochs, data=data, dataset=dataset, data_dir=data_dir, cluster=cluster)
         settings, start = opened.settings, opened.position
         if export_options is not None:
             export.check_functions(opened.model, export_options.functions)
@@ -160,7 +164,7 @@ def resume(
         if settings != recorded:
             files.write_json(path / run_directory.RECIPE_FILE, opened.record | {"settings": settings.to_json()})
         steps = f" and {start.steps}" if start.step else ""
-        print(f"{path}: {start.epoch} of {settings.epochs} epochs{steps} done", flush=True)
+        print_line(f"{path}: {start.epoch} of {settings.epochs} epochs{steps} done")
         _train(path, settings, opened.model, opened.data, reference, start=start, export_options=export_options)
     return path
 
@@ -168,8 +172,7 @@ def resume(
 def _resolved(settings, data) -> RunSettings:
     """Return the settings with the data set that was found, and the batch size that fits it."""
     # Where the data were found, so that the run can be resumed without $KERAS_GEN_DATA.
-    dataset = os.path.abspath(data.origin) if data.source in ("npz", "folder") else data.name
-    return dataclasses.replace(settings, dataset=dataset)
+    return dataclasses.replace(settings, dataset=data.place)
 
 
 @contextlib.contextmanager
@@ -178,6 +181,7 @@ def _removed_on_failure(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        files.check_folder_in_use(path / run_directory.RECIPE_FILE)  # not another's
         shutil.rmtree(path, ignore_errors=True)
         if isinstance(error, OSError):
             raise UsageError(f"out can't be written: {path} ({error.strerror})") from error
@@ -208,7 +212,7 @@ def _check_environment(path, opened):
     if changes and opened.settings.deterministic:
         raise UsageError(f"run {path} is deterministic, and its environment has changed: {changes}")
     if changes:
-        print(f"NOTE: the run's environment has changed, so its bits may differ: {changes}", flush=True)
+        print_line(f"NOTE: the run's environment has changed, so its bits may differ: {changes}")
 
 
 def _train(path, settings, model, data, reference, *, start, export_options):
@@ -221,7 +225,7 @@ def _train(path, settings, model, data, reference, *, start, export_options):
         elif path is None:
             return
         elif export_options is None and run_directory.finished_epochs(path) == settings.epochs:
-            print("nothing to do: to train on, give --epochs a larger number", flush=True)
+            print_line("nothing to do: to train on, give --epochs a larger number")
             return
         if path is not None:
             _finish(path, settings, model, data, export_options)
@@ -267,7 +271,7 @@ def _undivided_steps(settings: RunSettings, begin: TrainingPosition, steps_per_e
 
 def _finish(path, settings, model, data, export_options):
     rows = history.read(path / run_directory.HISTORY_FILE)
-    title = f"{settings.model} on {data.name}, {settings.epochs} epochs"
+    title = f"{settings.model} on {data.name}, {counted(settings.epochs, 'epoch')}"
     report.save_figure(report.loss_curves(rows, title), path / PLOT_FILE)
     run_page.write_or_note(path)
     description = {
@@ -282,13 +286,13 @@ def _finish(path, settings, model, data, export_options):
         "last_epoch": rows[-1],
     }
     export.save(model, path / export.RUN_FOLDER, description=description, overwrite=True)
-    checkpoints.delete_old(path, keep=1)  # an intact SavedModel stands beside it now
+    checkpoints.delete_old(path, TrainingPosition(settings.epochs), keep=1)  # an intact SavedModel stands beside it now
     if "generate" in model.endpoints():
-        print(f"sample from it: {command('sample', path)}", flush=True)
+        print_line(f"sample from it: {command('sample', path)}")
     if export_options is not None:
         options = {entry.name: getattr(export_options, entry.name) for entry in dataclasses.fields(export_options)}
         export.save(model, description=description, **options)
-        print(f"exported to {export_options.path}", flush=True)
+        print_line(f"exported to {export_options.path}")
 
 
 def _check(export_options: ExportOptions | None) -> None:
@@ -301,11 +305,11 @@ def _check(export_options: ExportOptions | None) -> None:
 def _describe(settings, data, path) -> None:
     counts = ", ".join(f"{count:,} {role}" for role, count in data.description()["counts"].items())
     shape = "x".join(map(str, data.image_shape))
-    print(f"{settings.model} ({settings.recipe.source}) on {data.name} ({data.source}; {counts} images, {shape})")
+    print_line(f"{settings.model} ({settings.recipe.source}) on {data.name} ({data.source}; {counts} images, {shape})")
     for note in data.notes:
-        print(f"NOTE: {note}")
-    how = f"{settings.epochs} epochs, batch size {settings.batch_size}, seed {settings.seed}"
-    print(f"{how}, run directory {path}", flush=True)
+        print_line(f"NOTE: {note}")
+    how = f"{counted(settings.epochs, 'epoch')}, batch size {settings.batch_size}, seed {settings.seed}"
+    print_line(f"{how}, run directory {path}")
 
 
 def _summary(model: ImageModel) -> str:

@@ -3,14 +3,60 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from keras_gen.utils import safe_files
 from keras_gen.utils.errors import UsageError, must_be
+
+TEMPORARY_NAME = re.compile(r"\.(.+)\.keras_gen-[a-z0-9_]{8}(?:\.\w+)?", re.ASCII)
+"""Matches the names of temporary files and folders; the group is the final name."""
+
+_folders_in_use: list[tuple[Path, Path, int]] = []
+"""Folder, path of an entry, and the descriptor of the file that the entry must still be."""
+
+
+@contextlib.contextmanager
+def folder_in_use(folder: str | os.PathLike, entry: str = "", handle: int | None = None) -> Iterator[None]:
+    """While the block runs, write below `folder` only if it is still the same folder, and through no link in it.
+
+    Another process may have removed it and made one of the same name: two runs would be mixed. It is recognized by
+    `entry`, by default itself, and by the descriptor of the opened entry, by default one that is opened here.
+    """
+    path = Path(folder, entry).absolute()
+    opened = os.open(path, os.O_RDONLY) if handle is None else handle
+    _folders_in_use.append((Path(folder).absolute(), path, opened))
+    try:
+        yield
+    finally:
+        _folders_in_use.pop()
+        if handle is None:
+            os.close(opened)
+
+
+def check_folder_in_use(path: str | os.PathLike) -> None:
+    """Raise `UsageError` if `path` is below a folder in use that was removed or replaced, or behind a link in it."""
+    path = Path(path).absolute()
+    for folder, entry, opened in _folders_in_use:
+        if folder in path.parents:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                if os.path.samestat(os.stat(entry), os.fstat(opened)):
+                    safe_files.inside(folder, path.parent.relative_to(folder))
+                    continue
+            raise UsageError(f"{folder} was removed or replaced by another folder: nothing more is written to it")
+
+
+def make_folder(path: str | os.PathLike) -> None:
+    """Make a folder and its parents, if they are missing; not below a folder in use that is gone."""
+    check_folder_in_use(Path(path) / "file")
+    Path(path).mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager
@@ -18,24 +64,30 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Provide a temporary path that replaces `path` if the block succeeds, and is deleted if it fails.
 
     The content is on disk (fsync) before it is renamed, so after a crash `path` is the old file or the new one.
+    An `OSError` names `path`; it is also raised if there is a folder, a pipe or a device at `path`.
 
     Example:
         >>> with atomic_path("settings.txt") as temporary:
         ...     length = temporary.write_text("seed 0")
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes the file private
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-        _sync_directory(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    check_folder_in_use(path)
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
+    with _naming(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.keras_gen-", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes the file private
+            with open(temporary, "rb+") as written:
+                os.fsync(written.fileno())
+            check_folder_in_use(path)
+            os.replace(temporary, path)
+            _sync_directory(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -72,24 +124,26 @@ def write_directory(
     """
     path = Path(path).absolute()
     check_can_write_directory(path, overwrite=overwrite, marker=marker, argument=argument)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        new, old = scratch / "new", scratch / "old"
-        new.mkdir()
-        write(new)
-        _sync_tree(new)
-        if path.exists():
-            path.rename(old)
+    make_folder(path.parent)
+    with _naming(path):
+        scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.keras_gen-"))
         try:
-            new.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
-        _sync_directory(path.parent)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+            new, old = scratch / "new", scratch / "old"
+            new.mkdir()
+            write(new)
+            _sync_tree(new)
+            check_folder_in_use(path)
+            if path.exists():
+                path.rename(old)
+            try:
+                new.rename(path)
+            except OSError:
+                if old.exists():
+                    old.rename(path)
+                raise
+            _sync_directory(path.parent)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
     return path
 
 
@@ -109,6 +163,18 @@ def check_can_write_directory(
         raise UsageError(f"{argument} exists already: {path} (--overwrite, or overwrite=True in Python, replaces it)")
     if marker is not None and any(path.iterdir()) and not (path / marker).is_file():
         raise must_be(argument, f"an older folder with {marker} in it, to be replaced", str(path))
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put `path` into an `OSError` raised in the block that names no file or a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        # Without a number, as for a connection that timed out, it is no error of a file.
+        if error.errno is not None and (error.filename is None or ".keras_gen-" in str(error.filename)):
+            error.filename, error.filename2 = os.fspath(path), None
+        raise
 
 
 def _umask() -> int:

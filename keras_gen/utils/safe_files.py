@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import re
 import stat
 from pathlib import Path
 
-from keras_gen.utils.errors import UsageError
+from keras_gen.utils.errors import UsageError, must_be
 
 MAX_BYTES = 16 * 2**20
 """Largest file that is read; no record of a run has that size."""
 
 MAX_DEPTH = 100
 """Deepest nesting of JSON that is read: writing it again is recursive."""
+
+_NO_LINK = "links inside a run or a sweep are not followed"
+
+
+def inside(root: str | os.PathLike, *parts: str | os.PathLike) -> Path:
+    """Return `root` joined with `parts`; raise `UsageError` if one of the parts, not of `root`, is a symbolic link."""
+    path = Path(root)
+    for part in Path(*parts).parts:
+        path /= part
+        if path.is_symlink():
+            raise must_be(os.fspath(path), f"a file or a folder, since {_NO_LINK}", "a link")
+    return path
+
+
+def check_entries(root: str | os.PathLike, names: re.Pattern) -> None:
+    """Raise `UsageError` if an entry below `root` whose relative path matches `names` is a link, a pipe or a device."""
+    pending = [""]
+    for below in pending:
+        with contextlib.suppress(OSError), os.scandir(os.path.join(root, below)) as entries:
+            for entry in (each for each in entries if names.fullmatch(below + each.name)):
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(f"{below}{entry.name}/")
+                elif not entry.is_file(follow_symlinks=False):
+                    raise must_be(entry.path, f"a file or a folder, since {_NO_LINK}", "a link, a pipe or a device")
+
+
+def open_regular_file(path: str | os.PathLike) -> int:
+    """Return the descriptor of a file, made if missing, for reading and appending; refuse links, pipes and devices."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags, 0o666)
+    except OSError as error:
+        raise UsageError(f"{path} can't be opened as a file ({error.strerror})") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise must_be(os.fspath(path), "a file", "a pipe or a device")
+    return handle
 
 
 def check_regular_file(path: str | os.PathLike) -> None:

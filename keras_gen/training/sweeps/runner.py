@@ -21,7 +21,7 @@ from keras_gen.runs.settings import RunSettings
 from keras_gen.training.sweeps import state
 from keras_gen.training.sweeps.plan import Plan
 from keras_gen.training.sweeps.state import Member, Sweep
-from keras_gen.utils import progress
+from keras_gen.utils import files, progress, safe_files
 from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError
 from keras_gen.utils.signals import StopSignals
@@ -69,7 +69,7 @@ def run(plan: Plan, commands: Commands, *, out: str | os.PathLike = "sweeps") ->
         for folder in (state.RUNS_FOLDER, state.LOGS_FOLDER):
             (path / folder).mkdir()
         sweep.write()
-        print(f"{len(sweep.members)} members, sweep directory {path}", flush=True)
+        progress.print_line(f"{len(sweep.members)} members, sweep directory {path}")
         _train(sweep, commands, lock)
     return sweep
 
@@ -90,7 +90,7 @@ def resume(path: str | os.PathLike, commands: Commands) -> Sweep:
         sweep = state.read(path)
         if not os.path.isdir(sweep.directory):
             raise UsageError(f"sweep {path} was started in {sweep.directory}, which is gone: its data can't be found")
-        print(f"{path}: {_finished(sweep)} members done", flush=True)
+        progress.print_line(f"{path}: {_finished(sweep)} members done")
         _train(sweep, commands, lock)
     return sweep
 
@@ -127,7 +127,8 @@ def _train_member(sweep, member, commands, lock, requests, begin, printed_notes)
     else:
         command = commands.resume(member.run.absolute())
     start = time.monotonic()
-    with open(sweep.log_of(member), "a+b") as log:
+    files.make_folder(sweep.log_of(member).parent)
+    with open(safe_files.open_regular_file(sweep.log_of(member)), "a+b") as log:
         log.write(f"$ {shlex.join(command)}\n".encode())
         log.flush()
         position = log.tell()

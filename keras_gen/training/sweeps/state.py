@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from keras_gen.utils import checks, files, safe_files
 from keras_gen.utils.errors import UsageError, must_be
 
 SWEEP_FILE, RUNS_FOLDER, LOGS_FOLDER = "sweep.json", "runs", "logs"
+_NAMES = re.compile(r"lock|sweep\.(?:json|csv)|comparison\.html|logs(?:/\d+\.log)?|runs(?:/\d{5,}-[^/]+)?")
 
 
 @dataclass
@@ -112,7 +114,7 @@ class Sweep:
                 ).append(member)
         taken = {member.run for member in self.members}
         for recipe in sorted((self.path / RUNS_FOLDER).glob(f"*/{run_directory.RECIPE_FILE}")):
-            if (run := recipe.parent) in taken:
+            if (run := recipe.parent) in taken or run.is_symlink():
                 continue
             try:
                 record, settings = read_settings(run)
@@ -146,6 +148,7 @@ def read(path: str | os.PathLike) -> Sweep:
     """
     path = Path(path)
     source = path / SWEEP_FILE
+    safe_files.check_entries(path, _NAMES)
     try:
         content = safe_files.read_json(source)
     except OSError as error:
