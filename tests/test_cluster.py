@@ -1,6 +1,7 @@
 """Clusters from TF_CONFIG and the command line, and the wait for all workers."""
 
 import concurrent.futures
+import contextlib
 import json
 import socket
 import threading
@@ -143,3 +144,58 @@ def test_another_service_on_the_port_is_no_worker():
         threading.Thread(target=greet, daemon=True).start()
         with pytest.raises(UsageError, match="no worker of keras_gen answers there"):
             cluster.wait_for_workers(Cluster(workers, 1, patience=0.1))
+
+
+def test_a_worker_listens_on_its_own_interface_and_on_all_where_it_does_not_know_it():
+    for host, expected in (
+        ("127.0.0.1", "127.0.0.1"),
+        ("localhost", None),
+        ("192.0.2.1", "::"),
+        ("no.such.host", "::"),
+    ):
+        with cluster._listen(host, 0) as server:
+            found = server.getsockname()[0]
+        assert found in ({expected} if expected else {"127.0.0.1", "::1"}) or (expected, found) == ("::", "0.0.0.0")
+
+
+def test_silent_and_talkative_visitors_delay_nobody():
+    workers = addresses(2)
+    with concurrent.futures.ThreadPoolExecutor() as pool, contextlib.ExitStack() as stack:
+        first = pool.submit(cluster.wait_for_workers, Cluster(workers, 0, patience=20))
+        port = int(workers[0].rpartition(":")[2])
+        begun = time.monotonic()
+        for number in range(20):
+            visitor = stack.enter_context(connected(port))
+            if number % 2:
+                visitor.sendall(b"1" * 5000)
+        cluster.wait_for_workers(Cluster(workers, 1, patience=20))
+        first.result()
+    assert time.monotonic() - begun < cluster._TALK_SECONDS
+
+
+def connected(port):
+    for _ in range(100):
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=5)
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    raise AssertionError("nobody listens")
+
+
+@pytest.mark.parametrize(
+    "answer", [b"[" * 30_000 + b"\n", b"9" * 9000 + b"\n", b"\xff\n", b'["' + b"x" * 60_000 + b'"]\n']
+)
+def test_whatever_answers_in_place_of_a_worker_the_error_is_short(answer):
+    workers = addresses(2)
+    with socket.create_server(("127.0.0.1", int(workers[0].rpartition(":")[2]))) as server:
+
+        def talk():
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(answer)
+                connection.recv(1)
+
+        threading.Thread(target=talk, daemon=True).start()
+        with pytest.raises(UsageError) as caught:
+            cluster.wait_for_workers(Cluster(workers, 1, patience=0.1))
+    assert len(str(caught.value)) < 500

@@ -165,15 +165,16 @@ def test_the_command_marks_the_best_and_names_what_differs(make):
     outcome = call("compare", one, two)
     assert (outcome.code, outcome.err) == (0, "")
     head, *lines = outcome.out.splitlines()
-    assert head.split() == ["00001-vae", "00002-gan"]
+    assert head.split() == ["better", "00001-vae", "00002-gan"]
     assert [line.split() for line in lines] == [
-        ["fd_lenet", "9.25", "7.5"],
+        ["fd_lenet", "low", "9.25", "7.5"],
         ["not", "ranked:", "generated", "100", "|", "50"],
-        ["precision_lenet", "0.5", "0.75", "*"],
+        ["precision_lenet", "high", "0.5", "0.75", "*"],
         ["memorisation_lenet", "-", "0.5"],
+        "* the best run by this score; what the scores mean: docs/measuring.md".split(),
     ]
     ignoring = call("compare", one, two, "--ignore", "generated").out.splitlines()
-    assert ignoring[1].split() == ["fd_lenet", "9.25", "7.5", "*"]
+    assert ignoring[1].split() == ["fd_lenet", "low", "9.25", "7.5", "*"]
     assert "not ranked" not in "".join(ignoring)
 
 

@@ -102,7 +102,7 @@ def test_a_run_has_one_color_in_all_panels():
     assert [line.get_color() for line in panels["fd_lenet"].get_lines()] == [colors[0], colors[2]]
     [legend] = figure.legends
     shown = [text.get_text() for text in legend.get_texts()]
-    assert shown == [r"a\$\no\$b", "b", "training, or score", "validation"]
+    assert shown == [dollars, "b", "training, or score", "validation"]
     assert panels["loss"].get_ylabel() == "nats"
 
 

@@ -81,7 +81,7 @@ def whole(vae, one_lenet):
 # Scores
 
 
-def test_a_vae_is_measured_by_everything(whole):
+def test_a_vae_is_measured_by_everything(whole, vae):
     scores, result, out = whole
     assert list(scores) == [*SAMPLE_SCORES, *RECONSTRUCTION_SCORES, "nll", "active_units"]
     assert out.startswith("extractor lenet: made for mnist and digits, needs no download\n")
@@ -89,6 +89,10 @@ def test_a_vae_is_measured_by_everything(whole):
         [line] = (line for line in out.splitlines() if line.split()[:1] == [score.name])
         assert f"{score.value:.5g}" in line
         assert line.endswith(score.fingerprint)
+    assert [line.split()[2] for line in out.splitlines() if line.split()[:1] == ["fd_lenet"]] == ["low"]
+    assert "docs/measuring.md" in out
+    assert out.splitlines()[-1] == f"report: {vae / 'report.html'}"
+    assert "fd_lenet" in (vae / "report.html").read_text(encoding="utf-8").rpartition(">Scores</h2>")[2]
     assert "generated: 85\n" in out  # the number of real images outside the reference
     assert sorted(result.losses) == ["kl", "loss", "mse", "reconstruction"]
 

@@ -209,7 +209,7 @@ def test_a_saved_model_without_images_is_refused(tmp_path):
     tf.saved_model.save(tf.Module(), str(tmp_path / "foreign"))
     with pytest.raises(UsageError, match=message + "none"):
         Explorer(tmp_path / "foreign")
-    with pytest.raises(UsageError, match="path must be a SavedModel or a finished run directory"):
+    with pytest.raises(UsageError, match="path must be a SavedModel, a finished run directory or a trained model"):
         Explorer(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """The explorer page over HTTP (only if Gradio is installed), and the errors of its command."""
 
+import asyncio
 import contextlib
 import importlib.util
 import io
@@ -113,7 +114,10 @@ def test_without_gradio_the_command_says_what_to_install(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["missing"], "path must be a SavedModel or a finished run directory, received: 'missing'"),
+        (
+            ["missing"],
+            "path must be a SavedModel, a finished run directory or a trained model (vae-mlp), received: 'missing'",
+        ),
         (["missing", "--port", 0], "port must be an integer from 1 to 65535, received: 0"),
         (["missing", "--port", -1], "port must be an integer of at least 0, received: -1"),
         (["missing", "--port", 70000], "port must be an integer from 1 to 65535, received: 70000"),
@@ -419,3 +423,46 @@ def test_a_signal_ends_the_server_and_nothing_is_left(explorers, free_port, monk
     assert urls == [f"http://127.0.0.1:{free_port}/"]
     assert list(tmp_path.iterdir()) == []
     app.check_address("127.0.0.1", free_port)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "127.0.0.1:7860"}, None),
+        ({"Host": "localhost:7860", "Origin": "http://localhost:7860"}, None),
+        ({"Host": "[::1]:7860"}, None),
+        ({"Host": "My-Machine"}, None),
+        ({"Host": "192.168.0.7:7860", "Content-Length": "1000"}, None),
+        ({"Host": "rebound.example:7860"}, 403),
+        ({"Host": "127.0.0.1.example"}, 403),
+        ({}, 403),
+        ({"Host": "[", "Origin": "http://["}, 403),
+        ({"Host": "192.168.0.7:7860", "Origin": "https://other.example"}, 403),
+        ({"Host": "localhost:7860", "Origin": "null"}, 403),
+        ({"Host": "localhost:7860", "Content-Length": "300000000"}, 403),
+    ],
+)
+def test_other_hosts_other_sites_and_large_requests_are_refused(headers, status):
+    sent, passed = [], []
+
+    async def application(scope, receive, send):
+        passed.append(scope)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()]}
+    asyncio.run(app._guarded(application, {"localhost", "my-machine"})(scope, None, send))
+    assert [message.get("status") for message in sent][:1] == ([] if status is None else [status])
+    assert passed == ([scope] if status is None else [])
+    assert not any(b"access-control" in name for message in sent for name, _ in message.get("headers", ()))
+
+
+@needs_gradio
+def test_the_page_answers_its_own_address_only(explorers, free_port):
+    with app.running([explorers["sampler"]], "127.0.0.1", free_port) as url:
+        assert urllib.request.urlopen(url).status == 200
+        for headers in ({"Host": "rebound.example"}, {"Origin": "https://other.example"}):
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                urllib.request.urlopen(urllib.request.Request(url, headers=headers))
+            assert (caught.value.code, caught.value.headers["access-control-allow-origin"]) == (403, None)

@@ -289,6 +289,17 @@ def test_a_graph_that_does_more_than_compute_is_refused_and_does_nothing(tmp_pat
     assert not (tmp_path / "written").exists()
 
 
+@pytest.mark.parametrize("operation", ["DebugIdentityV3", "ImmutableConst", "GenerateVocabRemapping", "PyFunc", "None"])
+def test_only_the_networks_own_operations_are_accepted(tmp_path, weights, operation):
+    writer = GraphWriter()
+    writer.graph.ParseFromString(graph_of(weights))
+    writer.node("more", operation)
+    path = tmp_path / "file.pb"
+    path.write_bytes(writer.graph.SerializeToString())
+    with pytest.raises(UsageError, match=f"its graph has an operation {operation}"):
+        Inception2015(path)
+
+
 def test_bfloat16_is_close_to_float32(archive, extractor):
     images = np.random.default_rng(2).integers(0, 256, (3, 32, 32, 3), np.uint8)
     rough = Inception2015(archive, precision="bfloat16")

@@ -51,6 +51,9 @@ def test_importing_the_package_and_its_light_modules_imports_nothing_heavy(tmp_p
 
 
 LIGHT_COMMANDS = {
+    ("sample.py", "nowhere"): (2, "path must be a SavedModel, a finished run directory or a trained model"),
+    ("explore.py", "nowhere"): (2, "path must be a SavedModel, a finished run directory or a trained model"),
+    ("report.py", "nowhere"): (2, "run must be a run directory"),
     # script and arguments: exit code, and a word that must be printed
     ("run.py", "--list"): (0, "vae-lstm"),
     ("run.py", "--help"): (0, "--resume"),
@@ -224,7 +227,7 @@ def test_in_a_fresh_process_every_documented_name_resolves_and_a_keras_file_load
     zoo.build("gan-mlp", (8, 8, 1), hidden=2, latent_dim=2).save(tmp_path / "model.keras")
     script = f"""
         import operator
-        import keras, keras_gen
+        import keras_gen, keras
         print(type(keras.models.load_model("model.keras")).__name__)
         for name in {names!r}:
             try:
@@ -284,3 +287,74 @@ def test_setup_cfg_leaves_out_no_part_of_the_package():
     found = find_packages(str(ROOT), include=include)
     folders = {path.parent for path in (ROOT / "keras_gen").rglob("*.py")}
     assert set(found) == {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+
+
+@pytest.fixture
+def keras_configuration():
+    """Restores Keras' configuration, which a test changes."""
+    import keras
+
+    names = ("floatx", "epsilon", "image_data_format", "max_epochs", "max_steps_per_epoch")
+    before, policy = {name: getattr(keras.config, name)() for name in names}, keras.config.dtype_policy()
+    yield keras.config
+    for name, value in before.items():
+        getattr(keras.config, f"set_{name}")(value)
+    keras.config.set_dtype_policy(policy)
+
+
+@pytest.mark.parametrize("floatx", ["float16", "float64"])
+def test_keras_standard_configuration_is_set_and_said(keras_configuration, capsys, floatx):
+    from keras_gen.utils import backend
+
+    keras_configuration.set_floatx(floatx)
+    keras_configuration.set_dtype_policy(floatx)
+    keras_configuration.set_epsilon(1e-3)
+    keras_configuration.set_image_data_format("channels_first")
+    keras_configuration.set_max_epochs(1)
+    backend._set_standard()
+    assert {name: getattr(keras_configuration, name)() for name in backend.STANDARD} == backend.STANDARD
+    assert (keras_configuration.max_epochs(), keras_configuration.dtype_policy().name) == (None, "float32")
+    changes = f"floatx float32 instead of {floatx}, epsilon 1e-07 instead of 0.001, "
+    changes += "image_data_format channels_last instead of channels_first, no max_epochs instead of 1"
+    said = f"NOTE: keras_gen sets Keras' configuration (keras.json, KERAS_*) to {changes}\n"
+    assert capsys.readouterr().out == said
+    keras_configuration.set_dtype_policy("mixed_bfloat16")  # is the user's, and no part of keras.json
+    backend._set_standard()
+    assert (capsys.readouterr().out, keras_configuration.dtype_policy().name) == ("", "mixed_bfloat16")
+
+
+def test_networks_are_for_channels_last_whatever_the_default_is(keras_configuration):
+    from keras_gen import networks
+    from keras_gen.metrics import extractors
+
+    def shapes(name):
+        network = getattr(networks, name)((16, 16, 1))
+        return network.output_shape, [weight.shape for weight in network.weights]
+
+    builders = [name for name in networks.__all__ if name[0].islower()]
+    expected = list(map(shapes, builders))
+    keras_configuration.set_image_data_format("channels_first")
+    assert list(map(shapes, builders)) == expected
+    assert extractors.build("lenet").dimensions == extractors.build("cifar").dimensions == 128
+    assert keras_configuration.image_data_format() == "channels_first"
+
+
+@pytest.mark.slow
+def test_a_run_does_not_depend_on_keras_json(tmp_path):
+    (tmp_path / "keras").mkdir()
+    other = {"floatx": "float16", "epsilon": 1e-3, "backend": "jax", "image_data_format": "channels_first"}
+    (tmp_path / "keras" / "keras.json").write_text(json.dumps(other))
+    script = (
+        "import sys; sys.argv = ['keras-gen', 'run', '--model', 'vae-conv', '--dataset', 'digits', '--epochs', '2', "
+    )
+    script += "'--set', 'depth=1', '--out', 'OUT']; from keras_gen.commands import program; program.main()"
+    settings = {"mine": {"KERAS_HOME": str(tmp_path / "keras"), "KERAS_MAX_EPOCHS": "1"}, "standard": {}}
+    results = {name: python(script.replace("OUT", name), tmp_path, **values) for name, values in settings.items()}
+    histories = {}
+    for name, result in results.items():
+        assert result.returncode == 0, result.stderr
+        assert ("NOTE: keras_gen sets Keras' configuration" in result.stdout) == (name == "mine")
+        rows = (tmp_path / name / "00001-vae-conv" / "history.csv").read_text().splitlines()
+        histories[name] = [row.split(",")[2:] for row in rows]  # without the epoch and its seconds
+    assert len(histories["mine"]) == 3
+    assert histories["mine"] == histories["standard"]

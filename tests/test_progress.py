@@ -1,5 +1,6 @@
 """Tests of the progress of long tasks: in a terminal, in a log file, and which tasks show it."""
 
+import ast
 import functools
 import os
 import pty
@@ -9,6 +10,7 @@ import sys
 import termios
 import time
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from scorer_helpers import NoiseModel, QuadrantExtractor, squares
 import keras_gen
 from keras_gen import data
 from keras_gen.evaluation import EvaluationSettings, Reference, Scorer, evaluator
+from keras_gen.models.progress_bar import ProgressBar, with_progress_bar
 from keras_gen.training import sweeps
 from keras_gen.utils import progress
 
@@ -180,3 +183,44 @@ def test_a_sweep(log, tmp_path):
     commands = sweeps.Commands(lambda settings, out: [sys.executable, "-c", ""], lambda run: [])
     sweeps.run(sweeps.Plan("vae-mlp", {"epochs": 1}, seeds=3), commands, out=tmp_path / "sweeps")
     assert finished(log()) == {"sweep"}
+
+
+def test_what_is_printed_can_not_control_the_terminal(capsys, monkeypatch):
+    progress.print_line("a\x1b[31m\r\nb\u202e ± é")
+    assert capsys.readouterr().out == "a\\x1b[31m\\r\\nb\\u202e ± é\n"
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0)
+    with progress.task("features of \x1b[31m", 1) as task:
+        task.advance()
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_all_of_the_package_prints_with_one_function():
+    folder = Path(keras_gen.__file__).parent
+    own = {"utils/progress.py", "commands/cli.py", "commands/timing.py", "commands/benchmark_training.py"}
+    calls = []
+    for path in folder.rglob("*.py"):
+        name = path.relative_to(folder).as_posix()
+        if name in own or name.startswith("commands/benchmarks/"):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = [node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and hasattr(node.func, "id")]
+        calls += [name] * names.count("print")
+    assert calls == []
+
+
+def test_the_bar_counts_no_step_beyond_the_epoch_and_shows_no_count_as_a_mean(capsys):
+    bar = ProgressBar()
+    bar.set_params({"verbose": 1, "epochs": 1, "steps": 39})
+    bar.on_epoch_begin(0)
+    bar.on_train_batch_end(31, {"loss": 1.0})
+    bar.on_train_batch_end(63, {"loss": 1.0})
+    bar.on_epoch_end(0, {"loss": 1.0, "fd_lenet": 9.0, "fd_lenet_images": 1000, "many_images": 2.0})
+    shown = capsys.readouterr().out
+    assert "39/39" in shown
+    assert "64/39" not in shown
+    assert "fd_lenet: 9.0" in shown
+    assert "many_images: 2.0" in shown
+    assert "fd_lenet_images" not in shown
+    assert with_progress_bar(None, 0) is None
+    assert with_progress_bar([bar], 1) == [bar]

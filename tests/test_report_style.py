@@ -1,5 +1,6 @@
 """The style of figures, files of figures and animations."""
 
+import errno
 import itertools
 import os
 import xml.etree.ElementTree as ElementTree
@@ -11,6 +12,7 @@ from PIL import Image
 
 from keras_gen import UsageError, report
 from keras_gen.report.figures import style
+from keras_gen.report.pages import comparison_page
 
 
 def names(folder):
@@ -105,7 +107,7 @@ def test_a_figure_that_fails_to_be_written_leaves_the_old_file(tmp_path):
     def fail_at_svg(path, **options):
         draw(path, **options)
         if options["format"] == "svg":
-            raise OSError("disk full")
+            raise OSError(errno.ENOSPC, "disk full")
 
     figure.savefig = fail_at_svg
     with pytest.raises(OSError, match="disk full"):
@@ -190,3 +192,21 @@ def test_other_suffixes_and_durations_are_refused(tmp_path, frames):
     with pytest.raises(UsageError, match=r"^seconds must be a number above 0, received: 0$"):
         report.animate(frames, tmp_path / "a.gif", 0)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", [r"a$\frac$.npz", "$x$ costs $5", "_hidden_^2"])
+def test_a_name_is_never_mathematics_and_always_in_the_legend(name):
+    images, rows = np.zeros((6, 8, 8, 1), np.uint8), [{"epoch": 1, "loss": 1.0, name: 2.0}]
+    points = np.random.default_rng(0).normal(size=(6, 2))
+    classes = report.scatter(points, np.arange(6) % 2, name, [name, "b"], (name, name))
+    compared = comparison_page.loss_figure([(name, rows), ("b", rows)])
+    figures = [report.sample_grid(images, name), report.loss_curves(rows, name), classes, compared]
+    figures.append(report.interpolations([(name, images)], name))
+    for figure in figures:
+        figure.draw_without_rendering()
+    assert classes.axes[0].get_legend().get_texts()[0].get_text().strip() == f"{name} (3)"
+    assert compared.legends[0].get_texts()[0].get_text().strip() == name
+
+
+def test_figures_need_no_title():
+    assert report.sample_grid(np.zeros((6, 8, 8, 1), np.uint8)).get_suptitle() == ""

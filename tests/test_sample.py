@@ -21,6 +21,8 @@ from command_helpers import (
 )
 from PIL import Image
 
+from keras_gen import UsageError
+from keras_gen.commands import sample
 from keras_gen.models import export
 from keras_gen.training import trainer
 
@@ -147,9 +149,9 @@ def odd_folders(finished, tmp_path_factory):
 @pytest.mark.parametrize(
     ("path", "arguments", "message"),
     [
-        ("missing", [], "path must be a SavedModel or a finished run directory"),
-        ("empty", [], "path must be a SavedModel or a finished run directory"),
-        ("file", [], "path must be a SavedModel or a finished run directory"),
+        ("missing", [], "path must be a SavedModel, a finished run directory or a trained model"),
+        ("empty", [], "path must be a SavedModel, a finished run directory or a trained model"),
+        ("file", [], "path must be a SavedModel, a finished run directory or a trained model"),
         ("unfinished", [], "is not finished and has no SavedModel yet: resume it"),
         ("graph", [], "is damaged"),
         ("weights", [], "is damaged"),
@@ -203,3 +205,36 @@ def test_a_full_disk_while_sampling_is_one_line_and_keeps_the_old_file(finished,
     assert error == f"error: --out can't be written: {out} (No space left on device)"
     assert out.read_bytes() == b"older"
     assert names(Path.cwd()) == [out.name]
+
+
+def test_images_are_also_written_one_by_one(finished):
+    assert call("sample", finished.path, "--num", 11, "--seed", 3, "--out", "a.npz", "--separate", "single").code == 0
+    assert names(Path("single")) == [f"{index:02}.png" for index in range(11)]
+    with np.load("a.npz") as arrays:
+        for index, image in enumerate(arrays["images"]):
+            np.testing.assert_array_equal(np.asarray(Image.open(f"single/{index:02}.png")), image[..., 0])
+    assert "--separate exists already" in call("sample", finished.path, "--separate", "single").error
+
+
+@pytest.mark.parametrize(
+    ("words", "class_names", "expected"),
+    [
+        (["cat", "1", "dog"], ["cat", "dog"], [0, 1, 1]),
+        (["7", "0"], ["3", "7"], [1, 0]),
+        (["2"], [], [2]),
+        (
+            ["cta"],
+            ["cat", "dog"],
+            "--labels must be a class: a number, or one of cat, dog, received: 'cta', did you mean 'cat'?",
+        ),
+        (["cat"], [], "--labels must be the number of a class, received: 'cat'"),
+        (["9" * 5000], [], "--labels must be the number of a class"),
+    ],
+)
+def test_classes_are_named_or_numbered(words, class_names, expected):
+    if isinstance(expected, list):
+        assert sample.classes(words, class_names) == expected
+    else:
+        with pytest.raises(UsageError) as caught:
+            sample.classes(words, class_names)
+        assert str(caught.value).startswith(expected)

@@ -136,7 +136,7 @@ def test_color_images_need_an_extractor_of_their_own(tmp_path):
 def test_a_named_extractor_scores_data_it_was_not_made_for(tiny_data, tmp_path):
     outcome = train(tmp_path / "runs", tiny_data, "--extractor", "lenet", "--fid-images", 20)
     assert outcome.code == 0, outcome.err
-    assert "fd_lenet of 20 generated images every 1 epochs, by lenet: requested by name" in outcome.out
+    assert "fd_lenet of 20 generated images every epoch, by lenet: requested by name" in outcome.out
     run = only_run(tmp_path / "runs")
     assert history.read(run / "history.csv")[0]["fd_lenet_images"] == 20
     assert history.read(run / "history.csv")[0]["fd_lenet"] > 0

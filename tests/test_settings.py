@@ -18,6 +18,8 @@ EVERYTHING = {
     "image_size": 32,
     "channels": 3,
     "binarize": "threshold",
+    "bits": 12,
+    "skip_damaged": True,
     "epochs": 3,
     "batch_size": 8,
     "seed": 2**31 - 1,

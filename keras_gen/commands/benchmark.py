@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-from pathlib import Path
 from typing import NamedTuple
 
 from keras_gen import zoo
@@ -45,7 +44,7 @@ def parser() -> cli.ArgumentParser:
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help=repeats)
     parser.add_argument("--size", type=int, metavar="N", help="number of feature dimensions, images or epochs")
     parser.add_argument("--models", metavar="NAMES", help="recipes, separated by commas, for parts that take models")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the measurements")
+    parser.add_argument("--json", type=cli.path, metavar="FILE", help="file for the measurements")
     return parser
 
 

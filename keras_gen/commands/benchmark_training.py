@@ -24,7 +24,7 @@ def parser() -> cli.ArgumentParser:
         "--rounds", type=int, default=5, metavar="N", help="rounds in which the variants are timed in turn"
     )
     parser.add_argument("--seconds", type=float, default=4.0, metavar="S", help="approximate duration of a round")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the measurements")
+    parser.add_argument("--json", type=cli.path, metavar="FILE", help="file for the measurements")
     return parser
 
 

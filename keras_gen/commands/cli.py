@@ -7,9 +7,10 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 
-from keras_gen.utils.errors import UsageError
+from keras_gen.utils.errors import UsageError, printable, suggestion
 
 USAGE_ERROR, INTERRUPTED = 2, 130
 
@@ -24,18 +25,65 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """An `argparse.ArgumentParser` whose errors are one line."""
+    """An `argparse.ArgumentParser` whose errors are one line, with what an unknown option may stand for.
+
+    Attributes:
+        parameters: collection of str, names that the parser takes as `--set NAME=VALUE`. Defaults to none.
+    """
+
+    parameters: Collection[str] = ()
 
     def __init__(self, *, formatter_class=HelpFormatter, **options):
         super().__init__(formatter_class=formatter_class, allow_abbrev=False, **options)
+        self._words: list[str] = []
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parse as `argparse.ArgumentParser`, and keep the words for `error`."""
+        self._words = list(sys.argv[1:] if args is None else args)
+        for word in self._words:
+            if word.startswith("--") and word.endswith("=--"):  # argparse fails with a traceback
+                self.error(f"argument {word.removesuffix('=--')}: must be a value, received: '--'")
+        return super().parse_known_args(self._words, namespace)
 
     def error(self, message: str):
         """Print the message and exit."""
-        self.exit(USAGE_ERROR, f"{self.prog}: error: {_printable(message)}\n")
+        self.exit(USAGE_ERROR, f"{self.prog}: error: {printable(message + self._hints())}\n")
+
+    def _hints(self) -> str:
+        hints = ""
+        for index, word in enumerate(self._words):
+            after = [*self._words, "--"][index + 1]
+            option, equals, value = word.partition("=")
+            if not option.startswith("--") or option in ("--", *self._option_string_actions):
+                continue
+            if (name := option[2:].replace("-", "_")) in self.parameters:
+                value = value if equals or after.startswith("--") else after
+                hints += f", {option} is given as --set {name}={value or 'VALUE'}"
+            else:
+                hints += suggestion(option, self._option_string_actions)
+        return hints
+
+
+def file_name(text: str) -> str:
+    """Convert a command-line argument to a path: expand `~`, which shells leave as it is after an equals sign."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise argparse.ArgumentTypeError(f"must be a path in UTF-8, received: {text!r}") from error
+    return os.path.expanduser(text)
+
+
+def path(text: str) -> Path:
+    """Convert a command-line argument to a `Path`, as `file_name`."""
+    return Path(file_name(text))
 
 
 def main(command: Callable[[], None]) -> None:
     """Run a command and exit: code 0 on success, 2 after a usage error, 130 after Ctrl-C."""
+    # Keras imports matplotlib, which fails if a notebook names a backend that this process lacks. No window is shown.
+    os.environ["MPLBACKEND"] = "agg"
+    with contextlib.suppress(AttributeError):  # another kind of stream
+        sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding lacks, such as a name's letters
     try:
         command()
         sys.stdout.flush()
@@ -56,13 +104,8 @@ def fail(message: str, code: int, *details: str) -> None:
     """Print the message and the details on stderr, one line each, and exit."""
     sys.stdout.flush()
     lines = [f"error: {message}" if code == USAGE_ERROR else message, *details]
-    print("\n".join(map(_printable, lines)), file=sys.stderr)
+    print("\n".join(map(printable, lines)), file=sys.stderr)
     sys.exit(code)
-
-
-def _printable(message: str) -> str:
-    """Return `message` as one printable line: file names in it may contain control sequences of a terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in message)
 
 
 def _environment_error(error: Exception) -> str | None:

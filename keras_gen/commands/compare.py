@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from keras_gen.commands import cli
 from keras_gen.evaluation import comparison
+from keras_gen.utils.errors import printable
+from keras_gen.utils.progress import print_line
 
 
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Compare runs evaluated by experiments/evaluate.py.")
-    parser.add_argument("runs", type=Path, nargs="+", help="run directories")
+    parser.add_argument("runs", type=cli.path, nargs="+", help="run directories")
     parser.add_argument(
         "--ignore",
         nargs="+",
@@ -26,15 +26,18 @@ def main() -> None:
     """Run the command: parse, compare, print."""
     arguments = parser().parse_args()
     rows = comparison.compare(arguments.runs, arguments.ignore)
-    names = [path.name for path in arguments.runs]
+    names = [printable(path.absolute().name) for path in arguments.runs]
     width = max(16, *(len(name) for name in names)) + 2
     first = max([len(row.name) for row in rows] + [5]) + 2
-    print(" " * first + "".join(name.rjust(width) for name in names))
+    print_line(" " * first + "better" + "".join(name.rjust(width) for name in names))
     for row in rows:
-        print(row.name.ljust(first) + "".join(cell.rjust(width) for cell in cells(row)))
+        better = next(score.better for score in row.scores if score is not None) or ""
+        print_line(row.name.ljust(first) + better.ljust(6) + "".join(cell.rjust(width) for cell in cells(row)))
         for name, values in row.differences.items():
             shown = " | ".join("-" if value is None else str(value) for value in values)
-            print(" " * first + f"  not ranked: {name} {shown}")
+            print_line(" " * first + f"  not ranked: {name} {shown}")
+    if any(row.ranks for row in rows):
+        print_line("* the best run by this score; what the scores mean: docs/measuring.md")
 
 
 def cells(row) -> list[str]:

@@ -10,6 +10,7 @@ from keras_gen import zoo
 from keras_gen.commands import cli
 from keras_gen.utils import files
 from keras_gen.utils.errors import UsageError
+from keras_gen.utils.progress import print_line
 
 ROOT = Path(keras_gen.__file__).parents[1]
 
@@ -33,7 +34,7 @@ def main() -> None:
         outdated += [path] * (updated != text)
     if arguments.check and outdated:
         cli.fail(f"{' and '.join(outdated)} must be written again: python experiments/docs.py", 1)
-    print(f"{'up to date' if not outdated else 'written: ' + ', '.join(outdated)}")
+    print_line(f"{'up to date' if not outdated else 'written: ' + ', '.join(outdated)}")
 
 
 def with_table(text: str, lines: list[str], path: str) -> str:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from keras_gen.commands import cli, run_options
 from keras_gen.metrics import extractors
 from keras_gen.runs import run_directory
 from keras_gen.utils.errors import UsageError
+from keras_gen.utils.progress import print_line
 
 
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Evaluate a trained run; the results are saved in the run directory.")
-    parser.add_argument("run", type=Path, help="run directory")
+    parser.add_argument("run", type=cli.path, help="run directory")
     run_options.add_recipes(parser)
+    run_options.add_place_of_data(parser)
     parser.add_argument(
         "--measures", nargs="+", metavar="NAME", help="measures of generated images, or none; default: all"
     )
     parser.add_argument("--extractor", default="auto", metavar="NAME", help="auto, " + ", ".join(extractors.NAMES))
     parser.add_argument(
         "--extractor-weights",
+        type=cli.file_name,
         metavar="PATH",
         help="file with the extractor's weights; that of inception-2015 is a program: use only files you trust",
     )
@@ -61,6 +62,7 @@ def main() -> None:
         measures = []
     cli.load_tensorflow()
     from keras_gen import evaluation
+    from keras_gen.report.pages import model_figures
 
     settings = evaluation.EvaluationSettings(
         measures=measures,
@@ -74,23 +76,33 @@ def main() -> None:
         likelihood_images=arguments.likelihood_images,
         likelihood_samples=arguments.likelihood_samples,
     )
-    show(evaluation.evaluate(arguments.run, settings))
+    place = {"dataset": arguments.dataset, "data_dir": arguments.data_dir}
+    show(evaluation.evaluate(arguments.run, settings, **place))
+    model_figures.refresh(arguments.run, **place)
 
 
 def show(result) -> None:
     """Print losses, scores with their baselines and biases, and the common protocol."""
     for name, value in result.losses.items():
-        print(f"{name:>28}  {value:.6g}")
+        print_line(f"{name:>28}  {value:.6g}")
     if result.scores:
-        print(f"\n{'':>28}  {'value':>10}  {'± spread':>10}  {'real images':>11}  {'bias about':>10}  protocol")
+        print_line()
+        print_line(
+            f"{'':>28}  {'value':>10}  better  {'± spread':>10}  {'real images':>11}  {'bias about':>10}  protocol"
+        )
     for score in result.scores:
         numbers = (score.spread, score.floor, score.bias)
         spread, floor, bias = ("" if number is None else f"{number:.3g}" for number in numbers)
-        print(f"{score.name:>28}  {score.value:>10.5g}  {spread:>10}  {floor:>11}  {bias:>10}  {score.fingerprint}")
+        print_line(
+            f"{score.name:>28}  {score.value:>10.5g}  {score.better or '':6}  {spread:>10}  {floor:>11}  {bias:>10}  "
+            f"{score.fingerprint}"
+        )
     for entry, values in shared(result.scores).items():
-        print(f"{entry:>28}: {values}")
+        print_line(f"{entry:>28}: {values}")
     for note in result.notes:
-        print(f"NOTE: {note}")
+        print_line(f"NOTE: {note}")
+    if result.scores:
+        print_line("what the scores and their columns mean, and when two are comparable: docs/measuring.md")
 
 
 def shared(scores) -> dict[str, object]:

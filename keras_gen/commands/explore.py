@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from keras_gen.commands import cli
 from keras_gen.report.explorer import app
+from keras_gen.utils import trained_models
+from keras_gen.utils.progress import print_line
 
 
 def parser() -> cli.ArgumentParser:
@@ -15,7 +15,7 @@ def parser() -> cli.ArgumentParser:
     )
     parser.add_argument(
         "paths",
-        type=Path,
+        type=cli.path,
         nargs="+",
         metavar="PATH",
         help="SavedModel folder, run directory or name of a trained model; a SavedModel is a program: use only those you trust",
@@ -34,9 +34,11 @@ def main() -> None:
     arguments = parser().parse_args()
     app.check_gradio()
     app.check_address(arguments.host, arguments.port)
+    for path in arguments.paths:
+        trained_models.find_saved_model(path)  # reject a wrong path before importing TensorFlow
     cli.load_tensorflow()
 
     from keras_gen.report.explorer.model import Explorer
 
     explorers = [Explorer(path) for path in arguments.paths]
-    app.serve(explorers, arguments.host, arguments.port, lambda url: print(f"open {url} (Ctrl-C ends it)", flush=True))
+    app.serve(explorers, arguments.host, arguments.port, lambda url: print_line(f"open {url} (Ctrl-C ends it)"))

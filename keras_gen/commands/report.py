@@ -9,6 +9,7 @@ from keras_gen.report.pages import comparison_page, run_page
 from keras_gen.runs import run_directory
 from keras_gen.training import sweeps
 from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.progress import print_line
 
 COMPARISON_FILE = Path("comparison.html")
 
@@ -17,12 +18,13 @@ def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Write the report page of a run, or a page that compares several runs.")
     parser.add_argument(
-        "runs", type=Path, nargs="+", metavar="run", help="run directory, or sweep directory for all of its runs"
+        "runs", type=cli.path, nargs="+", metavar="run", help="run directory, or sweep directory for all of its runs"
     )
     run_options.add_recipes(parser)
+    run_options.add_place_of_data(parser)
     parser.add_argument(
         "--out",
-        type=Path,
+        type=cli.path,
         metavar="FILE.html",
         help=f"file to write; default: report.html in the run directory, or {COMPARISON_FILE} for several runs",
     )
@@ -31,13 +33,13 @@ def parser() -> cli.ArgumentParser:
     )
     parser.add_argument(
         "--animate",
-        type=Path,
+        type=cli.path,
         metavar="FILE",
         help="one run only: also write its sample grids as an animation over epochs, .gif or .webp",
     )
     parser.add_argument(
         "--interpolate",
-        type=Path,
+        type=cli.path,
         metavar="FILE",
         help="finished runs only: also draw interpolations between two latents, one row per run (PNG)",
     )
@@ -63,9 +65,10 @@ def main() -> None:
             check_file(name, getattr(arguments, name))
     is_comparison = len(paths) > 1 or paths != arguments.runs
     of_one_run = {"quick": "a comparison opens no model", "animate": "it is about one run"}
+    of_one_run |= dict.fromkeys(("dataset", "data_dir"), "a comparison opens no data")
     for name, reason in (of_one_run if is_comparison else {"ignore": "it is about several runs"}).items():
         if getattr(arguments, name):
-            raise UsageError(f"--{name} can't be used here: {reason}")
+            raise UsageError(f"--{name.replace('_', '-')} can't be used here: {reason}")
     out = arguments.out or (COMPARISON_FILE if is_comparison else paths[0] / run_page.REPORT_FILE)
     with cli.writing("out", out):
         if is_comparison:
@@ -76,13 +79,13 @@ def main() -> None:
             cli.load_tensorflow()
             from keras_gen.report.pages import model_figures
 
-            model_figures.write(paths[0], out)
-    print(f"report: {out}")
+            model_figures.write(paths[0], out, dataset=arguments.dataset, data_dir=arguments.data_dir)
+    print_line(f"report: {out}")
     if arguments.animate is not None:
         from keras_gen import report
 
         with cli.writing("animate", arguments.animate):
-            print(f"samples: {report.animate_samples(paths[0], arguments.animate)}")
+            print_line(f"samples: {report.animate_samples(paths[0], arguments.animate)}")
     if arguments.interpolate is not None:
         cli.load_tensorflow()
         from keras_gen import report
@@ -91,7 +94,7 @@ def main() -> None:
         figure = model_figures.interpolations_of(paths)
         with cli.writing("interpolate", arguments.interpolate):
             report.save_figure(figure, arguments.interpolate)
-        print(f"interpolations: {arguments.interpolate}")
+        print_line(f"interpolations: {arguments.interpolate}")
 
 
 def members(path: Path) -> list[Path]:

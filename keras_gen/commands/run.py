@@ -12,6 +12,7 @@ from keras_gen.runs import run_directory
 from keras_gen.utils import trained_models
 from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError
+from keras_gen.utils.progress import print_line
 
 
 def parser() -> cli.ArgumentParser:
@@ -20,7 +21,7 @@ def parser() -> cli.ArgumentParser:
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--model", metavar="NAME", help="recipe to train, by name or alias")
     mode.add_argument("--list", action="store_true", help="list the recipes and their parameters")
-    mode.add_argument("--resume", metavar="RUN", type=Path, help="run directory to resume")
+    mode.add_argument("--resume", metavar="RUN", type=cli.path, help="run directory to resume")
     run_options.add_recipes(parser)
     groups = run_options.add_settings(parser)
     running, results = groups["running"], groups["results"]
@@ -39,8 +40,8 @@ def parser() -> cli.ArgumentParser:
         metavar="SECONDS",
         help="maximum time to wait for the other workers",
     )
-    results.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of run directories")
-    results.add_argument("--export", type=Path, metavar="DIR", help="folder for a further copy of the SavedModel")
+    results.add_argument("--out", type=cli.path, default=Path("runs"), metavar="DIR", help="folder of run directories")
+    results.add_argument("--export", type=cli.path, metavar="DIR", help="folder for a further copy of the SavedModel")
     results.add_argument(
         "--export-functions",
         metavar="NAMES",
@@ -77,7 +78,14 @@ def main() -> None:
         export_options = training.ExportOptions(arguments.export, functions, arguments.export_half, arguments.overwrite)
     try:
         if arguments.resume:
-            training.resume(arguments.resume, epochs=arguments.epochs, export_options=export_options, cluster=workers)
+            training.resume(
+                arguments.resume,
+                epochs=arguments.epochs,
+                dataset=arguments.dataset,
+                data_dir=arguments.data_dir,
+                export_options=export_options,
+                cluster=workers,
+            )
         else:
             training.run(settings, out=arguments.out, export_options=export_options, cluster=workers)
     except training.RunInterrupted as interruption:
@@ -91,7 +99,8 @@ def check_combination(parser: cli.ArgumentParser, arguments) -> None:
     if arguments.list:
         forbidden |= dict.fromkeys(everything - {"list", "recipes"}, "--list only lists")
     elif arguments.resume:
-        own = {"resume", "recipes", "epochs", "export", *export_options, "workers", "worker_index", "worker_wait"}
+        own = {"resume", "recipes", "epochs", "dataset", "data_dir", "export", *export_options}
+        own |= {"workers", "worker_index", "worker_wait"}
         forbidden |= dict.fromkeys(everything - own, "a resumed run keeps its own settings")
     if arguments.export is None:
         forbidden = dict.fromkeys(export_options, "it needs --export") | forbidden
@@ -107,11 +116,12 @@ def list_recipes() -> None:
     """Print every recipe with its data, report, size and parameters."""
     for recipe in zoo.recipes():
         names = " ".join((recipe.name, *(f"(= {alias})" for alias in recipe.aliases)))
-        print(f"{names}: {recipe.summary}")
-        print(
+        print_line(f"{names}: {recipe.summary}")
+        print_line(
             f"    {recipe.source}, {recipe.dataset}, {recipe.epochs} epochs of batch {recipe.batch_size}"
             + ("" if recipe.weights is None else f", {recipe.weights:,} trainable weights")
         )
-        print("    --set " + " ".join(f"{p.name}={p.default}" for p in recipe.parameters.values()))
+        print_line("    --set " + " ".join(f"{p.name}={p.default}" for p in recipe.parameters.values()))
     if names := trained_models.names():
-        print(f"\ntrained models: {' '.join(names)}; for images: {command('sample', names[0])}")
+        print_line()
+        print_line(f"trained models: {' '.join(names)}; for images: {command('sample', names[0])}")

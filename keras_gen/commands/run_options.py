@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from pathlib import Path
+from collections.abc import Collection
 
 from keras_gen import zoo
+from keras_gen.commands import cli
+from keras_gen.data import catalog
 from keras_gen.runs.settings import RunSettings
 
 FIELDS = [entry for entry in dataclasses.fields(RunSettings) if entry.metadata]
 OPTIONS = {entry.name: "--" + (entry.metadata["option"] or entry.name.replace("_", "-")) for entry in FIELDS}
 """The option of each setting, except the recipe and its parameters."""
 
+PATHS = ("dataset", "data_dir", "extractor_weights")
+"""Settings that are, or may be, paths."""
 
-def add_settings(parser: argparse.ArgumentParser) -> dict[str, argparse._ArgumentGroup]:
-    """Add an option for each field of `RunSettings`, and return the groups of options by their headings."""
+
+def add_settings(parser: cli.ArgumentParser, left_out: Collection[str] = ()) -> dict[str, argparse._ArgumentGroup]:
+    """Add an option for each field of `RunSettings` but those left out; return the groups of options by headings."""
+    parser.parameters = {name for recipe in zoo.recipes() for name in recipe.parameters}
+    parser.epilog = (
+        f"recipes: {', '.join(recipe.name for recipe in zoo.recipes())}. data sets: {', '.join(catalog.names())}."
+    )
     groups = {name: parser.add_argument_group(name) for name in ("training", "data", "running", "results")}
     groups["training"].add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="parameters of the recipe"
     )
     for entry in FIELDS:
+        if entry.name in left_out:
+            continue
         options = {"action": "store_true"}
         if entry.type != "bool":
-            convert = int if entry.type in ("int", "int | None") else str
+            kinds = {"int": int, "int | None": int}
+            convert = cli.file_name if entry.name in PATHS else kinds.get(entry.type, str)
             options = {"type": convert, "metavar": entry.metadata["metavar"]}
         groups[entry.metadata["group"]].add_argument(
             OPTIONS[entry.name], dest=entry.name, default=entry.default, help=entry.metadata["help"], **options
@@ -35,6 +47,12 @@ def settings_of(arguments: argparse.Namespace) -> RunSettings:
     """Return the settings given on the command line."""
     overrides = zoo.get(arguments.model).parse_overrides(arguments.set)
     return RunSettings(arguments.model, overrides, **{name: getattr(arguments, name) for name in OPTIONS})
+
+
+def given(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> list[str]:
+    """Return the settings given by options of their own as words `NAME=VALUE`, as `--set` takes them in a sweep."""
+    values = {name: value for name, value in vars(arguments).items() if name in OPTIONS}
+    return [f"{name}={value}" for name, value in values.items() if value != parser.get_default(name)]
 
 
 def words_of(settings: RunSettings) -> list[str]:
@@ -60,9 +78,25 @@ def add_recipes(parser: argparse.ArgumentParser) -> None:
     """Add the option that names a file of recipes."""
     parser.add_argument(
         "--recipes",
-        type=Path,
+        type=cli.path,
         metavar="FILE.py",
         help="Python file with recipes and data sets of your own; it is a program: use only files you trust",
+    )
+
+
+def add_place_of_data(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name the place to which a run's data have moved."""
+    parser.add_argument(
+        "--dataset",
+        type=cli.file_name,
+        metavar="NAME",
+        help="name or path of the run's data where they are now; default: where they were",
+    )
+    parser.add_argument(
+        "--data-dir",
+        type=cli.file_name,
+        metavar="DIR",
+        help="folder that holds the run's data now; default: $KERAS_GEN_DATA",
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from keras_gen.commands import cli
-from keras_gen.utils import checks
-from keras_gen.utils.errors import must_be
+from keras_gen.utils import checks, files, trained_models
+from keras_gen.utils.errors import UsageError, must_be, suggestion
+from keras_gen.utils.progress import print_line
 
 SUFFIXES = (".png", ".npz")
 
@@ -16,24 +19,29 @@ def parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(description="Generate images from a SavedModel or a finished run.")
     parser.add_argument(
         "path",
-        type=Path,
+        type=cli.path,
         help="SavedModel folder, run directory or name of a trained model; a SavedModel is a program: use only those you trust",
     )
     parser.add_argument("--num", type=int, default=100, metavar="N", help="number of images to generate")
     parser.add_argument("--seed", type=int, default=0, help="seed of the images: the same seed gives the same images")
     parser.add_argument(
         "--labels",
-        type=int,
         nargs="+",
         metavar="CLASS",
-        help="conditional models only: classes of the images, repeated in turn",
+        help="conditional models only: classes of the images, by number or by name, repeated in turn",
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=cli.path,
         default=Path("samples.png"),
         metavar="FILE",
         help=".png for a grid, .npz for arrays (images uint8, images_float float32, labels); replaced if it exists",
+    )
+    parser.add_argument(
+        "--separate",
+        type=cli.path,
+        metavar="DIR",
+        help="also write each image as a PNG of its own into this new folder",
     )
     return parser
 
@@ -48,20 +56,49 @@ def main() -> None:
         raise must_be("--out", f"a file name that ends in {' or '.join(SUFFIXES)}", str(out))
     if not out.absolute().parent.is_dir():
         raise must_be("--out", "in a folder that exists", str(out))
+    if arguments.separate is not None:
+        files.check_can_write_directory(arguments.separate, overwrite=False, argument="--separate")
+    trained_models.find_saved_model(arguments.path)  # reject a wrong path before importing TensorFlow
     cli.load_tensorflow()
 
     import numpy as np
 
     from keras_gen.models import export
-    from keras_gen.utils import files, image_utils
+    from keras_gen.utils import image_utils
 
-    generated = export.generate(arguments.path, arguments.num, arguments.seed, arguments.labels)
+    labels = None
+    if arguments.labels is not None:
+        labels = classes(arguments.labels, trained_models.class_names(export.description(arguments.path)))
+    generated = export.generate(arguments.path, arguments.num, arguments.seed, labels)
     with cli.writing("--out", out):
         if out.suffix == ".png":
-            columns = None if arguments.labels is None or len(arguments.labels) == 1 else len(arguments.labels)
+            columns = None if labels is None or len(labels) == 1 else len(labels)
             image_utils.save_png(out, image_utils.grid(generated["images"].numpy(), columns=columns))
         else:
             with files.atomic_path(out) as temporary:
                 np.savez_compressed(temporary, **{name: value.numpy() for name, value in generated.items()})
+    if arguments.separate is not None:
+        digits = len(str(arguments.num - 1))
+
+        def write(folder: Path) -> None:
+            for index, image in enumerate(generated["images"].numpy()):
+                image_utils.save_png(folder / f"{index:0{digits}}.png", image_utils.grid(image[np.newaxis], padding=0))
+
+        with cli.writing("--separate", arguments.separate):
+            files.write_directory(arguments.separate, write, overwrite=False, argument="--separate")
     height, width, channels = generated["images"].shape[1:]
-    print(f"{arguments.num} images {height}x{width}x{channels} with seed {arguments.seed}: {out}")
+    print_line(f"{arguments.num} images {height}x{width}x{channels} with seed {arguments.seed}: {out}")
+
+
+def classes(words: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Return the classes that words of a command line name, by the names of the classes from 0 on, or by number.
+
+    A name comes before a number: classes may be called `3` and `7`.
+    """
+    found = []
+    for word in words:
+        if word not in names and not re.fullmatch(r"-?\d{1,9}", word):
+            known = f"a class: a number, or one of {', '.join(names)}" if names else "the number of a class"
+            raise UsageError(f"{must_be('--labels', known, word)}{suggestion(word, names)}")
+        found.append(names.index(word) if word in names else int(word))
+    return found

@@ -9,6 +9,7 @@ from keras_gen.commands import cli, run_options
 from keras_gen.report.pages import comparison_page
 from keras_gen.training import sweeps
 from keras_gen.utils.errors import UsageError
+from keras_gen.utils.progress import counted, print_line
 
 RUN = (sys.executable, "-P", "-m", "keras_gen", "run")  # -P: no module of the working directory
 
@@ -18,8 +19,9 @@ def parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(description="Train a recipe on a grid of settings and seeds, or resume a sweep.")
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--model", metavar="NAME", help="recipe to train, by name or alias")
-    mode.add_argument("--resume", metavar="SWEEP", type=Path, help="sweep directory to resume")
+    mode.add_argument("--resume", metavar="SWEEP", type=cli.path, help="sweep directory to resume")
     run_options.add_recipes(parser)
+    run_options.add_settings(parser, left_out=["seed"])
     parser.add_argument(
         "--grid",
         nargs="+",
@@ -28,16 +30,10 @@ def parser() -> cli.ArgumentParser:
         metavar="NAME=V1,V2",
         help="values of settings (epochs, batch_size, dataset, …) or recipe parameters: every combination is trained",
     )
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help="settings or recipe parameters shared by all members",
-    )
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="train each combination with seeds 0 to N-1")
-    parser.add_argument("--out", type=Path, default=Path("sweeps"), metavar="DIR", help="folder of sweep directories")
+    parser.add_argument(
+        "--out", type=cli.path, default=Path("sweeps"), metavar="DIR", help="folder of sweep directories"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only print the members and their epochs")
     return parser
 
@@ -51,7 +47,8 @@ def main() -> None:
     if arguments.resume:
         sweep = sweeps.read(arguments.resume)
     else:
-        plan = sweeps.Plan.parse(arguments.model, arguments.set, arguments.grid, arguments.seeds)
+        shared = [*arguments.set, *run_options.given(command_line, arguments)]
+        plan = sweeps.Plan.parse(arguments.model, shared, arguments.grid, arguments.seeds)
         sweep = sweeps.Sweep.of(plan, arguments.out)
         note_unscored(plan)
     if arguments.dry_run:
@@ -72,7 +69,8 @@ def check_combination(parser: cli.ArgumentParser, arguments) -> None:
     """Reject options that would have no effect."""
     for name, value in vars(arguments).items():
         if arguments.resume and name not in ("resume", "recipes", "dry_run") and value != parser.get_default(name):
-            raise UsageError(f"--{name.replace('_', '-')} can't be used here: a resumed sweep keeps its own settings")
+            option = run_options.OPTIONS.get(name, f"--{name.replace('_', '-')}")
+            raise UsageError(f"{option} can't be used here: a resumed sweep keeps its own settings")
 
 
 def note_unscored(plan) -> None:
@@ -81,7 +79,7 @@ def note_unscored(plan) -> None:
         settings.epochs for settings in plan.settings if settings.fid_every and settings.epochs % settings.fid_every
     }
     for count in sorted(epochs):
-        print(f"NOTE: of {count} epochs the last will not be scored: fid_every does not divide their number")
+        print_line(f"NOTE: of {count} epochs the last will not be scored: fid_every does not divide their number")
 
 
 def start_command(settings, out: Path) -> list[str]:
@@ -99,9 +97,10 @@ def print_members(sweep) -> None:
     members = [member for member in sweep.members if not member.is_finished]
     for member in members:
         settings = member.settings
-        what = f"{settings.epochs} epochs, batch size {settings.batch_size or 'default'}"
-        print(f"[{member.number}/{len(sweep.members)}] {member.label}: {what}, {member.status}")
-    print(f"{len(members)} members, {sum(member.settings.epochs for member in members):,} epochs in all")
+        what = f"{counted(settings.epochs, 'epoch')}, batch size {settings.batch_size or 'default'}"
+        print_line(f"[{member.number}/{len(sweep.members)}] {member.label}: {what}, {member.status}")
+    epochs = sum(member.settings.epochs for member in members)
+    print_line(f"{counted(len(members), 'member')}, {counted(epochs, 'epoch')} in all")
 
 
 def report(sweep) -> None:
@@ -110,9 +109,9 @@ def report(sweep) -> None:
     sweeps.write_csv(sweep, table)
     print_table(sweep, table)
     if paths := [member.run for member in sweep.members if member.run]:
-        print(f"page: {comparison_page.write(paths, sweep.path / 'comparison.html')}")
+        print_line(f"page: {comparison_page.write(paths, sweep.path / 'comparison.html')}")
     for note in sweeps.notes(sweep):
-        print(f"NOTE: {note}")
+        print_line(f"NOTE: {note}")
     failed = [member for member in sweep.members if not member.is_finished]
     if failed:
         lines = [f"{member.number} {member.label}: {member.error}" for member in failed]
@@ -129,8 +128,8 @@ def print_table(sweep, table) -> None:
         lines.append([*map(str, row.values.values()), f"{row.finished}/{row.members}", *quantities])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-    print(f"last epoch, mean ± standard deviation over seeds; all columns in {sweep.path / 'sweep.csv'}")
+        print_line("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    print_line(f"last epoch, mean ± standard deviation over seeds; all columns in {sweep.path / 'sweep.csv'}")
 
 
 def columns(table) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from keras_gen.commands import cli
 from keras_gen.utils import checks, files
 from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.progress import print_line
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,17 @@ def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Train a feature extractor that ships with keras_gen.")
     parser.add_argument("name", choices=sorted(TRAININGS), help="extractor to train")
-    parser.add_argument("--data-dir", metavar="DIR", help="folder with NAME.npz; default: $KERAS_GEN_DATA")
-    parser.add_argument("--dataset", metavar="NAME", help="other data: a name, .npz file or folder, as in run.py")
+    parser.add_argument(
+        "--data-dir", type=cli.file_name, metavar="DIR", help="folder with NAME.npz; default: $KERAS_GEN_DATA"
+    )
+    parser.add_argument(
+        "--dataset", type=cli.file_name, metavar="NAME", help="other data: a name, .npz file or folder, as in run.py"
+    )
     epochs = "passes over the training images; default: as for the shipped extractor"
     parser.add_argument("--epochs", type=int, help=epochs)
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, data order and augmentation")
     out = Path("keras_gen/metrics/extractors/shipped")
-    parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="folder of the two files")
+    parser.add_argument("--out", type=cli.path, default=out, metavar="DIR", help="folder of the two files")
     parser.add_argument("--required-accuracy", type=float, help="test accuracy below which nothing is written")
     return parser
 
@@ -92,7 +97,7 @@ def main() -> None:
     network.set_weights([array.astype("float32") for array in weights])  # measure the weights that are shipped
     splits = {"validation": images.validation, "test": images.test}
     accuracies = {role: accuracy(network, split) for role, split in splits.items() if len(split)}
-    print(", ".join(f"{role} accuracy {value:.4f}" for role, value in accuracies.items()), flush=True)
+    print_line(", ".join(f"{role} accuracy {value:.4f}" for role, value in accuracies.items()))
     if accuracies.get("test", 0.0) < required:
         raise UsageError(f"nothing was written: the test accuracy is below {required}")
     description = {
@@ -188,4 +193,4 @@ def write(folder: Path, name: str, weights: list, description: dict) -> None:
     file = folder / f"{name}.npz"
     description = {"name": name, "sha256": weight_files.digest(file), **description}
     files.write_text(folder / f"{name}.json", json.dumps(description, indent=2) + "\n")
-    print(f"{file}: {file.stat().st_size:,} bytes", flush=True)
+    print_line(f"{file}: {file.stat().st_size:,} bytes")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import ipaddress
 import json
 import os
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from keras_gen.utils import checks
@@ -26,8 +29,8 @@ _FORM = (
 _PAUSE = 0.2
 """Seconds between two attempts to connect to the other workers."""
 
-_TALK_SECONDS, _LONGEST = 5.0, 2**16
-"""Limits of a conversation between two workers: seconds for each line, characters of a line."""
+_TALK_SECONDS, _LONGEST, _MOST = 5.0, 2**16, 64
+"""Limits of conversations between workers: seconds for a line, its bytes, conversations at the same time."""
 
 _SILENT = "it has not reached this worker"
 
@@ -123,16 +126,15 @@ def wait_for_workers(cluster: Cluster) -> None:
     """
     deadline = time.monotonic() + cluster.patience
     names = [f"worker {index} ({worker})" for index, worker in enumerate(cluster.workers)]
-    both = socket.has_dualstack_ipv6()
-    options = {"family": socket.AF_INET6 if both else socket.AF_INET, "dualstack_ipv6": both}
     try:
-        server = socket.create_server(("", _split(cluster.workers[cluster.index])[1]), **options)
+        server = _listen(*_split(cluster.workers[cluster.index]))
     except OSError as error:
         raise UsageError(f"{names[cluster.index]} can't listen on its port: {os.strerror(error.errno)}") from error
     others = {index for index in range(len(names)) if index != cluster.index}
     met, confirmed, reasons, done = set(), set(), {}, threading.Event()
-    host = threading.Thread(target=_answer, args=(server, cluster, confirmed, done), daemon=True)
+    host = threading.Thread(target=_answer_visitors, args=(server, cluster, confirmed, done), daemon=True)
     host.start()
+    visitors = ThreadPoolExecutor(min(_MOST, len(names)))  # so that no silent worker delays the others
     try:
         while not others <= met & confirmed:
             if time.monotonic() > deadline:
@@ -140,8 +142,10 @@ def wait_for_workers(cluster: Cluster) -> None:
                     f"{names[i]}: {reasons.get(i, _SILENT)}" for i in sorted(others - (met & confirmed))
                 )
                 raise UsageError(f"workers can't be reached within {cluster.patience:g} seconds: {missing}")
-            for index in sorted(others - met):
-                reasons[index] = _visit(cluster, index, names[index])
+            absent = sorted(others - met)
+            visits = [visitors.submit(_visit, cluster, index, names[index]) for index in absent]
+            for index, visit in zip(absent, visits, strict=True):
+                reasons[index] = visit.result()
                 if reasons[index] is None:
                     met.add(index)
                     reasons[index] = _SILENT
@@ -150,18 +154,47 @@ def wait_for_workers(cluster: Cluster) -> None:
         done.set()
         host.join()
         server.close()
+        visitors.shutdown(wait=False, cancel_futures=True)
 
 
-def _answer(server: socket.socket, cluster: Cluster, confirmed: set[int], done: threading.Event) -> None:
-    """Tell each visitor the index and the workers of this process, and keep the index that it confirms."""
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a server on the interface of this worker's address, or on all if this machine does not know it as its own.
+
+    A name may stand for a loopback address on its own machine only, and an address may be translated on the way.
+    """
+    with contextlib.suppress(socket.gaierror, UnicodeError):
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        is_loopback = ipaddress.ip_address(address[0].partition("%")[0]).is_loopback
+        try:
+            if not is_loopback or host in (address[0], "localhost"):
+                return socket.create_server(address[:2], family=family)
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+    both = socket.has_dualstack_ipv6()
+    return socket.create_server(("", port), family=socket.AF_INET6 if both else socket.AF_INET, dualstack_ipv6=both)
+
+
+def _answer_visitors(server: socket.socket, cluster: Cluster, confirmed: set[int], done: threading.Event) -> None:
+    """Answer each visitor in a thread of its own, so that no silent one delays the others."""
     server.settimeout(_PAUSE)
+    places = threading.Semaphore(_MOST)
     while not done.is_set():
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError):
             connection, _ = server.accept()
-            with connection, connection.makefile("rw", encoding="utf-8") as stream:
-                connection.settimeout(_TALK_SECONDS)
-                print(json.dumps([cluster.index, cluster.workers]), file=stream, flush=True)
-                confirmed.add(int(stream.readline(_LONGEST)))
+            if places.acquire(blocking=False):
+                threading.Thread(target=_answer, args=(connection, cluster, confirmed, places), daemon=True).start()
+            else:
+                connection.close()
+
+
+def _answer(connection: socket.socket, cluster: Cluster, confirmed: set[int], places: threading.Semaphore) -> None:
+    """Tell a visitor the index and the workers of this process, and keep the index that it confirms."""
+    with connection, contextlib.suppress(OSError, ValueError):
+        connection.settimeout(_TALK_SECONDS)
+        connection.sendall(f"{json.dumps([cluster.index, cluster.workers])}\n".encode())
+        confirmed.add(int(_read_line(connection)))
+    places.release()
 
 
 def _visit(cluster: Cluster, index: int, name: str) -> str | None:
@@ -172,17 +205,26 @@ def _visit(cluster: Cluster, index: int, name: str) -> str | None:
     """
     try:
         with socket.create_connection(_split(cluster.workers[index]), timeout=1.0) as connection:
-            connection.settimeout(_TALK_SECONDS)
-            with connection.makefile("rw", encoding="utf-8") as stream:
-                content = json.loads(stream.readline(_LONGEST))
-                if content == [index, list(cluster.workers)]:
-                    print(cluster.index, file=stream, flush=True)
-                    return None
-    except ValueError:  # no JSON; or a host name such as `a..b`
+            content = json.loads(_read_line(connection))
+            if content == [index, list(cluster.workers)]:
+                connection.sendall(f"{cluster.index}\n".encode())
+                return None
+    except (ValueError, RecursionError):  # no JSON, or of any depth; or a host name such as `a..b`
         return "no worker of keras_gen answers there"
     except OSError as error:
         return error.strerror or str(error)
-    raise UsageError(f"{name} is started as another worker, or with other workers: it says {content}"[:500])
+    raise UsageError(f"{name} is started as another worker, or with other workers: it says {str(content)[:200]}")
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    """Return what the other side sends up to the end of a line, within `_TALK_SECONDS` and `_LONGEST` bytes."""
+    line, deadline = b"", time.monotonic() + _TALK_SECONDS
+    while not line.endswith(b"\n") and len(line) < _LONGEST:
+        connection.settimeout(max(0.01, deadline - time.monotonic()))
+        if not (received := connection.recv(4096)):
+            break
+        line += received
+    return line
 
 
 def _split(worker: str) -> tuple[str, int]:

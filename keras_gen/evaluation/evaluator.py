@@ -20,9 +20,9 @@ from keras_gen.evaluation.score import aggregate_seeds
 from keras_gen.evaluation.scorer import add_floors, missing_requirement
 from keras_gen.metrics import extractors
 from keras_gen.metrics.reconstruction import WINDOW
-from keras_gen.runs import hints, loading, provenance
+from keras_gen.runs import hints, loading, provenance, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
-from keras_gen.utils import checks, progress
+from keras_gen.utils import checks, files, progress
 from keras_gen.utils.errors import UsageError, must_be
 
 REFERENCES = ("train", "test")
@@ -85,6 +85,8 @@ def evaluate(
     settings: EvaluationSettings | None = None,
     *,
     data: ImageData | np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
+    dataset: str | None = None,
+    data_dir: str | os.PathLike | None = None,
 ) -> Evaluation:
     """Evaluate the newest checkpoint of a run and write the result to the run's `evaluation.json`.
 
@@ -92,26 +94,36 @@ def evaluate(
         run: path of the run directory.
         settings: `EvaluationSettings`; by default its defaults.
         data: the data of a run that was trained on arrays, as in `keras_gen.training.run`.
+        dataset, data_dir: where the data are now, as in `keras_gen.runs.load`; by default where they were.
 
     Raises:
         UsageError: if `run` is no run directory or has no checkpoint, the data have no test images or changed since
             training, or a requested measure is unavailable.
     """
     run, settings = Path(run), settings or EvaluationSettings()
-    opened = loading.load(run, strategy="none", data=data)  # a single device counts every image
+    run_directory.read_recipe(run)
+    with files.folder_in_use(run):  # another run may take its place meanwhile
+        return _evaluate(run, settings, data=data, dataset=dataset, data_dir=data_dir)
+
+
+def _evaluate(run: Path, settings: EvaluationSettings, **data_options) -> Evaluation:
+    opened = loading.load(run, strategy="none", **data_options)  # a single device counts every image
     if opened.position == TrainingPosition():
         raise UsageError(f"run {run} has no checkpoint yet: resume it with {hints.resume(run)}")
     model, data = opened.model, opened.data
     if len(data.test) == 0:
         raise UsageError(f"data set {data.name} has no test images")
     scorer, notes = _scorer(model, data, settings)
-    losses = _losses(model, data)
+    has_labels = not model.num_classes or data.test.labels is not None
+    losses = _losses(model, data) if has_labels else {}
     scores = []
     if scorer is not None:
         scores += add_floors(aggregate_seeds(_scores_per_seed(scorer, model, settings)), scorer.floors(settings.seed))
         if scorer.held_out is None or scorer.held_out.count < scorer.num_images:
             notes.append(f"no floors: fewer than {scorer.num_images:,} real images are outside the reference")
-    encoder, encoder_notes = _encoder_scores(model, data, settings)
+    encoder, encoder_notes = [], ["no losses and no scores of test images: they have no labels"]
+    if has_labels:
+        encoder, encoder_notes = _encoder_scores(model, data, settings)
     scores += encoder
     notes += encoder_notes
     notes += [score.warning for score in scores if score.warning]
@@ -158,7 +170,7 @@ def _scorer(model, data: ImageData, settings: EvaluationSettings) -> tuple[Score
         raise UsageError(f"measures are unavailable: {reason}")
     if extractor is None:
         return None, [f"generated images were not measured: {reason}"]
-    print(f"extractor {extractor.name}: {reason}", flush=True)
+    progress.print_line(f"extractor {extractor.name}: {reason}")
     try:
         reference, held_out = _real_images(data, settings, extractor)
     except UsageError as error:  # such as too few images, which should not prevent the other scores

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
+from keras_gen.utils.backend import channels_last  # first: Keras must run on TensorFlow
 import keras
 from keras import layers
 
@@ -14,6 +14,7 @@ from keras_gen.networks.layers import Dropout, NarrowConv2D
 from keras_gen.utils import checks
 
 
+@channels_last()
 def mlp_decoder(
     image_shape: tuple[int, int, int], *, latent_dim: int = 16, hidden: Sequence[int] = (300,), num_classes: int = 0
 ) -> keras.Model:
@@ -37,6 +38,7 @@ def mlp_decoder(
     return keras.Model(inputs, layers.Reshape(image_shape)(x), name="decoder")
 
 
+@channels_last()
 def lstm_vae_decoder(
     image_shape: tuple[int, int, int], *, latent_dim: int = 64, dropout: float = 0.2, num_classes: int = 0
 ) -> keras.Model:
@@ -74,6 +76,7 @@ def lstm_vae_decoder(
     return keras.Model(inputs, layers.Reshape((height, width, channels))(x), name="decoder")
 
 
+@channels_last()
 def conv_decoder(
     image_shape: tuple[int, int, int],
     *,
@@ -118,6 +121,7 @@ def conv_decoder(
     return keras.Model(inputs, x, name="decoder")
 
 
+@channels_last()
 def transposed_conv_generator(
     image_shape: tuple[int, int, int],
     *,
@@ -155,6 +159,7 @@ def transposed_conv_generator(
     return keras.Model(inputs, x, name="generator")
 
 
+@channels_last()
 def deep_conv_generator(
     image_shape: tuple[int, int, int],
     *,
@@ -193,6 +198,7 @@ def deep_conv_generator(
     return keras.Model(inputs, x, name="generator")
 
 
+@channels_last()
 def dcgan_generator(
     image_shape: tuple[int, int, int],
     *,

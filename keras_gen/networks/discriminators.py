@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
+from keras_gen.utils.backend import channels_last  # first: Keras must run on TensorFlow
 import keras
 from keras import layers
 
@@ -16,6 +16,7 @@ from keras_gen.utils.errors import must_be
 NORMALIZATIONS = {"batch": blocks.batch_norm, "layer": blocks.layer_norm, "none": None}
 
 
+@channels_last()
 def mlp_discriminator(
     image_shape: tuple[int, int, int], *, hidden: Sequence[int] = (300,), num_classes: int = 0
 ) -> keras.Model:
@@ -38,6 +39,7 @@ def mlp_discriminator(
     return keras.Model(inputs, blocks.dense(x, 1, image_shape), name="discriminator")
 
 
+@channels_last()
 def conv_discriminator(
     image_shape: tuple[int, int, int],
     *,
@@ -72,6 +74,7 @@ def conv_discriminator(
     )
 
 
+@channels_last()
 def deep_conv_discriminator(
     image_shape: tuple[int, int, int],
     *,

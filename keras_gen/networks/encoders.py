@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
+from keras_gen.utils.backend import channels_last  # first: Keras must run on TensorFlow
 import keras
 from keras import layers
 
@@ -12,6 +12,7 @@ from keras_gen.networks import blocks
 from keras_gen.utils import checks
 
 
+@channels_last()
 def mlp_encoder(
     image_shape: tuple[int, int, int], *, latent_dim: int = 16, hidden: Sequence[int] = (300,), num_classes: int = 0
 ) -> keras.Model:
@@ -35,6 +36,7 @@ def mlp_encoder(
     return keras.Model(inputs, blocks.posterior_heads(x, latent_dim, image_shape), name="encoder")
 
 
+@channels_last()
 def lstm_encoder(
     image_shape: tuple[int, int, int], *, latent_dim: int = 64, units: int = 64, num_classes: int = 0
 ) -> keras.Model:
@@ -58,6 +60,7 @@ def lstm_encoder(
     return keras.Model(inputs, blocks.posterior_heads(x, latent_dim, image_shape), name="encoder")
 
 
+@channels_last()
 def conv_encoder(
     image_shape: tuple[int, int, int],
     *,

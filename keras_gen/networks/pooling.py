@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
+from keras_gen.utils.backend import channels_last  # first: Keras must run on TensorFlow
 import keras
 from keras import layers
 
 from keras_gen.networks import blocks
 
 
+@channels_last()
 def pooling_encoder(image_shape: tuple[int, int, int], *, filters: Sequence[int] = (16, 8, 8)) -> keras.Model:
     """Build an encoder of 3×3 convolutions with ReLU and 2×2 max-pooling, which halves the size, rounding up.
 
@@ -33,6 +34,7 @@ def pooling_encoder(image_shape: tuple[int, int, int], *, filters: Sequence[int]
     return keras.Model(images, x, name="encoder")
 
 
+@channels_last()
 def resizing_decoder(image_shape: tuple[int, int, int], *, filters: Sequence[int] = (8, 8, 16)) -> keras.Model:
     """Build a decoder of 3×3 convolutions with ReLU, each after a nearest-neighbor resize, and a last convolution.
 

@@ -34,6 +34,16 @@ def suggestion(name: object, known: Iterable[str]) -> str:
     return f", did you mean {close[0]!r}?" if close else ""
 
 
+def printable(text: str) -> str:
+    """Return `text` as one line without control characters: names of files and data may control a terminal.
+
+    Example:
+        >>> printable("red\\x1b[31m")
+        'red\\\\x1b[31m'
+    """
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def one_line(error: BaseException) -> str:
     """Return the message of an error with its line breaks removed, or its type's name if it has none."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -14,6 +14,8 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from keras_gen.utils.errors import printable
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -74,8 +76,10 @@ def timer(label: str) -> Iterator[None]:
             show.join()
 
 
-def print_line(line: str) -> None:
-    """Print a line on stdout, above the bars of the current tasks.
+def print_line(line: str = "") -> None:
+    """Print a line on stdout, above the bars of the current tasks, with control characters in it escaped.
+
+    All of keras_gen prints with this function, because lines contain names of files, data sets and recipes.
 
     Example:
         >>> print_line("[1/2] seed=0: finished")
@@ -83,8 +87,18 @@ def print_line(line: str) -> None:
     """
     from tqdm import tqdm
 
-    tqdm.write(line)
+    tqdm.write(printable(line))
     sys.stdout.flush()
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Example:
+        >>> counted(1, "epoch"), counted(2000, "epoch")
+        ('1 epoch', '2,000 epochs')
+    """
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def draws_bars() -> bool:
@@ -97,7 +111,7 @@ def _seconds() -> float:
 
 
 def _bar(label: str, delay: float, **options: object) -> tqdm:
-    options |= {"desc": label, "delay": delay, "leave": False}
+    options |= {"desc": printable(label), "delay": delay, "leave": False}
     if draws_bars():
         from tqdm.auto import tqdm
 

@@ -1,14 +1,17 @@
-"""Find trained models by name: those that come with keras_gen, and those in the folder `$KERAS_GEN_MODELS`."""
+"""Find SavedModels in folders and run directories, and trained models by name: those that come with keras_gen, and those in the folder `$KERAS_GEN_MODELS`."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-from keras_gen.utils.errors import UsageError
+from keras_gen.utils import safe_files
+from keras_gen.utils.errors import UsageError, must_be
 
 VARIABLE = "KERAS_GEN_MODELS"
 SAVED_MODEL_FILE = "saved_model.pb"
+RUN_FOLDER, RUN_RECORD = "saved_model", "recipe.json"  # of a run directory; keras_gen.runs must not be imported here
 
 
 def folders() -> list[Path]:
@@ -41,3 +44,35 @@ def names() -> list[str]:
         ['vae-mlp']
     """
     return sorted({file.parent.name for path in folders() for file in path.glob(f"*/{SAVED_MODEL_FILE}")})
+
+
+def find_saved_model(path: str | os.PathLike) -> Path:
+    """Return the folder of the SavedModel at `path` or in the run directory `path`.
+
+    Raises:
+        UsageError: `path` is neither, or the run is not finished.
+    """
+    path = Path(path)
+    if (path / SAVED_MODEL_FILE).is_file():
+        return path
+    safe_files.check_entries(path, re.compile(f"{RUN_FOLDER}(?:/.+)?"))
+    if (path / RUN_FOLDER / SAVED_MODEL_FILE).is_file():
+        return path / RUN_FOLDER
+    if (trained := find(os.fspath(path))) is not None:
+        return trained
+    if (path / RUN_RECORD).is_file():
+        raise UsageError(f"run {path} is not finished and has no SavedModel yet: resume it")
+    known = ", ".join(names()) or "none"
+    raise must_be("path", f"a SavedModel, a finished run directory or a trained model ({known})", str(path))
+
+
+def class_names(description: dict) -> list[str]:
+    """Return the names of the classes in the description of a SavedModel, from class 0 on; empty if it has none.
+
+    Example:
+        >>> class_names({"num_classes": 2, "data": {"class_names": ["cat", "dog"]}})
+        ['cat', 'dog']
+    """
+    data = description.get("data")
+    names = data.get("class_names") if isinstance(data, dict) else None
+    return list(map(str, names)) if isinstance(names, list) else []

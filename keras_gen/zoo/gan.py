@@ -100,8 +100,10 @@ def gan_mlp(
     from keras_gen.models import GAN
 
     hidden = (checks.positive_int("hidden", hidden),)
+    generator = networks.mlp_decoder(image_shape, latent_dim=latent_dim, hidden=hidden, num_classes=num_classes)
+    generator.name = "generator"
     model = GAN(
-        networks.mlp_decoder(image_shape, latent_dim=latent_dim, hidden=hidden, num_classes=num_classes),
+        generator,
         networks.mlp_discriminator(image_shape, hidden=hidden, num_classes=num_classes),
         from_logits=False,
         **options,

@@ -160,17 +160,18 @@ def as_images(argument: str, value: object) -> np.ndarray:
 
 @contextlib.contextmanager
 def preserved_keras_state() -> Iterator[None]:
-    """Build a network in float32 and restore Keras' dtype policy and Python's random state afterwards.
+    """Build a network in float32 for channels last, and restore Keras' settings and Python's random state afterwards.
 
     Keras draws initializer seeds from Python's global random state, although the weights are replaced here.
     """
-    import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
+    from keras_gen.utils import backend  # first: Keras must run on TensorFlow
     import keras
 
     random_state, policy = random.getstate(), keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        yield
+        with backend.channels_last():
+            yield
     finally:
         keras.config.set_dtype_policy(policy)
         random.setstate(random_state)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import ipaddress
 import os
 import socket
 import tempfile
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 HOST, PORT = "127.0.0.1", 7860
 POLL_SECONDS = 0.1
+MAX_UPLOAD = 32 * 2**20
+"""Maximum number of bytes of a request, such as an uploaded picture."""
+
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 CSS = ".pixels img { image-rendering: pixelated; } footer { display: none !important; }"
 
@@ -93,7 +98,8 @@ def serve(
     """Serve the page in the main thread until interrupted by Ctrl-C, SIGTERM or SIGHUP.
 
     Nothing is shared publicly or sent to other machines; fonts and scripts of the page come from this server. Served
-    pictures are kept in a temporary folder until the server stops.
+    pictures are kept in a temporary folder until the server stops. Requests of other sites' pages, for other host
+    names than this machine's, or of more than 32 MB are refused.
 
     Args:
         explorers: as in `build`.
@@ -126,7 +132,7 @@ def running(explorers: Sequence[Explorer], host: str = HOST, port: int = PORT) -
 
 def _launch(page: gradio.Blocks, host: str, port: int) -> str:
     gr = _gradio()
-    _, url, _ = page.launch(
+    application, url, _ = page.launch(
         server_name=host,
         server_port=port,
         share=False,  # explicit, since an environment variable could enable it
@@ -138,10 +144,47 @@ def _launch(page: gradio.Blocks, host: str, port: int) -> str:
         enable_monitoring=False,
         pwa=False,
         footer_links=[],
+        max_file_size=MAX_UPLOAD,
         css=CSS,
         theme=gr.themes.Default(font="system-ui", font_mono="monospace"),  # no remote fonts
     )
+    # Outside of Gradio's own layers, which allow any origin where the host is not a local one.
+    application.middleware_stack = _guarded(application.middleware_stack, {"localhost", host, socket.gethostname()})
     return url
+
+
+def _guarded(application: Callable, names: set[str]) -> Callable:
+    """Return an ASGI application that answers only what `_refusal` lets pass: other sites can't use a visitor's page."""
+
+    async def guarded(scope, receive, send):
+        reason = _refusal(scope, names) if scope["type"] in ("http", "websocket") else None
+        if reason is None:
+            await application(scope, receive, send)
+        elif scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": reason.encode()})
+        else:
+            await send({"type": "websocket.close"})
+
+    return guarded
+
+
+def _refusal(scope: dict, names: set[str]) -> str | None:
+    """Return why a request is refused, or None.
+
+    A name that resolves to this machine may be another site's (DNS rebinding), so only addresses and `names` are known.
+    """
+    headers = {name.lower(): value.decode("latin-1").lower() for name, value in scope["headers"]}
+    host, origin = headers.get(b"host", ""), headers.get(b"origin")
+    with contextlib.suppress(ValueError):
+        name = urllib.parse.urlsplit(f"//{host}").hostname or ""
+        if name not in {known.lower() for known in names}:
+            ipaddress.ip_address(name)
+        if origin is not None and urllib.parse.urlsplit(origin).netloc != host:
+            return "this page can be used from its own address only"
+        is_long = int(headers.get(b"content-length", 0)) > MAX_UPLOAD
+        return f"requests must have at most {MAX_UPLOAD:,} bytes" if is_long else None
+    return "the host must be an address or a name of the machine of this page"
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_gen.metrics import arrays
 from keras_gen.models import export, inputs, sampling
 from keras_gen.report.figures import interpolation
-from keras_gen.utils import checks
+from keras_gen.utils import checks, trained_models
 from keras_gen.utils.errors import UsageError, must_be
 
 FUNCTIONS = ("generate", "decode", "encode", "reconstruct")
@@ -33,6 +33,7 @@ class Explorer:
         image_shape: tuple `(height, width, channels)`.
         latent_shape: tuple, shape of a latent or of an autoencoder's code; None without `decode` and `encode`.
         num_classes: int, number of classes of a conditional model, else 0.
+        class_names: list of str, their names; empty if they are unknown.
         interpolations: tuple of str, kinds of `interpolate`.
 
     Args:
@@ -63,6 +64,8 @@ class Explorer:
         description = export.description(path)
         self.name = str(description.get("recipe") or export.find(path).name)
         self.num_classes = description.get("num_classes", 0)
+        names = trained_models.class_names(description)
+        self.class_names = names if len(names) == self.num_classes else []
         if not self.num_classes and self._is_conditional():
             raise must_be("path", f"a SavedModel with the num_classes in its {export.DESCRIPTION_FILE}", str(path))
         self.latent_shape = self._find_latent_shape()

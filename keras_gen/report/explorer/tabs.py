@@ -317,8 +317,9 @@ def _class(explorer: Explorer, choices: list[str] | None = None) -> gradio.Dropd
     """Add a menu of the class to generate or decode; hidden and None without classes."""
     import gradio as gr
 
-    choices = [*(choices or []), *range(explorer.num_classes)]
-    value = choices[0] if explorer.num_classes else None
+    value = (choices or [0])[0] if explorer.num_classes else None
+    classes = range(explorer.num_classes)
+    choices = [*(choices or []), *(zip(explorer.class_names, classes) if explorer.class_names else classes)]
     return gr.Dropdown(choices, value=value, label="Class", visible=explorer.num_classes > 0)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_gen.report import run_files
-from keras_gen.utils import checks
+from keras_gen.utils import checks, image_utils
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.files import atomic_path
 
@@ -73,16 +73,12 @@ def animate_samples(run: str | os.PathLike, path: str | os.PathLike, seconds: fl
         >>> animate_samples("run", "samples.webp").name
         'samples.webp'
     """
-    from PIL import Image
-
     grids = run_files.read(run).samples
     if not grids:
         raise UsageError(f"run {run} has no grids of samples")
-    frames = []
-    for _, file in grids:
-        with Image.open(file) as picture:
-            frames.append(np.asarray(picture))
-    return animate(np.stack(frames), path, seconds)
+    with image_utils.refuse_large_pictures():
+        frames = [image_utils.read_picture(file, ["PNG"], np.asarray) for _, file in grids]
+    return animate(frames, path, seconds)
 
 
 def _check_frames(value: object) -> np.ndarray:

@@ -165,7 +165,9 @@ def _leave_white(axes: Axes, picture: np.ndarray, columns: int, rows: int, size:
 def _label(axis, axis_labels: AxisLabels, size: int) -> None:
     count = len(axis_labels.labels)
     chosen = np.linspace(0, count - 1, min(count, axis_labels.max_labels)).round().astype(int)  # includes both ends
-    axis.set_ticks([center(index, size) for index in chosen], [axis_labels.labels[index] for index in chosen])
+    axis.set_ticks(
+        [center(index, size) for index in chosen], [axis_labels.labels[index] for index in chosen], **style.PLAIN
+    )
     axis.set_tick_params(length=0, labelsize=style.SMALL_SIZE)
 
 

@@ -24,7 +24,7 @@ COLUMNS, PANEL_WIDTH, PANEL_HEIGHT = 4, 3.2, 2.6
 
 
 def loss_curves(
-    history: Rows, title: str, smoothing: float = 0.0, *, scores: bool = True, columns: int = COLUMNS
+    history: Rows, title: str = "", smoothing: float = 0.0, *, scores: bool = True, columns: int = COLUMNS
 ) -> Figure:
     """Draw losses over epochs, one panel per quantity: training solid, validation dashed, axes with units.
 
@@ -41,7 +41,7 @@ def loss_curves(
 
     Args:
         history: non-empty sequence of rows as `keras_gen.runs.history.read` returns them, with a quantity to draw.
-        title: str, title of the figure.
+        title: str, title of the figure; default none.
         smoothing: float α, from 0 (no smoothing) to below 1; default 0.
         scores: bool, whether to append panels of the scores as `metric_curves` draws them, never smoothed; default
             True.
@@ -69,7 +69,7 @@ def loss_curves(
     return figure
 
 
-def metric_curves(history: Rows, title: str, *, columns: int = COLUMNS) -> Figure:
+def metric_curves(history: Rows, title: str = "", *, columns: int = COLUMNS) -> Figure:
     """Draw scores of generated images over epochs, one panel per score, with the number of images of each.
 
     A score is a column NAME with a column NAME_images. Scores of different numbers of images are not comparable, so
@@ -77,7 +77,7 @@ def metric_curves(history: Rows, title: str, *, columns: int = COLUMNS) -> Figur
 
     Args:
         history: rows as `keras_gen.runs.history.read` returns them, at least one with a score.
-        title: str, title of the figure.
+        title: str, title of the figure; default none.
         columns: int, maximum number of panels side by side; 2 fill the width of a page.
 
     Example:
@@ -162,7 +162,7 @@ def _draw_score(axes: Axes, panel: Panel, history: Rows, color: str) -> None:
         axes.plot(epochs, values, dashes, marker="o", markersize=4, color=color, label=label)
     style.describe(axes, panel.title, "epoch", panel.unit)
     _prepare(axes, not_finite)
-    axes.legend(fontsize=style.SMALL_SIZE)
+    style.legend(axes)
 
 
 def points(history: Rows, column: str) -> tuple[np.ndarray, np.ndarray]:
@@ -205,4 +205,4 @@ def _legend(axes: Axes, grouped: bool, kinds: set[str]) -> None:
         low, high = axes.get_ylim()
         axes.set_ylim(low, high + (0.2 + 0.14 * math.ceil(len(handles) / columns)) * (high - low))
     place = "upper center" if grouped else "best"
-    axes.legend(handles=handles, loc=place, fontsize=style.SMALL_SIZE, ncols=columns, columnspacing=1.0)
+    style.legend(axes, handles=handles, loc=place, ncols=columns, columnspacing=1.0)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 COLUMNS, MANY_COLUMNS, MANY = 10, 20, 40
 
 
-def sample_grid(images: np.ndarray, title: str, columns: int | None = None) -> Figure:
+def sample_grid(images: np.ndarray, title: str = "", columns: int | None = None) -> Figure:
     """Draw generated images in a grid, row by row, as `keras_gen.utils.image_utils.grid` does.
 
     Args:
         images: uint8 array of shape `(n, height, width, channels)` with 1 or 3 channels, n at least 1.
-        title: str, title of the figure.
+        title: str, title of the figure; default none.
         columns: int, images per row; default ⌈√n⌉.
 
     Example:
@@ -40,12 +40,12 @@ def sample_grid(images: np.ndarray, title: str, columns: int | None = None) -> F
     return canvas.canvas_figure(title, images, min(columns, len(images)))[0]
 
 
-def samples_through_training(samples: Sequence[tuple[int, np.ndarray]], title: str) -> Figure:
+def samples_through_training(samples: Sequence[tuple[int, np.ndarray]], title: str = "") -> Figure:
     """Draw images generated from the same latents after several epochs: one row per epoch, one column per latent.
 
     Args:
         samples: sequence of (epoch, images), the images uint8 arrays of one shape `(n, height, width, channels)`.
-        title: str, title of the figure.
+        title: str, title of the figure; default none.
 
     Example:
         >>> figure = samples_through_training([(1, images[:8]), (10, images[8:16])], "two epochs")
@@ -56,13 +56,13 @@ def samples_through_training(samples: Sequence[tuple[int, np.ndarray]], title: s
     return _rows(title, _by_epoch("samples", samples))
 
 
-def reconstructions(originals: np.ndarray, reconstructed: Sequence[tuple[int, np.ndarray]], title: str) -> Figure:
+def reconstructions(originals: np.ndarray, reconstructed: Sequence[tuple[int, np.ndarray]], title: str = "") -> Figure:
     """Draw originals above their reconstructions after several epochs.
 
     Args:
         originals: uint8 array of shape `(n, height, width, channels)`.
         reconstructed: sequence of (epoch, reconstructions), each with the shape of `originals`.
-        title: str, title of the figure.
+        title: str, title of the figure; default none.
 
     Example:
         >>> figure = reconstructions(images[:8], [(5, images[8:16])], "after 5 epochs")
@@ -74,12 +74,12 @@ def reconstructions(originals: np.ndarray, reconstructed: Sequence[tuple[int, np
     return _rows(title, [("original", originals), *_by_epoch("reconstructed", pairs)])
 
 
-def denoising(noisy: np.ndarray, denoised: np.ndarray, clean: np.ndarray, title: str) -> Figure:
+def denoising(noisy: np.ndarray, denoised: np.ndarray, clean: np.ndarray, title: str = "") -> Figure:
     """Draw the inputs of a denoiser above its outputs and the clean images.
 
     Args:
         noisy, denoised, clean: uint8 arrays of one shape `(n, height, width, channels)`.
-        title: str, title of the figure.
+        title: str, title of the figure; default none.
 
     Example:
         >>> figure = denoising(images[:4], images[:4], images[:4], "already clean")
@@ -94,7 +94,7 @@ def denoising(noisy: np.ndarray, denoised: np.ndarray, clean: np.ndarray, title:
 
 
 def nearest_neighbors(
-    generated: np.ndarray, neighbors: np.ndarray, distances: np.ndarray, title: str, measure: str = "distance"
+    generated: np.ndarray, neighbors: np.ndarray, distances: np.ndarray, title: str = "", measure: str = "distance"
 ) -> Figure:
     """Draw generated images at the left of their nearest training images, with the distances below.
 
@@ -103,7 +103,7 @@ def nearest_neighbors(
         neighbors: uint8 array of shape `(n, k, height, width, channels)`, the k nearest training images of each
             generated image, the nearest first.
         distances: finite array of shape `(n, k)`, distances to them, at least 0 and ascending in each row.
-        title: str, title of the figure.
+        title: str, title of the figure; default none.
         measure: str, name of the distance for the axis; default `distance`.
 
     Example:

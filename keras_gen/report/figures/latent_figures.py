@@ -21,7 +21,7 @@ MAX_NUMBERS = 10
 
 
 def traversals(
-    images: np.ndarray, values: Sequence[float], title: str, dimensions: Sequence[int] | None = None
+    images: np.ndarray, values: Sequence[float], title: str = "", dimensions: Sequence[int] | None = None
 ) -> Figure:
     """Draw latent traversals: one row per latent dimension, one column per value of that dimension.
 
@@ -29,7 +29,7 @@ def traversals(
         images: uint8 array of shape `(dimensions, steps, height, width, channels)`, decoded from
             `interpolation.traversal`.
         values: value of the dimension in each column, shape `(steps,)`.
-        title: str, title of the figure.
+        title: str, title of the figure; default none.
         dimensions: sequence of int, the dimensions, counted from 0; by default the first ones.
 
     Returns:
@@ -51,13 +51,13 @@ def traversals(
     return canvas.canvas_figure(title, _flat(images), steps, left, bottom)[0]
 
 
-def interpolations(rows: Sequence[tuple[str, np.ndarray]], title: str) -> Figure:
+def interpolations(rows: Sequence[tuple[str, np.ndarray]], title: str = "") -> Figure:
     """Draw interpolations between two latents, one row per model or kind of interpolation.
 
     Args:
         rows: sequence of (name, images), the images uint8 arrays of one shape `(steps, height, width, channels)`,
             decoded at t = 0, …, 1 in at least 2 equal steps.
-        title: str, title of the figure.
+        title: str, title of the figure; default none.
 
     Example:
         >>> figure = interpolations([("vae", images[:5]), ("gan", images[5:10])], "made up")
@@ -73,14 +73,16 @@ def interpolations(rows: Sequence[tuple[str, np.ndarray]], title: str) -> Figure
     return canvas.rows_figure(title, [(str(name), images) for name, images in rows], steps, bottom)
 
 
-def manifold(images: np.ndarray, values: Sequence[float], title: str, dimensions: tuple[int, int] = (0, 1)) -> Figure:
+def manifold(
+    images: np.ndarray, values: Sequence[float], title: str = "", dimensions: tuple[int, int] = (0, 1)
+) -> Figure:
     """Draw images on a plane of the latent space: the first dimension grows rightward, the second upward.
 
     Args:
         images: uint8 array of shape `(count, count, height, width, channels)`, decoded from `interpolation.manifold`,
             whose first row has the largest value of the second dimension.
         values: ascending values of both dimensions, shape `(count,)`, such as `interpolation.normal_quantiles` returns.
-        title: str, title of the figure.
+        title: str, title of the figure; default none.
         dimensions: pair of int, the two dimensions, counted from 0, for the axis labels; default `(0, 1)`.
 
     Example:

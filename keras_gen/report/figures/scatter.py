@@ -24,7 +24,7 @@ MAX_NAMED = 20
 def scatter(
     codes: np.ndarray,
     labels: np.ndarray | None,
-    title: str,
+    title: str = "",
     names: Sequence[str] | None = None,
     axis_names: tuple[str, str] = (latent_name(0), latent_name(1)),
 ) -> Figure:
@@ -33,7 +33,7 @@ def scatter(
     Args:
         codes: array of real numbers of shape `(n, 2)`, such as the posterior means of a VAE with two latent dimensions.
         labels: int array of shape `(n,)`, at least 0, of at most 100 classes; None draws all points alike.
-        title: str, title of the figure.
+        title: str, title of the figure; default none.
         names: sequence of str, class names from class 0 on; default the class numbers.
         axis_names: pair of str, labels of the two axes, which have the same scale.
 
@@ -58,7 +58,8 @@ def scatter(
         axes.scatter(*codes.T, s=size, color=style.COLORS[0], alpha=0.6, linewidths=0, rasterized=True)
     for index in classes:
         color, marker = style.class_style(index)
-        points, label = codes[labels == index], f"{class_names[index]} ({(labels == index).sum():,})"
+        points = codes[labels == index]
+        label = style.legend_label(f"{class_names[index]} ({(labels == index).sum():,})")
         axes.scatter(*points.T, s=size, c=color, marker=marker, alpha=0.6, linewidths=0, label=label, rasterized=True)
     style.describe(axes, "", *axis_names)
     axes.set_aspect("equal", adjustable="datalim")
@@ -69,7 +70,7 @@ def scatter(
 
 
 def embedding_figure(
-    embedding: Embedding, labels: np.ndarray | None, title: str, names: Sequence[str] | None = None
+    embedding: Embedding, labels: np.ndarray | None, title: str = "", names: Sequence[str] | None = None
 ) -> Figure:
     """Draw the result of `pca` or `tsne` as `scatter` does, with its description.
 
@@ -102,14 +103,13 @@ def _legend_columns(classes: Collection[int]) -> int:
 def _name_classes(axes: Axes, codes: np.ndarray, labels: np.ndarray, class_names: dict[int, str]) -> None:
     from matplotlib.patheffects import withStroke
 
-    options = {"fontsize": style.SMALL_SIZE, "markerscale": 1.5, "frameon": False}
-    columns = _legend_columns(class_names)
-    legend = axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=columns, **options)
+    options = {"ncols": _legend_columns(class_names), "markerscale": 1.5, "frameon": False}
+    legend = style.legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5), **options)
     for handle in legend.legend_handles:
         handle.set_alpha(1)
     if len(class_names) > MAX_NAMED:
         return
-    options = {"weight": "bold", "fontsize": style.TITLE_SIZE, "ha": "center", "va": "center"}
+    options = {"weight": "bold", "fontsize": style.TITLE_SIZE, "ha": "center", "va": "center", **style.PLAIN}
     options["path_effects"] = [withStroke(linewidth=3, foreground="white")]
     for index, name in class_names.items():
         axes.text(*np.median(codes[labels == index], axis=0), name, **options)

@@ -12,6 +12,7 @@ from keras_gen.utils.files import atomic_path
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
 
 # Okabe & Ito 2008, "Color universal design", without the yellow, which is faint on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -34,6 +35,9 @@ PAGE_WIDTH = 7.2
 
 DOTS_PER_INCH = 120
 
+PLAIN = {"parse_math": False, "usetex": False}
+"""Options of a matplotlib text that may contain names: a dollar sign in it begins no formula."""
+
 _NO_METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 
@@ -54,16 +58,29 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
     figure = Figure(figsize=(checks.positive("width", width), checks.positive("height", height)), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.07, h_pad=0.05)
     if title:
-        figure.suptitle(title, fontsize=TITLE_SIZE, wrap=True)
+        figure.suptitle(title, fontsize=TITLE_SIZE, wrap=True, **PLAIN)
     return figure
 
 
 def describe(axes: Axes, title: str = "", x_label: str = "", y_label: str = "") -> None:
     """Set the title and axis labels of a panel, and their text sizes."""
-    axes.set_title(title, fontsize=LABEL_SIZE + 1)
-    axes.set_xlabel(x_label, fontsize=LABEL_SIZE)
-    axes.set_ylabel(y_label, fontsize=LABEL_SIZE)
+    axes.set_title(title, fontsize=LABEL_SIZE + 1, **PLAIN)
+    axes.set_xlabel(x_label, fontsize=LABEL_SIZE, **PLAIN)
+    axes.set_ylabel(y_label, fontsize=LABEL_SIZE, **PLAIN)
     axes.tick_params(labelsize=SMALL_SIZE)
+
+
+def legend(owner: Axes | Figure, **options) -> Legend:
+    """Add a legend to axes or a figure, with the options of matplotlib's `legend`, and return it."""
+    added = owner.legend(fontsize=SMALL_SIZE, **options)
+    for text in added.get_texts():
+        text.update(PLAIN)
+    return added
+
+
+def legend_label(name: str) -> str:
+    """Return a label that shows `name` in a legend: matplotlib leaves out those that begin with an underscore."""
+    return f" {name}" if name.startswith("_") else name
 
 
 def class_style(index: int) -> tuple[str, str]:

@@ -165,11 +165,10 @@ def _legend(figure: Figure, names: Sequence[str], columns: int) -> None:
     handles = []
     for index, name in enumerate(names):
         color, marker = style.class_style(index % style.MAX_CLASSES)
-        text = name.replace("$", r"\$")  # a dollar sign would begin a formula
-        handles.append(Line2D([], [], color=color, marker=marker, markersize=4, label=text))
+        handles.append(Line2D([], [], color=color, marker=marker, markersize=4, label=style.legend_label(name)))
     for dashes, kind in (("-", "training, or score"), ("--", "validation")):
         handles.append(Line2D([], [], color="0.4", linestyle=dashes, label=kind))
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=style.SMALL_SIZE)
+    style.legend(figure, handles=handles, loc="outside lower center", ncols=columns)
 
 
 def _unit(name: str, histories: Sequence[tuple[str, history_columns.Rows]]) -> str:

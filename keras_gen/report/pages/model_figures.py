@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,9 +19,9 @@ from keras_gen.models.base import ImageModel
 from keras_gen.report.figures import interpolation
 from keras_gen.report.pages import run_page
 from keras_gen.report.pages.run_page import PageFigure
-from keras_gen.runs import loading
+from keras_gen.runs import loading, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
-from keras_gen.utils import image_utils, progress
+from keras_gen.utils import files, image_utils, progress
 from keras_gen.utils.errors import UsageError, must_be
 
 if TYPE_CHECKING:
@@ -41,11 +42,18 @@ _PAIRS, _STEPS = 3, 9
 _MANIFOLD = 20
 
 
-def write(run: str | os.PathLike, out: str | os.PathLike | None = None) -> Path:
+def write(
+    run: str | os.PathLike,
+    out: str | os.PathLike | None = None,
+    *,
+    dataset: str | None = None,
+    data_dir: str | os.PathLike | None = None,
+) -> Path:
     """Write the report page of a run with figures of its model, loaded from its newest checkpoint.
 
     If the model is unavailable (no checkpoint yet, or its data are gone), the page states the reason in place of the
-    figures. Arguments, result and errors are those of `run_page.write`.
+    figures. Arguments, result and errors are those of `run_page.write`; `dataset` and `data_dir` are where the data are
+    now, as in `keras_gen.runs.load`.
 
     Example:
         >>> from keras_gen.utils import files
@@ -54,15 +62,29 @@ def write(run: str | os.PathLike, out: str | os.PathLike | None = None) -> Path:
         >>> write("run")
         PosixPath('run/report.html')
     """
-    try:
-        opened = loading.load(run, strategy="none")
-        if opened.position == TrainingPosition():
-            raise UsageError(f"run {run} has no checkpoint yet")
-    except UsageError as error:
-        figures = [PageFigure("Figures that need the model", None, str(error))]
-    else:
-        figures = illustrate(opened)
-    return run_page.write(run, figures, out)
+    run_directory.read_recipe(run)
+    with files.folder_in_use(run):  # another run may take its place meanwhile
+        try:
+            opened = loading.load(run, strategy="none", dataset=dataset, data_dir=data_dir)
+            if opened.position == TrainingPosition():
+                raise UsageError(f"run {run} has no checkpoint yet")
+        except UsageError as error:
+            figures = [PageFigure("Figures that need the model", None, str(error))]
+        else:
+            figures = illustrate(opened)
+        return run_page.write(run, figures, out)
+
+
+def refresh(run: str | os.PathLike, **place: str | None) -> None:
+    """Write the report page of a run again, with figures of its model if it has them now; print its path.
+
+    Args:
+        run: path of the run directory.
+        **place: `dataset` and `data_dir`, as in `write`.
+    """
+    page = Path(run) / run_page.REPORT_FILE
+    is_quick = not page.is_file() or b"Add figures that need the model" in page.read_bytes()
+    run_page.write_or_note(run, run_page.write if is_quick else functools.partial(write, **place))
 
 
 def illustrate(opened: loading.Run) -> list[PageFigure]:
@@ -73,14 +95,17 @@ def illustrate(opened: loading.Run) -> list[PageFigure]:
     - VAEs: the manifold, if the latents have two dimensions, and traversals of the dimensions that vary most.
     - Generative models: interpolations, and generated images beside their nearest training images.
 
-    The images are the first test images, or validation or training images if there are no test images.
+    The images are the first test images, or validation or training images if there are no test images, or a
+    conditional model lacks their labels.
 
     Args:
         opened: a run as `keras_gen.runs.load` returns it.
     """
     model, data, seed = opened.model, opened.data, opened.settings.seed
-    role = next(role for role in ("test", "validation", "train") if len(getattr(data, role)))
-    split, split_name = getattr(data, role), f"{role} images"
+    splits = {role: getattr(data, role) for role in ("test", "validation", "train")}
+    usable = (role for role, each in splits.items() if len(each) and (each.labels is not None or not model.num_classes))
+    role = next(usable)
+    split, split_name = splits[role], f"{role} images"
     functions = model.endpoints()
     makers: dict[str, Callable[[], tuple[Figure, str]]] = {}
     if "encode" in functions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from keras_gen.runs.settings import RESOLVED_BY_RUN, RunSettings
 from keras_gen.utils.command_lines import command, started_as
 from keras_gen.utils import files
 from keras_gen.utils.errors import one_line
+from keras_gen.utils.progress import print_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,14 +105,14 @@ def write(run: str | os.PathLike, latents: Sequence[PageFigure] = (), out: str |
     return path
 
 
-def write_or_note(run: str | os.PathLike) -> None:
-    """Write the page of a run without figures that need the model; on failure print one line and do not raise."""
+def write_or_note(run: str | os.PathLike, writer: Callable | None = None) -> None:
+    """Write the page of a run, by default without figures of its model; on failure print a line and do not raise."""
     try:
-        path = write(run)
+        path = (writer or write)(run)
     except Exception as error:
-        print(f"NOTE: {Path(run) / REPORT_FILE} was not written: {one_line(error)}", flush=True)
+        print_line(f"NOTE: {Path(run) / REPORT_FILE} was not written: {one_line(error)}")
     else:
-        print(f"report: {path}", flush=True)
+        print_line(f"report: {path}")
 
 
 def changed_settings(run: RunFiles) -> dict[str, tuple[object, object]]:
