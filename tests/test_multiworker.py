@@ -113,7 +113,7 @@ def test_two_workers_train_as_one_process_also_when_one_is_killed_and_the_run_re
     _, err = processes[1 - victim].communicate(timeout=60)
     assert processes[1 - victim].returncode == 2, err
     where = broken if victim else "RUN"  # only the chief knows
-    how = f"with all workers, resume with: python experiments/run.py --resume {where}"
+    how = f"with all workers, resume with: python {EXPERIMENTS / 'run.py'} --resume {where}"
     assert err.splitlines()[-1] == f"error: run {where} stopped: another worker is gone; {how}"
     assert checkpoints.latest(broken)[0].epoch < EPOCHS
     if alone:  # one process resumes what two began
@@ -165,7 +165,7 @@ def test_all_workers_stop_together_and_save_when_one_gets_a_signal(number):
     position, _ = checkpoints.latest(run)  # written because of the signal
     for index, where, when in ((0, run, f" after {position}"), (1, "RUN", "")):
         what = "interrupted" if index == receiver else "another worker was interrupted"
-        how = f"with all workers, resume with: python experiments/run.py --resume {where}"
+        how = f"with all workers, resume with: python {EXPERIMENTS / 'run.py'} --resume {where}"
         assert errors[index] == f"{what}{when}; {how}"
     finish(*start_two("--resume", run, "--epochs", position.epoch + 1))
     assert checkpoints.latest(run)[0] == checkpoints.TrainingPosition(position.epoch + 1)

@@ -253,7 +253,8 @@ def test_ctrl_c_stops_a_process_that_can_be_resumed(tmp_path):
         process.kill()
     assert process.returncode == 130
     position, stopping = checkpoints.latest(run)[0], "stopping after this step; Ctrl-C once more to stop at once"
-    assert err == f"{stopping}\ninterrupted after {position}; resume with: python experiments/run.py --resume {run}\n"
+    how = f"resume with: python {EXPERIMENTS / 'run.py'} --resume {run}"
+    assert err == f"{stopping}\ninterrupted after {position}; {how}\n"
     check_interrupted_run(run, position)
 
 

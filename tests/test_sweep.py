@@ -216,7 +216,7 @@ def test_a_member_that_was_stopped_and_killed_ends_in_the_bits_of_one_that_was_n
     data = write_npz(tmp_path / "noise.npz")
     path = Path("sweeps", "00001-vae-mlp")
     run = path / "runs" / "00001-vae-mlp"
-    how = f"resume with: python experiments/sweep.py --resume {path}\n"
+    how = f"resume with: python {EXPERIMENTS / 'sweep.py'} --resume {path}\n"
     process = in_a_process("--model", "vae-mlp", "--set", *FIXED, f"dataset={data}", f"epochs={EPOCHS}", "latent_dim=2")
     try:
         wait_for_checkpoint(process, run)
