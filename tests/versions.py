@@ -4,8 +4,8 @@
     python tests/versions.py --only oldest --python python3.13
 
 For each pair of versions: build a wheel, install it in a new environment, use it in an empty folder (list, train, resume,
-sample, evaluate, load `.keras` files of each family), then run the tests that depend on Keras and TensorFlow most. It takes
-about 15 minutes each on two cores. docs/versions.md has the results.
+sample, evaluate, load `.keras` files of each family), then run the tests that depend on Keras and TensorFlow most.
+docs/versions.md has the results.
 """
 
 import argparse

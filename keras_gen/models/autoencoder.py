@@ -22,8 +22,8 @@ RECONSTRUCTION_LOSSES = ("cross_entropy", "squared_error")
 class Autoencoder(EncoderDecoder):
     """Autoencoder, which with a corruption is a denoising autoencoder.
 
-    `fit(images, targets)` trains it, if it has no classes, to reconstruct other images than its input, such as clean
-    ones of noisy ones. It can't generate images, since the distribution of its codes is unknown. It reports, averaged over the images:
+    Without classes, `fit(images, targets)` trains it to map images to other ones, such as noisy images to clean ones.
+    It can't generate images, since the distribution of its codes is unknown. It reports, averaged over the images:
 
     - loss: the reconstruction loss, a mean over pixels;
     - mse: mean squared error of the reconstruction, in squared units of the value range;
@@ -90,7 +90,7 @@ class Autoencoder(EncoderDecoder):
         self.built = True
 
     def objective(self, images, labels, noise_key, *, training):
-        """Return `loss`, `mse` and `corrupted_mse`; see the class. Without classes, `labels` are target images or None."""
+        """Return the quantities of the class; without classes, `labels` are target images or None."""
         corrupted = self.corrupt(images, noise_key)
         target, labels = (images, labels) if self.num_classes or labels is None else (labels, None)
         codes = self.to_latents(corrupted, labels, training=training)
