@@ -13,6 +13,9 @@ from pathlib import Path
 from keras_gen.utils.errors import UsageError, printable, suggestion
 
 USAGE_ERROR, INTERRUPTED = 2, 130
+MODEL_HELP = (
+    "SavedModel folder, run directory or name of a trained model; a SavedModel is a program: use only those you trust"
+)
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):

@@ -18,7 +18,7 @@ def parser() -> cli.ArgumentParser:
         type=cli.path,
         nargs="+",
         metavar="PATH",
-        help="SavedModel folder, run directory or name of a trained model; a SavedModel is a program: use only those you trust",
+        help=cli.MODEL_HELP,
     )
     parser.add_argument(
         "--host",

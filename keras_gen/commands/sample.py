@@ -20,7 +20,7 @@ def parser() -> cli.ArgumentParser:
     parser.add_argument(
         "path",
         type=cli.path,
-        help="SavedModel folder, run directory or name of a trained model; a SavedModel is a program: use only those you trust",
+        help=cli.MODEL_HELP,
     )
     parser.add_argument("--num", type=int, default=100, metavar="N", help="number of images to generate")
     parser.add_argument("--seed", type=int, default=0, help="seed of the images: the same seed gives the same images")

@@ -68,8 +68,9 @@ class ImageData:
         notes: list of str, decisions made by default, such as the size of the images in a folder.
         crop: int, side of the central square that was cut out of each picture before resizing, if the data set
             prescribes one (celeb_a: 108); else `None`.
-        class_names: tuple of str, the name of each label from 0: those of a folder's sub-folders, of tensorflow-datasets
-            or of an array `class_names`, or the source's labels if these are text or have gaps; `None` if unknown.
+        class_names: tuple of str, the name of each label from 0: those of a folder's sub-folders, of
+            tensorflow-datasets or of an array `class_names`, or the source's labels if these are text or have
+            gaps; `None` if unknown.
 
     Example:
         >>> data = load("digits")

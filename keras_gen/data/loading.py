@@ -80,8 +80,8 @@ def load(
             Salakhutdinov & Murray (2008) and Larochelle & Murray (2011), but with other draws, so likelihoods
             are comparable with theirs except for the draws.
         binarize_seed: int, seed of those draws, made for train, validation and test in this order. Defaults to 0.
-        bits: int, 8 to 16, bits of values that are stored as 16 bits, if the file does not state their range. `None` for
-            the smallest of 8, 10, 12 and 16 that holds the largest value of the data; `notes` records it.
+        bits: int, 8 to 16, bits of values that are stored as 16 bits, if the file does not state their range. `None`
+            for the smallest of 8, 10, 12 and 16 that holds the largest value of the data; `notes` records it.
         skip_damaged: bool, whether files and folders of a folder that can't be read are left out, instead of an error
             that names them; `notes` counts them. Defaults to False.
 

@@ -271,7 +271,7 @@ class CheckedSequence(keras.utils.PyDataset):
 def check_python_batches(
     argument: str, data: keras.utils.PyDataset | types.GeneratorType, size: int, *rules, **options
 ):
-    """Return a `PyDataset` or a generator whose batches are checked by a `BatchCheck`, and each `size` joined to one."""
+    """Return a `PyDataset` or a generator whose batches a `BatchCheck` checks, and each `size` joined to one."""
     is_sequence = isinstance(data, keras.utils.PyDataset)
     first = next(data, None) if not is_sequence else None if data.num_batches == 0 else data[0]
     if first is None:

@@ -99,8 +99,8 @@ def load(
     data = _of_version(load_data(moved, data)[0], recorded)
     if not isinstance(recorded, dict) or recorded.get("fingerprint") != data.fingerprint:
         raise UsageError(
-            f"data set {moved.dataset} is no longer what {path} was trained on: its fingerprint differs, since its files "
-            "have changed, or since this version of keras_gen reads them otherwise"
+            f"data set {moved.dataset} is no longer what {path} was trained on: its fingerprint differs, since its "
+            "files have changed, or since this version of keras_gen reads them otherwise"
         )
     if moved != settings:
         settings = _with(moved, dataset=data.place)

@@ -64,7 +64,7 @@ class RunSettings:
     )
     bits: int | None = _setting(
         None,
-        "bits of values that are stored as 16 bits, 8 to 16; default: the smallest of 8, 10, 12, 16 for the largest value",
+        "bits of values stored as 16 bits, 8 to 16; default: the smallest of 8, 10, 12, 16 that holds the largest value",
         "data",
         metavar="N",
     )

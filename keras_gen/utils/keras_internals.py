@@ -1,7 +1,7 @@
 """All names of Keras and TensorFlow that keras_gen uses although they are not public.
 
-They exist in Keras 3.13.2 and 3.15.1 and in TensorFlow 2.20.0 and 2.21.0; docs/versions.md says what was tried with them.
-With a version that lacks one of them, importing this module fails with one line.
+They exist in Keras 3.13.2 and 3.15.1 and in TensorFlow 2.20.0 and 2.21.0; docs/versions.md says what was tried
+with them. With a version that lacks one of them, importing this module fails with one line.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Find SavedModels in folders and run directories, and trained models by name: those that come with keras_gen, and those in the folder `$KERAS_GEN_MODELS`."""
+"""Find SavedModels: in folders, in run directories, and by name.
+
+Names are those of the models that come with keras_gen and of the folders in `$KERAS_GEN_MODELS`.
+"""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def _launch(page: gradio.Blocks, host: str, port: int) -> str:
 
 
 def _guarded(application: Callable, names: set[str]) -> Callable:
-    """Return an ASGI application that answers only what `_refusal` lets pass: other sites can't use a visitor's page."""
+    """Return an ASGI application that answers only what `_refusal` lets pass, so other sites can't use the page."""
 
     async def guarded(scope, receive, send):
         reason = _refusal(scope, names) if scope["type"] in ("http", "websocket") else None
