@@ -21,7 +21,7 @@ from keras_gen.runs.checkpoints import TrainingPosition
 )
 def test_checkpoints_are_saved_at_intervals_and_after_the_last_epoch(tmp_path, monkeypatch, every, epochs, saved):
     done = []
-    monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append((run, position)))
+    monkeypatch.setattr(checkpoints, "save", lambda run, model, position, **options: done.append((run, position)))
     callback = callbacks.Checkpoint(tmp_path, every)
     callback.set_model(tiny())
     callback.set_params({"epochs": epochs})
@@ -46,7 +46,9 @@ def test_checkpoints_are_saved_at_intervals_and_after_the_last_epoch(tmp_path, m
 )
 def test_checkpoints_are_saved_within_epochs(tmp_path, monkeypatch, every, executed, start, saved):
     done = []
-    monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append((position.epoch, position.step)))
+    monkeypatch.setattr(
+        checkpoints, "save", lambda run, model, position, **options: done.append((position.epoch, position.step))
+    )
     callback = callbacks.Checkpoint(tmp_path, every, start=start)
     callback.set_model(tiny())
     callback.on_train_begin()
@@ -62,7 +64,7 @@ def test_checkpoints_are_saved_within_epochs(tmp_path, monkeypatch, every, execu
 
 def test_checkpoints_are_saved_at_intervals_of_minutes(tmp_path, monkeypatch):
     done, now = [], [0.0]
-    monkeypatch.setattr(checkpoints, "save", lambda run, model, position: done.append(position.step))
+    monkeypatch.setattr(checkpoints, "save", lambda run, model, position, **options: done.append(position.step))
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     callback = callbacks.Checkpoint(tmp_path, "2minutes")
     callback.set_model(tiny())
@@ -82,7 +84,7 @@ def test_checkpoints_are_saved_at_intervals_of_minutes(tmp_path, monkeypatch):
 def test_by_default_slow_checkpoints_are_saved_less_often(seconds, saved, tmp_path, monkeypatch):
     done, now = [], [0.0]
 
-    def save(run, model, position):
+    def save(run, model, position, **options):
         done.append(position.epoch)
         now[0] += seconds
 

@@ -93,12 +93,16 @@ def test_two_workers_train_as_one_process_also_when_one_is_killed_and_the_run_re
     options = ["--model", name, "--set", *RECIPES[name], "--dataset", data, "--epochs", EPOCHS, "--samples", 4]
     options += ["--batch-size", 4, "--checkpoint-every", "2steps", "--fid-every"]
     # The chief's scores must not start TensorFlow before the cluster does.
-    options += [1, "--extractor", "lenet", "--fid-images", 20] if name == "vae-mlp" else [0]
+    options += [1, "--extractor", "lenet", "--fid-images", 20, "--keep-best", "fd_lenet"] if name == "vae-mlp" else [0]
     if name == "wgan-gp":
         options += ["--image-size", 12]
 
     finish(*start_two(*options, "--out", "two"))
     two = Path("two") / f"00001-{name}"
+    if name == "vae-mlp":
+        best = checkpoints.best(two, "fd_lenet")
+        assert best.value == min(float(row["fd_lenet"]) for row in history_without_seconds(two))
+        assert json.loads((two / "saved_model/description.json").read_text())["best_epoch"]["fd_lenet"] == best.value
     finish(start(*options, "--out", "one"))
     one = Path("one") / f"00001-{name}"
     assert_close_histories(two, one, TOLERANCES[name])

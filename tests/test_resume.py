@@ -259,7 +259,7 @@ def test_ctrl_c_stops_a_process_that_can_be_resumed(tmp_path):
 
 
 def test_ctrl_c_before_the_first_checkpoint_starts_over(finished, only_training, tmp_path, monkeypatch):
-    def interrupt(*arguments):
+    def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

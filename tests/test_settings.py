@@ -34,6 +34,7 @@ EVERYTHING = {
     "steps_per_execution": 8,
     "jit_compile": True,
     "checkpoint_every": 7,
+    "keep_best": "fid",
     "deterministic": True,
 }
 
@@ -147,6 +148,7 @@ WRONG = {
     "precision": ("float16", "", None, 1),
     "steps_per_execution": (0, -1, *INTEGER_LIKE),
     "jit_compile": (None, 0, 1, "yes"),
+    "keep_best": ("", 1, True),
     "checkpoint_every": (0, -1, None, "0", "steps", "5 hours", "1.5minutes", "-1steps", True, 1.0, [1], {}, math.nan),
     "deterministic": (None, 0, 1, "yes"),
 }

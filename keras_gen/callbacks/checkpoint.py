@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 
@@ -40,6 +41,9 @@ class Checkpoint(keras.callbacks.Callback):
         requests: StopSignals or None. After a stop request, a checkpoint is saved at the next step (or at the end of
             the epoch, if that was its last step) and `KeyboardInterrupt` is raised. One request stops all workers; they
             synchronize once a second. Defaults to None.
+        keep_best: str or None. Column of the history, such as `"fd_lenet"`, of which lower values are better: a
+            checkpoint is also saved after each epoch with a new lowest value, and kept until the next such one. Needs
+            `HistoryCSV` before this callback. Defaults to None.
 
     Raises:
         UsageError: `every` is no such interval.
@@ -52,12 +56,14 @@ class Checkpoint(keras.callbacks.Callback):
         *,
         start: TrainingPosition | None = None,
         requests: StopSignals | None = None,
+        keep_best: str | None = None,
     ):
         super().__init__()
         self.run = run
         self.every = Interval.parse("every", every)
         self.start = start or TrainingPosition()
         self.requests = requests
+        self.keep_best = keep_best
         self._last_save, self._save_seconds = time.monotonic(), 0.0
         self._begin_epoch(self.start.epoch)
 
@@ -94,13 +100,21 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Save after an epoch, if a checkpoint is due, this was the last epoch or a stop was requested."""
         done = epoch + 1
-        timeout = self._time_has_passed(end_of_epoch=True)
+        timeout = self._time_has_passed(end_of_epoch=True) or self._is_best(logs or {})
         stop, timeout = self._agreement.of(self._stop_requested(), timeout, at_once=True)
         due = self.every.unit == "epochs" and done % self.every.count == 0
         if due or self._steps_have_passed() or timeout or stop or done == self.params["epochs"]:
             self._save(TrainingPosition(done))
         if stop:
             raise KeyboardInterrupt
+
+    def _is_best(self, logs):
+        """Return whether this epoch is the best so far; False on workers other than the chief, which lack the score."""
+        value = logs.get(self.keep_best, math.nan)
+        if not math.isfinite(value) or not distribution.is_chief(self.model.distribute_strategy):
+            return False
+        best = checkpoints.best(self.run, self.keep_best)
+        return best is None or value < best.value
 
     def _stop_requested(self):
         return self.requests is not None and self.requests.count > 0
@@ -125,7 +139,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _save(self, position):
         begin = time.monotonic()
-        checkpoints.save(self.run, self.model, position)
+        checkpoints.save(self.run, self.model, position, keep_best=self.keep_best)
         self._last_save = time.monotonic()
         self._save_seconds = self._last_save - begin
 

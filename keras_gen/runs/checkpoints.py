@@ -16,7 +16,8 @@ import numpy as np
 
 from keras_gen import distribution
 from keras_gen.models import ImageModel
-from keras_gen.runs.run_directory import CHECKPOINTS_FOLDER
+from keras_gen.runs import history
+from keras_gen.runs.run_directory import CHECKPOINTS_FOLDER, HISTORY_FILE
 from keras_gen.utils import archives, checks, files, safe_files
 from keras_gen.utils.errors import TrainingDiverged, UsageError
 from keras_gen.utils.progress import print_line
@@ -60,8 +61,12 @@ class TrainingPosition:
         return f"epoch {self.epoch}" + (f" and {self.steps} of the next" if self.step else "")
 
 
-def save(run: str | os.PathLike, model: ImageModel, position: TrainingPosition) -> Path | None:
+def save(
+    run: str | os.PathLike, model: ImageModel, position: TrainingPosition, *, keep_best: str | None = None
+) -> Path | None:
     """Write the training state at `position` atomically, and delete older checkpoints but the newest `KEEP`.
+
+    The `best` one by the column `keep_best`, if that is given, is also kept.
 
     With several workers all of them must call this, since metrics are reduced over the workers; only the chief writes.
 
@@ -87,16 +92,19 @@ def save(run: str | os.PathLike, model: ImageModel, position: TrainingPosition) 
     with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **state, **{_DIGEST: _digest(state)})
     _intact.add((path, path.stat().st_mtime_ns))
-    delete_old(run, position, KEEP)
+    delete_old(run, position, KEEP, keep_best=keep_best)
     return path
 
 
-def delete_old(run: str | os.PathLike, position: TrainingPosition, keep: int) -> None:
-    """Delete all checkpoints of a run up to `position` but the newest `keep` that are intact.
+def delete_old(run: str | os.PathLike, position: TrainingPosition, keep: int, *, keep_best: str | None = None) -> None:
+    """Delete all checkpoints of a run up to `position` but the newest `keep` that are intact, and the `best` one.
 
     Later ones are damaged, since training goes on from the newest intact one: they are neither counted nor deleted.
     """
-    for _, path in reversed([each for each in _all(run) if each[0] <= position]):
+    kept = best(run, keep_best)
+    for place, path in reversed([each for each in _all(run) if each[0] <= position]):
+        if kept and place == kept.position:
+            continue
         if keep and _is_intact(path):
             keep -= 1
         elif not keep and path.is_file():
@@ -130,6 +138,33 @@ def latest(run: str | os.PathLike) -> tuple[TrainingPosition, Path] | None:
     """Return position and path of a run's newest checkpoint, or None without one. The position's `seconds` are 0."""
     existing = _all(run)
     return existing[-1] if existing else None
+
+
+@dataclass(frozen=True)
+class BestCheckpoint:
+    """The checkpoint of a run with the lowest value of a column of its history."""
+
+    value: float
+    position: TrainingPosition
+    path: Path
+
+
+def best(run: str | os.PathLike, column: str | None) -> BestCheckpoint | None:
+    """Return the best of a run's checkpoints, the first of equal ones.
+
+    Args:
+        run: str or path, the run directory.
+        column: str, a column of `history.csv` of which lower values are better; None for no choice.
+
+    Returns:
+        The checkpoint after the epoch with the lowest value, among those that exist; None without one.
+    """
+    table = Path(run) / HISTORY_FILE
+    if column is None or not table.exists():
+        return None
+    values = {TrainingPosition(row["epoch"]): row.get(column, math.nan) for row in history.read(table)}
+    found = [BestCheckpoint(values[place], place, path) for place, path in _all(run) if place in values]
+    return min((each for each in found if math.isfinite(each.value)), key=lambda each: each.value, default=None)
 
 
 def restore(

@@ -34,7 +34,7 @@ class Run:
         record: dict, the content of `recipe.json`.
         settings: `RunSettings`, the run's settings.
         data: `ImageData`, the data set that the run trains on.
-        model: the compiled model, in the state of the newest checkpoint.
+        model: the compiled model, in the state of the newest checkpoint or the best one by the run's `keep_best`.
         position: `TrainingPosition`, epochs and steps that the model has trained.
     """
 
@@ -54,8 +54,11 @@ def load(
     dataset: str | None = None,
     data_dir: str | os.PathLike | None = None,
     cluster: Cluster | None = None,
+    newest: bool = False,
 ) -> Run:
     """Load the data set and the model of a run directory, with the weights of its newest intact checkpoint.
+
+    A run with the setting `keep_best` is loaded with the weights of its best checkpoint.
 
     The model is compiled: it can be evaluated, sampled or trained further with `fit`, without changing the directory.
     To resume the run itself, use `keras_gen.training.resume`.
@@ -70,6 +73,7 @@ def load(
             folder's name in `data_dir` or `$KERAS_GEN_DATA`. They must be the same data, by their fingerprint.
         data_dir: str or path, the folder that holds the data now.
         cluster: `Cluster` of the workers, as in `keras_gen.distribution.strategy`; default: from `TF_CONFIG`.
+        newest: bool, load the newest checkpoint also if the run keeps its best one; default: False.
 
     Returns:
         A `Run` with the attributes `record`, `settings`, `data`, `model` and `position`. Without a checkpoint the model
@@ -111,7 +115,9 @@ def load(
     _check_recipe(path, record, settings, model)
     steps = -(-len(data.train) // (settings.batch_size * model.batches_per_step))
     limits = {"epochs": own_epochs, "steps": steps}
-    return Run(record, settings, data, model, position=checkpoints.restore_latest(path, model, **limits))
+    best = None if newest else checkpoints.best(path, settings.keep_best)
+    position = checkpoints.restore(best.path, model, **limits) if best else None
+    return Run(record, settings, data, model, position or checkpoints.restore_latest(path, model, **limits))
 
 
 def _where_now(path, settings, dataset, data_dir) -> RunSettings:

@@ -64,7 +64,7 @@ class RunSettings:
     )
     bits: int | None = _setting(
         None,
-        "bits of values stored as 16 bits, 8 to 16; default: the smallest of 8, 10, 12, 16 that holds the largest value",
+        "bits of values stored as 16 bits, 8 to 16; default: the least of 8, 10, 12, 16 that holds the largest value",
         "data",
         metavar="N",
     )
@@ -111,6 +111,13 @@ class RunSettings:
         "running",
         metavar="N",
     )
+    keep_best: str | None = _setting(
+        None,
+        "column of history.csv, such as fd_lenet or val_loss: keep the checkpoint of the epoch with its lowest value; "
+        "the SavedModel, evaluate.py and report.py are of this epoch",
+        "results",
+        metavar="COLUMN",
+    )
     deterministic: bool = _setting(
         False,
         "use only operations that give the same bits each time; resume only in an unchanged environment",
@@ -152,6 +159,8 @@ class RunSettings:
         checks.boolean("jit_compile", self.jit_compile)
         interval = Interval.parse("checkpoint_every", self.checkpoint_every)
         object.__setattr__(self, "checkpoint_every", interval.to_json())
+        if self.keep_best is not None and (not isinstance(self.keep_best, str) or not self.keep_best):
+            raise must_be("keep_best", "the name of a column of history.csv, or None", self.keep_best)
         checks.boolean("deterministic", self.deterministic)
 
     def _check_data(self):

@@ -58,6 +58,15 @@ def make_reference(settings: RunSettings, data: ImageData) -> Reference | None:
     return reference
 
 
+def check_keep_best(settings: RunSettings, model: ImageModel, data: ImageData, reference: Reference | None) -> None:
+    """Check that `keep_best` names a column that the run will measure and of which lower values are better."""
+    columns = [] if reference is None else [score_name("fid", reference.extractor.name)]
+    if any(metric.name == "loss" for metric in model.metrics):  # an adversarial model's losses measure no quality
+        columns += ["loss", "val_loss"] if len(data.validation) else ["loss"]
+    if settings.keep_best not in (None, *columns):
+        raise must_be("keep_best", f"{' or '.join(columns) or 'left out'} for this run", settings.keep_best)
+
+
 def restore_reference(settings: RunSettings, data: ImageData, record: dict) -> Reference | None:
     """Return the reference set of a resumed run, or None with a note if its extractor is unavailable.
 
@@ -91,7 +100,8 @@ def callbacks_of(path, settings, model, data, reference, start, requests) -> lis
         chosen.append(callbacks.ContinueEpoch(model))
     if path is not None:
         chosen += _observers(path, settings, model, data, reference, start)
-    chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every, start=start, requests=requests))
+    options = {"start": start, "requests": requests, "keep_best": settings.keep_best}
+    chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every, **options))
     return chosen
 
 

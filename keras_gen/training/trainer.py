@@ -62,8 +62,8 @@ def run(
 
     Args:
         settings: RunSettings. What to train, on which data and how.
-        data: ImageData, an array of images or a tuple of images and labels, as in `keras_gen.data.from_arrays`, to train
-            on instead of the settings' data set. To resume the run, pass them again. Defaults to None.
+        data: ImageData, an array of images or a tuple of images and labels, as in `keras_gen.data.from_arrays`, to
+            train on instead of the settings' data set. To resume the run, pass them again. Defaults to None.
         out: str or path. Folder of run directories; the new one gets the next number, as in `out/00003-vae-lstm`.
             Defaults to `"runs"`.
         export_options: ExportOptions or None. Where to save a further copy of the SavedModel. Defaults to None.
@@ -99,6 +99,7 @@ def run(
         _train(None, settings, model, data, None, start=TrainingPosition(), export_options=None)
         return None
     reference = monitor.make_reference(settings, data)
+    monitor.check_keep_best(settings, model, data, reference)
     if reference is not None:
         settings = dataclasses.replace(settings, extractor=reference.extractor.name)
     path = run_directory.create(out, settings.model)
@@ -147,7 +148,8 @@ def resume(
             _check(export_options)
             stack.enter_context(locking.locked(path, "run"))
             run_directory.remove_leftovers(path)
-        opened = loading.load(path, epochs=epochs, data=data, dataset=dataset, data_dir=data_dir, cluster=cluster)
+        options = {"data": data, "dataset": dataset, "data_dir": data_dir, "cluster": cluster}
+        opened = loading.load(path, epochs=epochs, newest=True, **options)
         settings, start = opened.settings, opened.position
         if export_options is not None:
             export.check_functions(opened.model, export_options.functions)
@@ -285,8 +287,13 @@ def _finish(path, settings, model, data, export_options):
         "versions": provenance.versions(),
         "last_epoch": rows[-1],
     }
+    if best := checkpoints.best(path, settings.keep_best):
+        checkpoints.restore(best.path, model)
+        description["best_epoch"] = next(row for row in rows if row["epoch"] == best.position.epoch)
+        print_line(f"kept {best.position}, the best by {settings.keep_best}: {best.value:.4g}")
     export.save(model, path / export.RUN_FOLDER, description=description, overwrite=True)
-    checkpoints.delete_old(path, TrainingPosition(settings.epochs), keep=1)  # an intact SavedModel stands beside it now
+    # An intact SavedModel stands beside the last one now.
+    checkpoints.delete_old(path, TrainingPosition(settings.epochs), keep=1, keep_best=settings.keep_best)
     if "generate" in model.endpoints():
         print_line(f"sample from it: {command('sample', path)}")
     if export_options is not None:

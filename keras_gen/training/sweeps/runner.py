@@ -128,7 +128,7 @@ def _train_member(sweep, member, commands, lock, requests, begin, printed_notes)
         command = commands.resume(member.run.absolute())
     start = time.monotonic()
     files.make_folder(sweep.log_of(member).parent)
-    with open(safe_files.open_regular_file(sweep.log_of(member)), "a+b") as log:
+    with open(sweep.log_of(member), "a+b") as log:
         log.write(f"$ {shlex.join(command)}\n".encode())
         log.flush()
         position = log.tell()

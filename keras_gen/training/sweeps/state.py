@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from keras_gen.utils import checks, files, safe_files
 from keras_gen.utils.errors import UsageError, must_be
 
 SWEEP_FILE, RUNS_FOLDER, LOGS_FOLDER = "sweep.json", "runs", "logs"
-_NAMES = re.compile(r"lock|sweep\.(?:json|csv)|comparison\.html|logs(?:/\d+\.log)?|runs(?:/\d{5,}-[^/]+)?")
+_ENTRIES = ("lock", "sweep.json", "sweep.csv", "comparison.html", "logs", "logs/*.log", "runs", "runs/[0-9]*-*")
 
 
 @dataclass
@@ -148,7 +147,7 @@ def read(path: str | os.PathLike) -> Sweep:
     """
     path = Path(path)
     source = path / SWEEP_FILE
-    safe_files.check_entries(path, _NAMES)
+    safe_files.check_entries(path, _ENTRIES)
     try:
         content = safe_files.read_json(source)
     except OSError as error:

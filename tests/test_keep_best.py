@@ -1,0 +1,87 @@
+"""A run that keeps its best checkpoint: which one, what is exported and loaded, and resuming."""
+
+import numpy as np
+import pytest
+
+import keras_gen.data
+from keras_gen import evaluation, runs, training
+from keras_gen.evaluation import EvaluationSettings
+from keras_gen.models import export
+from keras_gen.runs import checkpoints, history
+from keras_gen.runs.checkpoints import TrainingPosition
+from keras_gen.runs.settings import RunSettings
+from keras_gen.utils import safe_files
+from keras_gen.utils.errors import UsageError
+from run_helpers import assert_same_run, without_artifacts
+
+SETTINGS = {"batch_size": 16, "samples_every": 0, "fid_every": 0}
+HIGH_RATE = {"learning_rate": 0.03}
+"""With it, `val_loss` is lowest after the second of three epochs."""
+
+
+@pytest.fixture(scope="module")
+def images():
+    return keras_gen.data.load("digits").train.images[:200]
+
+
+@pytest.fixture(scope="module")
+def finished(images, tmp_path_factory):
+    settings = RunSettings("vae-mlp", HIGH_RATE, epochs=3, keep_best="val_loss", **SETTINGS)
+    return training.run(settings, data=images, out=tmp_path_factory.mktemp("runs"))
+
+
+def kept(run):
+    return sorted(path.name for path in (run / "checkpoints").iterdir())
+
+
+def test_the_best_checkpoint_is_kept_exported_and_loaded(finished, images):
+    losses = [row["val_loss"] for row in history.read(finished / "history.csv")]
+    assert np.argmin(losses) == 1
+    assert kept(finished) == ["epoch-00002.npz", "epoch-00003.npz"]
+    assert checkpoints.best(finished, "val_loss").position == TrainingPosition(2)
+    opened = runs.load(finished, data=images)
+    assert opened.position == TrainingPosition(2)
+    validation = opened.model.evaluate(opened.data.validation.images, verbose=0, return_dict=True)
+    assert validation["loss"] == pytest.approx(losses[1], rel=0.02)  # another draw of the latents
+    loaded = export.load(finished / "saved_model").generate(n=4, seed=7)
+    np.testing.assert_allclose(loaded["images"], opened.model.generate(4, seed=7)["images"], atol=1)
+    assert export.description(finished / "saved_model")["best_epoch"]["val_loss"] == losses[1]
+    assert runs.load(finished, data=images, newest=True).position == TrainingPosition(3)
+    measured = evaluation.evaluate(finished, EvaluationSettings(measures=(), likelihood_images=0), data=images)
+    assert measured.losses
+    assert safe_files.read_json(finished / "evaluation.json")["epoch"] == 2
+
+
+def test_a_resumed_run_keeps_the_same_checkpoints(finished, images, tmp_path):
+    settings = RunSettings("vae-mlp", HIGH_RATE, epochs=2, keep_best="val_loss", **SETTINGS)
+    with without_artifacts():
+        run = training.run(settings, data=images, out=tmp_path)
+        training.resume(run, epochs=3, data=images)
+        assert checkpoints.best(run, "val_loss").position == TrainingPosition(2)
+        assert_same_run(run, finished)
+        training.resume(run, epochs=5, data=images)
+    assert kept(run) == ["epoch-00002.npz", "epoch-00004.npz", "epoch-00005.npz"]
+
+
+@pytest.mark.parametrize(
+    ("model", "column", "message"),
+    [
+        ("vae-mlp", "fd_lenet", "keep_best must be loss or val_loss for this run, received: 'fd_lenet'"),
+        ("gan-mlp", "val_loss", "keep_best must be left out for this run, received: 'val_loss'"),
+    ],
+)
+def test_a_column_that_will_not_be_measured_is_refused(images, tmp_path, model, column, message):
+    with pytest.raises(UsageError, match=message):
+        training.run(RunSettings(model, epochs=1, keep_best=column, **SETTINGS), data=images, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_first_of_equal_and_finite_values_among_existing_checkpoints_is_the_best(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("epoch-00001", "epoch-00002-step-00000003", "epoch-00003", "epoch-00004", "epoch-00005"):
+        (tmp_path / "checkpoints" / f"{name}.npz").touch()
+    assert checkpoints.best(tmp_path, "fid") is None
+    values = {1: 7.0, 2: 1.0, 3: 4.0, 4: 4.0, 5: float("nan"), 6: 2.0}
+    history.write(tmp_path / "history.csv", [{"epoch": epoch, "fid": value} for epoch, value in values.items()])
+    assert checkpoints.best(tmp_path, "fid").position == TrainingPosition(3)
+    assert checkpoints.best(tmp_path, "other") is checkpoints.best(tmp_path, None) is None
