@@ -46,14 +46,16 @@ def test_names_and_shapes():
     assert data.names() == ("digits", "mnist", "fashion_mnist", "cifar10", "celeb_a", "imagenette")
     shapes = [data.image_shape(name) for name in data.names()]
     assert shapes == [(28, 28, 1)] * 3 + [(32, 32, 3)] + [(64, 64, 3)] * 2
-    with pytest.raises(UsageError, match=r"name must be one of digits, mnist.*did you mean mnist\?.*received: 'mnst'"):
+    with pytest.raises(
+        UsageError, match=r"name must be one of digits, mnist.*received: 'mnst', did you mean 'mnist'\?"
+    ):
         data.image_shape("mnst")
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("fashion-mnist", r"one of digits, mnist.*did you mean fashion_mnist\?.*received: 'fashion-mnist'"),
+        ("fashion-mnist", r"one of digits, mnist.*received: 'fashion-mnist', did you mean 'fashion_mnist'\?"),
         ("xyzzy", r"one of digits, .*an \.npz file or a folder, received: 'xyzzy'"),
         ("./digits", "an existing folder or .npz file"),
         ("missing.npz", "an existing folder or .npz file"),
@@ -75,7 +77,7 @@ def test_unknown_names_are_refused(name, message):
         ({"image_size": 0}, "image_size must be an integer of at least 1, received: 0"),
         ({"image_size": 2.5}, "image_size must be"),
         ({"channels": 2}, "channels must be one of 1, 3, received: 2"),
-        ({"validation": 1.0}, "validation must be a fraction from 0 to below 1 or a count"),
+        ({"validation": 1.0}, "validation must be a number from 0 to below 1"),
         ({"validation": -0.1}, "validation must be"),
         ({"validation": -1}, "validation must be"),
         ({"validation": float("nan")}, "validation must be"),
@@ -86,7 +88,7 @@ def test_unknown_names_are_refused(name, message):
         ({"binarize": "otsu"}, "binarize must be one of None, threshold, stochastic, received: 'otsu'"),
         ({"binarize_seed": -1}, "binarize_seed must be"),
         ({"bits": 7}, "bits must be one of 8, 9, .*, 16, received: 7"),
-        ({"bits": 12}, "bits must be left out: values of the data have 8 bits"),
+        ({"bits": 12}, "bits must be left out: the data have values of 8 bits"),
         ({"skip_damaged": 1}, "skip_damaged must be True or False"),
         ({"skip_damaged": True}, "skip_damaged must be left out: the data are no folder of images"),
         ({"data_dir": "nowhere"}, "data_dir must be an existing folder, received: 'nowhere'"),
@@ -250,8 +252,10 @@ def test_number_of_classes_of_loaded_data(digits, tmp_path):
         ([1, 0], {}, None, [1, 0]),
         (["dog", "cat"], {}, ("cat", "dog"), [1, 0]),
         ([b"dog", b"cat"], {}, ("cat", "dog"), [1, 0]),
+        ([True, False], {}, None, [1, 0]),
         ([2, 0], {"class_names": np.array(["a", "b", "c"])}, ("a", "c"), [1, 0]),
         ([1, 0], {"class_names": np.array(["a", "b", "c"])}, ("a", "b"), [1, 0]),
+        ([1, 0], {"label_names": np.array([[b"a"], [b"b"]])}, ("a", "b"), [1, 0]),
         ([-1, 1], {}, None, [-1, 1]),
     ],
 )
@@ -349,13 +353,6 @@ def test_pixels_outside_a_crop_have_no_influence(image_size):
     assert np.array_equal(first, second)
     other[12, 12] += 128  # the first pixel inside the crop
     assert not np.array_equal(first, fit_picture(Image.fromarray(other), image_size, 3, crop=40))
-
-
-@pytest.mark.parametrize("size", [(107, 300), (300, 107), (20, 20)])
-def test_a_crop_beyond_the_picture_is_refused(size):
-    message = f"crop must be at most the shorter side of a picture of {size[0]}x{size[1]}, received: 108"
-    with pytest.raises(UsageError, match=message):
-        fit_picture(Image.new("RGB", size), 28, 3, crop=108)
 
 
 def test_gray_to_color_repeats_the_channel(tmp_path):

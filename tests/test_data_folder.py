@@ -174,12 +174,11 @@ def test_folder_channels_transparency_and_depth(tmp_path):
     Image.new("LA", (8, 8), (7, 0)).save(folder / "g.png")
     palette.save(folder / "h.png", transparency=1)
     Image.new("L", (8, 8), 7).save(folder / "i.png", transparency=7)
-    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(folder / "j.png", transparency=40_000)
     for split in ("test", "val"):
         write_image(tmp_path / "all" / split / "x.png", color(1, 2, 3))
     folder.rename(tmp_path / "all" / "train")
     pixels = data.load(tmp_path / "all").train.images[:, 3, 3].tolist()
-    assert pixels == [[255] * 3, [224, 204, 204], [156] * 3, [255] * 3, [255, 0, 0], [9, 8, 7], *4 * [[255] * 3]]
+    assert pixels == [[255] * 3, [224, 204, 204], [156] * 3, [255] * 3, [255, 0, 0], [9, 8, 7], *3 * [[255] * 3]]
 
 
 def test_folder_is_gray_only_if_every_file_is(tmp_path):
@@ -320,8 +319,8 @@ def test_splits_are_known_in_usual_spellings(folder, names):
     loaded = data.load(folder)
     for split, value, count in ((loaded.train, 0, 4), (loaded.test, 100, 5), (loaded.validation, 200, 6)):
         assert len(split) == count and set(split.images.ravel()) == {value}
-    roles = zip(names, ("train", "test", "validation"), strict=True)
-    assert "splits are the sub-folders " + ", ".join(f"{name} ({role})" for name, role in roles) in loaded.notes
+    train, test, validation = names
+    assert f"splits are the sub-folders {train} (train), {validation} (validation), {test} (test)" in loaded.notes
     assert any("what is beside the splits (1: more)" in note for note in loaded.notes)
     write_image(folder / "TRAINING" / "a.png", gray(0))
     with pytest.raises(UsageError, match="must hold .*TRAINING.*, not both"):
@@ -361,7 +360,7 @@ def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch):
 
     def scandir(path, real=os.scandir):
         if str(path).endswith("dog"):
-            raise PermissionError(13, "Permission denied")
+            raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
@@ -374,12 +373,11 @@ def test_the_notes_count_what_is_left_out(folder):
         write_image(folder / "cat" / f"{index}.png", gray(index))
     for name in (".hidden.png", "cat/a.txt", "b.csv"):
         (folder / name).write_text("no image")
-    (folder / "empty").mkdir()
     notes = everything(folder)[1]
-    assert "4 images were read from 4 files; left out: hidden files and folders (1: .hidden.png), " in notes
-    assert "files that are no images (2: b.csv, a.txt), folders without images (1: empty)" in notes
+    assert "4 images were read from 4 files; left out: files that are no images (2: b.csv, a.txt), " in notes
+    assert "hidden files and folders (1: .hidden.png)" in notes
     write_image(folder / "stray.png", gray(9))
-    assert "images have no labels, since 1 of 5 files are in no sub-folder (stray.png)" in everything(folder)[1]
+    assert "images have no labels, since 1 of 5 are in no sub-folder (stray.png)" in everything(folder)[1]
 
 
 def test_damaged_files_are_named_together_or_left_out(tmp_path):
@@ -446,7 +444,7 @@ def test_values_of_more_than_8_bits_keep_their_range(tmp_path, bits, bands):
     images, notes = everything(tmp_path)
     expected = (values >> (bits - 8)).astype(np.uint8)
     assert {image.tobytes() for image in images} == {image.tobytes() for image in expected}
-    assert f"up to {2**bits - 1:,}: taken for {bits} bits (--bits)" in notes
+    assert f"values are up to {2**bits - 1:,}: taken for {bits} bits (--bits)" in notes
     loaded = data.load(tmp_path)
     assert loaded.description()["bits"] == bits
     assert data.load(tmp_path, **loaded.options).fingerprint == loaded.fingerprint
@@ -470,7 +468,7 @@ def test_alpha_of_16_bits(tmp_path, bands, opaque):
     assert image[1, 1].tolist() == [255] * 3 and image[2, 2].tolist() == [4000 >> 4] * 3
 
 
-def test_deep_tiffs_and_ranges_that_files_state(tmp_path):
+def test_values_of_more_than_8_bits_in_other_formats(tmp_path):
     values = np.random.default_rng(0).integers(0, 1000, (8, 8, 3), np.uint16)
     options = {
         "gray": {"data": values[..., 0]},
@@ -478,6 +476,7 @@ def test_deep_tiffs_and_ranges_that_files_state(tmp_path):
         "little": {"data": values, "compression": "zlib"},
         "white": {"data": values[..., 0], "photometric": "miniswhite"},
         "float": {"data": (values[..., 0] / 1023).astype(np.float32)},
+        "ink": {"data": np.dstack([values, 0 * values[..., :1]]), "photometric": "separated"},
     }
     for name, each in options.items():
         (tmp_path / name).mkdir()
@@ -488,13 +487,24 @@ def test_deep_tiffs_and_ranges_that_files_state(tmp_path):
     assert np.array_equal(read["big"], values >> 2) and np.array_equal(read["little"], values >> 2)
     assert np.array_equal(read["white"], 255 - read["gray"])
     assert np.array_equal(read["float"][..., 0], np.rint(values[..., 0] / 1023 * 255))
+    assert np.array_equal(read["ink"], 255 - (values >> 2))
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "a.pgm").write_bytes(b"P5 8 8 65535\n" + values[..., 0].astype(">u2").tobytes())
+    for name in ("b.jp2", "c.png"):
+        Image.fromarray(values[..., 0]).save(tmp_path / "others" / name)
+    assert all(np.array_equal(image, read["gray"]) for image in everything(tmp_path / "others")[0])
     planes = values.transpose(2, 0, 1)
     tifffile.imwrite(tmp_path / "gray" / "planes.tif", planes, photometric="rgb", planarconfig="separate")
     with pytest.raises(UsageError, match="planes.tif can't be read .*its arrangement of 16 bits is not supported"):
         data.load(tmp_path / "gray")
-    for index in range(3):  # dark, but of 16 bits by their own statement
-        (tmp_path / f"{index}.pgm").write_bytes(b"P5 8 8 65535\n" + values[..., 0].astype(">u2").tobytes())
-        (tmp_path / "pgm").mkdir(exist_ok=True)
-        (tmp_path / f"{index}.pgm").rename(tmp_path / "pgm" / f"{index}.pgm")
-    stated = data.load(tmp_path / "pgm")
-    assert np.array_equal(stated.train.images[0, ..., 0], values[..., 0] >> 8) and stated.options["bits"] is None
+
+
+def test_pictures_of_16_bits_are_turned_upright(folder):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to view
+    values = np.zeros((8, 8), np.uint16)
+    values[:, 4:] = 60_000
+    for index in range(3):
+        Image.fromarray(values).save(folder / f"{index}.png", exif=exif)
+    image = data.load(folder).train.images[0, ..., 0]
+    assert np.all(image[:4] == 0) and np.all(image[4:] == 60_000 >> 8)

@@ -68,12 +68,13 @@ def _not_an_array(path):
         (_damaged, "can't be read as an .npz file"),
         (_not_an_array, "can't be read as an .npz file: the magic string is not correct"),
         ({"faces": coded(9), "ids": np.arange(9)}, "must hold an array x_train .or .*, received: 'faces', 'ids'"),
-        ({"images": coded(9), "data": coded(9)}, "must hold one array of train images, received: images, data"),
+        ({"images": coded(9), "data": coded(9)}, "must hold one array x_train, received: images, data"),
         (
             {"x_train": coded(9) / 127.5 - 1},
             r"x_train must be uint8.*received: float64 from -1 to .*\(x \+ 1\) \* 127\.5",
         ),
         ({"x_train": coded(9) + np.nan}, "x_train must be uint8.*received: float64 from nan"),
+        ({"x_train": coded(9) / 255, "x_test": coded(9) + np.nan}, "must be uint8.*received: float64 from nan"),
         ({"x_train": coded(9).astype(np.int64) - 1}, "x_train must be uint8.*int64 from -1"),
         ({"x_train": coded(9).astype(np.int64) * 2**14}, "x_train must be uint8.*int64 from 0 to 131072"),
         ({"x_train": coded(9).astype("M8[s]")}, "x_train must be uint8.*received: datetime64"),
@@ -120,10 +121,10 @@ X[0, 0] = np.arange(0, 256, 17)  # from 0 to 255
 @pytest.mark.parametrize(
     ("train", "note"),
     [
-        (X / 255, "floats in [0, 1]: multiplied by 255"),
-        ((X / 255).astype(np.float32), "floats in [0, 1]: multiplied by 255"),
+        (X / 255, "values are in [0, 1]: multiplied by 255"),
+        ((X / 255).astype(np.float32), "values are in [0, 1]: multiplied by 255"),
         (X.astype(np.float32), None),
-        (X.astype(np.int64), "up to 255: taken for 8 bits"),
+        (X.astype(np.int64), "values are up to 255: taken for 8 bits"),
         (X.astype(np.uint16) << 2, "up to 1,020: taken for 10 bits"),
         (X.astype(">u2") << 4, "up to 4,080: taken for 12 bits"),
         (X.astype(np.uint16) * 257, "up to 65,535: taken for 16 bits"),
@@ -149,8 +150,13 @@ def test_one_rule_converts_all_splits_and_bits_can_be_told(tmp_path):
         data.load(dark, bits=10)
     masks = data.load(write_npz(tmp_path / "masks.npz", x_train=X > 99))
     assert set(masks.train.images.ravel()) == {0, 255}
-    zeros_and_ones = data.load(write_npz(tmp_path / "ones.npz", x_train=(X > 99).astype(np.uint8)))
-    assert "all training images are black" in zeros_and_ones.notes[-1]
+    for dtype in (np.uint8, np.int64):
+        zeros_and_ones = data.load(write_npz(tmp_path / "ones.npz", x_train=(X > 99).astype(dtype)))
+        assert "all training images are black" in zeros_and_ones.notes[-1]
+    mixed = data.load(
+        write_npz(tmp_path / "mixed.npz", x_train=X.astype(np.int64) << 4, x_test=X[:3].astype(np.uint16))
+    )
+    assert mixed.options["bits"] == 12 and np.array_equal(mixed.test.images[..., 0], X[:3] >> 4)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +167,7 @@ def test_one_rule_converts_all_splits_and_bits_can_be_told(tmp_path):
         ("images", "labels", "images_validation", "labels_validation", "images_test", "labels_test"),
         ("data", "targets", "dev_data", "dev_targets", "data-test", "targets-test"),
         ("arr_0", "arr_1", "x_val", "y_val", "x_test", "y_test"),
+        ("train_set_x", "train_set_y", "valX", "valY", "testImages", "testLabels"),
     ],
     ids=lambda names: names[0],
 )

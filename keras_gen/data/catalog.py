@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.errors import UsageError, must_be, suggestion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,12 +22,11 @@ class DatasetSpec:
         image_shape: `(height, width, channels)` as prepared without `image_size` and `channels`.
         about: str, one line on content, cropping, size and terms of use; part of the error if it is unavailable.
         tfds_name: str, name in tensorflow-datasets; `None` for an embedded data set.
-        train_split: str, tensorflow-datasets split that becomes `train`.
-        validation_split: str, split that becomes `validation`; `None` if it is taken out of `train`.
-        test_split: str, split that becomes `test`.
+        train_split, validation_split, test_split: str, splits in tensorflow-datasets; without one, validation images
+            are taken out of `train`.
         probe_url: str, URL whose host must answer before a download starts.
-        crop: int, side of the central square that is cut out of each picture before it is resized; `None` for the
-            largest one. It applies to tensorflow-datasets' pictures only: an `.npz` file holds prepared images.
+        crop: int, side of the central square that is cut out of tensorflow-datasets' pictures before they are resized;
+            `None` for the largest one.
         max_batch_size: int, largest batch size that is a default: of few images, large batches make few updates. `None`
             for no limit.
         function: callable, returns the arrays of a registered data set; see `register`.
@@ -99,12 +97,7 @@ _BY_NAME = {entry.name: entry for entry in _ENTRIES}
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of the data sets that `keras_gen.data.load` knows.
-
-    Example:
-        >>> names()[0]
-        'digits'
-    """
+    """Return the names of the data sets that `keras_gen.data.load` knows."""
     return tuple(_BY_NAME)
 
 
@@ -115,8 +108,8 @@ def register(
 
     Args:
         name: str, a new name of letters, digits, hyphens and underscores.
-        function: callable without arguments that returns a mapping of NumPy arrays: `x_train`, uint8 `(N, H, W)` or
-            `(N, H, W, C)`, and optionally integers `y_train` `(N,)`, `x_test` and `y_test`. It is called at each load.
+        function: callable without arguments that returns a mapping of NumPy arrays as in an `.npz` file, see `load`:
+            `x_train` and, optionally, `y_train`, `x_test` and others. It is called at each load.
         image_shape: tuple of int, `(height, width, channels)` of the images.
         about: str, one line on the data set. Defaults to none.
 
@@ -137,9 +130,9 @@ def register(
     _BY_NAME[name] = DatasetSpec(name=name, image_shape=image_shape, about=about, function=function)
 
 
-def find(name: str) -> DatasetSpec | None:
+def find(name: object) -> DatasetSpec | None:
     """Return the entry called `name`, or `None`."""
-    return _BY_NAME.get(name)
+    return _BY_NAME.get(name) if isinstance(name, str) else None
 
 
 def image_shape(name: str) -> tuple[int, int, int]:
@@ -152,13 +145,13 @@ def image_shape(name: str) -> tuple[int, int, int]:
         >>> image_shape("cifar10")
         (32, 32, 3)
     """
-    entry = _BY_NAME.get(name) if isinstance(name, str) else None
+    entry = find(name)
     if entry is None:
-        raise must_be("name", "one of " + ", ".join(_BY_NAME) + suggestion(name), name)
+        raise unknown("name", name)
     return entry.image_shape
 
 
-def suggestion(name: object) -> str:
-    """Return `" (did you mean mnist?)"` if `name` looks like a mistyped name, else the empty string."""
-    close = difflib.get_close_matches(str(name).lower().replace("-", "_"), _BY_NAME, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+def unknown(argument: str, name: object, others: str = "") -> UsageError:
+    """Return the error that no data set has this name, with the one that is meant if it looks like a mistyped name."""
+    error = must_be(argument, f"one of {', '.join(_BY_NAME)}{others}", name)
+    return UsageError(f"{error}{suggestion(str(name).lower(), _BY_NAME)}")

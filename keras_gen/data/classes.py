@@ -7,19 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from keras_gen.data.image_data import SPLITS, ImageData, Split, fingerprint
+from keras_gen.data.image_data import SPLITS, ImageData, Split, fingerprint, listed
 from keras_gen.utils.errors import must_be
 
 
 def number_classes(
-    splits: Sequence[Split], names: Sequence[str] | None, origin: str
+    splits: Sequence[Split], names: Sequence[object] | None, origin: str
 ) -> tuple[list[Split], tuple[str, ...] | None, list[str]]:
-    """Return splits whose labels are 0 to n - 1, the names of the classes, and notes.
+    """Return splits whose labels, integers or text, became 0 to n - 1, the names of the classes, and notes.
 
-    Args:
-        splits: sequence of `Split`; labels are integers or text.
-        names: sequence of str, names of the integer labels from 0; `None` if unknown.
-        origin: str, the source in error messages.
+    `names` are those of integer labels from 0; `None` if unknown. `origin` is the source in error messages.
 
     Raises:
         UsageError: a label has no name.
@@ -34,21 +31,22 @@ def number_classes(
     if not labels:
         return list(splits), None, []
     values = np.unique(np.concatenate(labels))
-    is_text = values.dtype.kind == "U"
-    if not is_text and values[0] < 0:
-        return list(splits), None, ["labels are not used as classes, since some are negative"]
-    if names is not None and not is_text and len(names) <= values[-1]:
-        raise must_be(f"{origin}: class_names", f"names of the labels 0 to {values[-1]}", tuple(names))
-    own = values if names is None or is_text else [names[value] for value in values]
-    class_names = tuple(map(_text, own))
-    if not is_text and len(values) == values[-1] + 1:
-        return list(splits), None if names is None else class_names, []
+    class_names = None
+    if values.dtype.kind != "U":
+        if values[0] < 0:
+            return list(splits), None, ["labels are not used as classes, since some are negative"]
+        if names is not None and len(names) <= values[-1]:
+            raise must_be(f"{origin}: class_names", f"names of the labels 0 to {values[-1]}", tuple(names))
+        if names is not None:
+            class_names = tuple(str(names[value]) for value in values)
+        if len(values) == values[-1] + 1:
+            return list(splits), class_names, []
+    class_names = class_names or tuple(map(str, values))
     numbered = list(splits)
     for index, split in enumerate(splits):
         if split.labels is not None:
-            numbered[index] = replace(split, labels=np.searchsorted(values, split.labels).astype(np.int64))
-    listed = ", ".join(class_names[:10]) + ", …" * (len(class_names) > 10)
-    return numbered, class_names, [f"the source's labels became classes 0 to {len(values) - 1}: {listed}"]
+            numbered[index] = replace(split, labels=np.searchsorted(values, split.labels))
+    return numbered, class_names, [f"the source's labels became classes 0 to {len(values) - 1}: {listed(class_names)}"]
 
 
 def with_source_labels(data: ImageData) -> ImageData:
@@ -62,7 +60,3 @@ def with_source_labels(data: ImageData) -> ImageData:
         if split.labels is not None:
             splits[role] = replace(split, labels=values[split.labels])
     return replace(data, **splits, class_names=None, fingerprint=fingerprint(*splits.values()))
-
-
-def _text(name: object) -> str:
-    return str(name).encode("utf-8", "replace").decode()  # a record can't hold half of a surrogate pair

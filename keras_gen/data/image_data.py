@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,11 +30,7 @@ class Split:
         return len(self.images)
 
     def take(self, indices: np.ndarray) -> Split:
-        """Return a copy of the images at `indices` (int64, shape `(n,)`), in that order.
-
-        Raises:
-            UsageError: the copy fits neither in memory nor on disk.
-        """
+        """Return a copy of the images at `indices` (int64, shape `(n,)`), in that order, in memory or on disk."""
         return Split(storage.take(self.images, indices), None if self.labels is None else self.labels[indices])
 
 
@@ -66,11 +62,8 @@ class ImageData:
         fingerprint: str, SHA-256, in hexadecimal, of shapes, dtypes and bytes of all splits after preparation.
         options: dict, the arguments of `load` that shaped the data, ready for JSON.
         notes: list of str, decisions made by default, such as the size of the images in a folder.
-        crop: int, side of the central square that was cut out of each picture before resizing, if the data set
-            prescribes one (celeb_a: 108); else `None`.
-        class_names: tuple of str, the name of each label from 0: those of a folder's sub-folders, of
-            tensorflow-datasets or of an array `class_names`, or the source's labels if these are text or have
-            gaps; `None` if unknown.
+        crop: int, side of the central square that was cut out of each picture (celeb_a: 108), or `None`.
+        class_names: tuple of str, the name of each label from 0; `None` if unknown.
 
     Example:
         >>> data = load("digits")
@@ -100,27 +93,24 @@ class ImageData:
     def num_classes(self) -> int:
         """Number of classes: 1 + the largest label of all splits; 0 if labels to train on are missing or negative.
 
-        Test images without labels are not counted: a conditional model can be trained without them.
-
         Example:
             >>> data.num_classes
             10
         """
-        is_labelled = self.test.labels is not None
-        splits = (self.train, self.validation, self.test) if is_labelled else (self.train, self.validation)
-        labels = [split.labels for split in splits if len(split)]
+        labels = [split.labels for split in (self.train, self.validation) if len(split)]
+        if self.test.labels is not None:  # if not, a conditional model can be trained all the same
+            labels.append(self.test.labels)
         if any(array is None or array.min() < 0 for array in labels):
             return 0
         return 1 + max(int(array.max()) for array in labels)
 
     def description(self) -> dict:
         """Return everything except the arrays as a dictionary for `json.dumps`. Runs record it."""
-        splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return {
             "name": self.name,
             "source": self.source,
             "origin": self.origin,
-            "counts": {role: len(split) for role, split in splits.items()},
+            "counts": {role: len(getattr(self, role)) for role in SPLITS},
             "image_shape": list(self.image_shape),
             "crop": self.crop,
             "class_names": self.class_names and list(self.class_names),
@@ -142,3 +132,9 @@ def fingerprint(*splits: Split) -> str:
                 for chunk in storage.slices(array.shape):
                     digest.update(np.ascontiguousarray(array[chunk]))
     return digest.hexdigest()
+
+
+def listed(names: Iterable[object]) -> str:
+    """Return the first ten names, for a message."""
+    names = [str(name) for name in names]
+    return ", ".join(names[:10] + ["…"] * (len(names) > 10))

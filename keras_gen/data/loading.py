@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_gen.data import catalog, classes, preprocessing, splitting, storage
-from keras_gen.data.image_data import ImageData, RawData, Split, fingerprint
+from keras_gen.data.image_data import SPLITS, ImageData, RawData, Split, fingerprint
 from keras_gen.data.sources import digits, folder, npz, tfds
 from keras_gen.utils import checks
 from keras_gen.utils.errors import must_be
@@ -37,36 +37,28 @@ def load(
     `name` is looked up in this order:
 
     1. A path (it contains a separator, ends in `.npz`, or is a `pathlib.Path`): that folder or `.npz` file.
-    2. `NAME.npz` in `data_dir`, then in `$KERAS_GEN_DATA`, for any name: arrays `x_train` and, optionally, `y_train`,
-       `x_val`, `y_val`, `x_test`, `y_test`, `class_names`. Other usual names, such as `train_images`, `images` and
-       `arr_0`, are understood, too. Images are uint8, integers of up to 16 bits, booleans or floats in [0, 1], of shape
-       `(N, H, W)`, `(N, H, W, C)`, `(N, C, H, W)` or flat squares; labels are integers or text of shape `(N,)`.
-       Pickled arrays are refused. The images count as prepared: the faces in a `celeb_a.npz` are not cropped.
+    2. `NAME.npz` in `data_dir`, then in `$KERAS_GEN_DATA`, for any name.
     3. A known name, see `names()`: a registered one (see `register`); `digits`, which comes with scikit-learn; the
        others through tensorflow-datasets, from `data_dir`, else `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`;
-       missing ones are downloaded there. A known name takes precedence over a folder in the working directory: write
-       `./mnist` for the folder. The central 108x108 of celeb_a's 178x218 pictures is cut out before resizing; `crop` of
-       the result records it.
-    4. A folder in the working directory.
+       missing ones are downloaded there. The central 108x108 of celeb_a's pictures is cut out before resizing.
+    4. A folder in the working directory. Write `./mnist` for a folder with a known name.
+
+    An `.npz` file holds `x_train` and, optionally, `y_train`, `x_val`, `y_val`, `x_test`, `y_test`, `class_names`, or
+    arrays of other usual names, such as `train_images`, `images` and `arr_0`. Images are uint8, integers of up to 16
+    bits, booleans or floats in [0, 1], of shape `(N, H, W)`, `(N, H, W, C)`, `(N, C, H, W)` or flat squares. Labels are
+    integers or text, `(N,)`. Pickled arrays are refused.
 
     A folder is searched recursively for picture files of all formats that Pillow reads, without hidden ones, in the
-    order of their paths; links to folders are followed. Sub-folders `train`, `test` and `val` are the splits if `train`
-    exists; they may also be called `Training`, `testing`, `valid`, `validation` and the like. A label is the index of
-    the image's sub-folder among the sorted names, if every image is in a sub-folder. All pages of a TIFF are images; of
-    animations the first frame is. Transparent pixels become white, `bits` bits become 8, and pictures are rotated
-    according to their EXIF data. `notes` says what was left out.
+    order of their paths; links to folders are followed. Sub-folders `train`, `test` and `val` (`Training`, `valid`, ...)
+    are the splits if the first exists. A label is the index of the image's sub-folder among the sorted names, if every
+    image is in one. All pages of a TIFF are images; of animations the first frame is. Transparent pixels become white,
+    `bits` bits become 8, and pictures are rotated according to their EXIF data. `notes` says what was left out.
 
     Classes are numbered from 0 without gaps: labels 3 and 7 become 0 and 1, called "3" and "7" in `class_names`.
-
-    If a source has no test images, a random tenth of its images becomes `test`. Unless the source has a validation
-    split, validation images are then taken at random from the training images. Both are the same in every load, and
-    the remaining images keep the source's order.
-
-    Images take N x H x W x C bytes (mnist 0.05 GB, celeb_a at 64x64 2.5 GB), temporarily twice that while they are
-    split, converted, binarized or resized (except celeb_a, which has splits and is resized while it is read). An array
-    of up to a quarter of the memory is held in memory. A larger one is mapped to a file in the temporary folder,
-    and `notes` records it; set $TMPDIR if that folder is in memory itself. The file has no name and disappears with the
-    process. An `.npz` file is read into memory first.
+    Without test images, a random tenth of the source's images becomes `test`; without a validation split, validation
+    images are then taken at random from the training images. Both are the same in every load, in the source's order.
+    An array of more than a quarter of the memory is mapped to a file in the temporary folder ($TMPDIR), which has no
+    name and disappears with the process; `notes` records it. An `.npz` file is read into memory first.
 
     Args:
         name: str or path, a known name, the name of an `.npz` file, or a path.
@@ -76,18 +68,15 @@ def load(
         channels: int, 1 or 3. `None` keeps the source's channels; for a folder, 1 if every file is gray.
         validation: float or int, fraction in [0, 1) of the training images, or their count; 0 for none.
         binarize: `None`; "threshold": 255 where a pixel is at least 128, else 0; or "stochastic": 255 with
-            probability pixel / 255, else 0, drawn once and then fixed. The latter is the static binarization of
-            Salakhutdinov & Murray (2008) and Larochelle & Murray (2011), but with other draws, so likelihoods
-            are comparable with theirs except for the draws.
+            probability pixel / 255, else 0, drawn once: the static binarization of Larochelle & Murray (2011).
         binarize_seed: int, seed of those draws, made for train, validation and test in this order. Defaults to 0.
-        bits: int, 8 to 16, bits of values that are stored as 16 bits, if the file does not state their range. `None`
-            for the smallest of 8, 10, 12 and 16 that holds the largest value of the data; `notes` records it.
-        skip_damaged: bool, whether files and folders of a folder that can't be read are left out, instead of an error
-            that names them; `notes` counts them. Defaults to False.
+        bits: int, 8 to 16, bits of values that are stored as more than 8. `None` for the smallest of 8, 10, 12 and 16
+            that holds the largest value of the data; `notes` records it.
+        skip_damaged: bool, whether files of a folder that can't be read are left out, and counted in `notes`, instead
+            of an error that names them. Defaults to False.
 
     Returns:
-        An `ImageData` with read-only arrays: images uint8 `(N, H, W, C)`, in a `numpy.memmap` if on disk, and
-        labels int64 `(N,)` or `None`.
+        An `ImageData` with read-only arrays: images uint8 `(N, H, W, C)`, labels int64 `(N,)` or `None`.
 
     Raises:
         UsageError: an argument is wrong, a file or folder is damaged or not of the form above, or the images fit
@@ -100,9 +89,12 @@ def load(
         (1400, 100, 297)
     """
     options = _checked(image_size, channels, validation, binarize, binarize_seed, bits, skip_damaged)
-    raw = _read(name, _existing_folder(data_dir), options)
-    name = _expand_user(name).resolve().stem if _is_path(name) else name
-    return _prepared(name, raw, options)
+    if data_dir is not None:
+        if not isinstance(data_dir, (str, os.PathLike)) or not os.path.isdir(_expand_user(data_dir)):
+            raise must_be("data_dir", "an existing folder", data_dir)
+        data_dir = _expand_user(data_dir)
+    data = _prepared(name, _read(name, data_dir, options), options)  # no variable keeps what was read in memory
+    return replace(data, name=_expand_user(name).resolve().stem) if _is_path(name) else data
 
 
 def from_arrays(
@@ -150,67 +142,66 @@ def _checked(image_size, channels, validation, binarize, binarize_seed, bits, sk
         "validation": splitting.check_validation(validation),
         "binarize": checks.one_of("binarize", binarize, (None, *checks.BINARIZE)),
         "binarize_seed": checks.seed("binarize_seed", binarize_seed),
-        "bits": None if bits is None else checks.one_of("bits", checks.positive_int("bits", bits), range(8, 17)),
+        "bits": None if bits is None else int(checks.one_of("bits", bits, range(8, 17))),
         "skip_damaged": checks.boolean("skip_damaged", skip_damaged),
     }
 
 
-def _prepared(name: str, raw: RawData, options: dict[str, object]) -> ImageData:
+def _prepared(name: str | os.PathLike, raw: RawData, options: dict[str, object]) -> ImageData:
     """Return the data set of `raw`, split and prepared."""
     if options["bits"] is not None and raw.bits is None:
-        raise must_be("bits", "left out: values of the data have 8 bits, or a stated range", options["bits"])
+        raise must_be("bits", "left out: the data have values of 8 bits", options["bits"])
     if options["skip_damaged"] and raw.source != "folder":
         raise must_be("skip_damaged", "left out: the data are no folder of images", True)
-    splits, notes = _split(raw, options["validation"])
+    splits, notes = splitting.split(raw, options["validation"])
     raw = replace(raw, train=None, validation=None, test=None)  # free the memory
     generator = np.random.default_rng(options["binarize_seed"])
-    splits = [_prepare(splits.pop(0), options, generator) for _ in range(len(splits))]
+    for index, split in enumerate(splits):
+        images = preprocessing.fit_stack(split.images, options["image_size"], options["channels"])
+        images = preprocessing.binarize(images, options["binarize"], generator)
+        if not images.flags.c_contiguous:
+            images = storage.take(images, np.arange(len(images)))
+        splits[index] = split = replace(split, images=images)
     splits, class_names, class_notes = classes.number_classes(splits, raw.class_names, raw.origin)
-    notes += [*class_notes, *_value_notes(splits)]
-    for split in splits:
-        if split.labels is not None:
-            split.labels.flags.writeable = False
+    for array in (array for split in splits for array in (split.images, split.labels) if array is not None):
+        array.flags.writeable = False
     return ImageData(
         name=name,
         source=raw.source,
         origin=raw.origin,
-        train=splits[0],
-        validation=splits[1],
-        test=splits[2],
+        **dict(zip(SPLITS, splits, strict=True)),
         image_shape=splits[0].images.shape[1:],
         fingerprint=fingerprint(*splits),
         options=options | {"bits": raw.bits},
-        notes=notes,
+        notes=[*notes, *class_notes, *_value_notes(splits)],
         crop=raw.crop,
         class_names=class_names,
     )
 
 
 def _read(name: str | os.PathLike, data_dir: Path | None, options: dict[str, object]) -> RawData:
-    image_size, bits = options["image_size"], options["bits"]
-    of_folder = image_size, options["channels"], bits, options["skip_damaged"]
-    # os.path and not pathlib, which raises if a name is too long for the file system.
     if not isinstance(name, (str, os.PathLike)) or not str(name):
         raise must_be("dataset", "a name or a path", name)
-    path = _expand_user(name)
+    image_size, bits = options["image_size"], options["bits"]
+    path, entry = _expand_user(name), catalog.find(name)
+    # os.path and not pathlib, which raises if a name is too long for the file system.
+    is_folder = os.path.isdir(path)
     if _is_path(name):
-        if os.path.isdir(path):
-            return folder.read(path, *of_folder)
-        if os.path.isfile(path) and path.suffix == ".npz":
+        if path.suffix == ".npz" and os.path.isfile(path):
             return npz.read(path, bits)
-        raise must_be("dataset", "an existing folder or .npz file, when it is a path", str(name))
-    for place in (data_dir, os.environ.get(DATA_DIR_VARIABLE)):
-        if place and os.path.isfile(file := _expand_user(place) / f"{name}.npz"):
-            return npz.read(file, bits)
-    entry = catalog.find(name)
-    if entry is not None and entry.function is not None:
-        return npz.from_arrays(entry.function(), "registered", f"data set {name}", bits)
-    if entry is not None:
-        return tfds.read(entry, data_dir, image_size) if entry.tfds_name else digits.read()
-    if os.path.isdir(path):
-        return folder.read(path, *of_folder)
-    known = ", ".join(catalog.names())
-    raise must_be("dataset", f"one of {known}, an .npz file or a folder{catalog.suggestion(name)}", name)
+        if not is_folder:
+            raise must_be("dataset", "an existing folder or .npz file, when it is a path", str(name))
+    else:
+        for place in (data_dir, os.environ.get(DATA_DIR_VARIABLE)):
+            if place and os.path.isfile(file := _expand_user(place) / f"{name}.npz"):
+                return npz.read(file, bits)
+        if entry is not None and entry.function is not None:
+            return npz.from_arrays(entry.function(), "registered", f"data set {name}", bits)
+        if entry is not None:
+            return tfds.read(entry, data_dir, image_size) if entry.tfds_name else digits.read()
+    if not is_folder:
+        raise catalog.unknown("dataset", name, ", an .npz file or a folder")
+    return folder.read(path, image_size, options["channels"], bits, options["skip_damaged"])
 
 
 def _expand_user(path: str | os.PathLike) -> Path:
@@ -223,42 +214,7 @@ def _expand_user(path: str | os.PathLike) -> Path:
 def _is_path(name: str | os.PathLike) -> bool:
     if not isinstance(name, str):
         return True
-    separators = (os.sep, os.altsep or os.sep)
-    return any(mark in name for mark in separators) or name.endswith(".npz") or name in (".", "..", "~")
-
-
-def _existing_folder(data_dir: str | os.PathLike | None) -> Path | None:
-    if data_dir is None:
-        return None
-    if not isinstance(data_dir, (str, os.PathLike)) or not os.path.isdir(path := _expand_user(data_dir)):
-        raise must_be("data_dir", "an existing folder", data_dir if isinstance(data_dir, str) else str(data_dir))
-    return path
-
-
-def _split(raw: RawData, validation: float | int) -> tuple[list[Split], list[str]]:
-    """Return train, validation and test, and notes. The training images are copied once, after both splits."""
-    notes = list(raw.notes)
-    train, held_out, test = raw.train, raw.validation, raw.test
-    kept = np.arange(len(train))
-    if test is None:
-        kept, tenth = splitting.split_off_test(len(train), raw.origin)
-        test = train.take(tenth)
-        notes.append(f"no test images in the source: {len(test)} images, a tenth, were split off")
-    if held_out is None:
-        others, chosen = splitting.split_off_validation(len(kept), validation)
-        held_out, kept = train.take(kept[chosen]), kept[others]
-    else:
-        notes.append("validation is the source's own split; the argument validation was ignored")
-    return [train.take(kept) if len(kept) < len(train) else train, held_out, test], notes
-
-
-def _prepare(split: Split, options: dict[str, object], generator: np.random.Generator) -> Split:
-    images = preprocessing.fit_stack(split.images, options["image_size"], options["channels"])
-    images = preprocessing.binarize(images, options["binarize"], generator)
-    if not images.flags.c_contiguous:
-        images = storage.take(images, np.arange(len(images)))
-    images.flags.writeable = False
-    return replace(split, images=images)
+    return bool({os.sep, os.altsep} & set(name)) or name.endswith(".npz") or name in (".", "..", "~")
 
 
 def _value_notes(splits: Sequence[Split]) -> list[str]:

@@ -23,8 +23,7 @@ EVALUATION_BATCH_SIZE = 256
 MAX_COPIED = 2**28
 """Largest array, in bytes, that a dataset copies."""
 
-READERS = 8
-"""Batches gathered in parallel from a mapped file: a disk needs several readers to be fully used."""
+_READERS = 8  # batches gathered in parallel from a mapped file: a disk needs several readers to be fully used
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,9 @@ def batches(
     """Return batches to train on, shuffled anew each epoch.
 
     Every image occurs exactly once per epoch, unless `drop_remainder` drops some. The order of an epoch depends only
-    on `seed` and on the epoch's number: a dataset that starts at epoch 3 equals one that has reached epoch 3. The
-    images remain uint8. An array of more than `MAX_COPIED` bytes and a `numpy.memmap` are used without a copy, if
-    TensorFlow can: don't change them while the dataset is in use.
+    on `seed` and on the epoch's number: a dataset that starts at epoch 3 equals one that has reached epoch 3. An array
+    of more than `MAX_COPIED` bytes and a `numpy.memmap` are used without a copy, if TensorFlow can: don't change them
+    while the dataset is in use.
 
     Args:
         images: uint8, shape `(N, H, W, C)`, N at least 1.
@@ -76,14 +75,12 @@ def batches(
         seed: int, 0 to 2**31 - 1.
         initial_epoch: int, number of the first epoch, as in `fit`. Defaults to 0.
         initial_step: int, steps of the first epoch to skip, less than an epoch has. Defaults to 0.
-        shuffle: bool, whether to shuffle. If not, every epoch is in the order of `images`. Defaults to True.
-        drop_remainder: bool, whether to drop the last, smaller step of an epoch (other images each epoch). Defaults
-            to False.
+        shuffle: bool, whether to shuffle; else every epoch is in the order of `images`. Defaults to True.
+        drop_remainder: bool, whether to drop the last, smaller step of an epoch. Defaults to False.
         strategy: `tf.distribute.Strategy` to train with. If it has several replicas, each gets its shard of every
             batch, and a worker reads only the images of its own replicas; all workers must have the same arrays. `fit`
             also shards batches that are not sharded yet, but then each worker reads all of them.
-        batches_per_step: int, batches in a train step, `model.batches_per_step`: for a WGAN, the number of updates of
-            the critic. Defaults to 1.
+        batches_per_step: int, batches in a train step, `model.batches_per_step`. Defaults to 1.
 
     Raises:
         UsageError: an argument is wrong, or `drop_remainder` would leave no batch.
@@ -134,16 +131,13 @@ def batches(
 def evaluation_batches(
     images: np.ndarray, labels: np.ndarray | None = None, *, batch_size: int = EVALUATION_BATCH_SIZE
 ) -> tf.data.Dataset:
-    """Return a dataset of every image once, in order; the last batch may be smaller.
+    """Return a `tf.data.Dataset` of every image once, in order, as in `Batches`; the last batch may be smaller.
 
     Args:
         images: uint8, shape `(N, H, W, C)`, N at least 1.
         labels: integers, shape `(N,)`, or `None`.
         batch_size: int, images in a batch, over all replicas together. It affects the results, since each batch has its
             own noise. Defaults to 256.
-
-    Returns:
-        A finite `tf.data.Dataset` of `images`, or `(images, labels)`, as in `Batches`.
 
     Raises:
         UsageError: an argument is wrong.
@@ -162,11 +156,7 @@ def evaluation_batches(
 def _make_gather(
     images: np.ndarray, labels: np.ndarray | None, static_batch: int | None
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    """Return a function from a dataset of index batches, or shards of them, to a dataset of image batches.
-
-    Args:
-        static_batch: int, the batch size if it is constant, else `None`.
-    """
+    """Return a function from a dataset of index batches, of a constant size or any, or shards, to one of images."""
     import tensorflow as tf
 
     from keras_gen.distribution.sharding import without_tuner
@@ -188,13 +178,12 @@ def _make_gather(
 
     options = tf.data.Options()
     options.deterministic = True
-    # For callers that distribute the dataset with a strategy in their own loop, which splits each batch over all
-    # replicas. With DATA, each worker keeps its own parts. With OFF and with the default policy, which finds no files
-    # to distribute, all workers would train on the same parts.
+    # For callers that distribute the dataset with a strategy in their own loop: with DATA, each worker keeps its own
+    # parts of the batches; with OFF and with the default policy, all workers would train on the same parts.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     readers = None
     if storage.is_mapped(images):
-        readers = options.threading.private_threadpool_size = READERS
+        readers = options.threading.private_threadpool_size = _READERS
 
     def gather(indices: tf.data.Dataset) -> tf.data.Dataset:
         is_sharded = isinstance(indices.element_spec, tuple)
@@ -205,14 +194,11 @@ def _make_gather(
 
 
 def _getter(tensor: tf.Tensor) -> Callable[[], tf.Tensor]:
-    """Return a function that gives a dataset's function access to `tensor` without a copy.
-
-    A constant in the function's graph would be serialized with the graph, which is limited to 2 GB. A captured tensor
-    is copied whenever the graph is rewritten: by each iterator, to optimize it, and by strategies, to distribute it.
-    A variable is not, and does not copy its initial value.
-    """
+    """Return a function that gives a dataset's function access to `tensor` without a copy."""
     import tensorflow as tf
 
+    # A constant would be serialized with the function's graph, which is limited to 2 GB. A captured tensor is copied
+    # whenever the graph is rewritten, by each iterator and by strategies. A variable is not.
     if tf.distribute.has_strategy():  # in its scope, each device would get a variable
         return lambda: tensor
     return tf.Variable(tensor, trainable=False).value
@@ -230,9 +216,8 @@ def _tensor(images: np.ndarray) -> tf.Tensor:
 
 
 def _check_arrays(images: np.ndarray, labels: np.ndarray | None) -> None:
-    shape = getattr(images, "shape", None)
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4 or not len(images):
-        received = f"{images.dtype} {shape}" if isinstance(images, np.ndarray) else type(images).__name__
+        received = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
         raise must_be("images", "a uint8 array of shape (N, H, W, C), N at least 1", received)
     if labels is not None and (np.shape(labels) != (len(images),) or np.asarray(labels).dtype.kind not in "iu"):
         raise must_be("labels", f"{len(images)} integers, one for each image", np.shape(labels))

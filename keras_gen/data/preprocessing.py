@@ -14,45 +14,30 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-_BITS = (8, 10, 12, 16)
-
-
 def choose_bits(bits: int | None, largest: int | None, origin: str) -> tuple[int | None, list[str]]:
-    """Return the bits of values that are stored as 16 bits, and notes.
+    """Return the bits of values up to `largest`, as given or the fewest of 8, 10, 12 and 16, and notes.
 
-    Args:
-        bits: int, the user's choice; `None` for the smallest of 8, 10, 12, 16 that holds the largest value.
-        largest: int, the largest value of the whole data set; `None` if it has only values of 8 bits.
-        origin: str, the source in error messages.
+    `largest` is that of the whole data set; `None` if all are stored as 8 bits. `origin` is named in errors.
 
     Raises:
         UsageError: `bits` do not hold the largest value.
 
     Example:
         >>> choose_bits(None, 4000, "scans")
-        (12, ['values of more than 8 bits, up to 4,000: taken for 12 bits (--bits)'])
+        (12, ['values are up to 4,000: taken for 12 bits (--bits)'])
     """
     if largest is None:
         return None, []
     if bits is None:
-        bits = next(candidate for candidate in _BITS if not largest >> candidate)
-        return bits, [f"values of more than 8 bits, up to {largest:,}: taken for {bits} bits (--bits)"]
+        bits = next(candidate for candidate in (8, 10, 12, 16) if not largest >> candidate)
+        return bits, [f"values are up to {largest:,}: taken for {bits} bits (--bits)"]
     if largest >> bits:
-        requirement = f"at least {largest.bit_length()}, since {origin} has a value of {largest:,}"
-        raise must_be("bits", requirement, bits)
+        raise must_be("bits", f"at least {largest.bit_length()}, since {origin} has a value of {largest:,}", bits)
     return bits, []
 
 
 def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) -> np.ndarray:
-    """Crop each image to its central square, resize it, and convert between gray and color.
-
-    Args:
-        images: uint8, shape `(N, height, width, 1 or 3)`.
-        image_size: int, side of the square; `None` keeps height and width.
-        channels: int, 1 (luma of ITU-R BT.601) or 3; `None` keeps them.
-
-    Returns:
-        uint8; `images` itself if nothing has to change.
+    """Return uint8 images `(N, height, width, 1 or 3)` as of `fit_picture`: themselves if nothing has to change.
 
     Raises:
         UsageError: the result fits neither in memory nor on disk.
@@ -74,7 +59,7 @@ def fit_stack(images: np.ndarray, image_size: int | None, channels: int | None) 
 
 
 def fit_picture(picture: Image, image_size: int | None, channels: int, crop: int | None = None) -> np.ndarray:
-    """Crop a picture to its central square, resize it (Lanczos), and convert between gray and color.
+    """Crop a picture to its central square, resize it (Lanczos), and convert it to uint8 `(height, width, channels)`.
 
     Args:
         picture: a Pillow image of mode L or RGB.
@@ -82,12 +67,6 @@ def fit_picture(picture: Image, image_size: int | None, channels: int, crop: int
         channels: int, 1 (luma of ITU-R BT.601) or 3.
         crop: int, side of the square that is cut out, at `(length - crop) // 2` of height and width; pixels outside
             do not affect the result. `None` for the largest square, or the whole picture if it isn't resized.
-
-    Returns:
-        uint8, shape `(height, width, channels)`.
-
-    Raises:
-        UsageError: `crop` is larger than the picture.
 
     Example:
         >>> from PIL import Image
@@ -99,8 +78,6 @@ def fit_picture(picture: Image, image_size: int | None, channels: int, crop: int
     picture = picture.convert("L" if channels == 1 else "RGB")
     if crop is not None:
         width, height = picture.size
-        if crop > min(width, height):
-            raise must_be("crop", f"at most the shorter side of a picture of {width}x{height}", crop)
         left, top = (width - crop) // 2, (height - crop) // 2
         # Crop first: given a box instead, Lanczos would read pixels beyond its edge.
         picture = picture.crop((left, top, left + crop, top + crop))
@@ -110,12 +87,7 @@ def fit_picture(picture: Image, image_size: int | None, channels: int, crop: int
 
 
 def binarize(images: np.ndarray, rule: str | None, generator: np.random.Generator) -> np.ndarray:
-    """Set every value of `images` to 0 or 255; see `load` for the rules.
-
-    Args:
-        images: uint8, shape `(N, ...)`.
-        rule: str, one of `checks.BINARIZE`, or `None` to return `images` itself.
-        generator: random generator for "stochastic".
+    """Set every value of uint8 `images` to 0 or 255 by one of `load`'s rules; return them themselves without a rule.
 
     Raises:
         UsageError: the result fits neither in memory nor on disk.

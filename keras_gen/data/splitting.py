@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 import re
 
 import numpy as np
 
+from keras_gen.data.image_data import RawData, Split
+from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
 _SEED = 0
-_VALIDATION = "a fraction from 0 to below 1 or a count of images"
 _NAMES = {"train": "train|training", "validation": "val|valid|validation|dev", "test": "test|testing"}
 
 
@@ -30,56 +30,42 @@ def role_of(name: str) -> str | None:
 
 def check_validation(value: object) -> int | float:
     """Return `value` as a count (`int`) or a fraction (`float`) of the training images."""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 0:
-        return int(value)
-    if (
-        isinstance(value, numbers.Real)
-        and not isinstance(value, numbers.Integral)
-        and math.isfinite(value)
-        and 0 <= value < 1
-    ):
-        return float(value)
-    raise must_be("validation", _VALIDATION, value)
+    check = checks.non_negative_int if isinstance(value, numbers.Integral) else checks.fraction
+    return check("validation", value)
 
 
-def split_off_validation(images: int, validation: int | float) -> tuple[np.ndarray, np.ndarray]:
-    """Return indices of the remaining training images and of the validation images.
+def split(raw: RawData, validation: int | float) -> tuple[list[Split], list[str]]:
+    """Return train, validation and test, and notes. What the source lacks is taken from its training images.
 
-    Args:
-        images: int, number of training images.
-        validation: int or float, count or fraction from `check_validation`. A fraction above 0 takes at least one.
+    A random tenth becomes `test`, then `validation` images, a count or a fraction, are taken: at least one if above 0.
 
     Raises:
-        UsageError: no training images would remain.
-
-    Example:
-        >>> [len(indices) for indices in split_off_validation(60, 1 / 12)]
-        [55, 5]
+        UsageError: too few images would remain.
     """
-    count = validation
-    if isinstance(validation, float):
-        count = max(1, round(validation * images)) if validation else 0
-    if count >= images:
-        raise must_be("validation", f"less than all {images} training images", validation)
-    return _split_off(images, count)
+    notes = list(raw.notes)
+    train, held_out, test = raw.train, raw.validation, raw.test
+    kept = np.arange(len(train))
+    if test is None:
+        if len(train) < 3:
+            raise UsageError(f"{raw.origin} must hold at least 3 images to be split, received: {len(train)}")
+        kept, chosen = _split_off(kept, max(1, round(len(kept) / 10)))
+        test = train.take(chosen)
+        notes.append(f"no test images in the source: {len(test)} images, a tenth, were split off")
+    if held_out is None:
+        count = validation
+        if isinstance(validation, float):
+            count = max(1, round(validation * len(kept))) if validation else 0
+        if count >= len(kept):
+            raise must_be("validation", f"less than all {len(kept)} training images", validation)
+        kept, chosen = _split_off(kept, count)
+        held_out = train.take(chosen)
+    else:
+        notes.append("validation is the source's own split; the argument validation was ignored")
+    # The training images are copied once, after both splits.
+    return [train.take(kept) if len(kept) < len(train) else train, held_out, test], notes
 
 
-def split_off_test(images: int, origin: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return indices of the remaining images and of a random tenth, for sources without a test split.
-
-    Raises:
-        UsageError: there are fewer than 3 images, one for each split.
-
-    Example:
-        >>> [len(indices) for indices in split_off_test(60, "faces")]
-        [54, 6]
-    """
-    if images < 3:
-        raise UsageError(f"{origin} must hold at least 3 images to be split, received: {images}")
-    return _split_off(images, max(1, round(images / 10)))
-
-
-def _split_off(images: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _split_off(indices: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     # Random, since a source may be ordered by class; sorted, so that the splits keep the source's order.
-    order = np.random.default_rng(_SEED).permutation(images)
-    return np.sort(order[count:]), np.sort(order[:count])
+    order = np.random.default_rng(_SEED).permutation(len(indices))
+    return indices[np.sort(order[count:])], indices[np.sort(order[:count])]

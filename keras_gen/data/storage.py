@@ -31,14 +31,10 @@ class NoRoomError(UsageError):
 
 
 def allocate_images(where: object, shape: tuple[int, ...]) -> np.ndarray:
-    """Return an uninitialized uint8 array of that shape.
+    """Return an uninitialized uint8 array of shape `(N, ...)` for the images of a source.
 
     An array of more than `MEMORY_FRACTION` of the memory is mapped to a file in the temporary folder ($TMPDIR). The
     file has no name (on Windows, a name while it is in use), so it disappears with the array or the process.
-
-    Args:
-        where: str or path, source of the images, for the error message.
-        shape: `(N, ...)`.
 
     Raises:
         NoRoomError: a `UsageError`: the disk has too little space, too.
@@ -80,11 +76,7 @@ def _memory() -> int:
 
 
 def take(images: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Return a copy of `images[indices]`, for indices of shape `(n,)`, in memory or on disk.
-
-    Raises:
-        NoRoomError: it fits in neither.
-    """
+    """Return a copy of `images[indices]`, for indices of shape `(n,)`, as `allocate_images` places it."""
     result = allocate_images("the data", (len(indices), *images.shape[1:]))
     with progress.task("copying images", len(indices)) as task:
         for chunk in slices(result.shape):

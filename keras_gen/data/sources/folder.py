@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,53 +12,67 @@ from pathlib import Path
 import numpy as np
 
 from keras_gen.data import preprocessing, splitting, storage
-from keras_gen.data.image_data import SPLITS, RawData, Split
+from keras_gen.data.image_data import SPLITS, RawData, Split, listed
 from keras_gen.data.sources import pictures
-from keras_gen.data.sources.pictures import Page
 from keras_gen.utils import image_utils, progress
 from keras_gen.utils.errors import UsageError
 
 DEFAULT_SIZE = 64
 _MAX_NAMED = 10
-_HIDDEN, _OTHER = "hidden files and folders", "files that are no images"
-_BESIDE, _TWICE = "what is beside the splits", "links to folders that are read anyway"
-_EMPTY, _FRAMES = "folders without images", "files whose further frames or layers are not read"
+_HIDDEN, _FRAMES = "hidden files and folders", "files whose further frames or layers are not read"
 
 
 @dataclass
 class _Content:
-    """What a folder holds: image files by role and path, all else by the reason why it is left out."""
+    """What a folder holds: image files with their parts below a split's folder, errors, and what is left out and why."""
 
     roots: dict[str, Path]
-    files: dict[str, list[Path]]
-    left_out: dict[str, list[Path]]
+    skip_damaged: bool
+    files: dict[str, dict[Path, tuple[str, ...]]] = field(default_factory=lambda: defaultdict(dict))
     damaged: dict[Path, str] = field(default_factory=dict)
+    left_out: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
     notes: list[str] = field(default_factory=list)
 
-    def intact(self, skip_damaged: bool) -> dict[str, list[Path]]:
-        """Return the files that are not known to be damaged, sorted by path."""
-        files = {role: [path for path in paths if path not in self.damaged] for role, paths in self.files.items()}
-        for role, paths in files.items():
-            if not paths:
-                self.check_damaged(skip_damaged)
-                raise UsageError(f"{self.roots[role]} holds no images{self.summary()}")
-            paths.sort(key=lambda path: path.relative_to(self.roots[role]).parts)
-        return files
+    def each(self, pool: ThreadPoolExecutor, label: str, function: Callable, paths: list[Path]) -> Iterator[tuple]:
+        """Iterate over files and the function's results of them; a file that can't be read becomes a damaged one."""
 
-    def check_damaged(self, skip: bool) -> None:
+        def attempt(path: Path) -> tuple | None:
+            try:
+                return path, function(path)
+            except UsageError as error:
+                self.damaged[path] = str(error)
+
+        with progress.task(label, len(paths)) as task:
+            for result in pool.map(attempt, paths):
+                if result is not None:
+                    yield result
+                task.advance()
+
+    def intact(self) -> dict[str, dict[Path, tuple[str, ...]]]:
+        """Return the files that are not known to be damaged, sorted by path."""
+        intact = {}
+        for role, root in self.roots.items():
+            pairs = sorted(self.files[role].items(), key=lambda pair: pair[1])
+            intact[role] = {path: parts for path, parts in pairs if path not in self.damaged}
+            if not intact[role]:
+                self.check_damaged()
+                raise UsageError(f"{root} holds no images{self.summary()}")
+        return intact
+
+    def check_damaged(self) -> None:
         """Raise `UsageError` that names the damaged files, unless they are to be skipped."""
-        if self.damaged and not skip:
-            first = "; ".join(list(self.damaged.values())[:_MAX_NAMED])
-            more = len(self.damaged) - _MAX_NAMED
-            more = f"; and {more:,} more files" if more > 0 else ""
-            raise UsageError(f"{first}{more} (--skip-damaged, or skip_damaged=True, leaves damaged files out)")
+        if self.damaged and not self.skip_damaged:
+            errors = [self.damaged[path] for path in sorted(self.damaged)]
+            more = f"; and {len(errors) - _MAX_NAMED:,} more files" if len(errors) > _MAX_NAMED else ""
+            remedy = "(--skip-damaged, or skip_damaged=True, leaves damaged files out)"
+            raise UsageError(f"{'; '.join(errors[:_MAX_NAMED])}{more} {remedy}")
 
     def summary(self) -> str:
         """Return a text on what was left out, empty if nothing was."""
-        reasons = []
-        for reason, paths in {"damaged files": list(self.damaged), **self.left_out}.items():
-            names = ", ".join(shown(path.name) for path in paths[:_MAX_NAMED])
-            reasons += [f"{reason} ({len(paths):,}: {names}{', …' * (len(paths) > _MAX_NAMED)})"] if paths else []
+        left_out = sorted({**self.left_out, "damaged files": sorted(self.damaged)}.items())
+        reasons = [
+            f"{why} ({len(paths):,}: {listed(shown(p.name) for p in paths)})" for why, paths in left_out if paths
+        ]
         return f"; left out: {', '.join(reasons)}" if reasons else ""
 
 
@@ -68,25 +82,36 @@ def read(folder: Path, image_size: int | None, channels: int | None, bits: int |
     Raises:
         UsageError: there are no images, one can't be read, or they fit neither in memory nor on disk.
     """
-    content = _search(folder)
-    everything = [path for paths in content.files.values() for path in paths]
+    content = _search(folder, skip_damaged)
+    everything = [path for files in content.files.values() for path in files]
     with image_utils.refuse_large_pictures(), ThreadPoolExecutor() as pool:
-        inspected = dict(_each(pool, "inspecting image files", pictures.inspect, everything, content.damaged))
-        content.left_out[_FRAMES] = [path for path, (_, further) in inspected.items() if further]
+        inspected = dict(content.each(pool, "inspecting image files", pictures.inspect, everything))
+        content.left_out[_FRAMES] = [path for path, (_, has_more) in inspected.items() if has_more]
         pages = {path: pages for path, (pages, _) in inspected.items()}
         known = -1
         while known < len(content.damaged):  # again, as if those that were found damaged now had never been there
             known = len(content.damaged)
-            files = content.intact(skip_damaged)
-            images, chosen_bits, notes = _decoded(folder, pool, content, files, pages, image_size, channels, bits)
-            content.check_damaged(skip_damaged)
-    counts = {role: [len(pages[path]) for path in paths] for role, paths in files.items()}
-    labels, class_names = _labels(content, files, counts)
-    total, of_files = sum(map(sum, counts.values())), sum(map(len, files.values()))
-    notes.append(f"{total:,} images were read from {of_files:,} files{content.summary()}")
+            files = content.intact()
+            every_page = [page for paths in files.values() for path in paths for page in pages[path]]
+            size, depth, chosen_bits, notes = _choose(every_page, image_size, channels, bits, folder)
+
+            def decode(path: Path) -> np.ndarray:
+                return pictures.decode(path, pages[path], size, depth, chosen_bits)
+
+            images = {}
+            for role, paths in files.items():
+                count, start = sum(len(pages[path]) for path in paths), 0
+                images[role] = storage.allocate_images(folder, (count, size, size, depth))
+                for _, decoded in content.each(pool, "reading image files", decode, list(paths)):
+                    images[role][start : start + len(decoded)] = decoded
+                    start += len(decoded)
+            content.check_damaged()
+    parts = {role: [parts for path, parts in of.items() for _ in pages[path]] for role, of in files.items()}
+    labels, class_names, label_notes = _labels(parts)
     splits = dict.fromkeys(SPLITS) | {role: Split(images[role], labels[role]) for role in files}
-    options = {"bits": chosen_bits, "class_names": class_names}
-    return RawData("folder", str(folder), **splits, notes=(*content.notes, *notes), **options)
+    counts = f"{len(every_page):,} images were read from {sum(map(len, files.values())):,} files"
+    notes = (*content.notes, *notes, *label_notes, counts + content.summary())
+    return RawData("folder", str(folder), **splits, notes=notes, bits=chosen_bits, class_names=class_names)
 
 
 def shown(name: str) -> str:
@@ -94,141 +119,92 @@ def shown(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _search(folder: Path) -> _Content:
-    roots, beside, notes = _split_roots(folder)
-    left_out = {_BESIDE: beside, _HIDDEN: [], _OTHER: [], _TWICE: [], _EMPTY: []}
-    content = _Content(roots, {role: [] for role in roots}, left_out, notes=notes)
-    waiting = deque(roots.items())
-    folders, seen, like_splits = [], set(), []
-    while waiting:
-        role, parent = waiting.popleft()
-        try:
-            status = os.stat(parent)
-            with os.scandir(parent) as entries:
-                entries = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            content.damaged[parent] = f"{parent} can't be read as a folder: {error.strerror}"
-            continue
-        if (identity := (status.st_dev, status.st_ino)) in seen:  # such as a link to a folder above
-            left_out[_TWICE].append(parent)
-            continue
-        seen.add(identity)
-        folders.append(parent)
-        for entry in entries:
-            path = parent / entry.name
-            is_folder = os.path.isdir(path) if entry.is_symlink() else entry.is_dir()
-            if entry.name.startswith(".") or is_folder and entry.name.startswith("__MACOSX"):
-                left_out[_HIDDEN].append(path)
-            elif is_folder:
-                # Links last: a folder that is reached without one belongs where it is.
-                (waiting.append if entry.is_symlink() else waiting.appendleft)((role, path))
-                like_splits += [path] if splitting.role_of(entry.name) else []
-            elif pictures.is_picture(path):
-                content.files[role].append(path)
-            elif os.path.exists(path):
-                left_out[_OTHER].append(path)
-            else:
-                content.damaged[path] = f"{path} is a link to a file or folder that can't be found"
-    nearest = {path.parent for paths in content.files.values() for path in paths}
-    parents = nearest | {above for parent in nearest for above in parent.parents}
-    left_out[_EMPTY] = [path for path in folders if path not in parents and path not in roots.values()]
+def _search(folder: Path, skip_damaged: bool) -> _Content:
+    roots, beside = _split_roots(folder)
+    content = _Content(roots, skip_damaged)
+    if beside is not None:
+        content.left_out["what is beside the splits"] = beside
+        splits = ", ".join(f"{root.name} ({role})" for role, root in roots.items())
+        content.notes.append(f"splits are the sub-folders {splits}")
+    waiting, seen, like_splits = list(roots.items()), set(), []
+
+    def add_unreadable(error: OSError) -> None:
+        content.damaged[Path(error.filename)] = f"{error.filename} can't be read as a folder: {error.strerror}"
+
+    for role, start in waiting:  # linked folders are appended: one that is reached without a link belongs where it is
+        for parent, folders, names in os.walk(start, onerror=add_unreadable):
+            parent, own = Path(parent), sorted(folders)
+            folders.clear()  # it will hold those to go into
+            if (place := os.path.realpath(parent)) in seen:  # such as a link to a folder above
+                content.left_out["links to folders that are read anyway"].append(parent)
+                continue
+            seen.add(place)
+            for path in (parent / name for name in own):
+                if path.name.startswith((".", "__MACOSX")):
+                    content.left_out[_HIDDEN].append(path)
+                elif path.is_symlink():
+                    waiting.append((role, path))
+                else:
+                    folders.append(path.name)
+                like_splits += [path] if splitting.role_of(path.name) else []
+            for path in (parent / name for name in sorted(names)):
+                if path.name.startswith("."):
+                    content.left_out[_HIDDEN].append(path)
+                elif pictures.formats_of(path):
+                    content.files[role][path] = path.relative_to(roots[role]).parts
+                elif path.exists():
+                    content.left_out["files that are no images"].append(path)
+                else:
+                    content.damaged[path] = f"{path} is a link to a file or folder that can't be found"
     if like_splits:
-        names = ", ".join(sorted({shown(str(path.relative_to(folder))) for path in like_splits})[:3])
+        names = ", ".join(shown(str(path.relative_to(folder))) for path in like_splits[:3])
         content.notes.append(
             f"{names}: taken for classes, not for splits, which are a folder train and those beside it"
         )
     return content
 
 
-def _split_roots(folder: Path) -> tuple[dict[str, Path], list[Path], list[str]]:
-    """Return the folders of the splits, what else is beside them, and notes; without a split `train`, the folder."""
+def _split_roots(folder: Path) -> tuple[dict[str, Path], list[Path] | None]:
+    """Return the folders of the splits and what is beside them or, without one for training, the folder itself."""
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
         raise UsageError(f"{folder} can't be read as a folder: {error.strerror}") from error
-    found = {}
+    found = defaultdict(list)
     for name in names:
         if (role := splitting.role_of(name)) and (folder / name).is_dir():
-            found.setdefault(role, []).append(name)
+            found[role].append(name)
     if "train" not in found:
-        return {"train": folder}, [], []
-    for candidates in found.values():
-        if len(candidates) > 1:
-            raise UsageError(f"{folder} must hold {' or '.join(candidates)}, not both")
-    roots = {role: folder / found[role][0] for role in ("train", "test", "validation") if role in found}
-    note = "splits are the sub-folders " + ", ".join(f"{root.name} ({role})" for role, root in roots.items())
-    return roots, [folder / name for name in names if folder / name not in roots.values()], [note]
+        return {"train": folder}, None
+    for rivals in found.values():
+        if len(rivals) > 1:
+            raise UsageError(f"{folder} must hold {' or '.join(rivals)}, not both")
+    roots = {role: folder / found[role][0] for role in SPLITS if role in found}
+    return roots, [folder / name for name in names if [name] not in found.values()]
 
 
-def _each(
-    pool: ThreadPoolExecutor, label: str, function: Callable, paths: list[Path], damaged: dict[Path, str]
-) -> Iterator[tuple[Path, object]]:
-    """Iterate over files and the function's results of them; a file that can't be read becomes a damaged one."""
-
-    def attempt(path: Path) -> object:
-        try:
-            return function(path)
-        except UsageError as error:
-            return error
-
-    with progress.task(label, len(paths)) as task:
-        for path, result in zip(paths, pool.map(attempt, paths), strict=True):
-            if isinstance(result, UsageError):
-                damaged[path] = str(result)
-            else:
-                yield path, result
-            task.advance()
-
-
-def _decoded(folder, pool, content, files, pages, image_size, channels, bits):
-    """Return the images of all splits, the bits of values of more than 8, and notes on what was chosen."""
-    every_page = [page for paths in files.values() for path in paths for page in pages[path]]
-    largest = max((page.largest for page in every_page if page.largest is not None), default=None)
-    chosen_bits, notes = preprocessing.choose_bits(bits, largest, str(folder))
+def _choose(pages, image_size, channels, bits, folder) -> tuple[int, int, int | None, list[str]]:
+    """Return size, channels and bits of all images, as given or by what the pages are, and notes."""
+    largest = max((page.largest for page in pages if page.largest is not None), default=None)
+    bits, notes = preprocessing.choose_bits(bits, largest, str(folder))
+    channels = channels or (1 if all(page.gray for page in pages) else 3)
     if image_size is None:
-        image_size, note = _choose_size(every_page)
-        notes += note
-    channels = channels or (1 if all(page.gray for page in every_page) else 3)
-
-    def decode(path: Path) -> np.ndarray:
-        return pictures.decode(path, pages[path], image_size, channels, chosen_bits or 16)
-
-    images = {}
-    for role, paths in files.items():
-        count = sum(len(pages[path]) for path in paths)
-        images[role] = storage.allocate_images(folder, (count, image_size, image_size, channels))
-        start = 0
-        for _, decoded in _each(pool, "reading image files", decode, paths, content.damaged):
-            images[role][start : start + len(decoded)] = decoded
-            start += len(decoded)
-    return images, chosen_bits, notes
+        sizes = {page.size for page in pages}
+        image_size, height = next(iter(sizes))
+        if len(sizes) > 1 or image_size != height:
+            problem = f"have {len(sizes)} different sizes" if len(sizes) > 1 else f"are all {image_size}x{height}"
+            image_size = DEFAULT_SIZE
+            notes.append(f"images {problem}: cropped to squares and resized to {DEFAULT_SIZE}x{DEFAULT_SIZE}")
+    return image_size, channels, bits, notes
 
 
-def _choose_size(pages: list[Page]) -> tuple[int, list[str]]:
-    sizes = {page.size for page in pages}
-    width, height = next(iter(sizes))
-    if len(sizes) == 1 and width == height:
-        return width, []
-    problem = f"are all {width}x{height}" if len(sizes) == 1 else f"have {len(sizes)} different sizes"
-    return DEFAULT_SIZE, [f"images {problem}: cropped to squares and resized to {DEFAULT_SIZE}x{DEFAULT_SIZE}"]
-
-
-def _labels(
-    content: _Content, files: dict[str, list[Path]], counts: dict[str, list[int]]
-) -> tuple[dict[str, np.ndarray | None], tuple[str, ...] | None]:
-    """Return labels, the index of each image's top sub-folder among the sorted names, and the names.
-
-    Both are `None` if an image is in no sub-folder.
-    """
-    parts = {role: [path.relative_to(content.roots[role]).parts for path in paths] for role, paths in files.items()}
-    outside = [part[0] for paths in parts.values() for part in paths if len(part) == 1]
-    total = sum(map(len, files.values()))
-    if outside:
-        if len(outside) < total:
-            note = f"images have no labels, since {len(outside):,} of {total:,} files are in no sub-folder"
-            content.notes.append(f"{note} ({shown(outside[0])}{', …' if len(outside) > 1 else ''})")
-        return dict.fromkeys(parts), None
-    names = sorted({part[0] for paths in parts.values() for part in paths})
+def _labels(parts: dict[str, list[tuple]]) -> tuple[dict[str, np.ndarray | None], tuple[str, ...] | None, list[str]]:
+    """Return the index of each image's top sub-folder among the sorted names, if all have one, the names, and notes."""
+    every = [part for of_role in parts.values() for part in of_role]
+    if outside := [part[0] for part in every if len(part) == 1]:
+        some = f"images have no labels, since {len(outside):,} of {len(every):,} are in no sub-folder"
+        return dict.fromkeys(parts), None, [f"{some} ({shown(outside[0])})"] * (len(outside) < len(every))
+    names = sorted({part[0] for part in every})
     index = {name: number for number, name in enumerate(names)}
-    labels = {role: np.array([index[part[0]] for part in paths], np.int64) for role, paths in parts.items()}
-    return {role: labels[role].repeat(counts[role]) for role in labels}, tuple(map(shown, names))
+    labels = {role: np.array([index[part[0]] for part in of_role]) for role, of_role in parts.items()}
+    return labels, tuple(map(shown, names)), []

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _USUAL_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")
 """Formats that begin with a signature: files of them are often misnamed."""
-_FORMATS_OF_PAGES = ("TIFF", "DCX")
-_FORMATS_OF_STATED_RANGE = ("PPM", "JPEG2000")  # Pillow scales their values to 16 bits
+_NOT_READ = ("EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG")
+"""Formats that Pillow only identifies, or passes to other programs."""
 _GRAY_MODES = ("1", "L", "LA", "La")
 _DEEP_MODES = ("I", "F")  # Pillow's names for 16 and 32 bits in one channel, such as I;16
 _SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC = 254, 258, 262  # tags of a TIFF
@@ -28,33 +28,28 @@ _OTHER_ORDER = {"B": "L", "L": "B", "N": "B" if np.little_endian else "L"}
 
 @dataclass(frozen=True)
 class Page:
-    """A picture of a file."""
+    """A picture of a file; `largest` is its largest value if the values have more than 8 bits."""
 
     index: int
     size: tuple[int, int]
     gray: bool
-    largest: int | None = None  # the largest value, of more than 8 bits whose range the file does not state
+    largest: int | None
+
+
+def formats_of(path: str | os.PathLike) -> tuple[str, ...]:
+    """Return Pillow's names of the formats that a file may have by its suffix: none if it is not a picture's."""
+    return _formats().get(os.path.splitext(path)[1].lower(), ())
 
 
 @functools.cache
-def formats() -> dict[str, tuple[str, ...]]:
-    """Return the suffixes of picture files, each with Pillow's names of the formats that such a file may have.
-
-    They are those of Pillow's registry, without those that it passes to other programs (PostScript), can only identify,
-    or that are no pictures (videos).
-    """
-    from PIL import Image, ImageFile
+def _formats() -> dict[str, tuple[str, ...]]:
+    from PIL import Image
 
     suffixes = Image.registered_extensions()  # loads all plugins
-
-    def is_read(name: str) -> bool:
-        factory, _ = Image.OPEN.get(name, (None, None))
-        is_stub = isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile)
-        return factory is not None and not is_stub and Image.MIME.get(name, "image/").startswith("image/")
-
-    usual = tuple(filter(is_read, _USUAL_FORMATS))
-    read = {suffix: (*usual, name) for suffix, name in suffixes.items() if is_read(name)}
-    return {**read, ".mpo": usual}  # several JPEG pictures: JPEG's plugin reads them, without being registered
+    read = [name for name in Image.OPEN if name not in _NOT_READ]
+    usual = tuple(name for name in _USUAL_FORMATS if name in read)
+    known = {suffix: (*usual, name) for suffix, name in suffixes.items() if name in read}
+    return known | {".mpo": usual}  # several JPEG pictures: JPEG's plugin reads them, without being registered
 
 
 def inspect(path: str | os.PathLike) -> tuple[list[Page], bool]:
@@ -65,22 +60,22 @@ def inspect(path: str | os.PathLike) -> tuple[list[Page], bool]:
     """
 
     def look(picture: Image) -> tuple[list[Page], bool]:
-        if picture.format not in _FORMATS_OF_PAGES:
+        if picture.format != "TIFF":
             return [_page(picture, 0)], getattr(picture, "is_animated", False)
         pages = []
         for index in range(picture.n_frames):
             picture.seek(index)
-            if not index or not _tag(picture, _SUBFILE_TYPE, 0) & 5:  # no thumbnail or mask of another page
+            if not index or not picture.tag_v2.get(_SUBFILE_TYPE, 0) & 5:  # no thumbnail or mask of another page
                 pages.append(_page(picture, index))
         return pages, False
 
-    return image_utils.read_picture(path, formats()[_suffix(path)], look)
+    return image_utils.read_picture(path, formats_of(path), look)
 
 
-def decode(path: str | os.PathLike, pages: list[Page], image_size: int, channels: int, bits: int) -> np.ndarray:
+def decode(path: str | os.PathLike, pages: list[Page], image_size: int, channels: int, bits: int | None) -> np.ndarray:
     """Return pages of a picture file, uint8 `(n, image_size, image_size, channels)`: upright, transparent pixels white.
 
-    Values of more than 8 bits have `bits`, if the file does not state them.
+    Values of more than 8 bits are taken for `bits` bits.
 
     Raises:
         UsageError: a page can't be read.
@@ -93,44 +88,19 @@ def decode(path: str | os.PathLike, pages: list[Page], image_size: int, channels
         for page in pages:
             if page.index:
                 picture.seek(page.index)
-            flat = _flatten(_eight_bits(picture, bits))
-            if (orientation := picture.getexif().get(0x0112)) is not None:  # that of the camera
-                flat.getexif()[0x0112] = orientation
-                flat = ImageOps.exif_transpose(flat)
-            images.append(fit_picture(flat, image_size, channels))
+            upright = ImageOps.exif_transpose(_eight_bits(picture, bits))  # apply the camera's orientation
+            images.append(fit_picture(_flatten(upright), image_size, channels))
         return np.stack(images)
 
-    return image_utils.read_picture(path, formats()[_suffix(path)], read)
-
-
-def is_picture(path: str | os.PathLike) -> bool:
-    """Return whether a file's suffix is that of a picture."""
-    return _suffix(path) in formats()
-
-
-def _suffix(path: str | os.PathLike) -> str:
-    return os.path.splitext(path)[1].lower()
-
-
-def _tag(picture: Image, number: int, default: int) -> int:
-    """Return a tag of a TIFF, the largest value if it has several; `default` if it is missing."""
-    value = getattr(picture, "tag_v2", {}).get(number, default)
-    return max(value) if isinstance(value, tuple) else value
+    return image_utils.read_picture(path, formats_of(path), read)
 
 
 def _page(picture: Image, index: int) -> Page:
     size, gray = picture.size, picture.mode in _GRAY_MODES or picture.mode.startswith(_DEEP_MODES)
     values = _deep_values(picture)
-    if values is None or _stated_bits(picture):
-        return Page(index, size, gray)
-    return Page(index, size, gray, int(values[..., :3].max() if picture.mode == "RGBA" else values.max()))
-
-
-def _stated_bits(picture: Image) -> int | None:
-    if picture.format in _FORMATS_OF_STATED_RANGE:
-        return 16
-    bits = _tag(picture, _BITS_PER_SAMPLE, 16)
-    return bits if 8 < bits < 16 else None
+    if values is not None and picture.mode == "RGBA":
+        values = values[..., :-1]  # without alpha
+    return Page(index, size, gray, None if values is None else int(values.max()))
 
 
 def _deep_values(picture: Image) -> np.ndarray | None:
@@ -140,12 +110,10 @@ def _deep_values(picture: Image) -> np.ndarray | None:
         if values.min() < 0 or values.max() > 65535:
             raise ValueError("its pixels are neither 8 nor 16 bits")
         return values
-    encodings = [tile.args if isinstance(tile.args, str) else str((tile.args or ("",))[0]) for tile in picture.tile]
-    if not any(re.search(r";16[BLN]$", encoding) for encoding in encodings):
-        if len(picture.getbands()) > 1 and _tag(picture, _BITS_PER_SAMPLE, 8) > 8:
-            raise ValueError("its arrangement of 16 bits is not supported")  # Pillow would return noise
-        return None
-    if encodings[0].startswith("RGBa"):  # Pillow divides by alpha, which is possible with the high bytes only
+    tiles = [_in_other_order(tile) for tile in picture.tile]
+    if not tiles or None in tiles:
+        if len(picture.getbands()) > 1 and np.max(getattr(picture, "tag_v2", {}).get(_BITS_PER_SAMPLE, 8)) > 8:
+            raise ValueError("its arrangement of 16 bits is not supported")  # Pillow may return noise
         return None
     # Of several channels Pillow keeps the high bytes. In the other byte order these are the low ones.
     from PIL import Image
@@ -153,50 +121,44 @@ def _deep_values(picture: Image) -> np.ndarray | None:
     with Image.open(picture.filename, formats=[picture.format]) as other:
         if picture.tell():
             other.seek(picture.tell())
-        other.tile = [_other_bytes(tile) for tile in other.tile]
+        other.tile = tiles
         low = np.asarray(other)
-    if "LA;16B" in encodings:  # read as four bytes a pixel: high and low, of gray and of alpha
-        return (low[..., 0::2].astype(np.uint16) << 8 | low[..., 1::2])[..., [0, 0, 0, 1]]
+    if tiles[0].args[0] == "RGBA":  # gray and alpha as high and low bytes
+        return low[..., 0::2].astype(np.uint16) << 8 | low[..., 1::2]
     return np.asarray(picture).astype(np.uint16) << 8 | low
 
 
-def _other_bytes(tile):
-    """Return a tile of Pillow's with its values in the other byte order."""
-    is_text = isinstance(tile.args, str)
-    encoding = tile.args if is_text else tile.args[0]
-    encoding = "RGBA" if encoding == "LA;16B" else encoding[:-1] + _OTHER_ORDER[encoding[-1]]
-    return tile._replace(args=encoding if is_text else (encoding, *tile.args[1:]))
+def _in_other_order(tile):
+    """Return one of Pillow's tiles with its values of 16 bits in the other byte order; `None` for other tiles."""
+    arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+    found = re.fullmatch("(LA|RGB|RGBA|RGBX|CMYK);16([BLN])", str(arguments[0] if arguments else ""))
+    if found is None:
+        return None
+    encoding = "RGBA" if found[1] == "LA" else f"{found[1]};16{_OTHER_ORDER[found[2]]}"
+    return tile._replace(args=(encoding, *arguments[1:]))
 
 
 def _eight_bits(picture: Image, bits: int) -> Image:
-    """Return a picture of up to 16 bits, or of floats in [0, 1], as one of 8 bits."""
+    """Return a picture with values of `bits` bits, or of floats in [0, 1], as one of 8 bits; others unchanged."""
     from PIL import Image
 
-    bits = _stated_bits(picture) or bits
     if picture.mode == "F":
         values = np.asarray(picture)
         if not (values.min() >= 0 and values.max() <= 1):
             raise ValueError("its pixels are neither 8 nor 16 bits nor floats in [0, 1]")
         return Image.fromarray(np.rint(values * 255).astype(np.uint8))
-    mode, values = picture.mode, _deep_values(picture)
+    values = _deep_values(picture)
     if values is None:
         return picture
-    transparent = picture.info.get("transparency")
-    if transparent is not None:  # the one value that is transparent
-        mode, values = "RGBA", _with_alpha(values, np.reshape(transparent, -1))
     eight = (values >> (bits - 8)).astype(np.uint8)  # Pillow's own conversion would clip at 255
-    if mode == "RGBA" and values[..., 3].max() >> bits:  # an opaque alpha of 16 bits beside values of 12
-        eight[..., 3] = values[..., 3] >> 8
-    if mode.startswith("I") and _tag(picture, _PHOTOMETRIC, 1) == 0:  # 0 is white
+    if picture.mode == "RGBA" and values[..., -1].max() >> bits:  # an opaque alpha of 16 bits beside values of 12
+        eight[..., -1] = values[..., -1] >> 8
+    if eight.ndim == 2 and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0:  # 0 is white
         eight = 255 - eight
-    height, width = eight.shape[:2]
-    return Image.frombytes("L" if eight.ndim == 2 else mode, (width, height), eight.tobytes())
-
-
-def _with_alpha(values: np.ndarray, transparent: np.ndarray) -> np.ndarray:
-    colors = values[..., np.newaxis].repeat(3, axis=-1) if values.ndim == 2 else values
-    alpha = np.where((colors == transparent).all(axis=-1), 0, 65535)
-    return np.dstack([colors, alpha])
+    mode = {(): "L", (2,): "LA"}.get(eight.shape[2:], picture.mode)
+    result = Image.frombytes(mode, picture.size, eight.tobytes())
+    result.info["exif"] = picture.info.get("exif", b"")
+    return result
 
 
 def _flatten(picture: Image) -> Image:

@@ -60,7 +60,7 @@ def _builder(entry: DatasetSpec, data_dir: Path | None, folder: Path | None):
     if folder is not None:
         return tfds.builder_from_directory(folder)
     builder = tfds.builder(entry.tfds_name, data_dir=_roots(data_dir)[0])
-    with progress.timer(f"downloading and preparing {entry.name}"), _tfds_progress_bars():
+    with progress.timer(f"downloading and preparing {entry.name}"):
         builder.download_and_prepare()
     return builder
 
@@ -104,28 +104,17 @@ def _unavailable(entry: DatasetSpec, problem: str) -> DataUnavailableError:
 
 
 @contextlib.contextmanager
-def _tfds_progress_bars() -> Iterator[None]:
-    """Disable tensorflow-datasets' progress bars where bars can't be drawn: they would fill a log file."""
-    import tensorflow_datasets as tfds
-
-    if progress.draws_bars():
-        yield
-        return
-    tfds.disable_progress_bar()
-    try:
-        yield
-    finally:
-        tfds.enable_progress_bar()
-
-
-@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Suppress tensorflow-datasets' log lines, but not its progress bars."""
+    """Suppress tensorflow-datasets' log lines, and its progress bars where they would fill a log file."""
+    import tensorflow_datasets as tfds
     from absl import logging
 
     before = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
+    if not progress.draws_bars():
+        tfds.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(before)
+        tfds.enable_progress_bar()
