@@ -17,9 +17,7 @@ from keras_gen.report.explorer.model import Explorer
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        importlib.util.find_spec("gradio") is None, reason="needs gradio: pip install 'keras_gen[demo]'"
-    ),
+    pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs gradio: pip install gradio"),
 ]
 
 SECONDS = 20

@@ -106,6 +106,7 @@ def test_the_record_has_all_settings_arguments_and_data(finished):
         "steps_per_execution": 32,
         "jit_compile": False,
         "checkpoint_every": 2,
+        "keep_best": None,
         "deterministic": False,
     }
     assert record["arguments"] == {

@@ -171,7 +171,7 @@ def test_the_command_marks_the_best_and_names_what_differs(make):
         ["not", "ranked:", "generated", "100", "|", "50"],
         ["precision_lenet", "high", "0.5", "0.75", "*"],
         ["memorisation_lenet", "-", "0.5"],
-        "* the best run by this score; what the scores mean: docs/measuring.md".split(),
+        "* the best run by this score; what the scores mean: docs/measuring.md in keras_gen's source".split(),
     ]
     ignoring = call("compare", one, two, "--ignore", "generated").out.splitlines()
     assert ignoring[1].split() == ["fd_lenet", "low", "9.25", "7.5", "*"]

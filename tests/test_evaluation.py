@@ -299,7 +299,7 @@ def test_data_with_hardly_any_images_lose_no_other_score(tmp_path, count, missin
     [
         (["--images", 1], "num_images must be an integer of at least 2"),
         (["--images", -1], "num_images must be"),
-        (["--measures", "none", "fid"], "--measures none can't be combined with other measures"),
+        (["--measures", "none", "fid"], "measures must be one of fid, fid_infinity"),
         (["--measures", "fdi"], "measures must be one of fid, fid_infinity, kid"),
         (["--measures", "fid", "fid"], "measures must be different names, received: ('fid', 'fid')"),
         (["--measures", "mode_coverage", "--extractor", "lenet"], "lenet does not know the classes of noise"),

@@ -112,18 +112,18 @@ REFUSED_DATASETS = {
     ),
     "weights": (
         lambda: _dataset(_floats(), np.arange(4), np.ones(4)),
-        "batches of images, or of (images, labels), without weights, received: '3 parts'",
+        "images, or (images, labels), without weights, received: '3 parts'",
     ),
     "targets": (lambda: _dataset(_floats(), _floats()), None),
     "other shape": (
         lambda: _dataset(_floats(4, 9, 8, 1)),
-        "a dataset of batches of images of shape (n, 8, 8, 1), received: (None, 9, 8, 1)",
+        "images of shape (n, 8, 8, 1), received: (3, 9, 8, 1)",
     ),
     "not batched": (
         lambda: tf.data.Dataset.from_tensor_slices(_floats()),
-        "a dataset of batches of images of shape (n, 8, 8, 1), received: (8, 8, 1)",
+        "images of shape (n, 8, 8, 1), received: (8, 8, 1)",
     ),
-    "labels first": (lambda: _dataset(np.arange(4), _floats()), "a dataset of batches of images of shape"),
+    "labels first": (lambda: _dataset(np.arange(4), _floats()), "images of shape (n, 8, 8, 1), received: (3,)"),
     "unscaled and dark": (
         lambda: _dataset(_floats() * 127),
         "uint8 images, or floats from 0 to 1, received: float32 from",
@@ -174,11 +174,11 @@ def test_with_classes_the_check_of_a_dataset_keeps_the_labels_as_int32_beside_th
 REFUSED_CONDITIONAL_DATASETS = {
     "without labels": (
         lambda: _dataset(_floats()),
-        "x must be a dataset of (batches of) (images, labels), since the model is conditional, received: ",
+        "labels of x must be 3 integers from 0 to 9, since the model is conditional, received: None",
     ),
     "labels as a dictionary": (
         lambda: _dataset(_floats(), {"digit": np.arange(4)}),
-        "x must be a dataset of (batches of) (images, labels), since the model is conditional, received: ",
+        "labels of x must be 3 integers from 0 to 9, received: ",
     ),
     "float labels": (
         lambda: _dataset(_floats(), np.arange(4.0)),
@@ -289,6 +289,15 @@ def test_float_pixel_values_of_a_dataset_are_scaled_in_every_batch(low):
     np.testing.assert_allclose(np.concatenate([batch for (batch,) in checked]), expected, atol=1e-6)
 
 
+def test_bright_images_are_not_taken_for_floats_of_another_range(capsys):
+    pixels = np.full((2, *SHAPE), 200, "float32")
+    ((checked,),) = check_dataset("x", _dataset(pixels), SHAPE, (-1.0, 1.0), training=True)
+    np.testing.assert_allclose(checked, pixels / 127.5 - 1, atol=1e-6)
+    second_is_bright = _dataset(np.r_[_floats(3, *SHAPE) * 2 - 1, np.ones((1, *SHAPE), "float32")])
+    assert len(list(check_dataset("x", second_is_bright, SHAPE, (-1.0, 1.0), training=True))) == 2
+    assert capsys.readouterr().out == ""
+
+
 LATER = {
     "unscaled": (
         np.r_[_floats(3, *SHAPE), _floats(1, *SHAPE) * 255],
@@ -299,9 +308,13 @@ LATER = {
     "label": (
         _floats(),
         np.array([0, 1, 2, 4]),
-        "labels of x must be integers from 0 to 3 in every batch, received: 4",
+        "labels of x must be 1 integers from 0 to 3, received: '4 to 4'",
     ),
-    "one-hot": (_floats(), np.r_[np.eye(4)[:3], np.ones((1, 4))], "labels of x must be integers from 0 to 3 in every"),
+    "one-hot": (
+        _floats(),
+        np.r_[np.eye(4)[:3], np.ones((1, 4))],
+        r"labels of x must be 1 integers from 0 to 3, received: 'float64 of shape \(1, 4\)'",
+    ),
 }
 
 
@@ -373,7 +386,9 @@ def test_batches_of_arrays_keep_images_and_labels_together_in_another_order_each
 
 @pytest.mark.parametrize("data", [(), (1, 2, 3)], ids=repr)
 def test_a_tuple_of_more_than_images_and_labels_is_refused(data):
-    with pytest.raises(UsageError, match=r"^validation_data must be images, or \(images, labels\), received: 'a tuple"):
+    with pytest.raises(
+        UsageError, match=r"^validation_data must be images, or \(images, labels\), without weights, rec"
+    ):
         inputs.images_and_labels("validation_data", data)
 
 

@@ -204,8 +204,6 @@ def test_a_learning_rate_scheduler_reaches_all_optimizers(kind):
     for index, optimizer in enumerate(model.optimizers):
         assert float(optimizer.learning_rate) == pytest.approx(RATE * (index + 1) / 4)
     assert history["learning_rate"] == pytest.approx([RATE / 2, RATE / 4])
-    if is_adversarial(kind):
-        assert history[f"{model.discriminator_argument}_learning_rate"] == pytest.approx([RATE, RATE / 2])
 
 
 @families("wgan")
@@ -234,10 +232,10 @@ def test_early_stopping_and_model_checkpoint_monitor_a_reported_quantity(kind, t
 def test_a_callback_that_monitors_what_is_not_reported_is_refused(kind, tmp_path):
     model = compiled(kind)
     with pytest.raises(
-        UsageError, match="^monitor of EarlyStopping must be a quantity that W?GAN reports .*g_loss.*'val_loss'$"
+        UsageError, match="^monitor of EarlyStopping must be a quantity that the model reports .*g_loss.*'val_loss'$"
     ):
         fit(model, images(4), callbacks=[keras.callbacks.EarlyStopping()])
-    with pytest.raises(UsageError, match="^mode of EarlyStopping must be 'min' or 'max' for g_loss, received: 'auto'$"):
+    with pytest.raises(ValueError, match="Pass `mode='max'`"):  # Keras' own
         fit(model, images(4), callbacks=[keras.callbacks.EarlyStopping("g_loss")])
     fit(model, images(4), callbacks=[keras.callbacks.ModelCheckpoint(tmp_path / "each.keras")])
 
@@ -269,6 +267,15 @@ def test_backup_and_restore_continues_with_weights_and_optimizers(kind, tmp_path
     resumed = trained(kind, adam, epochs=2, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "backup")])
     assert resumed.updates == whole.updates
     assert distance(resumed, whole) < 1e-6
+
+
+def test_no_progress_bar_counts_steps_beyond_the_last(capsys):
+    model = compiled("vae", graph=True)
+    model.compile(SGD(RATE), steps_per_execution=4)
+    for method in (model.fit, model.evaluate, model.predict):
+        method(images(12), batch_size=2, verbose=1)
+        shown = capsys.readouterr().out
+        assert ("6/6" in shown, "8/6" in shown) == (True, False)
 
 
 # Layers
@@ -357,8 +364,8 @@ def test_losses_that_layers_add_are_those_of_all_calls_in_the_objective():
 @pytest.mark.parametrize(
     "kind, name, value",
     mostly_slow(
-        [("vae", "beta", 50.0), ("vae", "free_bits", 9.0), ("wgan", "gradient_penalty", 500.0)]
-        + [("wgan", "weight_clip", 1e-3), ("gan", "generator_batch_ratio", 3)],
+        [("vae", "beta", 50.0), ("vae", "free_bits", 9.0), ("wgan", "weight_clip", 1e-3)]
+        + [("gan", "generator_batch_ratio", 3)],
         ("vae", "beta", 50.0),
     ),
 )
@@ -388,13 +395,16 @@ def test_a_new_value_counts_from_the_next_step(kind, name, value):
         ("gan", "objective", "saturating"),
     ]
     + [("denoiser", "corruption_level", 0.1), ("gan", "moving_average", 0.9), ("vae", "from_logits", False)]
-    + [("wgan", "gradient_penalty", 0), ("gan", "generator", None), ("vae", "decoder", None)],
+    + [("wgan", "gradient_penalty", 0), ("gan", "generator", None), ("vae", "decoder", None)]
+    + [("gan", "generator", keras.Sequential([keras.Input((LATENT,)), keras.layers.Dense(2)]))],
 )
 def test_an_attribute_on_which_the_model_is_built_is_refused_a_new_value(kind, name, value):
     model = compiled(kind)
+    variables, layers = list(model.variables), list(model.layers)
     with pytest.raises(UsageError, match=f"^{name} must be given to .* when it is built, and stay "):
         setattr(model, name, value)
     setattr(model, name, getattr(model, name))
+    assert (list(model.variables), list(model.layers)) == (variables, layers)
 
 
 # Networks that end in an activation, objectives with other quantities
@@ -412,8 +422,10 @@ def decoder_with(*layers):
         [keras.layers.Dense(64), keras.layers.Softmax(), keras.layers.Reshape(SHAPE)],
         [keras.Sequential([keras.Input((LATENT,)), keras.layers.Dense(64, "sigmoid"), keras.layers.Reshape(SHAPE)])],
         [keras.layers.Dense(64), keras.layers.Reshape(SHAPE), keras.layers.Activation("sigmoid", dtype="float32")],
+        [keras.layers.Dense(64, keras.layers.LeakyReLU()), keras.layers.Reshape(SHAPE)],
+        [keras.layers.Dense(64), keras.layers.LeakyReLU(), keras.layers.Reshape(SHAPE)],
     ],
-    ids=["reshaped", "activation", "softmax", "nested", "last"],
+    ids=["reshaped", "activation", "softmax", "nested", "last", "layer as activation", "leaky"],
 )
 def test_a_decoder_that_ends_in_an_activation_needs_from_logits_false(layers):
     encoder = networks.mlp_encoder(SHAPE, latent_dim=LATENT, hidden=(2,))

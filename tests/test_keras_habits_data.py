@@ -32,7 +32,7 @@ from model_helpers import (
 
 import keras_gen
 from keras_gen import GAN, VAE, UsageError
-from keras_gen.models import export
+from keras_gen.models import export, inputs
 
 LABELS = np.arange(12) % CLASSES
 
@@ -138,6 +138,15 @@ def test_every_form_of_data_that_keras_takes_trains_as_the_arrays_do(folder, kin
         assert evaluated == pytest.approx(model.evaluate(images()[order], y, batch_size=4, verbose=0), rel=1e-4)
 
 
+def test_fit_checks_its_validation_data_once(monkeypatch):
+    checked, check = [], inputs.check_pair
+    monkeypatch.setattr(
+        inputs, "check_pair", lambda name, *rest, **options: checked.append(name) or check(name, *rest, **options)
+    )
+    make_vae().fit(images(), validation_data=images(), epochs=3, verbose=0)
+    assert checked == ["x", "validation_data"]
+
+
 @pytest.mark.parametrize("form", ["PyDataset", "generator"])
 def test_a_later_batch_of_python_that_does_not_fit_is_one_line(form):
     late = np.r_[images(8), images(4) * 255]
@@ -147,14 +156,15 @@ def test_a_later_batch_of_python_that_does_not_fit_is_one_line(form):
 
 
 REFUSED = {
-    "empty PyDataset": (
-        lambda: Sequence(images(0)),
-        None,
-        "x must be a generator or PyDataset with at least one batch",
-    ),
-    "empty generator": (lambda: (i for i in ()), None, "x must be a generator or PyDataset with at least one batch"),
+    "empty PyDataset": (lambda: Sequence(images(0)), None, "x must be a dataset with at least one batch"),
+    "empty generator": (lambda: (i for i in ()), None, "x must be a dataset with at least one batch"),
     "labels beside a dataset": (lambda: dataset(images()), LABELS, "labels of x must be in the dataset's batches"),
-    "a word": (images, "anything", "labels of x must be one label for each of the 12 images, received: 'anything'"),
+    "a word": (images, "anything", "labels of x must be one label for each of the 12 images, received: 'str'"),
+    "other labels": (
+        images,
+        np.zeros((9, 4)),
+        "labels of x must be one label for each of the 12 images, received: (9, 4)",
+    ),
     "an iterator": (lambda: iter([images()]), None, "x must be a NumPy array, a tensor or a tf.data.Dataset of images"),
 }
 
@@ -186,6 +196,14 @@ def test_an_autoencoder_is_trained_toward_its_targets(form):
     for start in (0, 4, 8):
         other.train_on_batch(noisy[start : start + 4], (clean[start : start + 4] * 255).round().astype("uint8"))
     assert_close(weights(model), weights(other), atol=1e-6)
+
+
+def test_pixel_values_of_a_dataset_s_targets_are_scaled_as_those_of_its_images_are():
+    model = make_autoencoder()
+    expected = model.evaluate(images(), images(seed=1), batch_size=4, verbose=0)
+    for noisy, clean in ((images(), pixels(seed=1)), (pixels(), pixels(seed=1)), (pixels(), images(seed=1))):
+        floats = dataset(noisy.astype("float32"), clean.astype("float32"))
+        assert model.evaluate(floats, verbose=0) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_denoiser_corrupts_its_input_and_keeps_the_target():
@@ -229,10 +247,11 @@ def test_methods_for_one_batch_check_it_as_fit_does():
                 r"x must be uint8 images, or floats from 0 to 1.*\(convert pixel values to uint8",
             ),
             ((images(),), "labels of x must be 12 integers from 0 to 3, since the model is conditional"),
-            ((images(), LABELS, np.ones(12)), "(train|test)_on_batch takes no sample_weight"),
         ):
             with pytest.raises(UsageError, match=f"^{message}"):
                 method(*arguments)
+        with pytest.raises(TypeError):
+            method(images(), LABELS, np.ones(12))
     with pytest.raises(UsageError, match="^labels of x must be 12 integers"):
         model.predict_on_batch(images())
     assert model.predict_on_batch((images(), LABELS)).shape == (12, *SHAPE)

@@ -1,5 +1,6 @@
 """Report figures that need the model, the report page of a run, and the command `report.py`."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -79,6 +80,13 @@ def test_two_latent_dimensions_are_shown_as_they_are(tiny_data):
     values = interpolation.normal_quantiles(15)
     top_left = as_images(run.model, run.model.decode(np.float32([[values[0], values[-1]]])))
     np.testing.assert_array_equal(canvas(figures["Manifold"])[1:29, 1:29], top_left[0, :, :, 0])
+
+
+def test_codes_are_named_by_the_names_of_the_classes(vae):
+    run, _ = vae
+    named = dataclasses.replace(run, data=dataclasses.replace(run.data, class_names=("_cat", "dog", "$owl$")))
+    legend = illustrated(named)["t-SNE of the codes"].figure.axes[0].get_legend()
+    assert {text.get_text().split()[0] for text in legend.get_texts()} <= {"_cat", "dog", "$owl$"}
 
 
 def test_a_conditional_vae_decodes_with_classes(tiny_data):
@@ -245,16 +253,16 @@ def test_mistakes_are_one_line(tmp_path):
     one, two = (make_run(tmp_path / "runs" / name) for name in ("one", "two"))
     for path in (one, two):
         measure(path, score())
-    no_file, folder = tmp_path / "no" / "page.html", "must be in a folder that exists, received: "
+    no_file, folder = tmp_path / "no" / "page.html", "must be a file in a folder that exists, received: "
     for message, *arguments in (
         ("run must be a run directory, a folder with recipe.json, received: ", tmp_path / "no"),
         ("a comparison opens no model", one, two, "--quick"),
         ("--ignore can't be used here: it is about several runs", one, "--quick", "--ignore", "seed"),
         ("ignore must name entries of a protocol", one, two, "--ignore", "nothing"),
         ("runs must be different run directories, at least one, received: ", one, one),
-        (f"error: out must be a file name, received: {str(tmp_path)!r}", one, "--quick", "--out", tmp_path),
-        (f"error: out {folder}{str(no_file)!r}", one, "--quick", "--out", no_file),
-        (f"error: animate {folder}{str(no_file)!r}", one, "--quick", "--animate", no_file),
+        (f"argument --out: {folder}{str(tmp_path)!r}", one, "--quick", "--out", tmp_path),
+        (f"argument --out: {folder}{str(no_file)!r}", one, "--quick", "--out", no_file),
+        (f"argument --animate: {folder}{str(no_file)!r}", one, "--quick", "--animate", no_file),
         ("--animate can't be used here: it is about one run", one, two, "--animate", "a.gif"),
         ("path must be a name that ends in .gif or .webp", one, "--quick", "--animate", "a.png"),
         ("is not finished and has no SavedModel yet", one, "--quick", "--interpolate", "a.png"),

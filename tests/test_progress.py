@@ -20,9 +20,10 @@ from scorer_helpers import NoiseModel, QuadrantExtractor, squares
 import keras_gen
 from keras_gen import data
 from keras_gen.evaluation import EvaluationSettings, Reference, Scorer, evaluator
-from keras_gen.models.progress_bar import ProgressBar, with_progress_bar
+from keras_gen.models.fitting import with_progress_bar
 from keras_gen.training import sweeps
 from keras_gen.utils import progress
+from keras_gen.utils.keras_internals import ProgressBar
 
 SCRIPT = """
 import time

@@ -168,12 +168,12 @@ def test_one_frame_is_an_animation_too(tmp_path, frames):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (np.zeros((2, 4, 4)), r"frames must be uint8 of shape .*, received: float64 of shape \(2, 4, 4\)"),
+        (np.zeros((2, 4, 4)), r"frames must be uint8 of shape .*, received: float64 of shape \(2, 4, 4, 1\)"),
         (
             np.zeros((2, 4, 4, 2), np.uint8),
             r"frames must be uint8 of .*1 or 3.*, received: uint8 of shape \(2, 4, 4, 2\)",
         ),
-        (np.zeros((0, 4, 4), np.uint8), r"frames must be .*none of them 0, received: uint8 of shape \(0, 4, 4\)"),
+        (np.zeros((0, 4, 4), np.uint8), r"frames must be .*none of them 0, received: uint8 of shape \(0, 4, 4, 1\)"),
         ([np.zeros((4, 4)), np.zeros((5, 4))], r"frames must be of one size, received: several"),
     ],
 )

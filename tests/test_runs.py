@@ -117,7 +117,7 @@ def test_an_exception_in_the_block_keeps_the_old_file_and_leaves_no_others(tmp_p
     assert not old or path.read_text() == old
 
 
-@pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])
+@pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_disk_error_at_the_end_keeps_the_old_file_and_leaves_no_others(tmp_path, monkeypatch, step):
     path = tmp_path / "notes.txt"
     path.write_text("old")
@@ -405,21 +405,14 @@ def test_a_long_value_is_shortened_in_the_message():
     [
         (".history.csv.keras_gen-a_b1c2d3.csv", True),
         (".recipe.json.keras_gen-abcdefgh.json", True),
-        (".history.csv.abcd1234.csv", True),  # of keras_gen 0.3 and earlier
-        (".history.csv.abcd1234", True),
-        (".model.txt.ab_d1234.txt", True),
         (".notes.markdown", False),
         (".history.csv.original", False),
-        (".notes.txt.abcd1234.txt", False),
-        (".my.notes.keras_gen-abcdefgh", False),
         (".history.csv.keras_gen-ABCDEFGH.csv", False),
         (".history.csv.abcd12345.csv", False),
         ("history.csv.keras_gen-abcdefgh.csv", False),
         ("checkpoints/.epoch-00003-step-00000002.npz.keras_gen-abcdefgh.npz", True),
-        ("checkpoints/.epoch-00003.npz.abcd1234.npz", True),
-        ("samples/.epoch-00003.png.abcd1234.png", True),
-        ("samples/.history.csv.abcd1234.csv", False),
-        ("mine/.history.csv.abcd1234.csv", False),
+        ("samples/.epoch-00003.png.keras_gen-abcdefgh.png", True),
+        ("mine/.history.csv.keras_gen-abcdefgh.csv", False),
     ],
 )
 def test_only_files_that_keras_gen_wrote_are_removed(tmp_path, name, is_ours):
@@ -435,8 +428,6 @@ def test_only_files_that_keras_gen_wrote_are_removed(tmp_path, name, is_ours):
     [
         (".saved_model.keras_gen-abcdefgh", ["new"], []),
         (".saved_model.keras_gen-abcdefgh", ["new", "old"], ["saved_model"]),
-        (".saved_model.abcd1234", ["new", "old"], ["saved_model"]),
-        (".saved_model.keras_gen-abcdefgh", ["new", "mine"], [".saved_model.keras_gen-abcdefgh"]),
         (".my.settings", [], [".my.settings"]),
         (".saved_model.settings", ["new", "old"], [".saved_model.settings"]),
     ],
@@ -456,9 +447,6 @@ def test_leftovers_that_are_links_lead_nowhere(tmp_path):
         (mine / part).mkdir(parents=True)
     (run / ".saved_model.keras_gen-abcdefgh").symlink_to(mine)
     (run / ".history.csv.keras_gen-abcdefgh.csv").symlink_to(mine / "new")
-    (run / ".saved_model.keras_gen-bbbbbbbb").mkdir()
-    for part in ("new", "old"):
-        (run / ".saved_model.keras_gen-bbbbbbbb" / part).symlink_to(mine / part)
     run_directory.remove_leftovers(run)
     assert names(mine) == ["new", "old"]
     assert not (run / "saved_model").exists()
@@ -490,8 +478,8 @@ def test_an_error_of_the_disk_names_the_file(tmp_path, write):
 def test_a_pipe_a_device_or_a_folder_is_not_replaced_by_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "device").symlink_to("/dev/null")
-    for name in ("pipe", "device", "."):
-        with pytest.raises(OSError, match="Not a regular file"):
+    for name, why in {"pipe": "Not a regular file", "device": "Not a regular file", ".": "Is a directory"}.items():
+        with pytest.raises(OSError, match=f"{why}: '{tmp_path / name}'"):
             files.write_text(tmp_path / name, "x")
     assert names(tmp_path) == ["device", "pipe"]
     assert (tmp_path / "device").is_symlink()

@@ -165,10 +165,10 @@ def odd_folders(finished, tmp_path_factory):
         (None, ["--out", "grid.jpg"], "--out must be a file name that ends in .png or .npz"),
         (None, ["--out", "grid"], "--out must be a file name that ends in .png or .npz"),
         (None, ["--out", ".png"], "--out must be a file name that ends in .png or .npz"),
-        (None, ["--out", "missing/grid.png"], "--out must be in a folder that exists"),
-        (None, ["--out", "folder.png"], "--out can't be written: folder.png"),
-        (None, ["--out", "folder.npz"], "--out can't be written: folder.npz"),
-        (None, ["--out", "x" * 300 + ".png"], "--out can't be written"),
+        (None, ["--out", "missing/grid.png"], "argument --out: must be a file in a folder that exists"),
+        (None, ["--out", "folder.png"], "argument --out: must be a file in a folder that exists"),
+        (None, ["--out", "folder.npz"], "argument --out: must be a file in a folder that exists"),
+        (None, ["--out", "x" * 300 + ".png"], ".png can't be read or written (File name too long)"),
         (None, ["--num", 3_000_000_000], "--num must be"),
         (None, ["--labels", 1], "labels must be left out"),
     ],
@@ -202,7 +202,7 @@ def test_a_full_disk_while_sampling_is_one_line_and_keeps_the_old_file(finished,
     out.write_bytes(b"older")
     monkeypatch.setattr(os, "fsync", no_space)
     error = call("sample", finished.path, "--num", 2, "--out", out).error
-    assert error == f"error: --out can't be written: {out} (No space left on device)"
+    assert error == f"error: {out} can't be read or written (No space left on device)"
     assert out.read_bytes() == b"older"
     assert names(Path.cwd()) == [out.name]
 
@@ -213,7 +213,7 @@ def test_images_are_also_written_one_by_one(finished):
     with np.load("a.npz") as arrays:
         for index, image in enumerate(arrays["images"]):
             np.testing.assert_array_equal(np.asarray(Image.open(f"single/{index:02}.png")), image[..., 0])
-    assert "--separate exists already" in call("sample", finished.path, "--separate", "single").error
+    assert "--separate must be a new folder" in call("sample", finished.path, "--separate", "single").error
 
 
 @pytest.mark.parametrize(

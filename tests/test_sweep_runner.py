@@ -373,15 +373,3 @@ def test_a_sweep_whose_directory_is_removed_stops_and_does_not_make_it_anew(comm
     with pytest.raises(UsageError, match="sweeps/00001-vae-mlp was removed or replaced by another folder"):
         sweeps.run(Plan("vae-mlp", QUICK, seeds=3), dataclasses.replace(commands, start=start), out="sweeps")
     assert not Path("sweeps").exists()
-
-
-def test_a_log_that_is_a_link_is_not_written_to(commands):
-    Path("mine.txt").write_text("mine")
-
-    def start(settings, out):
-        (out.parent / "logs" / "001.log").symlink_to(Path("mine.txt").absolute())
-        return commands.start(settings, out)
-
-    with pytest.raises(UsageError, match=r"001\.log can't be opened as a file"):
-        sweeps.run(Plan("vae-mlp", QUICK), dataclasses.replace(commands, start=start), out="sweeps")
-    assert Path("mine.txt").read_text() == "mine"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import json
 from typing import NamedTuple
 
 from keras_gen import zoo
 from keras_gen.commands import cli
-from keras_gen.utils import checks
-from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils import checks, files
+from keras_gen.utils.errors import UsageError
 
 
 class BenchmarkPart(NamedTuple):
@@ -44,7 +43,7 @@ def parser() -> cli.ArgumentParser:
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help=repeats)
     parser.add_argument("--size", type=int, metavar="N", help="number of feature dimensions, images or epochs")
     parser.add_argument("--models", metavar="NAMES", help="recipes, separated by commas, for parts that take models")
-    parser.add_argument("--json", type=cli.path, metavar="FILE", help="file for the measurements")
+    parser.add_argument("--json", type=cli.new_file, metavar="FILE", help="file for the measurements")
     return parser
 
 
@@ -52,14 +51,10 @@ def main() -> None:
     """Run the command: parse, measure, write."""
     arguments = parser().parse_args()
     part_arguments = check_arguments(arguments)
-    file = arguments.json
-    if file is not None and (file.is_dir() or not file.parent.is_dir()):  # fail before anything is measured
-        raise must_be("--json", "a file in a folder that exists", str(file))
     module = importlib.import_module(f"keras_gen.commands.benchmarks.{PARTS[arguments.part].module}")
     measured = getattr(module, arguments.part.replace("-", "_"))(*part_arguments)
-    if file is not None:
-        with cli.writing("--json", file):
-            file.write_text(json.dumps(measured, indent=2) + "\n")
+    if arguments.json is not None:
+        files.write_json(arguments.json, measured)
 
 
 def check_arguments(arguments) -> list:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from keras_gen import zoo
 from keras_gen.commands import cli
 from keras_gen.commands.timing import in_turn, spread
-from keras_gen.utils import checks
+from keras_gen.utils import checks, files
 
 DEFAULT = "vae-mlp,vae-lstm,gan-conv,wgan-gp"
 
@@ -19,12 +18,11 @@ DEFAULT = "vae-mlp,vae-lstm,gan-conv,wgan-gp"
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Compare the training speed of recipes with that of plain Keras.")
-    parser.add_argument("--models", default=DEFAULT, metavar="NAMES", help="recipes, separated by commas, or all")
-    parser.add_argument(
-        "--rounds", type=int, default=5, metavar="N", help="rounds in which the variants are timed in turn"
-    )
-    parser.add_argument("--seconds", type=float, default=4.0, metavar="S", help="approximate duration of a round")
-    parser.add_argument("--json", type=cli.path, metavar="FILE", help="file for the measurements")
+    add = parser.add_argument
+    add("--models", default=DEFAULT, metavar="NAMES", help="recipes, separated by commas, or all")
+    add("--rounds", type=int, default=5, metavar="N", help="rounds in which the variants are timed in turn")
+    add("--seconds", type=float, default=4.0, metavar="S", help="approximate duration of a round")
+    add("--json", type=cli.new_file, metavar="FILE", help="file for the measurements")
     return parser
 
 
@@ -43,8 +41,7 @@ def main() -> None:
         results[recipe.name] = measured = measure(recipe, rounds, seconds)
         print(f"{recipe.name}: {describe(measured)}", flush=True)
     if arguments.json is not None:
-        with cli.writing("--json", arguments.json):
-            arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+        files.write_json(arguments.json, results)
 
 
 def measure(recipe, rounds: int, seconds: float) -> dict[str, list[float]]:

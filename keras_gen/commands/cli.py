@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from keras_gen.utils.errors import UsageError, printable, suggestion
@@ -28,7 +28,7 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """An `argparse.ArgumentParser` whose errors are one line, with what an unknown option may stand for.
+    """An `argparse.ArgumentParser` whose errors are one line, with what an unknown word may stand for.
 
     Attributes:
         parameters: collection of str, names that the parser takes as `--set NAME=VALUE`. Defaults to none.
@@ -42,29 +42,33 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         """Parse as `argparse.ArgumentParser`, and keep the words for `error`."""
-        self._words = list(sys.argv[1:] if args is None else args)
+        self._words = [*(sys.argv[1:] if args is None else args)]
         for word in self._words:
             if word.startswith("--") and word.endswith("=--"):  # argparse fails with a traceback
                 self.error(f"argument {word.removesuffix('=--')}: must be a value, received: '--'")
         return super().parse_known_args(self._words, namespace)
 
     def error(self, message: str):
-        """Print the message and exit."""
-        self.exit(USAGE_ERROR, f"{self.prog}: error: {printable(message + self._hints())}\n")
+        """Print the message, with what unknown words may stand for, and exit."""
+        options, choices = self._option_string_actions, [name for a in self._actions for name in a.choices or ()]
+        for name in (word.partition("=")[0] for word in self._words):
+            parameter = name.removeprefix("--").replace("-", "_")
+            if name.startswith("--") and parameter in self.parameters:
+                message += f", did you mean '--set {parameter}=VALUE'?"
+            elif name not in (*options, *choices):
+                message += suggestion(name, options if name.startswith("--") else choices)
+        self.exit(USAGE_ERROR, f"{self.prog}: error: {printable(message)}\n")
 
-    def _hints(self) -> str:
-        hints = ""
-        for index, word in enumerate(self._words):
-            after = [*self._words, "--"][index + 1]
-            option, equals, value = word.partition("=")
-            if not option.startswith("--") or option in ("--", *self._option_string_actions):
-                continue
-            if (name := option[2:].replace("-", "_")) in self.parameters:
-                value = value if equals or after.startswith("--") else after
-                hints += f", {option} is given as --set {name}={value or 'VALUE'}"
-            else:
-                hints += suggestion(option, self._option_string_actions)
-        return hints
+    def refuse(self, arguments: argparse.Namespace, reasons: Mapping[str, str]) -> None:
+        """Raise `UsageError` for an option that was given although it would have no effect.
+
+        Args:
+            arguments: the parsed command line.
+            reasons: mapping from the names in `arguments` of such options to the reason.
+        """
+        for action in self._actions:
+            if action.dest in reasons and getattr(arguments, action.dest) != action.default:
+                raise UsageError(f"{action.option_strings[-1]} can't be used here: {reasons[action.dest]}")
 
 
 def file_name(text: str) -> str:
@@ -79,6 +83,14 @@ def file_name(text: str) -> str:
 def path(text: str) -> Path:
     """Convert a command-line argument to a `Path`, as `file_name`."""
     return Path(file_name(text))
+
+
+def new_file(text: str) -> Path:
+    """Convert a command-line argument to the `Path` of a file to write: its folder must exist."""
+    file = path(text)
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"must be a file in a folder that exists, received: {text!r}")
+    return file
 
 
 def main(command: Callable[[], None]) -> None:
@@ -156,12 +168,3 @@ def load_tensorflow(devices: bool = True) -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-
-
-@contextlib.contextmanager
-def writing(argument: str, path: os.PathLike) -> Iterator[None]:
-    """Convert an `OSError` raised in the block into a `UsageError` that names the argument and the path."""
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(f"{argument} can't be written: {path} ({error.strerror or error})") from error

@@ -12,13 +12,8 @@ def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Compare runs evaluated by experiments/evaluate.py.")
     parser.add_argument("runs", type=cli.path, nargs="+", help="run directories")
-    parser.add_argument(
-        "--ignore",
-        nargs="+",
-        default=[],
-        metavar="ENTRY",
-        help="rank scores although these protocol entries differ, such as moving_average",
-    )
+    ignore = "rank scores although these protocol entries differ, such as moving_average"
+    parser.add_argument("--ignore", nargs="+", default=[], metavar="ENTRY", help=ignore)
     return parser
 
 
@@ -37,7 +32,7 @@ def main() -> None:
             shown = " | ".join("-" if value is None else str(value) for value in values)
             print_line(" " * first + f"  not ranked: {name} {shown}")
     if any(row.ranks for row in rows):
-        print_line("* the best run by this score; what the scores mean: docs/measuring.md")
+        print_line("* the best run by this score; what the scores mean: docs/measuring.md in keras_gen's source")
 
 
 def cells(row) -> list[str]:

@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from keras_gen.commands import cli, run_options
 from keras_gen.metrics import extractors
 from keras_gen.runs import run_directory
-from keras_gen.utils.errors import UsageError
 from keras_gen.utils.progress import print_line
 
 
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Evaluate a trained run; the results are saved in the run directory.")
-    parser.add_argument("run", type=cli.path, help="run directory")
+    add = parser.add_argument
+    add("run", type=cli.path, help="run directory")
     run_options.add_recipes(parser)
     run_options.add_place_of_data(parser)
-    parser.add_argument(
-        "--measures", nargs="+", metavar="NAME", help="measures of generated images, or none; default: all"
-    )
-    parser.add_argument("--extractor", default="auto", metavar="NAME", help="auto, " + ", ".join(extractors.NAMES))
-    parser.add_argument(
-        "--extractor-weights",
-        type=cli.file_name,
-        metavar="PATH",
-        help="file with the extractor's weights; that of inception-2015 is a program: use only files you trust",
-    )
-    parser.add_argument(
-        "--extractor-precision", default="float32", metavar="NAME", help="float32, or bfloat16 (faster)"
-    )
-    parser.add_argument(
-        "--images",
-        type=int,
-        metavar="N",
-        help="number of generated images; default: 10000, or the number of real images for the baseline if lower",
-    )
-    parser.add_argument("--reference", default="train", metavar="SPLIT", help="split of the real images: train or test")
-    parser.add_argument("--seed", type=int, default=0, help="seed of generated images and all samples")
-    parser.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="evaluate with N seeds and report the standard deviation"
-    )
-    parser.add_argument(
-        "--likelihood-images",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="number of test images for a VAE's likelihood; 0 for none",
-    )
-    parser.add_argument("--likelihood-samples", type=int, default=100, metavar="N", help="posterior samples per image")
+    add("--measures", nargs="+", metavar="NAME", help="measures of generated images, or none; default: all")
+    add("--extractor", default="auto", metavar="NAME", help="auto, " + ", ".join(extractors.NAMES))
+    weights = "file with the extractor's weights; that of inception-2015 is a program: use only files you trust"
+    add("--extractor-weights", type=cli.file_name, metavar="PATH", help=weights)
+    add("--extractor-precision", default="float32", metavar="NAME", help="float32, or bfloat16 (faster)")
+    images = "number of generated images; default: 10000, or the number of real images for the baseline if lower"
+    add("--images", dest="num_images", type=int, metavar="N", help=images)
+    add("--reference", default="train", metavar="SPLIT", help="split of the real images: train or test")
+    add("--seed", type=int, default=0, help="seed of generated images and all samples")
+    add("--seeds", type=int, default=1, metavar="N", help="evaluate with N seeds and report the standard deviation")
+    add("--likelihood-images", type=int, default=1000, metavar="N", help="test images for a VAE's likelihood; 0: none")
+    add("--likelihood-samples", type=int, default=100, metavar="N", help="posterior samples per image")
     return parser
 
 
@@ -55,27 +37,14 @@ def main() -> None:
     arguments = parser().parse_args()
     run_options.load_recipes(arguments)
     run_directory.read_recipe(arguments.run)
-    measures = arguments.measures
-    if measures is not None and "none" in measures:
-        if len(measures) > 1:
-            raise UsageError("--measures none can't be combined with other measures")
-        measures = []
     cli.load_tensorflow()
     from keras_gen import evaluation
     from keras_gen.report.pages import model_figures
 
-    settings = evaluation.EvaluationSettings(
-        measures=measures,
-        extractor=arguments.extractor,
-        extractor_weights=arguments.extractor_weights,
-        extractor_precision=arguments.extractor_precision,
-        num_images=arguments.images,
-        reference=arguments.reference,
-        seed=arguments.seed,
-        seeds=arguments.seeds,
-        likelihood_images=arguments.likelihood_images,
-        likelihood_samples=arguments.likelihood_samples,
-    )
+    if arguments.measures == ["none"]:
+        arguments.measures = []
+    names = [entry.name for entry in dataclasses.fields(evaluation.EvaluationSettings)]
+    settings = evaluation.EvaluationSettings(**{name: getattr(arguments, name) for name in names})
     place = {"dataset": arguments.dataset, "data_dir": arguments.data_dir}
     show(evaluation.evaluate(arguments.run, settings, **place))
     model_figures.refresh(arguments.run, **place)
@@ -102,7 +71,7 @@ def show(result) -> None:
     for note in result.notes:
         print_line(f"NOTE: {note}")
     if result.scores:
-        print_line("what the scores and their columns mean, and when two are comparable: docs/measuring.md")
+        print_line("what the columns mean, and when two scores are comparable: docs/measuring.md in keras_gen's source")
 
 
 def shared(scores) -> dict[str, object]:

@@ -13,18 +13,9 @@ def parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(
         description="Explore trained models in the browser: sample, vary latents, interpolate, reconstruct a drawing."
     )
-    parser.add_argument(
-        "paths",
-        type=cli.path,
-        nargs="+",
-        metavar="PATH",
-        help=cli.MODEL_HELP,
-    )
-    parser.add_argument(
-        "--host",
-        default=app.HOST,
-        help="interface to listen on; any but the default lets other machines use the page, without a password",
-    )
+    parser.add_argument("paths", type=cli.path, nargs="+", metavar="PATH", help=cli.MODEL_HELP)
+    host = "interface to listen on; any but the default lets other machines use the page, without a password"
+    parser.add_argument("--host", default=app.HOST, help=host)
     parser.add_argument("--port", type=int, default=app.PORT, help="port to listen on")
     return parser
 

@@ -11,7 +11,6 @@ from keras_gen.distribution import cluster
 from keras_gen.runs import run_directory
 from keras_gen.utils import trained_models
 from keras_gen.utils.command_lines import command
-from keras_gen.utils.errors import UsageError
 from keras_gen.utils.progress import print_line
 
 
@@ -25,28 +24,16 @@ def parser() -> cli.ArgumentParser:
     run_options.add_recipes(parser)
     groups = run_options.add_settings(parser)
     running, results = groups["running"], groups["results"]
-    running.add_argument(
-        "--workers",
-        metavar="HOST:PORT,...",
-        help="addresses of all machines that train together, the same list on each; default: those in TF_CONFIG",
-    )
-    running.add_argument(
-        "--worker-index", type=int, metavar="I", help="index of this machine in --workers; worker 0 writes all files"
-    )
-    running.add_argument(
-        "--worker-wait",
-        type=float,
-        default=cluster.PATIENCE,
-        metavar="SECONDS",
-        help="maximum time to wait for the other workers",
-    )
+    workers = "addresses of all machines that train together, the same list on each; default: those in TF_CONFIG"
+    running.add_argument("--workers", metavar="HOST:PORT,...", help=workers)
+    index = "index of this machine in --workers; worker 0 writes all files"
+    running.add_argument("--worker-index", type=int, metavar="I", help=index)
+    wait = "maximum time to wait for the other workers"
+    running.add_argument("--worker-wait", type=float, default=cluster.PATIENCE, metavar="SECONDS", help=wait)
     results.add_argument("--out", type=cli.path, default=Path("runs"), metavar="DIR", help="folder of run directories")
     results.add_argument("--export", type=cli.path, metavar="DIR", help="folder for a further copy of the SavedModel")
-    results.add_argument(
-        "--export-functions",
-        metavar="NAMES",
-        help="functions of the exported SavedModel, separated by commas; default: all",
-    )
+    functions = "functions of the exported SavedModel, separated by commas; default: all"
+    results.add_argument("--export-functions", metavar="NAMES", help=functions)
     results.add_argument(
         "--export-half", action="store_true", help="save the exported weights as float16: half the size"
     )
@@ -72,44 +59,35 @@ def main() -> None:
     cli.load_tensorflow(devices=workers is None and cluster.VARIABLE not in os.environ)
     from keras_gen import training
 
-    export_options = None
+    options = {"cluster": workers}
     if arguments.export is not None:
         functions = None if arguments.export_functions is None else arguments.export_functions.split(",")
-        export_options = training.ExportOptions(arguments.export, functions, arguments.export_half, arguments.overwrite)
+        options["export_options"] = training.ExportOptions(
+            arguments.export, functions, arguments.export_half, arguments.overwrite
+        )
     try:
         if arguments.resume:
-            training.resume(
-                arguments.resume,
-                epochs=arguments.epochs,
-                dataset=arguments.dataset,
-                data_dir=arguments.data_dir,
-                export_options=export_options,
-                cluster=workers,
-            )
+            options |= {"epochs": arguments.epochs, "dataset": arguments.dataset, "data_dir": arguments.data_dir}
+            training.resume(arguments.resume, **options)
         else:
-            training.run(settings, out=arguments.out, export_options=export_options, cluster=workers)
+            training.run(settings, out=arguments.out, **options)
     except training.RunInterrupted as interruption:
         cli.fail(str(interruption), interruption.exit_code)
 
 
 def check_combination(parser: cli.ArgumentParser, arguments) -> None:
     """Reject options that would have no effect."""
-    everything, forbidden = set(vars(arguments)), {}
-    export_options = {"export_functions", "export_half", "overwrite"}
+    everything, export_options = vars(arguments).keys(), {"export_functions", "export_half", "overwrite"}
+    reasons = dict.fromkeys(export_options, "it needs --export") if arguments.export is None else {}
+    if arguments.workers is None:
+        reasons["worker_wait"] = "it needs --workers"
     if arguments.list:
-        forbidden |= dict.fromkeys(everything - {"list", "recipes"}, "--list only lists")
+        reasons |= dict.fromkeys(everything - {"list", "recipes"}, "--list only lists")
     elif arguments.resume:
         own = {"resume", "recipes", "epochs", "dataset", "data_dir", "export", *export_options}
         own |= {"workers", "worker_index", "worker_wait"}
-        forbidden |= dict.fromkeys(everything - own, "a resumed run keeps its own settings")
-    if arguments.export is None:
-        forbidden = dict.fromkeys(export_options, "it needs --export") | forbidden
-    if arguments.workers is None:
-        forbidden = {"worker_wait": "it needs --workers"} | forbidden
-    for name, why in forbidden.items():
-        if getattr(arguments, name) != parser.get_default(name):
-            option = run_options.OPTIONS.get(name, "--" + name.replace("_", "-"))
-            raise UsageError(f"{option} can't be used here: {why}")
+        reasons |= dict.fromkeys(everything - own, "a resumed run keeps its own settings")
+    parser.refuse(arguments, reasons)
 
 
 def list_recipes() -> None:

@@ -17,32 +17,15 @@ SUFFIXES = (".png", ".npz")
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Generate images from a SavedModel or a finished run.")
-    parser.add_argument(
-        "path",
-        type=cli.path,
-        help=cli.MODEL_HELP,
-    )
-    parser.add_argument("--num", type=int, default=100, metavar="N", help="number of images to generate")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the images: the same seed gives the same images")
-    parser.add_argument(
-        "--labels",
-        nargs="+",
-        metavar="CLASS",
-        help="conditional models only: classes of the images, by number or by name, repeated in turn",
-    )
-    parser.add_argument(
-        "--out",
-        type=cli.path,
-        default=Path("samples.png"),
-        metavar="FILE",
-        help=".png for a grid, .npz for arrays (images uint8, images_float float32, labels); replaced if it exists",
-    )
-    parser.add_argument(
-        "--separate",
-        type=cli.path,
-        metavar="DIR",
-        help="also write each image as a PNG of its own into this new folder",
-    )
+    add = parser.add_argument
+    add("path", type=cli.path, help=cli.MODEL_HELP)
+    add("--num", type=int, default=100, metavar="N", help="number of images to generate")
+    add("--seed", type=int, default=0, help="seed of the images: the same seed gives the same images")
+    labels = "conditional models only: classes of the images, by number or by name, repeated in turn"
+    add("--labels", nargs="+", metavar="CLASS", help=labels)
+    out = ".png for a grid, .npz for arrays (images uint8, images_float float32, labels); replaced if it exists"
+    add("--out", type=cli.new_file, default=Path("samples.png"), metavar="FILE", help=out)
+    add("--separate", type=cli.path, metavar="DIR", help="also write each image as a PNG of its own to this new folder")
     return parser
 
 
@@ -54,9 +37,9 @@ def main() -> None:
     out = arguments.out
     if out.suffix not in SUFFIXES:
         raise must_be("--out", f"a file name that ends in {' or '.join(SUFFIXES)}", str(out))
-    if not out.absolute().parent.is_dir():
-        raise must_be("--out", "in a folder that exists", str(out))
     if arguments.separate is not None:
+        if arguments.separate.exists():
+            raise must_be("--separate", "a new folder", str(arguments.separate))
         files.check_can_write_directory(arguments.separate, overwrite=False, argument="--separate")
     trained_models.find_saved_model(arguments.path)  # reject a wrong path before importing TensorFlow
     cli.load_tensorflow()
@@ -70,23 +53,22 @@ def main() -> None:
     if arguments.labels is not None:
         labels = classes(arguments.labels, trained_models.class_names(export.description(arguments.path)))
     generated = export.generate(arguments.path, arguments.num, arguments.seed, labels)
-    with cli.writing("--out", out):
-        if out.suffix == ".png":
-            columns = None if labels is None or len(labels) == 1 else len(labels)
-            image_utils.save_png(out, image_utils.grid(generated["images"].numpy(), columns=columns))
-        else:
-            with files.atomic_path(out) as temporary:
-                np.savez_compressed(temporary, **{name: value.numpy() for name, value in generated.items()})
+    arrays = {name: value.numpy() for name, value in generated.items()}
+    if out.suffix == ".png":
+        columns = None if labels is None or len(labels) == 1 else len(labels)
+        image_utils.save_png(out, image_utils.grid(arrays["images"], columns=columns))
+    else:
+        with files.atomic_path(out) as temporary:
+            np.savez_compressed(temporary, **arrays)
     if arguments.separate is not None:
         digits = len(str(arguments.num - 1))
 
         def write(folder: Path) -> None:
-            for index, image in enumerate(generated["images"].numpy()):
+            for index, image in enumerate(arrays["images"]):
                 image_utils.save_png(folder / f"{index:0{digits}}.png", image_utils.grid(image[np.newaxis], padding=0))
 
-        with cli.writing("--separate", arguments.separate):
-            files.write_directory(arguments.separate, write, overwrite=False, argument="--separate")
-    height, width, channels = generated["images"].shape[1:]
+        files.write_directory(arguments.separate, write, overwrite=False, argument="--separate")
+    height, width, channels = arrays["images"].shape[1:]
     print_line(f"{arguments.num} images {height}x{width}x{channels} with seed {arguments.seed}: {out}")
 
 

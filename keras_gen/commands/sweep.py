@@ -8,7 +8,6 @@ from pathlib import Path
 from keras_gen.commands import cli, run_options
 from keras_gen.report.pages import comparison_page
 from keras_gen.training import sweeps
-from keras_gen.utils.errors import UsageError
 from keras_gen.utils.progress import counted, print_line
 
 RUN = (sys.executable, "-P", "-m", "keras_gen", "run")  # -P: no module of the working directory
@@ -22,19 +21,12 @@ def parser() -> cli.ArgumentParser:
     mode.add_argument("--resume", metavar="SWEEP", type=cli.path, help="sweep directory to resume")
     run_options.add_recipes(parser)
     run_options.add_settings(parser, left_out=["seed"])
-    parser.add_argument(
-        "--grid",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=V1,V2",
-        help="values of settings (epochs, batch_size, dataset, …) or recipe parameters: every combination is trained",
-    )
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="train each combination with seeds 0 to N-1")
-    parser.add_argument(
-        "--out", type=cli.path, default=Path("sweeps"), metavar="DIR", help="folder of sweep directories"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="only print the members and their epochs")
+    add = parser.add_argument
+    grid = "values of settings (epochs, batch_size, dataset, …) or recipe parameters: every combination is trained"
+    add("--grid", nargs="+", action="extend", default=[], metavar="NAME=V1,V2", help=grid)
+    add("--seeds", type=int, default=1, metavar="N", help="train each combination with seeds 0 to N-1")
+    add("--out", type=cli.path, default=Path("sweeps"), metavar="DIR", help="folder of sweep directories")
+    add("--dry-run", action="store_true", help="only print the members and their epochs")
     return parser
 
 
@@ -42,7 +34,9 @@ def main() -> None:
     """Run the command: parse, then train, resume or list the members."""
     command_line = parser()
     arguments = command_line.parse_args()
-    check_combination(command_line, arguments)
+    if arguments.resume:
+        others = vars(arguments).keys() - {"resume", "recipes", "dry_run"}
+        command_line.refuse(arguments, dict.fromkeys(others, "a resumed sweep keeps its own settings"))
     run_options.load_recipes(arguments)
     if arguments.resume:
         sweep = sweeps.read(arguments.resume)
@@ -63,14 +57,6 @@ def main() -> None:
     except sweeps.SweepInterrupted as interruption:
         cli.fail(str(interruption), cli.INTERRUPTED)
     report(sweep)
-
-
-def check_combination(parser: cli.ArgumentParser, arguments) -> None:
-    """Reject options that would have no effect."""
-    for name, value in vars(arguments).items():
-        if arguments.resume and name not in ("resume", "recipes", "dry_run") and value != parser.get_default(name):
-            option = run_options.OPTIONS.get(name, f"--{name.replace('_', '-')}")
-            raise UsageError(f"{option} can't be used here: a resumed sweep keeps its own settings")
 
 
 def note_unscored(plan) -> None:

@@ -60,19 +60,16 @@ CLASSES = 10
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Train a feature extractor that ships with keras_gen.")
-    parser.add_argument("name", choices=sorted(TRAININGS), help="extractor to train")
-    parser.add_argument(
-        "--data-dir", type=cli.file_name, metavar="DIR", help="folder with NAME.npz; default: $KERAS_GEN_DATA"
-    )
-    parser.add_argument(
-        "--dataset", type=cli.file_name, metavar="NAME", help="other data: a name, .npz file or folder, as in run.py"
-    )
+    add = parser.add_argument
+    add("name", choices=sorted(TRAININGS), help="extractor to train")
+    add("--data-dir", type=cli.file_name, metavar="DIR", help="folder with NAME.npz; default: $KERAS_GEN_DATA")
+    add("--dataset", type=cli.file_name, metavar="NAME", help="other data: a name, .npz file or folder, as in run.py")
     epochs = "passes over the training images; default: as for the shipped extractor"
-    parser.add_argument("--epochs", type=int, help=epochs)
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights, data order and augmentation")
+    add("--epochs", type=int, help=epochs)
+    add("--seed", type=int, default=0, help="seed of weights, data order and augmentation")
     out = Path("keras_gen/metrics/extractors/shipped")
-    parser.add_argument("--out", type=cli.path, default=out, metavar="DIR", help="folder of the two files")
-    parser.add_argument("--required-accuracy", type=float, help="test accuracy below which nothing is written")
+    add("--out", type=cli.path, default=out, metavar="DIR", help="folder of the two files")
+    add("--required-accuracy", type=float, help="test accuracy below which nothing is written")
     return parser
 
 

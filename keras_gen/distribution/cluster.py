@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import ipaddress
 import json
 import os
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from keras_gen.utils import checks
@@ -29,8 +27,8 @@ _FORM = (
 _PAUSE = 0.2
 """Seconds between two attempts to connect to the other workers."""
 
-_TALK_SECONDS, _LONGEST, _MOST = 5.0, 2**16, 64
-"""Limits of conversations between workers: seconds for a line, its bytes, conversations at the same time."""
+_TALK_SECONDS, _LONGEST = 5.0, 2**16
+"""Limits of a conversation between two workers: seconds of silence, bytes of a line."""
 
 _SILENT = "it has not reached this worker"
 
@@ -134,7 +132,6 @@ def wait_for_workers(cluster: Cluster) -> None:
     met, confirmed, reasons, done = set(), set(), {}, threading.Event()
     host = threading.Thread(target=_answer_visitors, args=(server, cluster, confirmed, done), daemon=True)
     host.start()
-    visitors = ThreadPoolExecutor(min(_MOST, len(names)))  # so that no silent worker delays the others
     try:
         while not others <= met & confirmed:
             if time.monotonic() > deadline:
@@ -142,10 +139,8 @@ def wait_for_workers(cluster: Cluster) -> None:
                     f"{names[i]}: {reasons.get(i, _SILENT)}" for i in sorted(others - (met & confirmed))
                 )
                 raise UsageError(f"workers can't be reached within {cluster.patience:g} seconds: {missing}")
-            absent = sorted(others - met)
-            visits = [visitors.submit(_visit, cluster, index, names[index]) for index in absent]
-            for index, visit in zip(absent, visits, strict=True):
-                reasons[index] = visit.result()
+            for index in sorted(others - met):
+                reasons[index] = _visit(cluster, index, names[index])
                 if reasons[index] is None:
                     met.add(index)
                     reasons[index] = _SILENT
@@ -154,7 +149,6 @@ def wait_for_workers(cluster: Cluster) -> None:
         done.set()
         host.join()
         server.close()
-        visitors.shutdown(wait=False, cancel_futures=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -162,15 +156,10 @@ def _listen(host: str, port: int) -> socket.socket:
 
     A name may stand for a loopback address on its own machine only, and an address may be translated on the way.
     """
-    with contextlib.suppress(socket.gaierror, UnicodeError):
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        is_loopback = ipaddress.ip_address(address[0].partition("%")[0]).is_loopback
-        try:
-            if not is_loopback or host in (address[0], "localhost"):
-                return socket.create_server(address[:2], family=family)
-        except OSError as error:
-            if error.errno != errno.EADDRNOTAVAIL:
-                raise
+    with contextlib.suppress(OSError, UnicodeError):  # if the port is in use, it is below, too
+        family, _, _, _, (address, *_) = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        if host in (address, "localhost") or not ipaddress.ip_address(address).is_loopback:
+            return socket.create_server((address, port), family=family)
     both = socket.has_dualstack_ipv6()
     return socket.create_server(("", port), family=socket.AF_INET6 if both else socket.AF_INET, dualstack_ipv6=both)
 
@@ -178,23 +167,17 @@ def _listen(host: str, port: int) -> socket.socket:
 def _answer_visitors(server: socket.socket, cluster: Cluster, confirmed: set[int], done: threading.Event) -> None:
     """Answer each visitor in a thread of its own, so that no silent one delays the others."""
     server.settimeout(_PAUSE)
-    places = threading.Semaphore(_MOST)
     while not done.is_set():
         with contextlib.suppress(OSError):
             connection, _ = server.accept()
-            if places.acquire(blocking=False):
-                threading.Thread(target=_answer, args=(connection, cluster, confirmed, places), daemon=True).start()
-            else:
-                connection.close()
+            threading.Thread(target=_answer, args=(connection, cluster, confirmed), daemon=True).start()
 
 
-def _answer(connection: socket.socket, cluster: Cluster, confirmed: set[int], places: threading.Semaphore) -> None:
+def _answer(connection: socket.socket, cluster: Cluster, confirmed: set[int]) -> None:
     """Tell a visitor the index and the workers of this process, and keep the index that it confirms."""
     with connection, contextlib.suppress(OSError, ValueError):
-        connection.settimeout(_TALK_SECONDS)
         connection.sendall(f"{json.dumps([cluster.index, cluster.workers])}\n".encode())
         confirmed.add(int(_read_line(connection)))
-    places.release()
 
 
 def _visit(cluster: Cluster, index: int, name: str) -> str | None:
@@ -217,14 +200,9 @@ def _visit(cluster: Cluster, index: int, name: str) -> str | None:
 
 
 def _read_line(connection: socket.socket) -> bytes:
-    """Return what the other side sends up to the end of a line, within `_TALK_SECONDS` and `_LONGEST` bytes."""
-    line, deadline = b"", time.monotonic() + _TALK_SECONDS
-    while not line.endswith(b"\n") and len(line) < _LONGEST:
-        connection.settimeout(max(0.01, deadline - time.monotonic()))
-        if not (received := connection.recv(4096)):
-            break
-        line += received
-    return line
+    connection.settimeout(_TALK_SECONDS)
+    with connection.makefile("rb") as stream:
+        return stream.readline(_LONGEST)
 
 
 def _split(worker: str) -> tuple[str, int]:

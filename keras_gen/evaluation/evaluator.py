@@ -103,33 +103,32 @@ def evaluate(
     run, settings = Path(run), settings or EvaluationSettings()
     run_directory.read_recipe(run)
     with files.folder_in_use(run):  # another run may take its place meanwhile
-        return _evaluate(run, settings, data=data, dataset=dataset, data_dir=data_dir)
+        # A single device counts every image.
+        opened = loading.load(run, strategy="none", data=data, dataset=dataset, data_dir=data_dir)
+        if opened.position == TrainingPosition():
+            raise UsageError(f"run {run} has no checkpoint yet: resume it with {hints.resume(run)}")
+        if len(opened.data.test) == 0:
+            raise UsageError(f"data set {opened.data.name} has no test images")
+        result = _measured(opened.model, opened.data, settings)
+        results.write(run, result, _details(opened))
+        return result
 
 
-def _evaluate(run: Path, settings: EvaluationSettings, **data_options) -> Evaluation:
-    opened = loading.load(run, strategy="none", **data_options)  # a single device counts every image
-    if opened.position == TrainingPosition():
-        raise UsageError(f"run {run} has no checkpoint yet: resume it with {hints.resume(run)}")
-    model, data = opened.model, opened.data
-    if len(data.test) == 0:
-        raise UsageError(f"data set {data.name} has no test images")
+def _measured(model, data: ImageData, settings: EvaluationSettings) -> Evaluation:
     scorer, notes = _scorer(model, data, settings)
-    has_labels = not model.num_classes or data.test.labels is not None
-    losses = _losses(model, data) if has_labels else {}
-    scores = []
+    scores, losses = [], {}
     if scorer is not None:
         scores += add_floors(aggregate_seeds(_scores_per_seed(scorer, model, settings)), scorer.floors(settings.seed))
         if scorer.held_out is None or scorer.held_out.count < scorer.num_images:
             notes.append(f"no floors: fewer than {scorer.num_images:,} real images are outside the reference")
-    encoder, encoder_notes = [], ["no losses and no scores of test images: they have no labels"]
-    if has_labels:
-        encoder, encoder_notes = _encoder_scores(model, data, settings)
-    scores += encoder
-    notes += encoder_notes
-    notes += [score.warning for score in scores if score.warning]
-    result = Evaluation(losses, scores, notes)
-    results.write(run, result, _details(opened))
-    return result
+    if model.num_classes and data.test.labels is None:
+        notes.append("no losses and no scores of test images: they have no labels")
+    else:
+        losses = _losses(model, data)
+        encoder_scores, encoder_notes = _encoder_scores(model, data, settings)
+        scores += encoder_scores
+        notes += encoder_notes
+    return Evaluation(losses, scores, notes + [score.warning for score in scores if score.warning])
 
 
 def _losses(model, data: ImageData) -> dict[str, float]:

@@ -4,38 +4,23 @@ Functions that draw return a matplotlib figure, unknown to pyplot; save it with 
 raise `UsageError` for an argument of another type, shape or range than documented.
 """
 
-from keras_gen.report.figures.animation import animate, animate_samples
-from keras_gen.report.figures.curves import loss_curves, metric_curves
-from keras_gen.report.figures.embedding import Embedding, pca, tsne
-from keras_gen.report.figures.image_figures import (
-    denoising,
-    nearest_neighbors,
-    reconstructions,
-    sample_grid,
-    samples_through_training,
-)
-from keras_gen.report.figures.latent_figures import interpolations, manifold, traversals
-from keras_gen.report.figures.scatter import embedding_figure, scatter
-from keras_gen.report.figures.style import save, save_figure
+import lazy_loader
 
-__all__ = [
-    "Embedding",
-    "animate",
-    "animate_samples",
-    "denoising",
-    "embedding_figure",
-    "interpolations",
-    "loss_curves",
-    "manifold",
-    "metric_curves",
-    "nearest_neighbors",
-    "pca",
-    "reconstructions",
-    "sample_grid",
-    "samples_through_training",
-    "save",
-    "save_figure",
-    "scatter",
-    "traversals",
-    "tsne",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "figures.animation": ["animate", "animate_samples"],
+        "figures.curves": ["loss_curves", "metric_curves"],
+        "figures.embedding": ["Embedding", "pca", "tsne"],
+        "figures.image_figures": [
+            "denoising",
+            "nearest_neighbors",
+            "reconstructions",
+            "sample_grid",
+            "samples_through_training",
+        ],
+        "figures.latent_figures": ["interpolations", "manifold", "traversals"],
+        "figures.scatter": ["embedding_figure", "scatter"],
+        "figures.style": ["save", "save_figure"],
+    },
+)

@@ -96,13 +96,6 @@ def read(run: str | os.PathLike) -> RunFiles:
 
     Raises:
         UsageError: if `run` is not a run directory, or its `recipe.json` is damaged.
-
-    Example:
-        >>> from keras_gen.utils import files
-        >>> Path("run").mkdir()
-        >>> files.write_json("run/recipe.json", {"settings": {"model": "vae-mlp", "epochs": 50}})
-        >>> read("run").epochs
-        (0, 50)
     """
     path, problems = Path(run), {}
     record = run_directory.read_recipe(path)

@@ -168,11 +168,17 @@ def best(run: str | os.PathLike, column: str | None) -> BestCheckpoint | None:
 
 
 def restore(
-    path: str | os.PathLike, model: ImageModel, *, epochs: float = math.inf, steps: float = math.inf
+    path: str | os.PathLike,
+    model: ImageModel,
+    *,
+    epochs: float = math.inf,
+    steps: float = math.inf,
+    only_model: bool = False,
 ) -> TrainingPosition:
     """Restore the checkpoint `path` into a model that was built and compiled as when it was saved.
 
-    Its position must lie within the run's number of epochs and an epoch's number of train steps.
+    Its position must lie within the run's number of epochs and an epoch's number of train steps. With several workers
+    all must call this, unless `only_model` leaves out metrics, which are reduced over the workers, and optimizers.
 
     Returns:
         The position of the checkpoint.
@@ -195,7 +201,8 @@ def restore(
     if position > TrainingPosition(epochs) or position.step >= steps or any(not 0 <= n <= most for n in updates):
         what = f"it holds {position} with {max(updates, default=0):,} updates of weights"
         raise DamagedCheckpointError(f"checkpoint {path} is damaged: {what}, of {epochs} epochs of {steps} steps")
-    for variable, (_, value) in zip(variables, stored, strict=True):
+    restored = model.variables if only_model else variables
+    for variable, (_, value) in zip(restored, stored):
         variable.assign(value)
     return position
 

@@ -93,15 +93,15 @@ def load(
     record, settings = read_settings(path)
     own_epochs, changed = settings.epochs, {"strategy": strategy, "epochs": epochs}
     settings = dataclasses.replace(settings, **{name: value for name, value in changed.items() if value is not None})
-    recorded = record.get("data")
-    if data is None and dataset is None and isinstance(recorded, dict) and recorded.get("source") == "arrays":
+    recorded = record["data"] if isinstance(record.get("data"), dict) else {}
+    source = recorded.get("source") if data is None and dataset is None else None
+    if source == "arrays":
         raise UsageError(f"run {path} was trained on arrays in memory: it can be loaded from Python, with them as data")
-    if data is None and dataset is None and isinstance(recorded, dict) and recorded.get("source") == "registered":
-        if settings.dataset not in keras_gen.data.names():
-            raise UsageError(f"data set {settings.dataset} of {path} is not loaded: name its file with --recipes")
+    if source == "registered" and settings.dataset not in keras_gen.data.names():
+        raise UsageError(f"data set {settings.dataset} of {path} is not loaded: name its file with --recipes")
     moved = settings if data is not None else _where_now(path, settings, dataset, data_dir)
     data = _of_version(load_data(moved, data)[0], recorded)
-    if not isinstance(recorded, dict) or recorded.get("fingerprint") != data.fingerprint:
+    if recorded.get("fingerprint") != data.fingerprint:
         raise UsageError(
             f"data set {moved.dataset} is no longer what {path} was trained on: its fingerprint differs, since its "
             "files have changed, or since this version of keras_gen reads them otherwise"
@@ -124,16 +124,15 @@ def _where_now(path, settings, dataset, data_dir) -> RunSettings:
     """Return the settings with the place of the data set as given or, if its file or folder is gone, as found."""
     data_dir = None if data_dir is None else os.path.abspath(data_dir)
     if dataset is None and os.path.isabs(settings.dataset or ""):  # a file or folder
-        name = os.path.basename(settings.dataset)
-        places = [data_dir] if data_dir else [settings.data_dir, os.environ.get(keras_gen.data.DATA_DIR_VARIABLE)]
-        found = [os.path.abspath(os.path.join(place, name)) for place in places if place]
-        candidates = [file for file in [*([] if data_dir else [settings.dataset]), *found] if os.path.exists(file)]
-        if not candidates:
+        folder, name = os.path.split(settings.dataset)
+        places = [folder, settings.data_dir, os.environ.get(keras_gen.data.DATA_DIR_VARIABLE)]
+        found = [os.path.abspath(os.path.join(place, name)) for place in ([data_dir] if data_dir else places) if place]
+        dataset = next(filter(os.path.exists, found), None)
+        if dataset is None:
             raise UsageError(
-                f"data set {found[0] if data_dir else settings.dataset} of {path} is not there: name its place with "
-                f"--dataset, or the folder that holds {name} with --data-dir or $KERAS_GEN_DATA"
+                f"data set {found[0]} of {path} is not there: name its place with --dataset, or the folder that holds "
+                f"{name} with --data-dir or $KERAS_GEN_DATA"
             )
-        dataset = candidates[0]
     changes = {"dataset": dataset, "data_dir": data_dir}
     return _with(settings, **{name: value for name, value in changes.items() if value is not None})
 
@@ -146,9 +145,9 @@ def _with(settings, **changes) -> RunSettings:
     return changed
 
 
-def _of_version(data: ImageData, recorded: object) -> ImageData:
+def _of_version(data: ImageData, recorded: dict) -> ImageData:
     """Return the data as the version that recorded a run used them: the labels of old versions could have gaps."""
-    if isinstance(recorded, dict) and "class_names" not in recorded and data.class_names is not None:
+    if "class_names" not in recorded and data.class_names is not None:
         with contextlib.suppress(ValueError):  # names of folders
             old = classes.with_source_labels(data)
             return old if old.fingerprint == recorded.get("fingerprint") else data
@@ -167,14 +166,8 @@ def load_data(
     Returns:
         The data, and the reason for the fallback, or None. A data set that the settings name is never replaced.
     """
-    options = {
-        "data_dir": settings.data_dir,
-        "image_size": settings.image_size,
-        "channels": settings.channels,
-        "binarize": settings.binarize,
-        "bits": settings.bits,
-        "skip_damaged": settings.skip_damaged,
-    }
+    names = ("data_dir", "image_size", "channels", "binarize", "bits", "skip_damaged")
+    options = {name: getattr(settings, name) for name in names}
     if given is not None:
         return _given_data(settings, given, options), None
     if settings.dataset is not None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from keras_gen.utils import files, safe_files
 from keras_gen.utils.errors import UsageError
 from keras_gen.utils.progress import print_line
 
 LOCK_FILE = "lock"
-_HOLDER = "process "
-"""Beginning of the text in a lock file."""
 
 
 class Lock:
@@ -30,11 +27,10 @@ class Lock:
         return self._file.fileno()
 
     def say(self, who: str) -> None:
-        """Write who holds the lock into the lock file, if it holds nothing else and the disk has room."""
-        if os.pread(self.fileno(), len(_HOLDER), 0).decode(errors="replace") in ("", _HOLDER):
-            with contextlib.suppress(OSError):
-                os.ftruncate(self.fileno(), 0)
-                os.write(self.fileno(), who.encode())
+        """Write who holds the lock into the lock file, if the disk has room."""
+        with contextlib.suppress(OSError):
+            self._file.truncate(0)
+            self._file.write(who.encode())
 
 
 @contextlib.contextmanager
@@ -51,23 +47,24 @@ def locked(path: str | os.PathLike, what: str) -> Iterator[Lock]:
         The `Lock`.
 
     Raises:
-        UsageError: another process holds the lock, the lock is not a file, or the system has no file locks.
+        UsageError: another process holds the lock, the lock is a link, or the system has no file locks.
     """
     try:
         import fcntl
     except ImportError:
         raise UsageError(f"a {what} needs file locks, which Linux and macOS have") from None
-    with open(safe_files.open_regular_file(Path(path) / LOCK_FILE), "r+b", buffering=0) as file:
+    with open(safe_files.inside(path, LOCK_FILE), "a+b", buffering=0) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            file.seek(0)
             who = file.read(100).decode(errors="replace") or "another process"
             raise UsageError(f"{what} {path} is in use by {who}: wait for it to end, or stop it") from None
         except OSError as error:  # ENOLCK, EOPNOTSUPP, …: some network mounts
             why = f"its file system has no locks ({error.strerror})"
             print_line(f"NOTE: {what} {path} is not locked, since {why}: start no other process on it")
         lock = Lock(file)
-        with files.folder_in_use(path, LOCK_FILE, file.fileno()):
-            lock.say(f"{_HOLDER}{os.getpid()}")
+        with files.folder_in_use(path, LOCK_FILE):
+            lock.say(f"process {os.getpid()}")
             yield lock
             lock.say("")

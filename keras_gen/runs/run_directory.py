@@ -15,14 +15,13 @@ RECIPE_FILE, MODEL_FILE, SUMMARY_FILE, HISTORY_FILE = "recipe.json", "model.json
 CHECKPOINTS_FOLDER, SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER = "checkpoints", "samples", "reconstructions"
 
 _RUN_NAME = re.compile(r"(\d{5,})-.+")
-_NAMES = re.compile(
-    r"lock|(?:recipe|model|evaluation)\.json|model\.txt|history\.csv|losses\.png|report\.html"
-    r"|(?:checkpoints|samples|reconstructions)(?:/epoch-.*)?|(?:saved_model|tensorboard)(?:/.+)?"
+_FOLDERS = (CHECKPOINTS_FOLDER, SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER)
+_ENTRIES = (
+    *("lock", RECIPE_FILE, MODEL_FILE, SUMMARY_FILE, HISTORY_FILE, "evaluation.json", "losses.png", "report.html"),
+    *(*_FOLDERS, *(f"{name}/epoch-*" for name in _FOLDERS)),
+    *("saved_model", "saved_model/**/*", "tensorboard", "tensorboard/**/*"),
 )
-"""Matches the names of what keras_gen writes into a run directory; others in it are the user's."""
-
-_OLD_LEFTOVER = re.compile(r"\.(.+(\.\w+)|saved_model)\.(?=[a-z_]*[0-9])[a-z0-9_]{8}(?:\2)?", re.ASCII)
-"""Matches the names of temporary files of keras_gen 0.3 and earlier, and some others."""
+"""Patterns of what keras_gen writes into a run directory; other entries are the user's."""
 
 
 def create(root: str | os.PathLike, name: str) -> Path:
@@ -66,7 +65,7 @@ def read_recipe(run: str | os.PathLike) -> dict:
         UsageError: `run` is not a run directory, its `recipe.json` is damaged, or one of its files is a link, a pipe or
             a device. Every command that reads or writes a run reads this file first.
     """
-    safe_files.check_entries(run, _NAMES)
+    safe_files.check_entries(run, _ENTRIES)
     return read_json(Path(run) / RECIPE_FILE)
 
 
@@ -82,23 +81,16 @@ def remove_leftovers(run: str | os.PathLike) -> None:
     """Remove the temporary files that a process left in a run directory when it was killed while writing.
 
     Rename a folder that `write_directory` finished but did not rename. The caller must hold the run's lock.
-
-    Only files whose names keras_gen wrote are removed: hidden files of the user's have others.
     """
-    for name in ("", CHECKPOINTS_FOLDER, SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER):
+    for name in ("", *_FOLDERS):
         folder = safe_files.inside(run, name)
         for path in folder.iterdir() if folder.is_dir() else ():
-            match = files.TEMPORARY_NAME.fullmatch(path.name) or _OLD_LEFTOVER.fullmatch(path.name)
-            if match is None or path.is_symlink() or not _NAMES.fullmatch(os.path.join(name, match[1])):
+            if not (match := files.TEMPORARY_NAME.fullmatch(path.name)):
                 continue
-            files.check_folder_in_use(path)
-            if path.is_file():
+            if path.is_symlink() or not path.is_dir():
                 path.unlink()
-            elif path.is_dir() and {entry.name for entry in path.iterdir()} <= {"new", "old"}:
-                _finish_directory(path, folder / match[1])
-
-
-def _finish_directory(scratch: Path, path: Path) -> None:
-    if (scratch / "old").exists() and not path.exists() and not (scratch / "new").is_symlink():
-        (scratch / "new").rename(path)  # complete, since the old one was already moved aside
-    shutil.rmtree(scratch)
+                continue
+            final = folder / match[1]
+            if (path / "old").exists() and not final.exists():
+                (path / "new").rename(final)  # complete, since the old one was already moved aside
+            shutil.rmtree(path)

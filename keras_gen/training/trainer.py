@@ -288,7 +288,7 @@ def _finish(path, settings, model, data, export_options):
         "last_epoch": rows[-1],
     }
     if best := checkpoints.best(path, settings.keep_best):
-        checkpoints.restore(best.path, model)
+        checkpoints.restore(best.path, model, only_model=True)
         description["best_epoch"] = next(row for row in rows if row["epoch"] == best.position.epoch)
         print_line(f"kept {best.position}, the best by {settings.keep_best}: {best.value:.4g}")
     export.save(model, path / export.RUN_FOLDER, description=description, overwrite=True)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import re
-import shutil
-import stat
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,37 +18,35 @@ TEMPORARY_NAME = re.compile(r"\.(.+)\.keras_gen-[a-z0-9_]{8}(?:\.\w+)?", re.ASCI
 """Matches the names of temporary files and folders; the group is the final name."""
 
 _folders_in_use: list[tuple[Path, Path, int]] = []
-"""Folder, path of an entry, and the descriptor of the file that the entry must still be."""
+"""Folder, path of an entry in it, and the descriptor of the file or folder that the entry must still be."""
 
 
 @contextlib.contextmanager
-def folder_in_use(folder: str | os.PathLike, entry: str = "", handle: int | None = None) -> Iterator[None]:
+def folder_in_use(folder: str | os.PathLike, entry: str = "") -> Iterator[None]:
     """While the block runs, write below `folder` only if it is still the same folder, and through no link in it.
 
     Another process may have removed it and made one of the same name: two runs would be mixed. It is recognized by
-    `entry`, by default itself, and by the descriptor of the opened entry, by default one that is opened here.
+    `entry`, a file in it; default: itself.
     """
     path = Path(folder, entry).absolute()
-    opened = os.open(path, os.O_RDONLY) if handle is None else handle
+    opened = os.open(path, os.O_RDONLY)
     _folders_in_use.append((Path(folder).absolute(), path, opened))
     try:
         yield
     finally:
         _folders_in_use.pop()
-        if handle is None:
-            os.close(opened)
+        os.close(opened)
 
 
 def check_folder_in_use(path: str | os.PathLike) -> None:
     """Raise `UsageError` if `path` is below a folder in use that was removed or replaced, or behind a link in it."""
     path = Path(path).absolute()
     for folder, entry, opened in _folders_in_use:
-        if folder in path.parents:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                if os.path.samestat(os.stat(entry), os.fstat(opened)):
-                    safe_files.inside(folder, path.parent.relative_to(folder))
-                    continue
+        if folder not in path.parents:
+            continue
+        if not entry.exists() or not os.path.samestat(entry.stat(), os.fstat(opened)):
             raise UsageError(f"{folder} was removed or replaced by another folder: nothing more is written to it")
+        safe_files.inside(folder, path.parent.relative_to(folder))
 
 
 def make_folder(path: str | os.PathLike) -> None:
@@ -64,7 +60,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Provide a temporary path that replaces `path` if the block succeeds, and is deleted if it fails.
 
     The content is on disk (fsync) before it is renamed, so after a crash `path` is the old file or the new one.
-    An `OSError` names `path`; it is also raised if there is a folder, a pipe or a device at `path`.
+    An `OSError` names `path`; a folder, a pipe or a device at `path` is not replaced.
 
     Example:
         >>> with atomic_path("settings.txt") as temporary:
@@ -72,20 +68,16 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     check_folder_in_use(path)
-    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
+    if path.exists():
+        safe_files.check_regular_file(path)
+    temporary = path.with_name(f".{path.name}.keras_gen-{secrets.token_hex(4)}{path.suffix}")
     with _naming(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.keras_gen-", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
         try:
             yield temporary
-            os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes the file private
-            with open(temporary, "rb+") as written:
-                os.fsync(written.fileno())
+            _sync(temporary)
             check_folder_in_use(path)
             os.replace(temporary, path)
-            _sync_directory(path.parent)
+            _sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -125,25 +117,23 @@ def write_directory(
     path = Path(path).absolute()
     check_can_write_directory(path, overwrite=overwrite, marker=marker, argument=argument)
     make_folder(path.parent)
-    with _naming(path):
-        scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.keras_gen-"))
+    options = {"dir": path.parent, "prefix": f".{path.name}.keras_gen-", "ignore_cleanup_errors": True}
+    with _naming(path), tempfile.TemporaryDirectory(**options) as scratch:
+        new, old = Path(scratch, "new"), Path(scratch, "old")
+        new.mkdir()
+        write(new)
+        for written in [*new.rglob("*"), new]:
+            _sync(written)
+        check_folder_in_use(path)
+        if path.exists():
+            path.rename(old)
         try:
-            new, old = scratch / "new", scratch / "old"
-            new.mkdir()
-            write(new)
-            _sync_tree(new)
-            check_folder_in_use(path)
-            if path.exists():
-                path.rename(old)
-            try:
-                new.rename(path)
-            except OSError:
-                if old.exists():
-                    old.rename(path)
-                raise
-            _sync_directory(path.parent)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            new.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+        _sync(path.parent)
     return path
 
 
@@ -177,26 +167,13 @@ def _naming(path: Path) -> Iterator[None]:
         raise
 
 
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
-
-
-def _sync_tree(folder: Path) -> None:
-    """Flush a folder, and all files and folders below it, to disk (fsync)."""
-    for path in [*folder.rglob("*"), folder]:
-        if path.is_dir():
-            _sync_directory(path)
-        else:
-            with open(path, "rb+") as written:
-                os.fsync(written.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    with contextlib.suppress(OSError):  # some file systems do not support it
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _sync(path: Path) -> None:
+    """Flush a file or a folder to disk (fsync), which some file systems do not support for folders."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:
+        if not path.is_dir():
+            raise
+    finally:
+        os.close(handle)

@@ -59,12 +59,7 @@ def task(label: str, total: int | None = None, unit: str = "images", *, at_once:
 
 @contextlib.contextmanager
 def timer(label: str) -> Iterator[None]:
-    """Show the label of a long block in which nothing can be counted.
-
-    Example:
-        >>> with timer("inverse of a matrix"):
-        ...     inverse = np.linalg.inv(np.eye(3))
-    """
+    """Show the label of a long block in which nothing can be counted."""
     with contextlib.ExitStack() as shown:
         show = threading.Timer(_seconds(), lambda: shown.enter_context(_bar(label, delay=0, bar_format="{desc} ...")))
         show.daemon = True
@@ -80,10 +75,6 @@ def print_line(line: str = "") -> None:
     """Print a line on stdout, above the bars of the current tasks, with control characters in it escaped.
 
     All of keras_gen prints with this function, because lines contain names of files, data sets and recipes.
-
-    Example:
-        >>> print_line("[1/2] seed=0: finished")
-        [1/2] seed=0: finished
     """
     from tqdm import tqdm
 

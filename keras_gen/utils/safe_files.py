@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import glob
 import json
 import os
-import re
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from keras_gen.utils.errors import UsageError, must_be
@@ -31,29 +31,13 @@ def inside(root: str | os.PathLike, *parts: str | os.PathLike) -> Path:
     return path
 
 
-def check_entries(root: str | os.PathLike, names: re.Pattern) -> None:
-    """Raise `UsageError` if an entry below `root` whose relative path matches `names` is a link, a pipe or a device."""
-    pending = [""]
-    for below in pending:
-        with contextlib.suppress(OSError), os.scandir(os.path.join(root, below)) as entries:
-            for entry in (each for each in entries if names.fullmatch(below + each.name)):
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(f"{below}{entry.name}/")
-                elif not entry.is_file(follow_symlinks=False):
-                    raise must_be(entry.path, f"a file or a folder, since {_NO_LINK}", "a link, a pipe or a device")
-
-
-def open_regular_file(path: str | os.PathLike) -> int:
-    """Return the descriptor of a file, made if missing, for reading and appending; refuse links, pipes and devices."""
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        handle = os.open(path, flags, 0o666)
-    except OSError as error:
-        raise UsageError(f"{path} can't be opened as a file ({error.strerror})") from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise must_be(os.fspath(path), "a file", "a pipe or a device")
-    return handle
+def check_entries(root: str | os.PathLike, patterns: Iterable[str]) -> None:
+    """Raise `UsageError` if an entry below `root` that matches one of the glob patterns is a link, a pipe or a device."""
+    for pattern in patterns:
+        for name in glob.iglob(pattern, root_dir=root, recursive=True, include_hidden=True):
+            path = Path(root, name)
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise must_be(str(path), f"a file or a folder, since {_NO_LINK}", "a link, a pipe or a device")
 
 
 def check_regular_file(path: str | os.PathLike) -> None:

@@ -6,7 +6,6 @@ Names are those of the models that come with keras_gen and of the folders in `$K
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from keras_gen.utils import safe_files
@@ -58,7 +57,7 @@ def find_saved_model(path: str | os.PathLike) -> Path:
     path = Path(path)
     if (path / SAVED_MODEL_FILE).is_file():
         return path
-    safe_files.check_entries(path, re.compile(f"{RUN_FOLDER}(?:/.+)?"))
+    safe_files.check_entries(path, [RUN_FOLDER, f"{RUN_FOLDER}/**/*"])
     if (path / RUN_FOLDER / SAVED_MODEL_FILE).is_file():
         return path / RUN_FOLDER
     if (trained := find(os.fspath(path))) is not None:

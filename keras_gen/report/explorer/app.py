@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import ipaddress
 import os
+import re
 import socket
 import tempfile
 import time
-import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from keras_gen.report.explorer import tabs
@@ -34,7 +33,7 @@ CSS = ".pixels img { image-rendering: pixelated; } footer { display: none !impor
 def check_gradio() -> None:
     """Check that Gradio is installed, or raise `UsageError`, without importing it, which takes seconds."""
     if importlib.util.find_spec("gradio") is None:
-        raise UsageError("the explorer needs gradio, which is not installed: pip install 'keras_gen[demo]'")
+        raise UsageError("the explorer needs gradio, which is not installed: pip install gradio")
 
 
 def check_address(host: str, port: int) -> tuple[str, int]:
@@ -155,36 +154,31 @@ def _launch(page: gradio.Blocks, host: str, port: int) -> str:
 
 def _guarded(application: Callable, names: set[str]) -> Callable:
     """Return an ASGI application that answers only what `_refusal` lets pass, so other sites can't use the page."""
+    from starlette.datastructures import Headers
+    from starlette.responses import PlainTextResponse
 
     async def guarded(scope, receive, send):
-        reason = _refusal(scope, names) if scope["type"] in ("http", "websocket") else None
-        if reason is None:
-            await application(scope, receive, send)
-        elif scope["type"] == "http":
-            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
-            await send({"type": "http.response.body", "body": reason.encode()})
-        else:
-            await send({"type": "websocket.close"})
+        reason = _refusal(Headers(scope=scope), names) if "headers" in scope else None
+        answer = application if reason is None else PlainTextResponse(reason, 403)
+        await answer(scope, receive, send)
 
     return guarded
 
 
-def _refusal(scope: dict, names: set[str]) -> str | None:
+def _refusal(headers: Mapping[str, str], names: set[str]) -> str | None:
     """Return why a request is refused, or None.
 
     A name that resolves to this machine may be another site's (DNS rebinding), so only addresses and `names` are known.
     """
-    headers = {name.lower(): value.decode("latin-1").lower() for name, value in scope["headers"]}
-    host, origin = headers.get(b"host", ""), headers.get(b"origin")
-    with contextlib.suppress(ValueError):
-        name = urllib.parse.urlsplit(f"//{host}").hostname or ""
-        if name not in {known.lower() for known in names}:
-            ipaddress.ip_address(name)
-        if origin is not None and urllib.parse.urlsplit(origin).netloc != host:
-            return "this page can be used from its own address only"
-        is_long = int(headers.get(b"content-length", 0)) > MAX_UPLOAD
-        return f"requests must have at most {MAX_UPLOAD:,} bytes" if is_long else None
-    return "the host must be an address or a name of the machine of this page"
+    host, origin = headers.get("host", ""), headers.get("origin")
+    known = "|".join(map(re.escape, names))
+    if not re.fullmatch(rf"(?:{known}|[\d.]+|\[[\da-f:.]+\])(?::\d+)?", host, re.IGNORECASE):
+        return "the host must be an address or a name of the machine of this page"
+    if origin is not None and origin.partition("://")[2].lower() != host.lower():
+        return "this page can be used from its own address only"
+    if "transfer-encoding" in headers or int(headers.get("content-length", 0)) > MAX_UPLOAD:
+        return f"requests must state their length, of at most {MAX_UPLOAD:,} bytes"
+    return None
 
 
 @contextlib.contextmanager

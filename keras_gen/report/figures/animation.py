@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_gen.report import run_files
+from keras_gen.report.figures import canvas
 from keras_gen.utils import checks, image_utils
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.files import atomic_path
@@ -35,7 +36,11 @@ def animate(frames: np.ndarray, path: str | os.PathLike, seconds: float = 0.5) -
         >>> animate(images[:10], "digits.gif", seconds=0.2).name
         'digits.gif'
     """
-    frames = _check_frames(frames)
+    try:
+        frames = np.asarray(frames)
+    except ValueError:  # frames of different sizes
+        raise UsageError("frames must be of one size, received: several") from None
+    frames = canvas.check_images("frames", frames[..., np.newaxis] if frames.ndim == 3 else frames)
     path = Path(path)
     file_format = {".gif": "GIF", ".webp": "WEBP"}.get(path.suffix.lower())
     if file_format is None:
@@ -44,7 +49,7 @@ def animate(frames: np.ndarray, path: str | os.PathLike, seconds: float = 0.5) -
         raise must_be("seconds", f"from {MIN_SECONDS} to {MAX_SECONDS:g}", seconds)
     from PIL import Image
 
-    first, *others = (Image.fromarray(frame) for frame in frames)
+    first, *others = (Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in frames)
     options = {"lossless": True} if file_format == "WEBP" else {"optimize": False}
     duration = round(seconds * 1000)
     with atomic_path(path) as temporary:
@@ -63,15 +68,6 @@ def animate_samples(run: str | os.PathLike, path: str | os.PathLike, seconds: fl
 
     Raises:
         UsageError: as `animate`; also if `run` is not a run directory, or has no grids.
-
-    Example:
-        >>> from keras_gen.utils import files, image_utils
-        >>> Path("run/samples").mkdir(parents=True)
-        >>> files.write_json("run/recipe.json", {"settings": {"model": "vae-mlp", "epochs": 2}})
-        >>> for epoch in (1, 2):
-        ...     image_utils.save_png(f"run/samples/epoch-{epoch:05d}.png", image_utils.grid(images[:4]))
-        >>> animate_samples("run", "samples.webp").name
-        'samples.webp'
     """
     grids = run_files.read(run).samples
     if not grids:
@@ -79,16 +75,3 @@ def animate_samples(run: str | os.PathLike, path: str | os.PathLike, seconds: fl
     with image_utils.refuse_large_pictures():
         frames = [image_utils.read_picture(file, ["PNG"], np.asarray) for _, file in grids]
     return animate(frames, path, seconds)
-
-
-def _check_frames(value: object) -> np.ndarray:
-    try:
-        frames = np.asarray(value)
-    except ValueError:  # frames of different sizes
-        raise UsageError("frames must be of one size, received: several") from None
-    gray = frames.ndim == 3 or (frames.ndim == 4 and frames.shape[3] == 1)
-    color = frames.ndim == 4 and frames.shape[3] == 3
-    if frames.dtype != np.uint8 or not (gray or color) or not frames.size:
-        shape = "(n, height, width) or (n, height, width, 1 or 3), none of them 0"
-        raise UsageError(f"frames must be uint8 of shape {shape}, received: {frames.dtype} of shape {frames.shape}")
-    return frames[..., 0] if frames.ndim == 4 and gray else frames

@@ -68,18 +68,16 @@ def check_named_images(argument: str, pairs: object, shape_like: np.ndarray | No
 
     The images are as in `check_images` and have one shape: that of `shape_like`, by default of the first pair.
     """
-    requirement = "pairs of a name and images, at least one"
-    if isinstance(pairs, str) or not isinstance(pairs, Sequence) or not pairs:
-        raise must_be(argument, requirement, _short(pairs))
+    fits = isinstance(pairs, Sequence) and all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs)
+    if not fits or not pairs:
+        received = arrays.Shape(pairs) if isinstance(pairs, np.ndarray) else type(pairs).__name__
+        raise must_be(argument, "pairs of a name and images, at least one", received)
     like, checked = "the first" if shape_like is None else "the originals", []
-    for pair in pairs:
-        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
-            raise must_be(argument, requirement, _short(pair))
-        name = f"{argument} ({pair[0]})"
-        array = check_images(name, pair[1])
+    for name, images in pairs:
+        array = check_images(f"{argument} ({name})", images)
         shape_like = array if shape_like is None else shape_like
-        check_same_shape(name, array, like, shape_like)
-        checked.append((pair[0], array))
+        check_same_shape(f"{argument} ({name})", array, like, shape_like)
+        checked.append((name, array))
     return checked
 
 
@@ -169,9 +167,3 @@ def _label(axis, axis_labels: AxisLabels, size: int) -> None:
         [center(index, size) for index in chosen], [axis_labels.labels[index] for index in chosen], **style.PLAIN
     )
     axis.set_tick_params(length=0, labelsize=style.SMALL_SIZE)
-
-
-def _short(value: object) -> object:
-    if isinstance(value, np.ndarray):
-        return arrays.Shape(value)
-    return value if isinstance(value, str | int | float) or not value else type(value)

@@ -11,6 +11,8 @@ from keras_gen.metrics import arrays
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
+_vector = arrays.mean  # a latent is checked like a mean: finite numbers of shape (D,)
+
 _PARALLEL = 1e-6
 """Angle in radians from 0 or π below which two directions count as parallel or as opposite."""
 
@@ -170,9 +172,3 @@ def _check_dimensions(dimensions: object, latent_dim: int) -> list[int]:
     if not chosen or max(chosen) >= latent_dim:
         raise must_be("dimensions", f"integers from 0 to {latent_dim - 1}, at least one", tuple(chosen))
     return chosen
-
-
-def _vector(argument: str, value: object, size: int | None = None) -> np.ndarray:
-    if size is None:
-        return arrays.finite(argument, value, "of shape (D,), D at least 1", lambda shape: len(shape) == 1 and shape[0])
-    return arrays.finite(argument, value, f"of shape ({size},)", lambda shape: shape == (size,))

@@ -58,13 +58,6 @@ def comparison_page(compared: Sequence[RunFiles], ignore: Sequence[str] = ()) ->
     Args:
         compared: sequence of at least one run as `run_files.read` returns it.
         ignore: as in `write`.
-
-    Example:
-        >>> for name in ("a", "b"):
-        ...     Path(name).mkdir()
-        ...     files.write_json(f"{name}/recipe.json", {"settings": {"model": "vae-mlp"}})
-        >>> "<h1>2 runs compared</h1>" in comparison_page([run_files.read("a"), run_files.read("b")])
-        True
     """
     names = labels(compared)
     named = list(zip(names, compared, strict=True))
@@ -94,15 +87,7 @@ def labels(compared: Sequence[RunFiles]) -> list[str]:
 
 
 def differences(compared: Sequence[RunFiles]) -> dict[str, list]:
-    """Return the settings, arguments and data that differ, as name to one value per run (None if it has none).
-
-    Example:
-        >>> for name, epochs in (("short", 5), ("long", 50)):
-        ...     Path(name).mkdir()
-        ...     files.write_json(f"{name}/recipe.json", {"settings": {"model": "vae-mlp", "epochs": epochs}})
-        >>> differences([run_files.read("long"), run_files.read("short")])
-        {'epochs': [50, 5]}
-    """
+    """Return the settings, arguments and data that differ, as name to one value per run (None if it has none)."""
     return protocol.differences([_description(run) for run in compared])
 
 
@@ -124,11 +109,6 @@ def loss_figure(histories: Sequence[tuple[str, history_columns.Rows]], columns: 
     Args:
         histories: sequence of (name, rows) with at least one run, rows as `history_columns.check_history` returns them.
         columns: int, maximum number of panels side by side; default 2.
-
-    Example:
-        >>> rows = [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}]
-        >>> [axes.get_title() for axes in loss_figure([("a", rows), ("b", rows)]).axes]
-        ['loss']
     """
     losses = dict.fromkeys(name for _, rows in histories for name in history_columns.loss_names(rows))
     scores = dict.fromkeys(name for _, rows in histories for name in history_columns.score_names(rows))

@@ -45,12 +45,6 @@ def grid(path: Path, cell_height: int | None = None, rows: int | None = None) ->
         path: path of the PNG file.
         cell_height: int, height of an image of the grid in pixels; None if unknown, in which case nothing is cut off.
         rows: int, number of rows of images to show, from the first on; None for all, up to `MAX_PIXELS`.
-
-    Example:
-        >>> from keras_gen.utils import image_utils
-        >>> image_utils.save_png("epoch-00001.png", image_utils.grid(images[:4]))
-        >>> grid(Path("epoch-00001.png"), cell_height=28, rows=1)[:22]
-        'data:image/png;base64,'
     """
 
     def encode(picture: Image) -> str:

@@ -54,13 +54,6 @@ def write(
     If the model is unavailable (no checkpoint yet, or its data are gone), the page states the reason in place of the
     figures. Arguments, result and errors are those of `run_page.write`; `dataset` and `data_dir` are where the data are
     now, as in `keras_gen.runs.load`.
-
-    Example:
-        >>> from keras_gen.utils import files
-        >>> Path("run").mkdir()
-        >>> files.write_json("run/recipe.json", {"settings": {"model": "vae-mlp", "dataset": "digits", "epochs": 50}})
-        >>> write("run")
-        PosixPath('run/report.html')
     """
     run_directory.read_recipe(run)
     with files.folder_in_use(run):  # another run may take its place meanwhile
@@ -105,7 +98,7 @@ def illustrate(opened: loading.Run) -> list[PageFigure]:
     splits = {role: getattr(data, role) for role in ("test", "validation", "train")}
     usable = (role for role, each in splits.items() if len(each) and (each.labels is not None or not model.num_classes))
     role = next(usable)
-    split, split_name = splits[role], f"{role} images"
+    split, split_name, names = splits[role], f"{role} images", data.class_names
     functions = model.endpoints()
     makers: dict[str, Callable[[], tuple[Figure, str]]] = {}
     if "encode" in functions:
@@ -114,7 +107,7 @@ def illustrate(opened: loading.Run) -> list[PageFigure]:
         else:
             makers["Reconstructions"] = lambda: _reconstructions(model, split, split_name, opened.position)
         codes = _codes(model, split)
-        makers |= _code_figures(codes, split.labels, split_name)
+        makers |= _code_figures(codes, split.labels, split_name, names)
     if {"encode", "generate"} <= functions.keys():
         if model.latent_dim == 2:
             makers["Manifold"] = lambda: _manifold(model)
@@ -146,12 +139,6 @@ def interpolations_of(paths: Sequence[str | os.PathLike], seed: int = 0) -> Figu
     Raises:
         UsageError: if a model can't be loaded, does not generate images, or its images have another shape than those of
             the others.
-
-    Example:
-        >>> folder = keras_gen.export.save(model, "exported", functions=["generate", "decode"])
-        >>> figure = interpolations_of([folder, folder])
-        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
-        ['exported', 'exported']
     """
     rows = []
     for path in paths:
@@ -204,7 +191,7 @@ def _reconstructions(model: ImageModel, split: Split, split_name: str, position:
     originals, labels = _first(model, split, SHOWN_IMAGES)
     decoded = _to_uint8(model, model.reconstruct(originals, labels))
     words = f"The first {len(originals)} {split_name} above their reconstructions after {position}."
-    return report.reconstructions(originals, [(position.epoch, decoded)], ""), words
+    return report.reconstructions(originals, [(position.epoch, decoded)]), words
 
 
 def _denoised(model: ImageModel, split: Split, split_name: str, seed: int) -> tuple[Figure, str]:
@@ -212,7 +199,7 @@ def _denoised(model: ImageModel, split: Split, split_name: str, seed: int) -> tu
     corrupted = model.corrupted(originals, seed)
     denoised = _to_uint8(model, model.reconstruct(corrupted, labels))
     words = f"The first {len(originals)} {split_name}: corrupted ({model.corruption}), denoised, and clean."
-    return report.denoising(_to_uint8(model, corrupted), denoised, originals, ""), words
+    return report.denoising(_to_uint8(model, corrupted), denoised, originals), words
 
 
 def _codes(model: ImageModel, split: Split) -> np.ndarray:
@@ -222,19 +209,21 @@ def _codes(model: ImageModel, split: Split) -> np.ndarray:
     return codes.reshape(len(codes), -1)
 
 
-def _code_figures(codes: np.ndarray, labels: np.ndarray | None, split_name: str) -> dict[str, Callable]:
+def _code_figures(
+    codes: np.ndarray, labels: np.ndarray | None, split_name: str, names: Sequence[str] | None
+) -> dict[str, Callable]:
     """Return the functions that draw the codes, by heading; none for codes of one dimension."""
     labels = None if labels is None or labels.min() < 0 else labels[: len(codes)]
     words = f"Codes of the first {len(codes):,} {split_name}{'' if labels is None else ' by class'}"
     if codes.shape[1] < 2:
         return {}
     if codes.shape[1] == 2:
-        return {"Codes": lambda: (report.scatter(codes, labels, ""), f"{words}.")}
+        return {"Codes": lambda: (report.scatter(codes, labels, names=names), f"{words}.")}
     projected = f"{words}, projected onto their first two principal components."
     reading = f"{words}; nearby points are nearby codes; sizes and distances of clusters are not meaningful."
 
     def drawn(embed, text):  # at most MAX_CODES codes, fewer than t-SNE's limit
-        return report.embedding_figure(embed(codes), labels, ""), text
+        return report.embedding_figure(embed(codes), labels, names=names), text
 
     return {
         "Principal components of the codes": lambda: drawn(report.pca, projected),
@@ -248,7 +237,7 @@ def _manifold(model: ImageModel) -> tuple[Figure, str]:
     images = _decoded(model, plane, np.zeros(plane.shape[:2], np.int64))
     of_class = "of class 0 " if model.num_classes else ""
     words = f"Images {of_class}decoded from a plane of latents, at evenly spaced quantiles (5 to 95 %) of the prior."
-    return report.manifold(images, values, ""), words
+    return report.manifold(images, values), words
 
 
 def _traversals(model: ImageModel, codes: np.ndarray, split: Split, split_name: str) -> tuple[Figure, str]:
@@ -262,7 +251,7 @@ def _traversals(model: ImageModel, codes: np.ndarray, split: Split, split_name: 
         f"The code of the first of the {split_name}, varied in one dimension at a time: the {len(chosen)} of "
         f"{codes.shape[1]} dimensions with the largest variances over {len(codes):,} codes, from the top: {listed}."
     )
-    return report.traversals(images, _TRAVERSAL.tolist(), "", chosen), words
+    return report.traversals(images, _TRAVERSAL.tolist(), dimensions=chosen), words
 
 
 def _interpolations(model: ImageModel, seed: int) -> tuple[Figure, str]:
@@ -278,7 +267,7 @@ def _interpolations(model: ImageModel, seed: int) -> tuple[Figure, str]:
             rows.append((f"{name} {pair + 1}", images))
     words = f"Interpolations between {_PAIRS} pairs of random latents, {' and '.join(kinds)}; seed {seed}"
     words += f"; of classes 0 to {min(_PAIRS, model.num_classes) - 1}." if model.num_classes else "."
-    return report.interpolations(rows, ""), words
+    return report.interpolations(rows), words
 
 
 def _nearest(model: ImageModel, train: Split, seed: int) -> tuple[Figure, str]:
@@ -286,7 +275,7 @@ def _nearest(model: ImageModel, train: Split, seed: int) -> tuple[Figure, str]:
     searched = train.images[:MAX_SEARCHED]
     indices, distances = nearest_images(generated, searched, min(_NEIGHBORS, len(searched)))
     measure = "root mean square difference of pixels in [0, 1]"
-    figure = report.nearest_neighbors(generated, searched[indices], distances, "", measure)
+    figure = report.nearest_neighbors(generated, searched[indices], distances, measure=measure)
     subset = "all" if len(searched) == len(train) else "the first"
     words = f"the nearest in pixel space of {subset} {len(searched):,} training images."
     return figure, f"Generated images (seed {seed}) and {words}"

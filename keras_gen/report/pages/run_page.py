@@ -56,14 +56,6 @@ def run_page(run: RunFiles, latents: Sequence[PageFigure] = ()) -> str:
         run: a run as `run_files.read` returns it; sections state what is missing.
         latents: figures that need the model, of latents and generated images; without them the page states the command
             that adds them.
-
-    Example:
-        >>> from keras_gen.utils import files
-        >>> Path("run").mkdir()
-        >>> files.write_json("run/recipe.json", {"settings": {"model": "vae-mlp", "epochs": 50}})
-        >>> text = run_page(run_files.read("run"))
-        >>> text[:15], "<script" in text
-        ('<!DOCTYPE html>', False)
     """
     done, requested = run.epochs
     epochs = f"{done}" if requested in (None, done) else f"{done} of {requested}"
@@ -116,16 +108,7 @@ def write_or_note(run: str | os.PathLike, writer: Callable | None = None) -> Non
 
 
 def changed_settings(run: RunFiles) -> dict[str, tuple[object, object]]:
-    """Return the settings and arguments that differ from the recipe's defaults, as name to (value, default).
-
-    Example:
-        >>> from keras_gen.utils import files
-        >>> Path("changed").mkdir()
-        >>> settings = RunSettings("vae-mlp", {"latent_dim": 2}, epochs=3, fid_every=3)
-        >>> files.write_json("changed/recipe.json", {"settings": settings.to_json()})
-        >>> changed_settings(run_files.read("changed"))
-        {'epochs': (3, 50), 'fid_every': (3, 10), 'latent_dim': (2, 16)}
-    """
+    """Return the settings and arguments that differ from the recipe's defaults, as name to (value, default)."""
     if run.settings is None:
         return {}
     default = RunSettings(run.settings.model, dataset=run.settings.dataset)  # on which the batch size depends

@@ -21,7 +21,7 @@ from keras_gen.runs.settings import RunSettings
 from keras_gen.training.sweeps import state
 from keras_gen.training.sweeps.plan import Plan
 from keras_gen.training.sweeps.state import Member, Sweep
-from keras_gen.utils import files, progress, safe_files
+from keras_gen.utils import files, progress
 from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError
 from keras_gen.utils.signals import StopSignals
