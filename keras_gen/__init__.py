@@ -4,11 +4,10 @@ Names are imported when they are first used: `import keras_gen` imports neither 
 classes of `.keras` files in Keras, when that is imported, so that `keras.models.load_model` finds them.
 """
 
-import importlib.abc
-import importlib.machinery
-import sys
+import importlib
 
 import lazy_loader
+import wrapt
 
 __version__ = "0.3.0"
 
@@ -53,27 +52,11 @@ class _Unloaded:
         return getattr(importlib.import_module(self.module), self.name).from_config(config)
 
 
-def _register():
-    custom_objects = sys.modules["keras"].saving.get_custom_objects()
+def _register(keras):
     for module, names in _SERIALIZABLE.items():
         for name in names:
-            custom_objects.setdefault(f"keras_gen>{name}", _Unloaded(f"{__name__}.{module}", name))
+            unloaded = _Unloaded(f"{__name__}.{module}", name)
+            keras.saving.get_custom_objects().setdefault(f"keras_gen>{name}", unloaded)
 
 
-class _KerasFinder(importlib.abc.MetaPathFinder):
-    """Registers the classes right after Keras is imported."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name != "keras":
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(name, path)
-        if spec is not None:
-            execute = spec.loader.exec_module
-            spec.loader.exec_module = lambda module: (execute(module), sys.meta_path.remove(self), _register())
-        return spec
-
-
-if "keras" not in sys.modules:
-    sys.meta_path.insert(0, _KerasFinder())
-elif sys.modules["keras"].backend.backend() == "tensorflow":
-    _register()
+wrapt.register_post_import_hook(_register, "keras")

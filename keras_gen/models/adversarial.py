@@ -44,11 +44,10 @@ class AdversarialModel(GenerativeModel):
     tracked_names: tuple[str, ...]
     """Names of the quantities that the objective reports."""
 
-    discriminator_argument = "discriminator"
+    discriminator_argument, update_names = "discriminator", ("d_updates", "g_updates")
 
-    generator, discriminator, generator_average = Setting(), Setting(), Setting()
+    generator, discriminator, moving_average = Setting(), Setting(), Setting()
     generator_batch_ratio = Setting(checks.positive_int)
-    moving_average = Setting(checks.fraction, keeps_zero=True)
 
     def __init__(
         self,
@@ -65,11 +64,18 @@ class AdversarialModel(GenerativeModel):
         super().__init__(
             value_range=value_range, from_logits=from_logits, seed=seed, tracked_names=self.tracked_names, **kwargs
         )
-        self.generator_batch_ratio, self.moving_average = generator_batch_ratio, moving_average
+        self.generator_batch_ratio = generator_batch_ratio
+        self.moving_average = checks.fraction("moving_average", moving_average)
         self.generator = network_checks.check_network("generator", generator)
         self.discriminator = network_checks.check_network(self.discriminator_argument, discriminator)
-        _check_pair(generator, self.discriminator_argument, discriminator)
-        network_checks.check_output("generator", generator, self.from_logits)
+        network_checks.check_makes_images("generator", generator)
+        shapes = network_checks.main_input_shape(discriminator), discriminator.output_shape
+        if shapes != (generator.output_shape, (None, 1)):
+            requirement = f"a model of images {generator.output_shape} that ends in (None, 1)"
+            raise must_be(self.discriminator_argument, requirement, f"{shapes[0]} to {shapes[1]}")
+        network_checks.check_same_classes(self.discriminator_argument, discriminator, "generator", generator)
+        if self.from_logits:
+            network_checks.check_logits("generator", generator, network_checks.UNLESS_IMAGES)
         network_checks.check_logits(self.discriminator_argument, discriminator)
         self.generator_average = _frozen_copy(generator) if self.moving_average else None
         self.built = True
@@ -93,14 +99,6 @@ class AdversarialModel(GenerativeModel):
         """Return generator and discriminator."""
         return (self.generator, self.discriminator)
 
-    @property
-    def updates(self) -> dict[str, int]:
-        """Number of updates of discriminator and generator."""
-        return {
-            "d_updates": int(self.discriminator_optimizer.iterations.numpy()),
-            "g_updates": int(self.optimizer.iterations.numpy()),
-        }
-
     def compile(
         self, generator_optimizer="adam", discriminator_optimizer="adam", *, auto_scale_loss=True, **options
     ) -> None:
@@ -114,28 +112,21 @@ class AdversarialModel(GenerativeModel):
         if "optimizer" in options:
             raise UsageError("compile takes generator_optimizer and discriminator_optimizer instead of optimizer")
         if generator_optimizer is discriminator_optimizer and not isinstance(generator_optimizer, str):
-            raise UsageError(
-                "discriminator_optimizer must be another object than generator_optimizer, since each keeps state"
-            )
-        optimizers = generator_optimizer, discriminator_optimizer
-        if any(hasattr(optimizer, "optimizers") for optimizer in optimizers):
-            raise must_be("generator_optimizer and discriminator_optimizer", "no MultiOptimizer", optimizers)
-        scaled = [
-            updates.with_loss_scaling(optimizer, network, auto_scale_loss)
-            for optimizer, network in zip(optimizers, self.trained_networks(), strict=True)
-        ]
-        super().compile(optimizer=scaled[0], **options)
-        self.discriminator_optimizer = keras.optimizers.get(scaled[1])
-        for optimizer, network in zip(self.optimizers, self.trained_networks(), strict=True):
-            updates.build(optimizer, network)
+            raise UsageError("discriminator_optimizer must be another object than generator_optimizer")
+        if hasattr(generator_optimizer, "optimizers") or hasattr(discriminator_optimizer, "optimizers"):
+            raise UsageError("generator_optimizer and discriminator_optimizer must not be a MultiOptimizer")
+        super().compile(generator_optimizer, auto_scale_loss=auto_scale_loss, **options)
+        optimizer = updates.with_loss_scaling(discriminator_optimizer, self.discriminator, auto_scale_loss)
+        self.discriminator_optimizer = keras.optimizers.get(optimizer)
+        if not self.discriminator_optimizer.built:
+            self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
     def get_compile_config(self) -> dict:
         """Return the arguments of `compile`."""
         config = super().get_compile_config()
-        if not config:
-            return config
-        config["generator_optimizer"] = config.pop("optimizer")
-        config["discriminator_optimizer"] = keras.saving.serialize_keras_object(self.discriminator_optimizer)
+        if config:
+            config["generator_optimizer"] = config.pop("optimizer")
+            config["discriminator_optimizer"] = keras.saving.serialize_keras_object(self.discriminator_optimizer)
         return config
 
     # The objective, which subclasses implement
@@ -229,18 +220,11 @@ class AdversarialModel(GenerativeModel):
         def objective():
             return self.generator_loss(self._generated(count, labels, key, training=True), labels, training=True)
 
-        before = self._generator_updates()
-        metrics = updates.update(self.optimizer, self.generator, objective)
-        self._update_average(before)
-        self.track(metrics)
-
-    def _generator_updates(self):
-        return keras.ops.cast(self.optimizer.iterations, "float32")
-
-    def _update_average(self, before):
+        before = keras.ops.cast(self.optimizer.iterations, "float32")
+        self.track(updates.update(self.optimizer, self.generator, objective))
         if self.generator_average is None:
             return
-        count = self._generator_updates()
+        count = keras.ops.cast(self.optimizer.iterations, "float32")
         decay = tf.minimum(self.moving_average, (1.0 + count) / (10.0 + count))
         decay = tf.where(count > before, decay, 1.0)  # no update while gradients accumulate
         # `weights` includes the moving statistics of batch normalization.
@@ -249,24 +233,9 @@ class AdversarialModel(GenerativeModel):
 
     def get_config(self) -> dict:
         """Return the constructor arguments."""
-        return super().get_config() | {
-            "generator": keras.saving.serialize_keras_object(self.generator),
-            self.discriminator_argument: keras.saving.serialize_keras_object(self.discriminator),
-            "generator_batch_ratio": self.generator_batch_ratio,
-            "moving_average": self.moving_average,
-        }
-
-
-def _check_pair(generator, discriminator_argument, discriminator):
-    network_checks.check_makes_images("generator", generator)
-    shapes = network_checks.main_input_shape(discriminator), discriminator.output_shape
-    if shapes != (generator.output_shape, (None, 1)):
-        raise must_be(
-            discriminator_argument,
-            f"a model of images {generator.output_shape} that ends in (None, 1)",
-            f"{shapes[0]} to {shapes[1]}",
-        )
-    network_checks.check_same_classes(discriminator_argument, discriminator, "generator", generator)
+        config = super().get_config()
+        config[self.discriminator_argument] = config.pop("discriminator")
+        return config
 
 
 def _frozen_copy(network):

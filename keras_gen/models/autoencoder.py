@@ -86,7 +86,8 @@ class Autoencoder(EncoderDecoder):
         if not isinstance(encoder.output_shape, tuple):
             raise must_be("encoder", "a model with one output", encoder.output_shape)
         network_checks.check_encoder_and_decoder(encoder, decoder, encoder.output_shape, "codes")
-        network_checks.check_output("decoder", decoder, self.from_logits)
+        if self.from_logits:
+            network_checks.check_logits("decoder", decoder, network_checks.UNLESS_IMAGES)
         self.built = True
 
     def objective(self, images, labels, noise_key, *, training):
@@ -140,11 +141,9 @@ class Autoencoder(EncoderDecoder):
 
     def get_config(self) -> dict:
         """Return the constructor arguments."""
-        return super().get_config() | {
-            "loss": self.reconstruction_loss,
-            "corruption": self.corruption,
-            "corruption_level": self.corruption_level,
-        }
+        config = super().get_config()
+        config["loss"] = config.pop("reconstruction_loss")
+        return config
 
 
 def _check_level(corruption, level):

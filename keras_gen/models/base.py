@@ -14,9 +14,8 @@ import tensorflow as tf
 from keras_gen import distribution
 from keras_gen.data.pipeline import Batches
 from keras_gen.distribution import sharding
-from keras_gen.models import export, fitting, inputs, network_checks, sampling
-from keras_gen.models.progress_bar import with_progress_bar
-from keras_gen.models.settings import Setting
+from keras_gen.models import export, fitting, inputs, network_checks, sampling, updates
+from keras_gen.models.settings import Setting, WithSettings
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.image_utils import check_value_range
@@ -46,7 +45,7 @@ class Endpoint:
     optional: tuple[tf.TensorSpec, ...] = ()
 
 
-class ImageModel(WithoutSymbolicBuild, keras.Model):
+class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
     """Base class of models that train on images.
 
     Subclasses implement `train_step`, `test_step` and the properties below. If the networks have one-hot labels as a
@@ -78,12 +77,7 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         self._trackers = [keras.metrics.Mean(name=name) for name in tracked_names]
         # Batches since the evaluation began: noise differs between batches, but not between evaluations.
         self._evaluation_batches = self.add_weight(
-            name="evaluation_batches",
-            shape=(),
-            dtype="int32",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
+            name="evaluation_batches", shape=(), dtype="int32", trainable=False, aggregation="only_first_replica"
         )
 
     # Properties that subclasses define
@@ -96,15 +90,23 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         """The network that takes the first argument of `call`."""
         return self.decoder_network
 
-    optimizers: tuple[keras.optimizers.Optimizer, ...]
-    """All optimizers. Checkpoints contain their state."""
-
-    updates: dict[str, int]
-    """Number of optimizer updates so far, by history column."""
+    @property
+    def optimizers(self) -> tuple[keras.optimizers.Optimizer, ...]:
+        """All optimizers. Checkpoints contain their state."""
+        return (self.optimizer,)
 
     def trained_networks(self) -> tuple[keras.Model, ...]:
         """Return the networks, or the model itself, whose weights the optimizers update, in their order."""
-        raise NotImplementedError
+        return (self,)
+
+    update_names = ("updates",)
+    """Names of the history's columns with the number of updates of each optimizer, the last optimizer first."""
+
+    @property
+    def updates(self) -> dict[str, int]:
+        """Number of updates so far of each optimizer, by name."""
+        counts = [int(optimizer.iterations.numpy()) for optimizer in reversed(self.optimizers)]
+        return dict(zip(self.update_names, counts, strict=True))
 
     def endpoints(self) -> dict[str, Endpoint]:
         """Return the functions of a SavedModel of this model, by name: `decode`."""
@@ -154,11 +156,7 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         return tf.sigmoid(output) if self.value_range[0] == 0 else tf.tanh(output)
 
     def network_inputs(self, x: tf.Tensor, labels: tf.Tensor | None):
-        """Return the inputs of a network: `x`, or for a conditional model `[x, one-hot labels]`.
-
-        Raises:
-            UsageError: the model is conditional and `labels` is None.
-        """
+        """Return the inputs of a network: `x`, or if the model is conditional, `[x, one-hot labels]`."""
         if not self.num_classes:
             return x
         if labels is None:
@@ -166,31 +164,27 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         return [tf.convert_to_tensor(x), tf.one_hot(labels, self.num_classes)]
 
     def call_network(self, network: keras.Model, x: tf.Tensor, labels: tf.Tensor | None, *, training: bool):
-        """Call a network and cast its outputs to float32, as losses are never computed in lower precision.
+        """Call a network for images or latents and labels, int `(n,)` or None, and cast its outputs to float32.
 
-        Args:
-            network: one of the model's networks.
-            x: tensor, images or latents.
-            labels: int tensor `(n,)`, or None for an unconditional model.
-            training: bool, as in `keras.layers.Layer.__call__`.
+        Losses are never computed in lower precision.
         """
         outputs = network(self.network_inputs(x, labels), training=training)
         return tf.nest.map_structure(lambda tensor: tf.cast(tensor, tf.float32), outputs)
 
     def decode(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
-        """Decode latents to images in `value_range`, `(n, height, width, channels)`.
+        """Decode latents `(n, latent_dim)`, or an autoencoder's codes, to images in `value_range`.
 
-        Args:
-            latents: `(n, latent_dim)`; for an autoencoder, codes of the encoder's output shape.
-            labels: integers `(n,)`, required by a conditional model.
+        A conditional model needs labels, integers `(n,)`.
         """
         return self.to_images(self.call_network(self.decoder_network, latents, labels, training=False))
 
-    def _decode_unit(self, latents, labels=None):
-        return self.to_unit_range(self.decode(latents, labels))
-
     def _decode_outputs(self, latents, labels=None):
-        return sampling.image_outputs(sampling.in_chunks(self._decode_unit, self.image_shape, latents, labels))
+        return self._images_of(self.decode, latents, labels)
+
+    def _images_of(self, function, *arguments):
+        """Return the images that an endpoint returns, from a function of the arguments to images in `value_range`."""
+        shape = self.image_shape
+        return sampling.images_in_chunks(lambda *chunk: self.to_unit_range(function(*chunk)), shape, *arguments)
 
     # Training
 
@@ -218,8 +212,7 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
             batch_size: int, real images per update of the model, the discriminator or the critic. Defaults to 32 for
                 arrays. A train step with several critic updates takes that many batches.
             validation_data: images as in `x`, `(images, labels)` or `(images, targets)`.
-            **kwargs: as in `keras.Model.fit`. `steps_per_epoch` counts train steps and is never exceeded, even if
-                `steps_per_execution` does not divide it.
+            **kwargs: as in `keras.Model.fit`. `steps_per_epoch` counts train steps and is never exceeded.
 
         Several devices divide each batch as evenly as possible and compute the same as one device: means, noise and
         batch normalization are those of the whole batch. Several workers must receive the same images in the same
@@ -228,25 +221,23 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         Raises:
             UsageError: images of a wrong kind, shape, type or value range, or labels that are missing or out of range.
         """
-        _refuse_weights("fit", **kwargs)
-        if isinstance(x, Batches) or inputs.is_dataset(x):
-            if validation_split:
-                raise must_be("validation_split", "0 for a dataset, which can't be split", validation_split)
-            if not isinstance(x, keras.utils.PyDataset):
-                kwargs.setdefault("shuffle", False)  # Keras warns that it can't shuffle a dataset
+        _refuse_weights("fit", kwargs)
+        is_dataset = isinstance(x, Batches) or inputs.is_dataset(x)
+        if is_dataset and validation_split:
+            raise must_be("validation_split", "0 for a dataset, which can't be split", validation_split)
+        if is_dataset and not isinstance(x, keras.utils.PyDataset):
+            kwargs.setdefault("shuffle", False)  # Keras warns that it can't shuffle a dataset
         if isinstance(x, Batches):
             for name, value in (("y", y), ("batch_size", batch_size)):
                 if value is not None:
-                    raise must_be(
-                        name, "left out for the result of data.batches, which has its own", type(value).__name__
-                    )
+                    raise UsageError(f"{name} must be left out for the result of data.batches, which has its own")
             if x.initial_step and not kwargs.get("steps_per_epoch"):
                 rest = f"{x.steps_per_epoch - x.initial_step} to finish it"
                 raise must_be("steps_per_epoch", f"given for batches that start within an epoch ({rest})", None)
             kwargs.setdefault("steps_per_epoch", x.steps_per_epoch)
             x, y, batch_size = self._steps_of(x), None, None
         else:
-            if inputs.is_dataset(x):
+            if is_dataset:
                 x, y = self._checked("x", x, y, size=self.batches_per_step)
             else:
                 batch_size = checks.positive_int("batch_size", 32 if batch_size is None else batch_size)
@@ -260,40 +251,23 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
                 y, batch_size = None, None
                 kwargs["shuffle"] = False
         if validation_data is not None:
-            as_tuple = tuple(validation_data) if isinstance(validation_data, list) else validation_data
-            images, labels = inputs.images_and_labels("validation_data", as_tuple)
-            images, labels = self._checked("validation_data", images, labels)
-            if self._replicas > 1:
-                size = kwargs.pop("validation_batch_size", None) or 32
-                images, labels = self._sharded("validation_data", images, labels, size), None
+            size = kwargs.get("validation_batch_size")
+            images, labels = self._evaluation_data("validation_data", validation_data, None, size)
             validation_data = images if labels is None else (images, labels)
         if self.compiled:
-            callbacks = fitting.prepare(self, callbacks)
+            callbacks = fitting.with_progress_bar(fitting.prepare(self, callbacks), verbose)
         steps_per_execution = self.steps_per_execution
         if kwargs.get("steps_per_epoch"):
             self.limit_steps_per_execution(kwargs["steps_per_epoch"])
         try:
-            return super().fit(
-                x,
-                y,
-                batch_size=batch_size,
-                epochs=epochs,
-                verbose=verbose,
-                callbacks=with_progress_bar(callbacks, verbose),
-                validation_data=validation_data,
-                **kwargs,
-            )
+            return super().fit(x, y, batch_size, epochs, verbose, callbacks, validation_data=validation_data, **kwargs)
         finally:
             self._set_steps_per_execution(steps_per_execution)
 
     def limit_steps_per_execution(self, divisor_of: int, at_most: int | None = None) -> None:
-        """Set `steps_per_execution` to the largest divisor of a number of steps.
+        """Set `steps_per_execution` to the largest divisor of a number of steps (0: of any) that is `at_most` this.
 
-        Otherwise Keras exceeds the epoch's steps if the dataset continues.
-
-        Args:
-            divisor_of: int, number of steps to divide; 0 for no constraint.
-            at_most: int, maximum of `steps_per_execution`. Defaults to its present value.
+        Otherwise Keras exceeds the epoch's steps if the dataset continues. `at_most` defaults to the present value.
         """
         at_most = self.steps_per_execution if at_most is None else at_most
         if distribution.is_multi_worker(self.distribute_strategy):
@@ -306,22 +280,22 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
             self.steps_per_execution, self.train_function, self.test_function = count, None, None
 
     @inputs.errors_of_batches()
-    def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
+    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", *, callbacks=None, **kwargs):
         """Evaluate the model as `keras.Model.evaluate` does, after checking the images as in `fit`.
 
         Every evaluation uses the same noise.
         """
-        _refuse_weights("evaluate", **kwargs)
-        x, y = self._checked("x", x, y)
-        if self._replicas > 1:
-            x, y, batch_size = self._sharded("x", x, y, batch_size or 32), None, None
-        kwargs["callbacks"] = with_progress_bar(kwargs.get("callbacks"), kwargs.get("verbose", "auto"))
-        return super().evaluate(x, y, batch_size=batch_size, **kwargs)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):  # else `fit` evaluates what it has checked
+            _refuse_weights("evaluate", kwargs)
+            x, y = self._evaluation_data("x", x, y, batch_size)
+            callbacks = fitting.with_progress_bar(callbacks, verbose)
+        return super().evaluate(x, y, batch_size=batch_size, verbose=verbose, callbacks=callbacks, **kwargs)
 
     @inputs.errors_of_batches()
-    def predict(self, x, batch_size=None, **kwargs):
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """Reconstruct images, given as in `fit`, or decode latents of a GAN; with labels in a tuple if conditional."""
-        return super().predict(self._checked_call("x", x), batch_size=batch_size, **kwargs)
+        callbacks = fitting.with_progress_bar(callbacks, verbose)
+        return super().predict(self._checked_call(x), batch_size, verbose, steps, callbacks)
 
     def predict_step(self, data):
         """Compute the images of a batch; for latents, with the network that `generate` uses."""
@@ -329,29 +303,29 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         x, labels = x if isinstance(x, tuple) else (x, labels if self.num_classes else None)
         return self.decode(x, labels) if self.input_network is self.decoder_network else self(x, labels)
 
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+    def train_on_batch(self, x, y=None, *, return_dict=False):
         """Train one step on one batch of arrays, after checking them as in `fit`."""
-        _refuse_weights("train_on_batch", sample_weight=sample_weight, class_weight=class_weight)
-        return super().train_on_batch(*self._one_batch(x, y), return_dict=return_dict)
+        self._check_one_device()
+        return super().train_on_batch(*self._checked("x", x, y), return_dict=return_dict)
 
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+    def test_on_batch(self, x, y=None, *, return_dict=False):
         """Evaluate one batch of arrays, after checking them as in `fit`."""
-        _refuse_weights("test_on_batch", sample_weight=sample_weight)
-        return super().test_on_batch(*self._one_batch(x, y), return_dict=return_dict)
+        self._check_one_device()
+        return super().test_on_batch(*self._checked("x", x, y), return_dict=return_dict)
 
     def predict_on_batch(self, x):
         """Compute the images of one batch of arrays, as `predict` does."""
         self._check_one_device()
-        return super().predict_on_batch(self._checked_call("x", x))
+        return super().predict_on_batch(self._checked_call(x))
 
-    def compile(self, optimizer="adam", *, jit_compile=False, **options):
+    def compile(self, optimizer="adam", *, jit_compile=False, auto_scale_loss=True, **options):
         """Configure the model for training. The losses and metrics are fixed by the model.
 
         Args:
             optimizer: str or `keras.optimizers.Optimizer`. Defaults to `"adam"`.
             jit_compile: bool, whether to use XLA. Defaults to `False`: on a CPU it was measured to gain little and to
                 lose severalfold.
-            **options: `run_eagerly`, `steps_per_execution`, `auto_scale_loss`, as in `keras.Model.compile`.
+            auto_scale_loss, **options: this, `run_eagerly` and `steps_per_execution` are as in `keras.Model.compile`.
 
         Raises:
             UsageError: another option of `keras.Model.compile`, such as `loss`.
@@ -359,7 +333,11 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         for name in options:
             if name not in COMPILE_OPTIONS:
                 raise UsageError(f"compile takes no {name}: {type(self).__name__} has its own objective and metrics")
+        network = self.trained_networks()[0]
+        optimizer = updates.with_loss_scaling(optimizer, network, auto_scale_loss)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **options)
+        if not self.optimizer.built:
+            self.optimizer.build(network.trainable_variables)
         self.limit_steps_per_execution(0)
 
     def get_compile_config(self) -> dict:
@@ -378,44 +356,28 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
-        """Export the model for inference.
-
-        Unlike `keras.Model.export`, it keeps an existing SavedModel unless `overwrite=True`, and the SavedModel has no
-        `serve` endpoint.
+        """Export the model for inference. It keeps an existing SavedModel unless `overwrite=True`.
 
         Args:
             filepath: str or path, the folder or file to write.
-            format: str. `"tf_saved_model"`, the default, writes a SavedModel with `keras_gen.models.export.save`, whose
-                functions are those of `generate`, `decode`, `encode` and `reconstruct` that the model has. Other
+            format: str. `"tf_saved_model"`, the default, writes a SavedModel with `keras_gen.models.export.save`. Other
                 formats are those of `keras.Model.export`; the exported function is that of `predict`.
             verbose: bool, whether to print the path. Defaults to `False`.
-            input_signature: as in `keras.Model.export`; must be None for a SavedModel, whose functions have fixed
-                signatures.
-            **kwargs: for a SavedModel, `functions`, `half_precision`, `description` and `overwrite` of
-                `keras_gen.models.export.save`; otherwise options of the format.
+            input_signature: as in `keras.Model.export`; None for a SavedModel, whose functions have fixed signatures.
+            **kwargs: options of `keras_gen.models.export.save` or of another format.
 
         Raises:
-            UsageError: `filepath` exists and `overwrite` is not set, or an argument does not fit the format.
-
-        Example:
-            >>> model = keras_gen.zoo.build("vae-mlp")
-            >>> model.export("exported")
-            >>> tf.saved_model.load("exported").generate(n=2, seed=0)["images"].shape
-            TensorShape([2, 28, 28, 1])
+            UsageError: `filepath` exists and `overwrite` is not set, or a SavedModel is given a signature.
         """
         if format != "tf_saved_model":
             if input_signature is None:
                 shape = network_checks.main_input_shape(self.input_network)
                 input_signature = [tf.TensorSpec(shape, tf.float32, name="inputs"), *self._label_specs()]
-            export.Prediction(self).export(
-                filepath, format=format, verbose=verbose, input_signature=input_signature, **kwargs
-            )
+            prediction = export.Prediction(self)
+            prediction.export(filepath, format=format, verbose=verbose, input_signature=input_signature, **kwargs)
             return
         if input_signature is not None:
             raise must_be("input_signature", "None for the format tf_saved_model", input_signature)
-        options = {"functions", "half_precision", "description", "overwrite"}
-        if unknown := sorted(kwargs.keys() - options):
-            raise must_be("export's options", "some of " + ", ".join(sorted(options)), unknown[0])
         path = export.save(self, filepath, **kwargs)
         if verbose:
             print_line(f"saved to {path}")
@@ -482,44 +444,35 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
     def _replicas(self):
         return self.distribute_strategy.num_replicas_in_sync
 
-    def _checked(self, argument, data, y=None, *, size=1, rules=None, training=True):
+    def _checked(self, argument, data, y=None, *, rules=None, training=True, size=1):
         """Return checked images, and labels, target images or None, as in `fit`; for a dataset the second is None.
 
-        `rules` are the arguments of `inputs.check_pair` after `y`. `size` batches of a dataset are joined to one.
+        `rules` are the arguments of `inputs.check_pair` after `y`, by default those of images.
         """
-        rules = rules or (self.image_shape, self.value_range, self.num_classes, self.takes_targets)
-        if y is None and isinstance(data, dict):
+        if y is None:
             data, y = inputs.images_and_labels(argument, data)
+        rules = rules or (self.image_shape, self.value_range, self.num_classes, self.takes_targets)
         if not inputs.is_dataset(data):
             return inputs.check_pair(argument, data, y, *rules, training=training)
         if y is not None:
             raise must_be(f"labels of {argument}", "in the dataset's batches", f"{type(y).__name__} beside it")
         if inputs.is_sharded(data):
             return inputs.check_sharded(argument, data, self.distribute_strategy), None
-        if isinstance(data, tf.data.Dataset):
-            data = inputs.check_dataset(argument, data, *rules, training=training)
-            return data if size == 1 else inputs.group_batches(data, size), None
-        if self._replicas > 1:
+        if self._replicas > 1 and not isinstance(data, tf.data.Dataset):
             raise must_be(argument, "arrays or a tf.data.Dataset with several devices", type(data).__name__)
-        return inputs.check_python_batches(argument, data, size, *rules, training=training), None
+        return inputs.check_dataset(argument, data, *rules, training=training, size=size), None
 
-    def _checked_call(self, argument, data):
+    def _evaluation_data(self, argument, data, y, batch_size):
+        data, y = self._checked(argument, data, y)
+        return (data, y) if self._replicas == 1 else (self._sharded(argument, data, y, batch_size or 32), None)
+
+    def _checked_call(self, data):
         """Return the checked input of `call`: x, `(x, labels)` or a dataset."""
         rules = None
         if self.input_network is self.decoder_network:
-            shape = network_checks.main_input_shape(self.decoder_network)[1:]
-            rules = shape, None, self.num_classes
-        labels = None
-        if isinstance(data, tuple | list):
-            data, labels = inputs.images_and_labels(argument, tuple(data))
-        if inputs.is_sharded(data):
-            raise must_be(argument, "arrays or a dataset that is not sharded", type(data).__name__)
-        data, labels = self._checked(argument, data, labels, rules=rules, training=False)
-        return (data, labels) if self.num_classes and labels is not None else data
-
-    def _one_batch(self, x, y):
-        self._check_one_device()
-        return self._checked("x", x, y)
+            rules = network_checks.main_input_shape(self.decoder_network)[1:], None, self.num_classes
+        x, labels = self._checked("x", data, rules=rules, training=False)
+        return x if labels is None else (x, labels)
 
     def _check_one_device(self):
         if self._replicas > 1:  # Keras would give each of them the whole batch
@@ -547,8 +500,7 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         return inputs.sharded(argument, data, labels, batch_size, seed, self.distribute_strategy, **options)
 
     def _checked_arrays(self, argument, images, labels):
-        images = inputs.check_images(argument, images, self.image_shape, self.value_range)
-        return images, inputs.check_labels(f"labels of {argument}", labels, len(images), self.num_classes)
+        return inputs.check_pair(argument, images, labels, self.image_shape, self.value_range, self.num_classes)
 
     # Saving
 
@@ -557,13 +509,11 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         self.built = True
 
     def get_config(self) -> dict:
-        """Return the constructor arguments that all models share; subclasses add theirs."""
-        return {
-            "name": self.name,
-            "value_range": self.value_range,
-            "from_logits": self.from_logits,
-            "seed": self.seed,
-        }
+        """Return the constructor arguments: the name and the settings."""
+        config = {"name": self.name}
+        for name, value in self.settings().items():
+            config[name] = keras.saving.serialize_keras_object(value) if isinstance(value, keras.Model) else value
+        return config
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> ImageModel:
@@ -571,7 +521,7 @@ class ImageModel(WithoutSymbolicBuild, keras.Model):
         return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
 
 
-def _refuse_weights(method, *, sample_weight=None, class_weight=None, **_):
-    for name, value in (("sample_weight", sample_weight), ("class_weight", class_weight)):
-        if value is not None:
+def _refuse_weights(method, options):
+    for name in ("sample_weight", "class_weight"):
+        if options.get(name) is not None:
             raise UsageError(f"{method} takes no {name}: all images have the same weight")

@@ -6,7 +6,6 @@ import functools
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_gen.models import sampling, updates
@@ -30,25 +29,6 @@ class EncoderDecoder(ImageModel):
     def input_network(self) -> keras.Model:
         """The encoder."""
         return self.encoder
-
-    @property
-    def optimizers(self) -> tuple[keras.optimizers.Optimizer, ...]:
-        """The optimizer, in a tuple."""
-        return (self.optimizer,)
-
-    def trained_networks(self) -> tuple[keras.Model, ...]:
-        """Return the model itself, in a tuple."""
-        return (self,)
-
-    @property
-    def updates(self) -> dict[str, int]:
-        """Number of updates, which encoder and decoder share."""
-        return {"updates": int(self.optimizer.iterations.numpy())}
-
-    def compile(self, optimizer="adam", *, auto_scale_loss=True, **options) -> None:
-        """Configure the model for training, as `ImageModel.compile`; one optimizer trains both networks."""
-        super().compile(optimizer=updates.with_loss_scaling(optimizer, self, auto_scale_loss), **options)
-        updates.build(self.optimizer, self)
 
     # Methods that subclasses implement
 
@@ -97,8 +77,7 @@ class EncoderDecoder(ImageModel):
 
     def reconstruct(self, images, labels=None) -> tf.Tensor:
         """Return reconstructions in `value_range`; `images` and, if conditional, `labels` as in `fit`."""
-        examples = self._checked_arrays("images", images, labels)
-        return tf.concat(_map_chunks("reconstructions", self, *examples), axis=0)
+        return tf.concat(self._in_chunks("reconstructions", self, images, labels), axis=0)
 
     def endpoints(self) -> dict[str, Endpoint]:
         """Return the functions of a SavedModel; here also `encode` and `reconstruct` of uint8 images."""
@@ -113,32 +92,21 @@ class EncoderDecoder(ImageModel):
         raise NotImplementedError
 
     def _reconstruct_outputs(self, images, labels=None):
-        return sampling.image_outputs(sampling.in_chunks(self._reconstruct_unit, self.image_shape, images, labels))
+        return self._images_of(self, images, labels)
 
-    def _reconstruct_unit(self, images, labels=None):
-        return self.to_unit_range(self(images, labels))
-
-    def _encode_in_chunks(self, images: np.ndarray, labels) -> list:
+    def _encode_in_chunks(self, images, labels) -> list:
         """Return the encoder's output for each chunk of images."""
-        examples = self._checked_arrays("images", images, labels)
-        return _map_chunks("codes", self._encode_chunk, *examples)
+        return self._in_chunks("codes", self._encode_chunk, images, labels)
 
     def _encode_chunk(self, images, labels):
         return self.call_network(self.encoder, self.to_value_range(images), labels, training=False)
 
-    def get_config(self) -> dict:
-        """Return the constructor arguments."""
-        return super().get_config() | {
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
-            "decoder": keras.saving.serialize_keras_object(self.decoder),
-        }
-
-
-def _map_chunks(title: str, function, images: np.ndarray, labels: np.ndarray | None) -> list:
-    """Return the results of `function` for each chunk of images and labels, with a progress bar."""
-    outputs = []
-    with progress.task(title, len(images)) as task:
-        for chunk in sampling.chunks_of(images, labels):
-            outputs.append(function(*chunk))
-            task.advance(len(chunk[0]))
-    return outputs
+    def _in_chunks(self, title: str, function, images, labels) -> list:
+        """Return the results of `function` for each chunk of images and labels, with a progress bar."""
+        images, labels = self._checked_arrays("images", images, labels)
+        outputs = []
+        with progress.task(title, len(images)) as task:
+            for chunk in sampling.chunks_of(images, labels):
+                outputs.append(function(*chunk))
+                task.advance(len(chunk[0]))
+        return outputs

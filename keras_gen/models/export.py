@@ -42,18 +42,14 @@ def save(
 ) -> Path:
     """Write a SavedModel with the model's endpoints as functions and as signatures of the same names.
 
-    - `generate(n, seed)`: generates n images from standard normal latents. The same seed gives the same images, which
-      equal those of `model.generate(n, seed)` bit for bit. A conditional model also has `generate(n, seed, labels)`,
-      which is not in the signature. An autoencoder has no `generate`;
-    - `decode(latents)`: decodes latents `(n, latent_dim)`, or an autoencoder's codes, to images;
-    - `encode(images)`, if the model has an encoder: encodes uint8 images to a VAE's `mean` and `log_variance` or an
-      autoencoder's `codes`;
-    - `reconstruct(images)`, likewise: decodes that mean or those codes.
+    - `generate(n, seed)`, which an autoencoder lacks: images that equal those of `model.generate(n, seed)` bit for bit.
+      A conditional model also takes `labels`, which are not in the signature;
+    - `decode(latents)`: images of latents `(n, latent_dim)`, or of an autoencoder's codes;
+    - `encode(images)`, if there is an encoder: a VAE's `mean` and `log_variance`, or `codes`, of uint8 images;
+    - `reconstruct(images)`, likewise: images of that mean or those codes.
 
-    For a conditional model the last argument of all functions but `generate` is `labels`, int32 `(n,)`.
-
-    Images are returned as a dictionary: `images`, uint8 `(n, height, width, channels)`, and `images_float`, float32 in
-    [0, 1].
+    For a conditional model the last argument of all functions but `generate` is `labels`, int32 `(n,)`. Images are
+    returned as `images`, uint8 `(n, height, width, channels)`, and `images_float`, float32 in [0, 1].
 
     Args:
         model: a built model.
@@ -80,12 +76,8 @@ def save(
     weights = {id(v): v for endpoint in endpoints.values() for network in endpoint.networks for v in network.weights}
     # Copies are not distributed by a strategy. Endpoints share them as they share the model's weights.
     stored = {key: tf.Variable(tf.cast(v.value, dtype), trainable=False) for key, v in weights.items()}
-    content = {
-        "functions": list(endpoints),
-        "half_precision": half_precision,
-        "num_classes": model.num_classes,
-        **(description or {}),
-    }
+    content = {"functions": list(endpoints), "half_precision": half_precision, "num_classes": model.num_classes}
+    content |= description or {}
 
     def write(folder: Path) -> None:
         root = tf.Module()

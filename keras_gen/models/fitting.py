@@ -19,57 +19,61 @@ def prepare(model: keras.Model, callbacks) -> list[keras.callbacks.Callback]:
 
     Raises:
         UsageError: no weight is trainable, other ones than at `compile`, gradients are to be accumulated on several
-            devices, which Keras can't, or a callback monitors what is not reported.
+            devices, which Keras can't, or a callback monitors a `loss` that the model does not have.
     """
     _check_optimizers(model)
+    further = list(zip(model.optimizers, model.trained_networks(), strict=True))[1:]
     names = [metric.name for metric in model.metrics]
-    prepared = [_FinishAverages()] if len(model.optimizers) > 1 else []
-    for callback in keras.tree.flatten(getattr(callbacks, "callbacks", callbacks) or []):
-        _check_monitor(model, callback, names)
+    prepared = [_finish_average(*pair) for pair in further]
+    for callback in keras.tree.flatten(callbacks or []):
         if isinstance(callback, keras.callbacks.LearningRateScheduler | keras.callbacks.ReduceLROnPlateau):
-            prepared += [_for_optimizer(callback, model, optimizer) for optimizer in model.optimizers[1:]]
-        if isinstance(callback, keras.callbacks.TerminateOnNaN) and "loss" not in names:
-            callback = _for_all_quantities(callback)
+            prepared += [_for_optimizer(callback, model, optimizer) for optimizer, _ in further]
+        if "loss" not in names:
+            _check_monitor(callback, names)
+            if isinstance(callback, keras.callbacks.TerminateOnNaN):
+                callback = _for_all_quantities(callback)
         prepared.append(callback)
     return prepared
 
 
+def with_progress_bar(callbacks, verbose):
+    """Return the callbacks of `fit`, `evaluate` or `predict` with a `ProgressBar`, if there is to be a bar."""
+    if not verbose:
+        return callbacks
+    listed = keras.tree.flatten(callbacks or [])
+    has_bar = any(isinstance(callback, keras.callbacks.ProgbarLogger) for callback in listed)
+    return listed if has_bar else [*listed, keras_internals.ProgressBar()]
+
+
 def _check_optimizers(model):
+    name = type(model).__name__
     if not model.trainable_variables:
-        raise UsageError(f"{type(model).__name__} must have trainable weights: all layers are frozen")
+        raise UsageError(f"{name} must have trainable weights: all layers are frozen")
     for optimizer, network in zip(model.optimizers, model.trained_networks(), strict=True):
-        if [id(v) for v in keras_internals.trained_variables(optimizer)] != [
-            id(v) for v in network.trainable_variables
-        ]:
-            raise UsageError(
-                f"{type(model).__name__} must be compiled again, with new optimizers, after layers were frozen or "
-                "made trainable"
-            )
+        trained, trainable = keras_internals.trained_variables(optimizer), network.trainable_variables
+        if list(map(id, trained)) != list(map(id, trainable)):
+            changed = "after layers were frozen or made trainable"
+            raise UsageError(f"{name} must be compiled again, with new optimizers, {changed}")
         steps = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps
         if steps and model.distribute_strategy.num_replicas_in_sync > 1:
             raise must_be("gradient_accumulation_steps", "None on several devices, a limit of Keras", steps)
 
 
-def _check_monitor(model, callback, names):
-    monitor, kind = getattr(callback, "monitor", None), type(callback).__name__
-    if monitor is None or not getattr(callback, "save_best_only", True):
-        return
-    name = monitor.removeprefix("val_")
-    if name == "loss" and "loss" not in names:
-        reported = f"a quantity that {type(model).__name__} reports ({', '.join(names)}; val_… of validation data)"
-        raise must_be(f"monitor of {kind}", reported, monitor)
-    if name != "loss" and name in names and getattr(callback, "mode", None) == "auto":
-        raise must_be(f"mode of {kind}", f"'min' or 'max' for {monitor}", "auto")
+def _check_monitor(callback, names):
+    monitor = getattr(callback, "monitor", None)
+    if monitor in ("loss", "val_loss") and getattr(callback, "save_best_only", True):
+        reported = f"a quantity that the model reports ({', '.join(names)}; val_… of validation data)"
+        raise must_be(f"monitor of {type(callback).__name__}", reported, monitor)
 
 
-class _FinishAverages(keras.callbacks.Callback):
-    """Replace the weights of further optimizers with `use_ema` by their averages, as Keras does for the first one."""
+def _finish_average(optimizer, network):
+    """Return a callback that replaces a network's weights by their averages if the optimizer has `use_ema`.
 
-    def on_train_end(self, logs: dict | None = None) -> None:
-        """Replace them, if there was an update."""
-        for optimizer, network in list(zip(self.model.optimizers, self.model.trained_networks(), strict=True))[1:]:
-            if int(optimizer.iterations.numpy()):
-                optimizer.finalize_variable_values(network.trainable_variables)
+    Keras does so for the first optimizer.
+    """
+    return keras.callbacks.LambdaCallback(
+        on_train_end=lambda logs: optimizer.finalize_variable_values(network.trainable_variables)
+    )
 
 
 class _View:
@@ -83,23 +87,14 @@ class _View:
 
 
 def _for_optimizer(callback, model, optimizer):
-    """Return a copy of a learning-rate callback for a further optimizer, whose rate it logs under another name."""
-    twin, kind, view = copy.copy(callback), type(callback), _View(model, optimizer)
-
-    def on_epoch_end(epoch, logs=None):
-        own = dict(logs)
-        kind.on_epoch_end(twin, epoch, own)
-        logs[f"{model.discriminator_argument}_learning_rate"] = own["learning_rate"]
-
-    twin.set_model = lambda _: kind.set_model(twin, view)
-    twin.on_epoch_end = on_epoch_end
+    """Return a copy of a learning-rate callback for a further optimizer. The log has the rate of the first one."""
+    twin = copy.copy(callback)
+    twin.set_model = lambda _: type(callback).set_model(twin, _View(model, optimizer))
     return twin
 
 
 def _for_all_quantities(callback):
     """Return a copy of `TerminateOnNaN` that checks the sum of all quantities, finite only if each of them is."""
     twin = copy.copy(callback)
-    twin.on_batch_end = lambda batch, logs=None: type(callback).on_batch_end(
-        twin, batch, {"loss": sum((logs or {}).values())}
-    )
+    twin.on_batch_end = lambda batch, logs=None: type(callback).on_batch_end(twin, batch, {"loss": sum(logs.values())})
     return twin

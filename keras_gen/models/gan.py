@@ -89,7 +89,3 @@ class GAN(AdversarialModel):
         loss = logs.get("d_loss", math.inf)
         symptom = f"its loss is {loss:.2g}, it separates generated from real images with certainty"
         return {"the discriminator": symptom} if loss < MIN_LOSS else {}
-
-    def get_config(self) -> dict:
-        """Return the constructor arguments."""
-        return super().get_config() | {"objective": self.objective}

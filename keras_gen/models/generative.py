@@ -37,8 +37,6 @@ class GenerativeModel(ImageModel):
             UsageError: an argument is out of range, or labels are given to an unconditional model.
 
         Example:
-            >>> keras_gen.zoo.build("vae-mlp").generate(3, seed=1)["images"].shape
-            TensorShape([3, 28, 28, 1])
             >>> vae = keras_gen.zoo.build("vae-mlp", num_classes=10)
             >>> vae.generate(3, labels=[7, 1, 7])["labels"].numpy()
             array([7, 1, 7], dtype=int32)

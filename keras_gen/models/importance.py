@@ -20,11 +20,7 @@ IMPORTANCE_SAMPLING = 2
 
 
 def check_binary(argument: str, images: np.ndarray) -> None:
-    """Check that images, uint8 or floats in [0, 1], have only the values black (0) and white (255, or 1).
-
-    Raises:
-        UsageError: they have another value.
-    """
+    """Check that images, uint8 or floats in [0, 1], are only black (0) and white (255, or 1), or raise `UsageError`."""
     white = 255 if images.dtype == np.uint8 else 1
     gray = images.size - int(np.isin(images, (0, white)).sum())
     if gray:
@@ -35,18 +31,9 @@ def check_binary(argument: str, images: np.ndarray) -> None:
 def log_weights(
     model: VAE, images: np.ndarray, labels: np.ndarray | None, samples: int, seed: int, *, rows: int = sampling.CHUNK
 ) -> np.ndarray:
-    """Return the log importance weights of `VAE.log_importance_weights`.
+    """Return the result of `VAE.log_importance_weights` for checked arguments.
 
-    Args:
-        model: a VAE.
-        images: checked images, uint8 or float32.
-        labels: checked labels, int32 `(n,)`, or None.
-        samples: int, samples per image.
-        seed: int, seed of the samples.
-        rows: int, latents decoded at a time. The samples do not depend on it.
-
-    Returns:
-        float64 `(n, samples)`.
+    `rows` latents are decoded at a time; the samples do not depend on it.
     """
     mean, log_variance = model.encode(images, labels)
     labels = np.zeros(len(images), np.int32) if labels is None else labels  # an unconditional model ignores them
@@ -83,15 +70,9 @@ def log_weights_function(model: VAE) -> tf.types.experimental.PolymorphicFunctio
         log_likelihood = -tf.reshape(tf.cast(loss, tf.float64), tf.shape(noise)[:2])
         return log_likelihood + _log_prior_ratio(latents, log_variance, noise) + _log_volume(model)
 
-    vectors = tf.TensorSpec([None, model.latent_dim], tf.float32)
-    signature = [
-        tf.TensorSpec([None, *model.image_shape], tf.float32),
-        tf.TensorSpec([None], tf.int32),
-        vectors,
-        vectors,
-        tf.TensorSpec([None, None, model.latent_dim], tf.float32),
-    ]
-    return tf.function(function, input_signature=signature)
+    vectors, noise = (tf.TensorSpec([*[None] * rank, model.latent_dim], tf.float32) for rank in (1, 2))
+    images, labels = tf.TensorSpec([None, *model.image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
+    return tf.function(function, input_signature=[images, labels, vectors, vectors, noise])
 
 
 def _noise(key, index, samples, latent_dim):

@@ -13,12 +13,15 @@ Shape = tuple[int | None, ...]
 REARRANGING = "Reshape Flatten Permute Cropping2D ZeroPadding2D UpSampling2D Identity Dropout Cast Transpose".split()
 """Kinds of operations that keep the values of their input, or set some to 0."""
 
+ACTIVATIONS = {name.replace("_", "") for name in dir(keras.activations)}
+"""Names of activations, as classes of layers and operations have them in lower case: `Softmax`, `HardSigmoid`."""
+
+UNLESS_IMAGES = ", or from_logits must be False"
+"""Remedy for a network that makes images, see `check_logits`."""
+
 
 def check_network(argument: str, network: object) -> keras.Model:
-    """Check that `network` is a built model of known shapes with one input, or with one-hot labels as a second one.
-
-    Returns:
-        The network.
+    """Return `network` if it is a built model of known shapes with one input, or with one-hot labels as a second one.
 
     Raises:
         UsageError: it is not.
@@ -44,60 +47,42 @@ def num_classes(network: keras.Model) -> int:
 
 
 def check_logits(argument: str, network: keras.Model, remedy: str = "") -> None:
-    """Check that the network ends without an activation, since the model applies one to its logits.
-
-    Raises:
-        UsageError: it ends in an activation. The message has `remedy` after the requirement.
-    """
+    """Check that the network ends without an activation, or raise `UsageError`, which also says the remedy."""
     tensor = network.outputs[0]
     while True:
         operation, inputs = producer(tensor)
-        kind, activation = type(operation).__name__, getattr(operation, "activation", None)
         if isinstance(operation, keras.Model) and hasattr(operation, "outputs"):  # a subclassed model has none
             return check_logits(argument, operation, remedy)
+        kind, activation = type(operation).__name__, getattr(operation, "activation", None)
+        if activation is None and kind.lower() in ACTIVATIONS:
+            activation = operation
         if activation not in (None, keras.activations.linear):
-            raise must_be(argument, f"linear at its end{remedy}", getattr(activation, "__name__", activation))
-        if activation is None and hasattr(keras.activations, kind.lower()):  # `layers.Softmax`, `ops.sigmoid`
-            raise must_be(argument, f"linear at its end{remedy}", kind.lower())
-        if kind not in REARRANGING and not isinstance(operation, keras.layers.Activation):
+            name = getattr(activation, "__name__", type(activation).__name__.lower())
+            raise must_be(argument, f"linear at its end{remedy}", name)
+        if kind not in (*REARRANGING, "Activation"):
             return None
         tensor = inputs[0]
-
-
-def check_output(argument: str, network: keras.Model, from_logits: bool) -> None:
-    """Check that a network that makes images ends without an activation if it returns logits, or raise `UsageError`."""
-    if from_logits:
-        check_logits(argument, network, ", or from_logits must be False")
 
 
 def check_same_classes(argument: str, network: keras.Model, other_argument: str, other: keras.Model) -> None:
     """Check that both networks have the same number of classes, or raise `UsageError`."""
     if num_classes(network) != num_classes(other):
-        raise must_be(
-            argument,
-            f"a model with labels of {num_classes(other)} classes, as the {other_argument} takes (0: none)",
-            num_classes(network),
-        )
+        requirement = f"a model with labels of {num_classes(other)} classes, as the {other_argument} takes (0: none)"
+        raise must_be(argument, requirement, num_classes(network))
 
 
 def check_makes_images(argument: str, network: keras.Model) -> None:
     """Check that the network maps latents `(n, latent_dim)` to images, or raise `UsageError`."""
     shapes = main_input_shape(network), network.output_shape
     if len(shapes[0]) != 2 or len(shapes[1]) != 4:
-        raise must_be(
-            argument,
-            "a model of latents (n, latent_dim) that ends in images (n, height, width, channels)",
-            f"{shapes[0]} to {shapes[1]}",
-        )
+        requirement = "a model of latents (n, latent_dim) that ends in images (n, height, width, channels)"
+        raise must_be(argument, requirement, f"{shapes[0]} to {shapes[1]}")
 
 
 def check_encoder_and_decoder(encoder: keras.Model, decoder: keras.Model, latent_shape: Shape, name: str) -> None:
     """Check that the encoder takes images and the decoder maps its output to such images, or raise `UsageError`.
 
-    Args:
-        encoder, decoder: as from `check_network`.
-        latent_shape: tuple, shape of the encoder's output, batch first.
-        name: str, what the error message calls that output.
+    `latent_shape` is the shape of that output, batch first, and `name` what the error message calls it.
     """
     image_shape, decoder_input = main_input_shape(encoder), main_input_shape(decoder)
     if len(image_shape) != 4:
@@ -105,7 +90,6 @@ def check_encoder_and_decoder(encoder: keras.Model, decoder: keras.Model, latent
     if decoder_input != latent_shape:
         raise must_be("decoder", f"a model of {name} {latent_shape}, the encoder's output", decoder_input)
     if decoder.output_shape != image_shape:
-        raise must_be(
-            "decoder", f"a model that ends in images {image_shape}, the encoder's input", decoder.output_shape
-        )
+        requirement = f"a model that ends in images {image_shape}, the encoder's input"
+        raise must_be("decoder", requirement, decoder.output_shape)
     check_same_classes("decoder", decoder, "encoder", encoder)

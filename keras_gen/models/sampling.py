@@ -24,11 +24,11 @@ def labels(n: tf.Tensor, num_classes: int, seed: tf.Tensor) -> tf.Tensor:
     return tf.random.stateless_uniform([n], key, maxval=num_classes, dtype=tf.int32, alg="philox")
 
 
-def in_chunks(function: Callable[..., tf.Tensor], shape: tuple[int, ...], *arguments: tf.Tensor | None) -> tf.Tensor:
-    """Compute `function(*arguments)`, float32, on at most `CHUNK` rows of the arguments at a time, in a graph.
+def images_in_chunks(function: Callable[..., tf.Tensor], shape: tuple, *arguments: tf.Tensor | None) -> dict:
+    """Return `images_float`, in [0, 1], which `function` computes from the arguments, and `images`, these as uint8.
 
-    An argument that is None is passed as None. `shape` is that of a row of the result: LiteRT needs lists of tensors
-    of one shape.
+    It gets at most `CHUNK` rows at a time, and None for None. `shape` is that of an image: LiteRT needs a list of
+    tensors of one shape.
     """
     n = tf.shape(arguments[0])[0]
     chunks, most = (n + CHUNK - 1) // CHUNK, tf.minimum(n, CHUNK)
@@ -47,18 +47,11 @@ def in_chunks(function: Callable[..., tf.Tensor], shape: tuple[int, ...], *argum
     stacked = tf.raw_ops.TensorListStack(
         input_handle=outputs, element_shape=tf.constant([-1, *shape]), element_dtype=tf.float32
     )
-    return tf.reshape(stacked, [-1, *shape])[:n]
+    images = tf.reshape(stacked, [-1, *shape])[:n]
+    return {"images": tf.cast(tf.round(images * 255.0), tf.uint8), "images_float": images}
 
 
 def chunks_of(*arrays: np.ndarray | None) -> Iterator[list[tf.Tensor | None]]:
     """Yield at most `CHUNK` rows of the arrays at a time, as tensors; None stays None. For eager execution."""
     for start in range(0, len(arrays[0]), CHUNK):
         yield [None if a is None else tf.convert_to_tensor(a[start : start + CHUNK]) for a in arrays]
-
-
-def image_outputs(unit_images: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Return a dictionary of `images_float`, float32 in [0, 1], and `images`, the same rounded to uint8."""
-    return {
-        "images": tf.cast(tf.round(unit_images * 255.0), tf.uint8),
-        "images_float": unit_images,
-    }

@@ -26,12 +26,6 @@ def with_loss_scaling(optimizer, network: keras.Model, auto_scale_loss: bool):
     return optimizer if is_scaled else keras.optimizers.LossScaleOptimizer(optimizer)
 
 
-def build(optimizer: keras.optimizers.Optimizer, network: keras.Model) -> None:
-    """Create the optimizer's state for the weights of `network` that are trainable now, unless it has state."""
-    if not optimizer.built:
-        optimizer.build(network.trainable_variables)
-
-
 def update(optimizer: keras.optimizers.Optimizer, network: keras.Model, objective: Objective) -> dict[str, tf.Tensor]:
     """Update the trainable weights of a network once, and return the quantities of the objective."""
     variables = network.trainable_variables

@@ -104,8 +104,14 @@ class VAE(EncoderDecoder, GenerativeModel):
                 raise UsageError("value_range must be (0, 1) with likelihood bernoulli, received: (-1, 1)")
             if learn_scale:
                 raise UsageError("learn_scale must be False with likelihood bernoulli, which has no scale")
-        self.encoder, self.decoder = _check_pair(encoder, decoder)
-        network_checks.check_output("decoder", decoder, self.from_logits)
+        self.encoder = network_checks.check_network("encoder", encoder)
+        self.decoder = network_checks.check_network("decoder", decoder)
+        shapes = encoder.output_shape
+        if not isinstance(shapes, list | tuple) or len(shapes) != 2 or shapes[0] != shapes[1] or len(shapes[0]) != 2:
+            raise must_be("encoder", "a model with two outputs (mean, log_variance) of shape (n, latent_dim)", shapes)
+        network_checks.check_encoder_and_decoder(encoder, decoder, shapes[0], "latents")
+        if self.from_logits:
+            network_checks.check_logits("decoder", decoder, network_checks.UNLESS_IMAGES)
         if learn_scale:
             initial = keras.initializers.Constant(math.log(self.scale))
             self.log_scale = self.add_weight(name="log_scale", shape=(), initializer=initial, aggregation="mean")
@@ -175,14 +181,6 @@ class VAE(EncoderDecoder, GenerativeModel):
         Raises:
             UsageError: images or labels of a wrong kind, gray images with a Bernoulli likelihood, or a number out of
                 range.
-
-        Example:
-            >>> from keras_gen.metrics.importance_sampling import log_likelihood_bound
-            >>> log_weights = model.log_importance_weights(images[:8], samples=50)
-            >>> log_weights.shape
-            (8, 50)
-            >>> bool((log_likelihood_bound(log_weights) > log_weights.mean(axis=1)).all())  # the plain ELBO
-            True
         """
         samples, seed = checks.count("samples", samples), checks.seed("seed", seed)
         images, labels = self._checked_arrays("images", images, labels)
@@ -203,23 +201,3 @@ class VAE(EncoderDecoder, GenerativeModel):
         divergence = logs.get("kl", math.inf)
         symptom = f"its KL divergence is {divergence:.2g} nats, the latents carry no information"
         return {"the encoder": symptom} if divergence < MIN_DIVERGENCE else {}
-
-    def get_config(self) -> dict:
-        """Return the constructor arguments."""
-        return super().get_config() | {
-            "likelihood": self.likelihood,
-            "beta": self.beta,
-            "free_bits": self.free_bits,
-            "scale": self.scale,
-            "learn_scale": self.learn_scale,
-        }
-
-
-def _check_pair(encoder, decoder):
-    network_checks.check_network("encoder", encoder)
-    network_checks.check_network("decoder", decoder)
-    outputs = encoder.output_shape
-    if not isinstance(outputs, list | tuple) or len(outputs) != 2 or outputs[0] != outputs[1] or len(outputs[0]) != 2:
-        raise must_be("encoder", "a model with two outputs (mean, log_variance) of shape (n, latent_dim)", outputs)
-    network_checks.check_encoder_and_decoder(encoder, decoder, outputs[0], "latents")
-    return encoder, decoder

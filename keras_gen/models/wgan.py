@@ -48,19 +48,21 @@ class WGAN(AdversarialModel):
     """
 
     tracked_names = ("critic_loss", "emd", "g_loss")
-    discriminator_argument = "critic"
+    discriminator_argument, update_names = "critic", ("critic_updates", "g_updates")
 
-    critic_steps = Setting()
-    gradient_penalty = Setting(checks.non_negative, keeps_zero=True)
-    weight_clip = Setting(checks.non_negative)
+    critic_steps, gradient_penalty, weight_clip = Setting(), Setting(), Setting(checks.non_negative)
 
     def __init__(self, generator, critic, *, critic_steps=5, gradient_penalty=10.0, weight_clip=0.0, **kwargs):
         self.critic_steps = checks.positive_int("critic_steps", critic_steps)
-        self.gradient_penalty, self.weight_clip = gradient_penalty, weight_clip
+        self.gradient_penalty = checks.non_negative("gradient_penalty", gradient_penalty)
+        self.weight_clip = weight_clip
         if self.gradient_penalty > 0:
             self.tracked_names = (*type(self).tracked_names, "gradient_penalty")
         super().__init__(generator, critic, **kwargs)
-        _check_critic(critic, self.gradient_penalty)
+        normalized = [layer for layer in flatten_layers(critic) if isinstance(layer, keras.layers.BatchNormalization)]
+        if self.gradient_penalty > 0 and normalized:  # with both, WGANs learned noise
+            requirement = "without batch normalization, since the gradient penalty is per image"
+            raise must_be("critic", requirement, normalized[0].name)
 
     @property
     def critic(self) -> keras.Model:
@@ -71,12 +73,6 @@ class WGAN(AdversarialModel):
     def batches_per_step(self) -> int:
         """Batches of real images in one train step: `critic_steps`."""
         return self.critic_steps
-
-    @property
-    def updates(self) -> dict[str, int]:
-        """Number of updates of critic and generator."""
-        updates = super().updates
-        return {"critic_updates": updates["d_updates"], "g_updates": updates["g_updates"]}
 
     def discriminator_loss(self, real, fake, labels, noise_key, *, training):
         """Return the critic's loss and metrics; see the class."""
@@ -104,18 +100,3 @@ class WGAN(AdversarialModel):
         if self.weight_clip > 0:
             for variable in self.critic.trainable_variables:
                 variable.assign(tf.clip_by_value(variable.value, -self.weight_clip, self.weight_clip))
-
-    def get_config(self) -> dict:
-        """Return the constructor arguments."""
-        return super().get_config() | {
-            "critic_steps": self.critic_steps,
-            "gradient_penalty": self.gradient_penalty,
-            "weight_clip": self.weight_clip,
-        }
-
-
-def _check_critic(critic, gradient_penalty):
-    """Refuse batch normalization with a gradient penalty: with both, WGANs learned noise."""
-    normalized = [layer.name for layer in flatten_layers(critic) if isinstance(layer, keras.layers.BatchNormalization)]
-    if gradient_penalty > 0 and normalized:
-        raise must_be("critic", "without batch normalization, since the gradient penalty is per image", normalized[0])

@@ -37,6 +37,7 @@ for _owner, _names in {
         *("_get_call_context", "_maybe_reset_call_context"),
     ),
     keras.optimizers.Adam: ("_get_variable_index",),
+    keras.callbacks.ProgbarLogger: ("_update_progbar",),
 }.items():
     for _name in _names:
         if not hasattr(_owner, _name):
@@ -51,6 +52,21 @@ class WithoutSymbolicBuild:
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Do nothing."""
+
+
+class ProgressBar(keras.callbacks.ProgbarLogger):
+    """Keras' progress bar, but it counts at most the steps of the epoch, and shows no numbers of images as means.
+
+    Keras counts a call of TensorFlow as its maximum number of steps, also if the epoch ends within it.
+    """
+
+    def _update_progbar(self, batch, logs=None):
+        super()._update_progbar(batch if self.target is None else min(batch, self.target - 1), logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Show the results of an epoch, without the number of images of a score."""
+        counts = {f"{name}_images" for name in logs}
+        super().on_epoch_end(epoch, {name: value for name, value in logs.items() if name not in counts})
 
 
 def flatten_layers(model: keras.Model) -> list[layers.Layer]:
