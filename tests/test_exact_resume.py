@@ -293,8 +293,8 @@ def test_a_changed_environment_is_reported_or_refused(copied, deterministic, mon
 
 def test_a_run_is_resumed_by_one_process_and_cleaned_of_temporary_files(copied):
     for name in (
-        ".recipe.json.abcd1234.json",
-        "checkpoints/.epoch-00002.npz.0a1b2c3d.npz",
+        ".recipe.json.keras_gen-abcd1234.json",
+        "checkpoints/.epoch-00002.npz.keras_gen-0a1b2c3d.npz",
         "samples/.epoch-00001.png.keras_gen-aaaaaaaa.png",
     ):
         (copied / name).write_bytes(b"half")

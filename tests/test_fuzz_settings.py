@@ -1,5 +1,6 @@
 """Arbitrary settings and command lines are accepted or refused in one line, before TensorFlow is loaded."""
 
+import numpy as np
 import pytest
 from command_helpers import SCRIPTS, call
 from fuzz_helpers import AMOUNTS, JSON, SCALARS, done_or_refused, fuzz, spoiled
@@ -10,7 +11,7 @@ from keras_gen import data, zoo
 from keras_gen.commands import cli
 from keras_gen.runs.intervals import Interval
 from keras_gen.runs.settings import RunSettings
-from keras_gen.utils import net
+from keras_gen.utils import checks, net
 from keras_gen.utils.errors import UsageError
 
 RECIPES = {recipe.name: recipe for recipe in zoo.recipes()}
@@ -136,6 +137,11 @@ def test_command_lines(name, times, monkeypatch, tmp_path):
 def test_a_number_too_long_to_print_has_a_message():
     with pytest.raises(UsageError, match="^checkpoint_every must be .*received: <int too long to print>$"):
         Interval.parse("checkpoint_every", 10**5000)
+
+
+def test_an_array_has_a_message_of_one_line():
+    with pytest.raises(UsageError, match=r"^seed must be .*received: array\(\[\[0\], \[0\]\]\)$"):
+        checks.seed("seed", np.zeros((2, 1), int))
 
 
 def test_scalars_have_all_types():

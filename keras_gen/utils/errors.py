@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -52,7 +53,7 @@ def one_line(error: BaseException) -> str:
 def must_be(argument: str, requirement: str, received: object) -> UsageError:
     """Return the error "<argument> must be <requirement>, received: <received>" for the caller to raise."""
     try:
-        shown = repr(received)
+        shown = re.sub(r"\s*\n\s*", " ", repr(received))  # arrays have several lines
     except ValueError:  # Python prints no integer of more than 4300 digits
         shown = f"<{type(received).__name__} too long to print>"
     if len(shown) > 200:
