@@ -38,7 +38,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
 _SERIALIZABLE = {
     "models": ("GAN", "VAE", "WGAN", "Autoencoder"),
     "networks.layers": ("Dropout", "Conv2DTranspose", "NarrowConv2D"),
-    "optimizers": ("Adam",),
+    "models.regularizers": ("GradientPenalty", "R1", "R2"),
+    "optimizers": ("Adam", "LinearDecay"),
 }
 
 

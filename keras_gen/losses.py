@@ -80,6 +80,18 @@ def kl_divergence(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(kl_per_dimension(mean, log_variance), axis=-1)
 
 
+def log_prior_ratio(latents: tf.Tensor, log_variance: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+    """Return log p(z) − log q(z | x), without the last axis, for z = μ + σ ε: ½ Σ ε² + log σ² − z².
+
+    Args:
+        latents: z, `(…, latent_dim)`, from the posterior N(μ, σ²).
+        log_variance: log σ², broadcast to `latents`.
+        noise: ε, shape of `latents`.
+    """
+    # The constants ½ log 2π cancel.
+    return 0.5 * tf.reduce_sum(tf.square(noise) + log_variance - tf.square(latents), axis=-1)
+
+
 def free_bits_kl(terms: tf.Tensor, batch_mean: tf.Tensor, free_bits: float) -> tf.Tensor:
     """Return the KL term with free bits, Σ_j max(λ, mean over the batch of KL_j) (Kingma et al. 2016, equation 15).
 
@@ -150,18 +162,47 @@ def gradient_penalty(
         fake: generated images, shape of `real`.
         mixing: uniform random numbers in [0, 1), shape `(batch, 1, 1, 1)`.
     """
-    mixed = real + mixing * (fake - real)
-    with tf.GradientTape() as tape:
-        tape.watch(mixed)
-        scores = critic(mixed)
-    # The gradient of the sum of scores contains each image's gradient, since no score depends on another image.
-    squared_norm = _sum_over_example(tf.square(tape.gradient(scores, mixed)))
+    squared_norm = squared_gradient_norm(critic, real + mixing * (fake - real))
     # The square root has no derivative at 0: without the constant a critic with zero gradient gives NaN.
     return tf.square(tf.sqrt(squared_norm + 1e-12) - 1.0)
 
 
+def squared_gradient_norm(critic: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tf.Tensor:
+    """Return ‖∇ critic(x)‖₂² over the pixels of each image.
+
+    Half of it is the regularizer R1 on real images, R2 on generated ones, without γ (Mescheder et al. 2018, "Which
+    training methods for GANs do actually converge?", equation 9).
+
+    Args:
+        critic: callable from images to scores `(batch, 1)`, which must treat images independently.
+        images: the images.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        scores = critic(images)
+    # The gradient of the sum of scores contains each image's gradient, since no score depends on another image.
+    return _sum_over_example(tf.square(tape.gradient(scores, images)))
+
+
 def _sum_over_example(values: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(values, axis=list(range(1, values.shape.rank)))
+
+
+def hinge(output: tf.Tensor, sign: float) -> tf.Tensor:
+    """Return max(0, 1 − sign · D(x)), the discriminator's hinge loss (Miyato et al. 2018, equation 16).
+
+    `sign` is 1 on real and −1 on generated images.
+    """
+    return tf.nn.relu(1.0 - sign * output[:, 0])
+
+
+def relativistic(output: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """Return −log sigmoid(D(a) − D(b)) of pairs of a real and a generated image, in nats.
+
+    The discriminator minimizes it with a real and b generated, the generator the other way round: the relativistic
+    pairing loss (Jolicoeur-Martineau 2019, arXiv:1807.00734; Huang et al. 2025, arXiv:2501.05441).
+    """
+    return tf.nn.softplus(other[:, 0] - output[:, 0])
 
 
 @dataclass(frozen=True)
@@ -169,40 +210,101 @@ class AdversarialObjective:
     """The losses of discriminator and generator as functions of the discriminator's output without activation.
 
     Args:
-        on_real, on_fake: callables, the discriminator's losses on real and on generated images; it minimizes their
-            mean.
-        generator: callable, the generator's loss on generated images.
+        discriminator: callable from the outputs on real and on generated images to a dictionary: `d_loss_real` and
+            `d_loss_fake`, of which the discriminator minimizes the mean, or `d_loss` alone.
+        generator: callable from the output on generated images, and that on real images if it `sees_real`, to the
+            generator's loss.
         activation: callable from the output to D.
         is_cross_entropy: bool, whether the discriminator's losses are −log D and −log(1 − D), from which the
-            Jensen-Shannon divergence is estimated.
+            Jensen-Shannon divergence is estimated. Defaults to `False`.
+        sees_real: bool, whether the generator's loss depends on the real images. Defaults to `False`.
     """
 
-    on_real: Callable[[tf.Tensor], tf.Tensor]
-    on_fake: Callable[[tf.Tensor], tf.Tensor]
-    generator: Callable[[tf.Tensor], tf.Tensor]
+    discriminator: Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
+    generator: Callable[..., tf.Tensor]
     activation: Callable[[tf.Tensor], tf.Tensor]
-    is_cross_entropy: bool
+    is_cross_entropy: bool = False
+    sees_real: bool = False
+
+
+def _separate(on_real, on_fake):
+    """Return the discriminator's losses from one on real and one on generated images."""
+    return lambda real, fake: {"d_loss_real": on_real(real), "d_loss_fake": on_fake(fake)}
+
+
+_CROSS_ENTROPY = _separate(real_cross_entropy, fake_cross_entropy)
 
 
 def _least_squares(activation):
-    return AdversarialObjective(
-        on_real=lambda output: least_squares(activation(output), 1.0),
-        on_fake=lambda output: least_squares(activation(output), 0.0),
-        generator=lambda output: least_squares(activation(output), 1.0),
-        activation=activation,
-        is_cross_entropy=False,
-    )
+    def loss(target):
+        return lambda output: least_squares(activation(output), target)
+
+    return AdversarialObjective(_separate(loss(1.0), loss(0.0)), loss(1.0), activation)
 
 
 ADVERSARIAL_OBJECTIVES = {
     "non_saturating": AdversarialObjective(
-        real_cross_entropy, fake_cross_entropy, non_saturating_generator_loss, tf.sigmoid, is_cross_entropy=True
+        _CROSS_ENTROPY, non_saturating_generator_loss, tf.sigmoid, is_cross_entropy=True
     ),
-    "saturating": AdversarialObjective(
-        real_cross_entropy, fake_cross_entropy, saturating_generator_loss, tf.sigmoid, is_cross_entropy=True
-    ),
+    "saturating": AdversarialObjective(_CROSS_ENTROPY, saturating_generator_loss, tf.sigmoid, is_cross_entropy=True),
     "least_squares": _least_squares(tf.identity),
     "least_squares_sigmoid": _least_squares(tf.sigmoid),
+    "hinge": AdversarialObjective(
+        _separate(lambda output: hinge(output, 1.0), lambda output: hinge(output, -1.0)),
+        lambda output: -output[:, 0],
+        tf.identity,
+    ),
+    "relativistic": AdversarialObjective(
+        lambda real, fake: {"d_loss": relativistic(real, fake)},
+        lambda fake, real: relativistic(fake, real),
+        tf.identity,
+        sees_real=True,
+    ),
 }
-"""Objectives of a `GAN` by name. `least_squares` has a linear D (Mao et al. 2017), `least_squares_sigmoid` a D with a
-sigmoid. To add an objective, add an entry."""
+"""Objectives of a `GAN` by name. With cross-entropies and `least_squares_sigmoid` D has a sigmoid, otherwise it is
+linear. To add an objective, add an entry."""
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """A distribution p(x | z) of an image's values, which are independent given the decoder's output for z.
+
+    Args:
+        negative_log: callable to −log p(x | z), `(n,)`, from images and, by keyword, the decoder's `output`, the `mean`
+            image, the `scale` and `from_logits`, whether the mean is sigmoid(output).
+        sample: callable from mean images, the scale and a random key to images.
+        has_scale: bool, whether it has a standard deviation `scale`, in units of the pixels.
+        is_discrete: bool, whether it is a probability, normalized on the values 0 and 1 only; otherwise a density.
+    """
+
+    negative_log: Callable[..., tf.Tensor]
+    sample: Callable[[tf.Tensor, float | tf.Tensor, tf.Tensor], tf.Tensor]
+    has_scale: bool
+    is_discrete: bool
+
+
+def _bernoulli_sample(mean, scale, key):
+    return tf.cast(tf.random.stateless_uniform(tf.shape(mean), key, alg="philox") < mean, tf.float32)
+
+
+def _gaussian_sample(mean, scale, key):
+    return mean + scale * tf.random.stateless_normal(tf.shape(mean), key, alg="philox")
+
+
+LIKELIHOODS = {
+    "bernoulli": Likelihood(
+        lambda images, *, output, from_logits, **_: bernoulli_negative_log_likelihood(
+            images, output, from_logits=from_logits
+        ),
+        _bernoulli_sample,
+        has_scale=False,
+        is_discrete=True,
+    ),
+    "gaussian": Likelihood(
+        lambda images, *, mean, scale, **_: gaussian_negative_log_likelihood(images, mean, scale),
+        _gaussian_sample,
+        has_scale=True,
+        is_discrete=False,
+    ),
+}
+"""Likelihoods of a `VAE` by name. To add one, add an entry."""

@@ -1,4 +1,4 @@
-"""The Adam optimizer (Kingma & Ba 2015) with TensorFlow's fused kernel."""
+"""The Adam optimizer (Kingma & Ba 2015) with TensorFlow's fused kernel, and a learning rate that decays to 0."""
 
 from __future__ import annotations
 
@@ -6,7 +6,64 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 import tensorflow as tf
 
+from keras_gen.utils import checks
+from keras_gen.utils.errors import UsageError
 from keras_gen.utils.keras_internals import moments
+
+
+@keras.saving.register_keras_serializable("keras_gen")
+class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Learning rate that decays linearly from its initial value to 0.
+
+    At update t, counted from 0, it is initial · max(0, 1 − t / updates).
+
+    Args:
+        initial_learning_rate: float, above 0.
+        updates: int, number of updates after which it is 0.
+
+    Raises:
+        UsageError: an argument is out of range.
+
+    Example:
+        >>> rate = LinearDecay(1e-3, updates=100)
+        >>> float(rate(0)), float(rate(75)), float(rate(200))
+        (0.0010000000474974513, 0.0002500000118743628, 0.0)
+    """
+
+    def __init__(self, initial_learning_rate: float, updates: int):
+        self.initial_learning_rate = checks.positive("initial_learning_rate", initial_learning_rate)
+        self.updates = checks.positive_int("updates", updates)
+
+    def __call__(self, step):
+        """Return the learning rate at an update."""
+        return self.initial_learning_rate * tf.maximum(0.0, 1.0 - tf.cast(step, tf.float32) / self.updates)
+
+    def get_config(self) -> dict:
+        """Return the constructor arguments."""
+        return {"initial_learning_rate": self.initial_learning_rate, "updates": self.updates}
+
+
+def decay_linearly(model, steps: int) -> None:
+    """Let the learning rate of each of a compiled model's optimizers decay to 0 within a number of train steps.
+
+    Args:
+        model: a compiled model of keras_gen that was not trained yet.
+        steps: int, number of train steps.
+
+    Raises:
+        UsageError: an optimizer has a schedule already.
+
+    Example:
+        >>> gan = keras_gen.zoo.build("wgan-gp")
+        >>> decay_linearly(gan, 1000)
+        >>> gan.optimizer.get_config()["learning_rate"]["config"]["updates"]
+        1000
+    """
+    for optimizer, updates in zip(model.optimizers, model.updates_per_step, strict=True):
+        initial = optimizer.get_config()["learning_rate"]
+        if not isinstance(initial, float):
+            raise UsageError(f"learning_rate_decay can't be used with the schedule of {type(optimizer).__name__}")
+        optimizer.learning_rate = LinearDecay(initial, steps * updates)
 
 
 @keras.saving.register_keras_serializable("keras_gen")

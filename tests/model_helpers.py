@@ -91,6 +91,10 @@ def critic(shape=SHAPE, num_classes=0):
     return networks.conv_discriminator(shape, filters=(2,), num_classes=num_classes)
 
 
+def normalized_critic(shape=SHAPE):
+    return networks.deep_conv_discriminator(shape, filters=(2, 2), normalization="batch")
+
+
 def fit(model, x, y=None, **arguments):
     arguments = {"batch_size": 4, "shuffle": False, "verbose": 0} | arguments
     return model.fit(x, y, **arguments).history

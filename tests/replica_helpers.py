@@ -26,6 +26,9 @@ EXACT = [
     ("wgan", 21, "dataset"),
     ("clipped wgan", 21, "array"),
     ("conditional wgan", 13, "array"),
+    ("regularized gan", 21, "array"),
+    ("spectral gan", 21, "dataset"),
+    ("importance-weighted vae", 17, "array"),
 ]
 
 

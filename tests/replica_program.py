@@ -20,6 +20,7 @@ tf.config.set_logical_device_configuration(
 import keras  # noqa: E402  (devices must be configured first)
 import numpy as np  # noqa: E402
 
+from keras_gen.models.regularizers import R1, R2, GradientPenalty  # noqa: E402
 from keras_gen import GAN, VAE, WGAN, Autoencoder, UsageError, data, distribution, networks  # noqa: E402
 
 SHAPE = (8, 8, 1)
@@ -53,6 +54,10 @@ def normalized_pair():
     return generator, networks.conv_discriminator(SHAPE, filters=(3,), dropout=0.0)
 
 
+def spectral_discriminator():
+    return networks.conv_discriminator(SHAPE, filters=(3,), dropout=0.0, normalization="spectral")
+
+
 def denoiser():
     encoder, decoder = networks.pooling_encoder(SHAPE, filters=(3,)), networks.resizing_decoder(SHAPE, filters=(3,))
     return Autoencoder(encoder, decoder, corruption="masking", corruption_level=0.4)
@@ -73,6 +78,15 @@ MODELS = {
     "clipped wgan": lambda: WGAN(
         *normalized_pair(), critic_steps=2, gradient_penalty=0.0, weight_clip=0.05, moving_average=0.25
     ),
+    "regularized gan": lambda: GAN(
+        *pair(),
+        objective="relativistic",
+        generator_batch_ratio=2,
+        regularizers=[GradientPenalty(0.5), R1(0.1), R2(0.1)],
+        augment="color,translation,cutout",
+    ),
+    "spectral gan": lambda: GAN(pair()[0], spectral_discriminator(), objective="hinge"),
+    "importance-weighted vae": lambda: vae(importance_samples=3, kl_warmup=4),
     "conditional wgan": lambda: WGAN(*pair(4), critic_steps=2),
 }
 

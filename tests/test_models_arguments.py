@@ -132,7 +132,11 @@ def test_bad_arguments_of_a_vae_are_refused_by_name(arguments, argument):
     [
         (GAN, {"generator_batch_ratio": 0}),
         (GAN, {"generator_batch_ratio": 1.5}),
-        (GAN, {"objective": "hinge"}),
+        (GAN, {"objective": "hinges"}),
+        (GAN, {"augment": "colour"}),
+        (GAN, {"augment": None}),
+        (GAN, {"regularizers": 10.0}),
+        (WGAN, {"regularizers": ["r1"]}),
         (GAN, {"objective": None}),
         (GAN, {"moving_average": 1.0}),
         (GAN, {"moving_average": -0.1}),

@@ -53,9 +53,9 @@ class Recording:
         self.seen.append((np.array(real), np.array(labels), len(fake), training))
         return super().discriminator_loss(real, fake, labels, noise_key, training=training)
 
-    def generator_loss(self, fake, labels, *, training):
+    def generator_loss(self, real, fake, labels, *, training):
         self.of_generator.append((len(fake), np.array(labels).tolist()))
-        return super().generator_loss(fake, labels, training=training)
+        return super().generator_loss(real, fake, labels, training=training)
 
     def call(self, latents, labels=None, training=False):
         self.generated.append((np.array(latents), np.array(labels).tolist()))

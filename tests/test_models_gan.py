@@ -127,6 +127,8 @@ TO_ONE = Curve(lambda y: (y - 1) ** 2, lambda y: 2 * (y - 1))
 TO_ZERO = Curve(lambda y: y**2, lambda y: 2 * y)
 SIGMOID_TO_ONE = Curve(lambda y: (sigmoid(y) - 1) ** 2, lambda y: 2 * (sigmoid(y) - 1) * sigmoid(y) * (1 - sigmoid(y)))
 SIGMOID_TO_ZERO = Curve(lambda y: sigmoid(y) ** 2, lambda y: 2 * sigmoid(y) * sigmoid(y) * (1 - sigmoid(y)))
+REAL_HINGE = Curve(lambda y: np.maximum(0, 1 - y), lambda y: -1.0 * (y < 1))
+FAKE_HINGE = Curve(lambda y: np.maximum(0, 1 + y), lambda y: 1.0 * (y > -1))
 
 # The discriminator's losses on real and generated images, the generator's loss, the activation of D.
 OBJECTIVES = {
@@ -134,6 +136,7 @@ OBJECTIVES = {
     "saturating": (REAL_CROSS_ENTROPY, FAKE_CROSS_ENTROPY, SATURATING, sigmoid),
     "least_squares": (TO_ONE, TO_ZERO, TO_ONE, lambda y: y),
     "least_squares_sigmoid": (SIGMOID_TO_ONE, SIGMOID_TO_ZERO, SIGMOID_TO_ONE, sigmoid),
+    "hinge": (REAL_HINGE, FAKE_HINGE, Curve(lambda y: -y, lambda y: -np.ones_like(y)), lambda y: y),
 }
 
 
@@ -189,14 +192,44 @@ def test_a_step_of_every_objective_is_that_of_its_derivatives_for_a_linear_pair(
 
 
 def test_an_unknown_objective_is_refused_with_the_known_ones():
-    with pytest.raises(UsageError, match="^objective must be one of " + ", ".join(OBJECTIVES) + ", received: 'hinge'"):
-        linear_gan(objective="hinge")
+    known = ", ".join([*OBJECTIVES, "relativistic"])
+    with pytest.raises(UsageError, match=f"^objective must be one of {known}, received: 'hinges'"):
+        linear_gan(objective="hinges")
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_a_step_of_the_relativistic_objective_is_that_of_its_derivatives_for_a_linear_pair(ratio):
+    model = linear_gan(objective="relativistic", generator_batch_ratio=ratio)
+    x = np.random.default_rng(0).uniform(size=(5, 2, 3, 1)).astype("float32")
+    key, real = model.training_key(0), x.reshape(5, 6)
+    to_images, image_offset, to_output, output_offset = (np.asarray(array, float) for array in model.get_weights()[-4:])
+    discriminator_key = tf.random.split(tf.random.fold_in(key, 0), 2)[0]
+    fake = tf.random.stateless_normal((5, 2), discriminator_key).numpy() @ to_images + image_offset
+    real_output, fake_output = (flat @ to_output[:, 0] + output_offset for flat in (real, fake))
+    margin = real_output - fake_output
+    expected = {
+        "d_loss": np.mean(-np.log(sigmoid(margin))),
+        "d_real": real_output.mean(),
+        "d_fake": fake_output.mean(),
+    }
+    slopes = (sigmoid(margin) - 1) / 5  # the offset of the output cancels
+    to_output = to_output - 0.05 * (slopes @ (real - fake))[:, None]
+
+    latents = tf.random.stateless_normal((5 * ratio, 2), tf.random.fold_in(key, 1)).numpy()
+    pairs = np.repeat(real, ratio, axis=0)
+    margin = (latents @ to_images + image_offset - pairs) @ to_output[:, 0]
+    expected["g_loss"] = np.mean(-np.log(sigmoid(margin)))
+    of_images = np.outer((sigmoid(margin) - 1) / len(margin), to_output)
+    to_images, image_offset = to_images - 0.1 * latents.T @ of_images, image_offset - 0.1 * of_images.sum(axis=0)
+    history = fit(model, x, batch_size=5)
+    assert_close(model.get_weights()[-4:], (to_images, image_offset, to_output, output_offset), atol=1e-5)
+    assert {name: value for name, (value,) in history.items()} == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 class Brightening(GAN):
     """A GAN whose generator maximizes brightness and ignores the discriminator."""
 
-    def generator_loss(self, fake, labels, *, training):
+    def generator_loss(self, real, fake, labels, *, training):
         brightness = tf.reduce_mean(fake, axis=[1, 2, 3])
         return -brightness, {"g_loss": -brightness}
 

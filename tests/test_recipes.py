@@ -141,7 +141,7 @@ def test_the_gradient_of_a_clipped_critic_reaches_the_generator():
     model.fit(np.random.default_rng(0).integers(0, 256, (40, 12, 12, 1), np.uint8), batch_size=4, verbose=0)
     with tf.GradientTape() as tape:
         images = model.generator(tf.random.stateless_normal((8, 100), (0, 0)), training=True)
-        loss, _ = model.generator_loss(images, None, training=True)
+        loss, _ = model.generator_loss(images, images, None, training=True)
     gradients = tape.gradient(loss, model.generator.trainable_variables)
     # With an epsilon of 1e-3 in batch normalization it was 1e-9, less than RMSprop's own epsilon.
     assert all(np.abs(gradient).max() > 1e-6 for gradient in gradients if gradient.shape.rank > 1)

@@ -10,18 +10,24 @@ import tensorflow as tf
 
 from keras_gen import distribution
 from keras_gen.distribution import sharding
-from keras_gen.models import network_checks, updates
+from keras_gen.models import augmentation, network_checks, updates
 from keras_gen.models.generative import GenerativeModel
+from keras_gen.models.regularizers import Regularizer
+from keras_gen.models.regularizers import check as check_regularizers
 from keras_gen.models.settings import Setting
 from keras_gen.utils import checks, keras_internals
 from keras_gen.utils.errors import UsageError, must_be
+
+
+AUGMENTATION = 2**30
+"""Number by which the random key of augmentation differs from those of regularizers."""
 
 
 class AdversarialModel(GenerativeModel):
     """Base class of models with a generator and a discriminator (or critic).
 
     Subclasses implement the objective: `discriminator_loss` and `generator_loss`. Each network's update also minimizes
-    the losses of its layers (regularizers, `add_loss`), which the reported quantities do not include.
+    the losses of its layers (regularizers of weights, `add_loss`), which the reported quantities do not include.
 
     Args:
         generator: `keras.Model` from latents `(n, latent_dim)` to images or their logits.
@@ -29,6 +35,10 @@ class AdversarialModel(GenerativeModel):
             a second input, the model is conditional.
         generator_batch_ratio: int, latents of a generator update per real image of a discriminator update. Defaults
             to 1.
+        regularizers: list of `keras_gen.models.regularizers.Regularizer`, penalties that the discriminator's loss
+            includes; each is tracked under its name, before its weight. Defaults to none.
+        augment: str, how the discriminator's images, real and generated, are augmented in training; names of
+            `augmentation.POLICIES` such as `"color,translation"`. Defaults to `""`, not at all.
         moving_average: float, decay m of a moving average of the generator's weights, which sampling then uses. After
             update t the average moves by the fraction 1 − min(m, (1 + t) / (10 + t)), so that it forgets the first
             updates. Defaults to 0, no average.
@@ -48,6 +58,10 @@ class AdversarialModel(GenerativeModel):
 
     generator, discriminator, moving_average = Setting(), Setting(), Setting()
     generator_batch_ratio = Setting(checks.positive_int)
+    regularizers, augment = Setting(), Setting(augmentation.check)
+
+    loss_name = "d_loss"
+    """Name of the discriminator's loss among the quantities of `discriminator_loss`."""
 
     def __init__(
         self,
@@ -55,14 +69,19 @@ class AdversarialModel(GenerativeModel):
         discriminator,
         *,
         generator_batch_ratio=1,
+        regularizers=(),
+        augment="",
         moving_average=0.0,
         value_range=(0, 1),
         from_logits=True,
         seed=0,
         **kwargs,
     ):
+        self.regularizers, self.augment = check_regularizers("regularizers", regularizers), augment
+        penalties = check_regularizers("regularizers", self.penalties)
+        tracked_names = (*self.tracked_names, *(entry.name for entry in penalties))
         super().__init__(
-            value_range=value_range, from_logits=from_logits, seed=seed, tracked_names=self.tracked_names, **kwargs
+            value_range=value_range, from_logits=from_logits, seed=seed, tracked_names=tracked_names, **kwargs
         )
         self.generator_batch_ratio = generator_batch_ratio
         self.moving_average = checks.fraction("moving_average", moving_average)
@@ -77,6 +96,7 @@ class AdversarialModel(GenerativeModel):
         if self.from_logits:
             network_checks.check_logits("generator", generator, network_checks.UNLESS_IMAGES)
         network_checks.check_logits(self.discriminator_argument, discriminator)
+        _check_per_image(self.discriminator_argument, discriminator, penalties)
         self.generator_average = _frozen_copy(generator) if self.moving_average else None
         self.built = True
 
@@ -84,6 +104,11 @@ class AdversarialModel(GenerativeModel):
     def decoder_network(self) -> keras.Model:
         """The generator, or its moving average."""
         return self.generator if self.generator_average is None else self.generator_average
+
+    @property
+    def penalties(self) -> tuple[Regularizer, ...]:
+        """All penalties that the discriminator's loss includes: `regularizers`, and those of a subclass."""
+        return self.regularizers
 
     @property
     def generator_optimizer(self) -> keras.optimizers.Optimizer:
@@ -94,6 +119,11 @@ class AdversarialModel(GenerativeModel):
     def optimizers(self) -> tuple[keras.optimizers.Optimizer, ...]:
         """The optimizers of generator and discriminator."""
         return (self.optimizer, self.discriminator_optimizer)
+
+    @property
+    def updates_per_step(self) -> tuple[int, ...]:
+        """Updates of the generator and of the discriminator in a train step."""
+        return (1, self.batches_per_step)
 
     def trained_networks(self) -> tuple[keras.Model, ...]:
         """Return generator and discriminator."""
@@ -134,17 +164,17 @@ class AdversarialModel(GenerativeModel):
     def discriminator_loss(
         self, real, fake, labels, noise_key, *, training: bool
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Return the discriminator's loss `(n,)` and the quantities to track.
+        """Return the discriminator's loss `(n,)` and the quantities to track, without `regularizers`.
 
         Args:
-            real, fake: real and generated images, of the same labels.
+            real, fake: real and generated images, of the same labels, augmented if the model augments.
             labels: integers `(n,)`, or None for an unconditional model.
             noise_key: random key for noise of the objective.
             training: bool, as in `keras.layers.Layer.__call__`.
         """
         raise NotImplementedError
 
-    def generator_loss(self, fake, labels, *, training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def generator_loss(self, real, fake, labels, *, training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Return the generator's loss `(n,)` and the quantities to track; arguments as in `discriminator_loss`."""
         raise NotImplementedError
 
@@ -166,13 +196,12 @@ class AdversarialModel(GenerativeModel):
                 batch = self._batch_of_step(examples, index)
                 with self._shard_of_step(index):
                     self._update_discriminator(*batch, tf.random.fold_in(key, index))
-            images, labels = batch
             ratio = self.generator_batch_ratio
-            if labels is not None:
-                labels = tf.repeat(labels, ratio)
+            real, labels = batch
+            if ratio > 1:
+                real, labels = (None if part is None else tf.repeat(part, ratio, axis=0) for part in batch)
             with self._shard_of_step(index, ratio):
-                key = tf.random.fold_in(key, self.batches_per_step)
-                self._update_generator(tf.shape(images)[0] * ratio, labels, key)
+                self._update_generator(real, labels, tf.random.fold_in(key, self.batches_per_step))
         return self.metric_results()
 
     def test_step(self, data):
@@ -180,8 +209,8 @@ class AdversarialModel(GenerativeModel):
         with self.unpack_batch(data) as (images, labels):
             latents_key, objective_key = tf.unstack(tf.random.split(self.next_evaluation_key(), 2))
             fake = self._generated(tf.shape(images)[0], labels, latents_key, training=False)
-            _, discriminator_metrics = self.discriminator_loss(images, fake, labels, objective_key, training=False)
-            _, generator_metrics = self.generator_loss(fake, labels, training=False)
+            _, discriminator_metrics = self._regularized(images, fake, labels, objective_key, training=False)
+            _, generator_metrics = self.generator_loss(images, fake, labels, training=False)
             self.track(discriminator_metrics | generator_metrics)
         return self.metric_results()
 
@@ -211,14 +240,36 @@ class AdversarialModel(GenerativeModel):
     def _update_discriminator(self, real, labels, key):
         latents_key, objective_key = tf.unstack(tf.random.split(key, 2))
         fake = self._generated(tf.shape(real)[0], labels, latents_key, training=True)
-        objective = functools.partial(self.discriminator_loss, real, fake, labels, objective_key, training=True)
+        real, fake = self._augmented(real, fake, objective_key)
+        objective = functools.partial(self._regularized, real, fake, labels, objective_key, training=True)
         metrics = updates.update(self.discriminator_optimizer, self.discriminator, objective)
         self.after_discriminator_update()
         self.track(metrics)
 
-    def _update_generator(self, count, labels, key):
+    def _regularized(self, real, fake, labels, key, *, training):
+        """Return the discriminator's loss and quantities with the penalties."""
+        loss, values = self.discriminator_loss(real, fake, labels, key, training=training)
+        discriminate = functools.partial(self.discriminate, labels=labels, training=training)
+        for index, regularizer in enumerate(self.penalties):
+            own_key = tf.random.fold_in(key, index) if index else key
+            values[regularizer.name] = regularizer.penalty(discriminate, real, fake, own_key)
+            loss += regularizer.weight * values[regularizer.name]
+        return loss, values | {self.loss_name: loss}
+
+    def _augmented(self, real, fake, key):
+        """Return what the discriminator sees in training."""
+        if not self.augment:
+            return real, fake
+        keys = tf.unstack(tf.random.split(tf.random.fold_in(key, AUGMENTATION), 2))
+        return tuple(
+            augmentation.augment(images, self.augment, own_key, self.value_range)
+            for images, own_key in zip((real, fake), keys, strict=True)
+        )
+
+    def _update_generator(self, real, labels, key):
         def objective():
-            return self.generator_loss(self._generated(count, labels, key, training=True), labels, training=True)
+            fake = self._generated(tf.shape(real)[0], labels, key, training=True)
+            return self.generator_loss(*self._augmented(real, fake, key), labels, training=True)
 
         before = keras.ops.cast(self.optimizer.iterations, "float32")
         self.track(updates.update(self.optimizer, self.generator, objective))
@@ -235,7 +286,17 @@ class AdversarialModel(GenerativeModel):
         """Return the constructor arguments."""
         config = super().get_config()
         config[self.discriminator_argument] = config.pop("discriminator")
+        config["regularizers"] = [keras.saving.serialize_keras_object(entry) for entry in self.regularizers]
         return config
+
+
+def _check_per_image(argument, network, penalties):
+    """Refuse batch normalization with a penalty on gradients per image: with both, WGANs learned noise."""
+    layers = keras_internals.flatten_layers(network)
+    normalized = [layer.name for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    if penalties and normalized:
+        requirement = f"without batch normalization, since {penalties[0].name} is per image"
+        raise must_be(argument, requirement, normalized[0])
 
 
 def _frozen_copy(network):

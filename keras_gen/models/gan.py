@@ -20,8 +20,8 @@ MIN_LOSS = 1e-3
 class GAN(AdversarialModel):
     """Generative adversarial network.
 
-    A train step updates the discriminator on a batch of real images and the same number of generated ones, then the
-    generator. With the objective `non_saturating`:
+    A train step updates the discriminator on a batch of real images and the same number of generated ones,
+    `discriminator_steps` times, then the generator. With the objective `non_saturating`:
 
     - d_loss_real = −log D(x), d_loss_fake = −log(1 − D(G(z))), d_loss = their mean;
     - g_loss = −log D(G(z));
@@ -30,14 +30,19 @@ class GAN(AdversarialModel):
 
     `saturating` has g_loss = log(1 − D(G(z))). `least_squares` has d_loss_real = (D(x) − 1)², d_loss_fake = D(G(z))²
     and g_loss = (D(G(z)) − 1)² for a linear D (Mao et al. 2017), `least_squares_sigmoid` the same for a D with a
-    sigmoid; both without jsd.
+    sigmoid. `hinge` has d_loss_real = max(0, 1 − D(x)), d_loss_fake = max(0, 1 + D(G(z))) and g_loss = −D(G(z)) for a
+    linear D (Miyato et al. 2018). `relativistic` has d_loss = −log sigmoid(D(x) − D(G(z))) and g_loss with x and G(z)
+    exchanged, for pairs of a real and a generated image (Huang et al. 2025, who add `R1` and `R2`), without the two
+    separate losses. Only the first two have jsd. d_loss also includes the weighted `regularizers`.
 
     Args:
         generator: `keras.Model` from latents `(n, latent_dim)` to images or their logits.
         discriminator: `keras.Model` from images to one logit, `(n, 1)`. If both networks take one-hot labels as a
             second input, the model is conditional (Mirza & Osindero 2014).
         objective: str, a key of `losses.ADVERSARIAL_OBJECTIVES`. Defaults to `"non_saturating"`.
-        generator_batch_ratio, moving_average, value_range, from_logits, seed: as in `AdversarialModel`.
+        discriminator_steps: int, discriminator updates per generator update, each on a batch of its own. Defaults to 1.
+        generator_batch_ratio, regularizers, augment, moving_average, value_range, from_logits, seed: as in
+            `AdversarialModel`.
 
     Raises:
         UsageError: the networks do not fit together, or another argument is out of range.
@@ -54,23 +59,30 @@ class GAN(AdversarialModel):
 
     objective = Setting()
 
-    def __init__(self, generator, discriminator, *, objective="non_saturating", **kwargs):
+    discriminator_steps = Setting()
+
+    def __init__(self, generator, discriminator, *, objective="non_saturating", discriminator_steps=1, **kwargs):
+        self.discriminator_steps = checks.positive_int("discriminator_steps", discriminator_steps)
         self.objective = checks.one_of("objective", objective, losses.ADVERSARIAL_OBJECTIVES)
-        if losses.ADVERSARIAL_OBJECTIVES[objective].is_cross_entropy:
-            self.tracked_names = (*type(self).tracked_names, "jsd")
+        names, chosen = type(self).tracked_names, losses.ADVERSARIAL_OBJECTIVES[objective]
+        if chosen.sees_real:
+            names = tuple(name for name in names if name not in ("d_loss_real", "d_loss_fake"))
+        self.tracked_names = (*names, "jsd") if chosen.is_cross_entropy else names
         super().__init__(generator, discriminator, **kwargs)
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches of real images in one train step: `discriminator_steps`."""
+        return self.discriminator_steps
 
     def discriminator_loss(self, real, fake, labels, noise_key, *, training):
         """Return the discriminator's loss and metrics; see the class."""
         real_output = self.discriminate(real, labels, training=training)
         fake_output = self.discriminate(fake, labels, training=training)
         objective = losses.ADVERSARIAL_OBJECTIVES[self.objective]
-        on_real, on_fake = objective.on_real(real_output), objective.on_fake(fake_output)
-        loss = 0.5 * (on_real + on_fake)
-        values = {
-            "d_loss": loss,
-            "d_loss_real": on_real,
-            "d_loss_fake": on_fake,
+        values = objective.discriminator(real_output, fake_output)
+        loss = values["d_loss"] if "d_loss" in values else 0.5 * (values["d_loss_real"] + values["d_loss_fake"])
+        values |= {
             "d_real": objective.activation(real_output)[:, 0],
             "d_fake": objective.activation(fake_output)[:, 0],
         }
@@ -78,10 +90,11 @@ class GAN(AdversarialModel):
             values["jsd"] = losses.jensen_shannon_estimate(loss)
         return loss, values
 
-    def generator_loss(self, fake, labels, *, training):
+    def generator_loss(self, real, fake, labels, *, training):
         """Return the generator's loss and metrics; see the class."""
         objective = losses.ADVERSARIAL_OBJECTIVES[self.objective]
-        loss = objective.generator(self.discriminate(fake, labels, training=training))
+        seen = (fake, real) if objective.sees_real else (fake,)
+        loss = objective.generator(*[self.discriminate(images, labels, training=training) for images in seen])
         return loss, {"g_loss": loss}
 
     def signs_of_collapse(self, logs: dict[str, float]) -> dict[str, str]:

@@ -51,6 +51,8 @@ def check_logits(argument: str, network: keras.Model, remedy: str = "") -> None:
     tensor = network.outputs[0]
     while True:
         operation, inputs = producer(tensor)
+        while isinstance(operation, keras.layers.Wrapper):
+            operation = operation.layer
         if isinstance(operation, keras.Model) and hasattr(operation, "outputs"):  # a subclassed model has none
             return check_logits(argument, operation, remedy)
         kind, activation = type(operation).__name__, getattr(operation, "activation", None)

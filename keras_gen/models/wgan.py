@@ -6,12 +6,11 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 import tensorflow as tf
 
-from keras_gen import distribution, losses
+from keras_gen import losses
 from keras_gen.models.adversarial import AdversarialModel
+from keras_gen.models.regularizers import GradientPenalty, Regularizer
 from keras_gen.models.settings import Setting
 from keras_gen.utils import checks
-from keras_gen.utils.errors import must_be
-from keras_gen.utils.keras_internals import flatten_layers
 
 
 @keras.saving.register_keras_serializable("keras_gen")
@@ -31,11 +30,13 @@ class WGAN(AdversarialModel):
         critic: `keras.Model` from images to one score, `(n, 1)`, without a final activation, and without batch
             normalization if there is a gradient penalty, which is per image. Labels as in `GAN`.
         critic_steps: int, critic updates per generator update. Defaults to 5.
-        gradient_penalty: float, weight λ of the gradient penalty; 0 for none. Defaults to 10.
+        gradient_penalty: float, weight λ of the gradient penalty; 0 for none. A shorthand for a `GradientPenalty` among
+            the `regularizers`. Defaults to 10.
         weight_clip: float, bound to which the critic's weights are clipped after every update, [−weight_clip,
             weight_clip]; 0, the default, for no clipping. If this and `gradient_penalty` are both 0, the critic's slope
             is unbounded and the generator learns noise.
-        generator_batch_ratio, moving_average, value_range, from_logits, seed: as in `AdversarialModel`.
+        regularizers: as in `AdversarialModel`, further ones. Defaults to none.
+        generator_batch_ratio, augment, moving_average, value_range, from_logits, seed: as in `AdversarialModel`.
 
     Raises:
         UsageError: the networks do not fit together, or another argument is out of range.
@@ -49,6 +50,7 @@ class WGAN(AdversarialModel):
 
     tracked_names = ("critic_loss", "emd", "g_loss")
     discriminator_argument, update_names = "critic", ("critic_updates", "g_updates")
+    loss_name = "critic_loss"
 
     critic_steps, gradient_penalty, weight_clip = Setting(), Setting(), Setting(checks.non_negative)
 
@@ -56,13 +58,13 @@ class WGAN(AdversarialModel):
         self.critic_steps = checks.positive_int("critic_steps", critic_steps)
         self.gradient_penalty = checks.non_negative("gradient_penalty", gradient_penalty)
         self.weight_clip = weight_clip
-        if self.gradient_penalty > 0:
-            self.tracked_names = (*type(self).tracked_names, "gradient_penalty")
         super().__init__(generator, critic, **kwargs)
-        normalized = [layer for layer in flatten_layers(critic) if isinstance(layer, keras.layers.BatchNormalization)]
-        if self.gradient_penalty > 0 and normalized:  # with both, WGANs learned noise
-            requirement = "without batch normalization, since the gradient penalty is per image"
-            raise must_be("critic", requirement, normalized[0].name)
+
+    @property
+    def penalties(self) -> tuple[Regularizer, ...]:
+        """All penalties that the critic's loss includes: the gradient penalty, then `regularizers`."""
+        first = (GradientPenalty(self.gradient_penalty),) if self.gradient_penalty else ()
+        return (*first, *self.regularizers)
 
     @property
     def critic(self) -> keras.Model:
@@ -79,18 +81,9 @@ class WGAN(AdversarialModel):
         real_scores = self.discriminate(real, labels, training=training)
         fake_scores = self.discriminate(fake, labels, training=training)
         emd = losses.wasserstein_estimate(real_scores, fake_scores)
-        loss, values = -emd, {"emd": emd}
-        if self.gradient_penalty > 0:
-            mixing = distribution.uniform((tf.shape(real)[0], 1, 1, 1), noise_key)
+        return -emd, {"emd": emd}
 
-            def critic(images):
-                return self.discriminate(images, labels, training=training)
-
-            values["gradient_penalty"] = losses.gradient_penalty(critic, real, fake, mixing)
-            loss += self.gradient_penalty * values["gradient_penalty"]
-        return loss, values | {"critic_loss": loss}
-
-    def generator_loss(self, fake, labels, *, training):
+    def generator_loss(self, real, fake, labels, *, training):
         """Return the generator's loss and metrics; see the class."""
         loss = -self.discriminate(fake, labels, training=training)[:, 0]
         return loss, {"g_loss": loss}

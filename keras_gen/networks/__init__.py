@@ -13,6 +13,7 @@ from keras_gen.networks.decoders import (
     lstm_vae_decoder,
     mlp_decoder,
     transposed_conv_generator,
+    upsampling_generator,
 )
 from keras_gen.networks.discriminators import conv_discriminator, deep_conv_discriminator, mlp_discriminator
 from keras_gen.networks.encoders import conv_encoder, lstm_encoder, mlp_encoder
@@ -37,4 +38,5 @@ __all__ = [
     "pooling_encoder",
     "resizing_decoder",
     "transposed_conv_generator",
+    "upsampling_generator",
 ]

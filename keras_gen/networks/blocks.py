@@ -76,13 +76,21 @@ def latent_inputs(latent_dim: int, num_classes: int) -> tuple[KerasTensor | list
     return [latents, labels], layers.Concatenate()([latents, labels])
 
 
-def dense(inputs: KerasTensor, units: int, image_shape: tuple[int, int, int], **options) -> KerasTensor:
+def dense(
+    inputs: KerasTensor, units: int, image_shape: tuple[int, int, int], *, normalization: str = "none", **options
+) -> KerasTensor:
     """Apply a dense layer to `inputs`, `(n, features)`, after `check_weights`: nothing is allocated if it is too large.
 
-    `image_shape` is the network's, for the error message; `options` are those of `keras.layers.Dense`.
+    `image_shape` is the network's, for the error message; `normalization` is as in `of_weights`, and `options` are
+    those of `keras.layers.Dense`.
     """
     check_weights(inputs.shape[-1], units, image_shape)
-    return layers.Dense(units, **options)(inputs)
+    return of_weights(normalization, layers.Dense(units, **options))(inputs)
+
+
+def of_weights(normalization: str, layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Return the layer, with its weights normalized if `normalization` is `"spectral"` (Miyato et al. 2018)."""
+    return layers.SpectralNormalization(layer) if normalization == "spectral" else layer
 
 
 def check_weights(features: int, units: int, image_shape: tuple[int, int, int]) -> None:
@@ -99,6 +107,11 @@ def check_widths(argument: str, widths: object) -> tuple[int, ...]:
     if not isinstance(widths, list | tuple) or not widths:
         raise must_be(argument, "a sequence of positive integers", widths)
     return tuple(checks.positive_int(argument, width) for width in widths)
+
+
+def check_activation(activation: object) -> None:
+    """Check that `activation` is the name of an activation of hidden layers, or raise `UsageError`."""
+    checks.one_of("activation", activation, ("relu", "tanh"))
 
 
 def check_odd(argument: str, size: object) -> int:

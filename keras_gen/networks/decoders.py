@@ -16,14 +16,20 @@ from keras_gen.utils import checks
 
 @channels_last()
 def mlp_decoder(
-    image_shape: tuple[int, int, int], *, latent_dim: int = 16, hidden: Sequence[int] = (300,), num_classes: int = 0
+    image_shape: tuple[int, int, int],
+    *,
+    latent_dim: int = 16,
+    hidden: Sequence[int] = (300,),
+    activation: str = "relu",
+    num_classes: int = 0,
 ) -> keras.Model:
-    """Build a decoder of dense layers with ReLU and a last dense layer for the pixels.
+    """Build a decoder of dense layers with an activation and a last dense layer for the pixels.
 
     Args:
         image_shape: tuple, `(height, width, channels)`.
         latent_dim: int, size of a latent vector. Defaults to 16.
         hidden: sequence of int, units of the hidden layers. Defaults to `(300,)`.
+        activation: str, `"relu"`, the default, or `"tanh"`.
         num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
@@ -32,8 +38,9 @@ def mlp_decoder(
     """
     image_shape = blocks.check_image_shape(image_shape)
     inputs, x = blocks.latent_inputs(latent_dim, num_classes)
+    blocks.check_activation(activation)
     for units in blocks.check_widths("hidden", hidden):
-        x = blocks.dense(x, units, image_shape, activation="relu")
+        x = blocks.dense(x, units, image_shape, activation=activation)
     x = blocks.dense(x, math.prod(image_shape), image_shape)
     return keras.Model(inputs, layers.Reshape(image_shape)(x), name="decoder")
 
@@ -241,3 +248,41 @@ def dcgan_generator(
     x = activate(layers.Conv2DTranspose(128, 5, strides=2, padding="same")(x))
     x = layers.Conv2DTranspose(channels, 5, strides=2, padding="same")(x)
     return keras.Model(inputs, x, name="generator")
+
+
+@channels_last()
+def upsampling_generator(
+    image_shape: tuple[int, int, int],
+    *,
+    latent_dim: int = 128,
+    filters: Sequence[int] = (512, 256, 128, 64),
+    num_classes: int = 0,
+) -> keras.Model:
+    """Build a generator of a dense layer, 4×4 transposed convolutions with stride 2 and a 3×3 convolution.
+
+    Batch normalization and ReLU follow every layer but the last. The sides are doubled for every entry of `filters` but
+    the first: 4 → 8 → 16 → 32 for four. It is the standard CNN of Miyato et al. 2018, "Spectral normalization for
+    generative adversarial networks", table 3.
+
+    Args:
+        image_shape: tuple, `(height, width, channels)`, height and width multiples of 2 for every doubling.
+        latent_dim: int, size of a latent vector. Defaults to 128.
+        filters: sequence of int, filters of the dense layer's output and of the transposed convolutions. Defaults to
+            `(512, 256, 128, 64)`.
+        num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
+
+    Example:
+        >>> upsampling_generator((32, 32, 3)).output_shape
+        (None, 32, 32, 3)
+    """
+    filters = blocks.check_widths("filters", filters)
+    divisor = 2 ** (len(filters) - 1)
+    height, width, channels = blocks.check_image_shape(image_shape, divisible_by=divisor)
+    start = (height // divisor, width // divisor, filters[0])
+    inputs, x = blocks.latent_inputs(latent_dim, num_classes)
+    x = layers.Reshape(start)(blocks.dense(x, math.prod(start), image_shape))
+    for count in filters[1:]:
+        x = layers.ReLU()(blocks.batch_norm(x))
+        x = layers.Conv2DTranspose(count, 4, strides=2, padding="same")(x)
+    x = layers.ReLU()(blocks.batch_norm(x))
+    return keras.Model(inputs, NarrowConv2D(channels, 3)(x), name="generator")

@@ -13,18 +13,24 @@ from keras_gen.networks.layers import Dropout
 from keras_gen.utils import checks
 from keras_gen.utils.errors import must_be
 
-NORMALIZATIONS = {"batch": blocks.batch_norm, "layer": blocks.layer_norm, "none": None}
+NORMALIZATIONS = {"batch": blocks.batch_norm, "layer": blocks.layer_norm, "spectral": None, "none": None}
+"""Functions that normalize the outputs of layers; `"spectral"` normalizes their weights instead."""
 
 
 @channels_last()
 def mlp_discriminator(
-    image_shape: tuple[int, int, int], *, hidden: Sequence[int] = (300,), num_classes: int = 0
+    image_shape: tuple[int, int, int],
+    *,
+    hidden: Sequence[int] = (300,),
+    normalization: str = "none",
+    num_classes: int = 0,
 ) -> keras.Model:
     """Build a discriminator of dense layers with ReLU and a dense layer with one unit.
 
     Args:
         image_shape: tuple, `(height, width, channels)`.
         hidden: sequence of int, units of the hidden layers. Defaults to `(300,)`.
+        normalization: str, `"none"`, the default, or `"spectral"`, as in `deep_conv_discriminator`.
         num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
@@ -34,9 +40,10 @@ def mlp_discriminator(
     image_shape = blocks.check_image_shape(image_shape)
     inputs, x = blocks.image_inputs(image_shape, num_classes)
     x = layers.Flatten()(x)
+    checks.one_of("normalization", normalization, ("none", "spectral"))
     for units in blocks.check_widths("hidden", hidden):
-        x = blocks.dense(x, units, image_shape, activation="relu")
-    return keras.Model(inputs, blocks.dense(x, 1, image_shape), name="discriminator")
+        x = blocks.dense(x, units, image_shape, normalization=normalization, activation="relu")
+    return keras.Model(inputs, blocks.dense(x, 1, image_shape, normalization=normalization), name="discriminator")
 
 
 @channels_last()
@@ -46,6 +53,7 @@ def conv_discriminator(
     filters: Sequence[int] = (64, 64),
     dropout: float = 0.4,
     slope: float = 0.2,
+    normalization: str = "none",
     num_classes: int = 0,
 ) -> keras.Model:
     """Build a discriminator of 3×3 convolutions with stride 2, LeakyReLU and dropout, and one dense unit.
@@ -55,6 +63,7 @@ def conv_discriminator(
         filters: sequence of int, filters of the convolutions. Defaults to `(64, 64)`.
         dropout: float, dropout rate; 0 for no dropout layers. Defaults to 0.4.
         slope: float, negative slope of the LeakyReLU. Defaults to 0.2.
+        normalization: str, as in `deep_conv_discriminator`. Defaults to `"none"`.
         num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
@@ -65,7 +74,7 @@ def conv_discriminator(
     return deep_conv_discriminator(
         image_shape,
         filters=filters,
-        normalization="none",
+        normalization=normalization,
         kernel_size=3,
         strides=(2,) * len(filters),
         dropout=dropout,
@@ -81,7 +90,7 @@ def deep_conv_discriminator(
     filters: Sequence[int] = (64, 128),
     normalized: Sequence[bool] | None = None,
     normalization: str = "batch",
-    kernel_size: int = 5,
+    kernel_size: int | Sequence[int] = 5,
     strides: Sequence[int] | None = None,
     dropout: float = 0.0,
     slope: float = 0.2,
@@ -96,8 +105,9 @@ def deep_conv_discriminator(
         filters: sequence of int, filters of the convolutions. Defaults to `(64, 128)`.
         normalized: sequence of bool, which convolutions have a normalization. Defaults to all but the first.
         normalization: str, `"batch"`, the default; `"layer"`, which normalizes each image by itself, as a gradient
-            penalty requires; or `"none"`.
-        kernel_size: int, kernel size of the convolutions. Defaults to 5.
+            penalty requires; `"spectral"`, `keras.layers.SpectralNormalization` of all layers' weights, the dense
+            unit's too, which bounds the slope (Miyato et al. 2018); or `"none"`.
+        kernel_size: int or sequence of int, kernel sizes of the convolutions. Defaults to 5.
         strides: sequence of int, strides of the convolutions. Defaults to 2 while the side exceeds 4, else 1.
         dropout: float, dropout rate; 0 for no dropout layers. Defaults to 0.0.
         slope: float, negative slope of the LeakyReLU. Defaults to 0.2.
@@ -112,18 +122,20 @@ def deep_conv_discriminator(
     filters = blocks.check_widths("filters", filters)
     normalized = _check_normalized(normalized, len(filters))
     normalize = NORMALIZATIONS[checks.one_of("normalization", normalization, NORMALIZATIONS)]
-    kernel_size = checks.positive_int("kernel_size", kernel_size)
+    sizes = kernel_size if isinstance(kernel_size, list | tuple) else [kernel_size] * len(filters)
+    if len(blocks.check_widths("kernel_size", sizes)) != len(filters):
+        raise must_be("kernel_size", f"an integer or {len(filters)} integers", kernel_size)
     strides = blocks.check_strides(strides, filters, image_shape)
     dropout, slope = checks.fraction("dropout", dropout), checks.non_negative("slope", slope)
     inputs, x = blocks.image_inputs(image_shape, num_classes)
-    for count, stride, is_normalized in zip(filters, strides, normalized, strict=True):
-        x = layers.Conv2D(count, kernel_size, strides=stride, padding="same")(x)
+    for count, size, stride, is_normalized in zip(filters, sizes, strides, normalized, strict=True):
+        x = blocks.of_weights(normalization, layers.Conv2D(count, size, strides=stride, padding="same"))(x)
         if is_normalized and normalize:
             x = normalize(x)
         x = layers.LeakyReLU(slope)(x)
         if dropout:
             x = Dropout(dropout)(x)
-    x = blocks.dense(layers.Flatten()(x), 1, image_shape)
+    x = blocks.dense(layers.Flatten()(x), 1, image_shape, normalization=normalization)
     return keras.Model(inputs, x, name="discriminator")
 
 

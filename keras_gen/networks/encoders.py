@@ -14,14 +14,20 @@ from keras_gen.utils import checks
 
 @channels_last()
 def mlp_encoder(
-    image_shape: tuple[int, int, int], *, latent_dim: int = 16, hidden: Sequence[int] = (300,), num_classes: int = 0
+    image_shape: tuple[int, int, int],
+    *,
+    latent_dim: int = 16,
+    hidden: Sequence[int] = (300,),
+    activation: str = "relu",
+    num_classes: int = 0,
 ) -> keras.Model:
-    """Build an encoder of dense layers with ReLU.
+    """Build an encoder of dense layers with an activation.
 
     Args:
         image_shape: tuple, `(height, width, channels)`.
         latent_dim: int, size of a latent vector. Defaults to 16.
         hidden: sequence of int, units of the hidden layers. Defaults to `(300,)`.
+        activation: str, `"relu"`, the default, or `"tanh"`.
         num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
@@ -31,8 +37,9 @@ def mlp_encoder(
     image_shape = blocks.check_image_shape(image_shape)
     inputs, x = blocks.image_inputs(image_shape, num_classes)
     x = layers.Flatten()(x)
+    blocks.check_activation(activation)
     for units in blocks.check_widths("hidden", hidden):
-        x = blocks.dense(x, units, image_shape, activation="relu")
+        x = blocks.dense(x, units, image_shape, activation=activation)
     return keras.Model(inputs, blocks.posterior_heads(x, latent_dim, image_shape), name="encoder")
 
 

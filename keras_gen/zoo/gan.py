@@ -337,3 +337,71 @@ def gan_imagenette(
     )
     model.compile(*common.adam_pair(learning_rate, beta_1))
     return model
+
+
+@recipe(
+    "sngan-cifar10",
+    source="Miyato et al. 2018",
+    dataset="cifar10",
+    epochs=100,
+    batch_size=64,
+    weights=6_749_252,
+    learning_rate_decay="linear",
+    options=common.ADVERSARIAL_OPTIONS,
+)
+@recipe(
+    "sngan",
+    source="Miyato et al. 2018",
+    dataset="mnist",
+    epochs=50,
+    batch_size=64,
+    weights=5_209_922,
+    learning_rate_decay="linear",
+    options=common.ADVERSARIAL_OPTIONS,
+)
+def sngan(
+    image_shape,
+    *,
+    latent_dim: int = 128,
+    width: int = 64,
+    objective: str = "hinge",
+    discriminator_steps: int = 1,
+    learning_rate: float = 2e-4,
+    beta_1: float = 0.5,
+    num_classes,
+    **options,
+) -> GAN:
+    """SNGAN: spectral normalization of the discriminator's weights, hinge loss, the paper's small CNN.
+
+    From the paper (arXiv:1802.05957, table 3 and section 4): the generator goes from 4×4×512 over 256, 128 and 64
+    filters to tanh, the discriminator alternates 3×3 convolutions and 4×4 convolutions with stride 2, with 64, 64, 128,
+    128, 256, 256 and 512 filters, LeakyReLU 0.1 and a dense unit, all with spectral normalization; latent size 128,
+    batch size 64, Adam with learning rate 2e-4.
+
+    Ours: β₁ and `discriminator_steps`; `width` filters at the image, of which the others are multiples; MNIST's 28×28
+    images, whose sides are doubled twice, from 7×7×256, so that the generator has three widths; the epochs.
+    """
+    from keras_gen import networks
+    from keras_gen.models import GAN
+
+    width = checks.positive_int("width", width)
+    doublings = 3 if all(side % 8 == 0 for side in image_shape[:2]) else 2
+    filters = tuple(width * 2**level for level in range(doublings, -1, -1))
+    model = GAN(
+        networks.upsampling_generator(image_shape, latent_dim=latent_dim, filters=filters, num_classes=num_classes),
+        networks.deep_conv_discriminator(
+            image_shape,
+            filters=tuple(width * factor for factor in (1, 1, 2, 2, 4, 4, 8)),
+            kernel_size=(3, 4, 3, 4, 3, 4, 3),
+            strides=(1, 2, 1, 2, 1, 2, 1),
+            slope=0.1,
+            normalization="spectral",
+            num_classes=num_classes,
+        ),
+        objective=objective,
+        discriminator_steps=discriminator_steps,
+        value_range=(-1, 1),
+        **options,
+    )
+    model.compile(*common.adam_pair(learning_rate, beta_1))
+    return model

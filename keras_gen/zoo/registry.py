@@ -92,10 +92,16 @@ class Recipe:
     aliases: tuple[str, ...]
     fid_every: int
     """Epochs between two Fréchet distances of generated images while training; 0 for none."""
+    binarize: str | None
+    """How the recipe's own data set is made black and white, as in `keras_gen.data.load`; None for gray or color."""
+    validation: int | None
+    """Training images of the recipe's own data set kept for validation; None for the data set's default."""
     image_size: int | None
     """Image size of the recipe's own data set; None for the data set's default."""
     steps_per_execution: int
     """Maximum number of train steps per call of TensorFlow."""
+    learning_rate_decay: str
+    """`"linear"` or `"none"`, see `keras_gen.optimizers.LinearDecay`."""
     parameters: Mapping[str, Parameter]
     """Hyperparameters by name, with this recipe's defaults."""
 
@@ -210,7 +216,10 @@ def recipe(
     aliases: tuple[str, ...] = (),
     fid_every: int = 10,
     image_size: int | None = None,
+    binarize: str | None = None,
+    validation: int | None = None,
     steps_per_execution: int = 1,
+    learning_rate_decay: str = "none",
     options: Mapping[str, object] | None = None,
     defaults: Mapping[str, object] | None = None,
 ):
@@ -240,7 +249,10 @@ def recipe(
             aliases=aliases,
             fid_every=fid_every,
             image_size=image_size,
+            binarize=binarize,
+            validation=validation,
             steps_per_execution=steps_per_execution,
+            learning_rate_decay=learning_rate_decay,
             parameters=_parameters(function, options or {}, defaults or {}),
         )
         for key in (name, *aliases):

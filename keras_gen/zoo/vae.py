@@ -308,3 +308,45 @@ def vae_dense(
     )
     model.compile(common.adam(learning_rate))
     return model
+
+
+@recipe(
+    "vae-burda",
+    source="Burda et al. 2016",
+    dataset="mnist",
+    epochs=500,
+    batch_size=100,
+    weights=425_284,
+    binarize="dynamic",
+    validation=0,
+    learning_rate_decay="linear",
+    options=common.VAE_OPTIONS,
+    steps_per_execution=common.SHORT_STEPS,
+)
+def vae_burda(
+    image_shape,
+    *,
+    latent_dim: int = 50,
+    hidden: int = 200,
+    learning_rate: float = 1e-3,
+    num_classes,
+    **options,
+) -> VAE:
+    """VAE whose likelihood can be compared with the literature: two tanh layers, dynamically binarized MNIST.
+
+    From the paper (arXiv:1509.00519, section 5, one stochastic layer): two layers of 200 units with tanh in each
+    network, latent size 50, Bernoulli likelihood, pixels drawn anew in each epoch with the probability of their gray
+    level, all 60,000 training images, Adam; `importance_samples` 1, 5 and 50 (1 is the VAE). The paper's −log p(x) of
+    the test images, with 5,000 importance samples, is 86.76, 85.54 and 84.78 nats.
+
+    Ours: batch size 100 in place of 20, and a learning rate that decays linearly from 1e-3 to 0 in place of seven steps
+    in 3,280 epochs.
+    """
+    from keras_gen import networks
+    from keras_gen.models import VAE
+
+    width = checks.positive_int("hidden", hidden)
+    sizes = {"latent_dim": latent_dim, "hidden": (width, width), "activation": "tanh", "num_classes": num_classes}
+    model = VAE(networks.mlp_encoder(image_shape, **sizes), networks.mlp_decoder(image_shape, **sizes), **options)
+    model.compile(common.adam(learning_rate))
+    return model

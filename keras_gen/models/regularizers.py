@@ -1,0 +1,128 @@
+"""Penalties on the slope of a discriminator or critic, for the argument `regularizers` of adversarial models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
+import keras
+import tensorflow as tf
+
+from keras_gen import distribution, losses
+from keras_gen.utils import checks
+from keras_gen.utils.errors import must_be
+
+
+@dataclass(frozen=True)
+class Regularizer:
+    """Base class of penalties per image, which the discriminator's loss includes.
+
+    Args:
+        weight: float, factor of the penalty in the loss, above 0.
+
+    Raises:
+        UsageError: the weight is out of range.
+    """
+
+    weight: float
+
+    name = "regularizer"
+    """Name of the tracked penalty, without its weight."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "weight", checks.positive(f"weight of {type(self).__name__}", self.weight))
+
+    def penalty(
+        self, discriminate: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor
+    ) -> tf.Tensor:
+        """Return the penalty of each pair of images, `(n,)`, before its weight.
+
+        Args:
+            discriminate: callable from images to logits or scores, `(n, 1)`.
+            real, fake: real and generated images, as many of each.
+            key: random key.
+        """
+        raise NotImplementedError
+
+    def get_config(self) -> dict:
+        """Return the constructor arguments."""
+        return {"weight": self.weight}
+
+    @classmethod
+    def from_config(cls, config: dict) -> Regularizer:
+        """Create a regularizer from the result of `get_config`."""
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable("keras_gen")
+@dataclass(frozen=True)
+class GradientPenalty(Regularizer):
+    """Penalty (‖∇D(x̂)‖₂ − 1)² at random interpolates x̂ of real and generated images; see `losses.gradient_penalty`.
+
+    Args:
+        weight: float, λ. Defaults to 10.
+
+    Example:
+        >>> keras_gen.zoo.build("wgan-gp", width=8).penalties
+        (GradientPenalty(weight=10.0),)
+    """
+
+    weight: float = 10.0
+
+    name = "gradient_penalty"
+
+    def penalty(self, discriminate, real, fake, key):
+        """Return the penalty; see `Regularizer.penalty`."""
+        mixing = distribution.uniform((tf.shape(real)[0], 1, 1, 1), key)
+        return losses.gradient_penalty(discriminate, real, fake, mixing)
+
+
+@keras.saving.register_keras_serializable("keras_gen")
+@dataclass(frozen=True)
+class R1(Regularizer):
+    """Penalty ½ ‖∇D(x)‖₂² at real images x (Mescheder et al. 2018); see `losses.squared_gradient_norm`.
+
+    Args:
+        weight: float, γ. Defaults to 10.
+    """
+
+    weight: float = 10.0
+
+    name = "r1"
+
+    def penalty(self, discriminate, real, fake, key):
+        """Return the penalty; see `Regularizer.penalty`."""
+        return 0.5 * losses.squared_gradient_norm(discriminate, real)
+
+
+@keras.saving.register_keras_serializable("keras_gen")
+@dataclass(frozen=True)
+class R2(Regularizer):
+    """Penalty ½ ‖∇D(G(z))‖₂² at generated images, otherwise as `R1`.
+
+    Args:
+        weight: float, γ. Defaults to 10.
+    """
+
+    weight: float = 10.0
+
+    name = "r2"
+
+    def penalty(self, discriminate, real, fake, key):
+        """Return the penalty; see `Regularizer.penalty`."""
+        return 0.5 * losses.squared_gradient_norm(discriminate, fake)
+
+
+def check(argument: str, value: object) -> tuple[Regularizer, ...]:
+    """Return a sequence of regularizers with different names as a tuple.
+
+    Raises:
+        UsageError: `value` is anything else.
+    """
+    entries = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    if not all(isinstance(entry, Regularizer) for entry in entries):
+        raise must_be(argument, "a list of objects such as keras_gen.models.regularizers.R1(10.0)", value)
+    if len({entry.name for entry in entries}) < len(entries):
+        raise must_be(argument, "a list of different regularizers", value)
+    return entries
