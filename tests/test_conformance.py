@@ -17,7 +17,7 @@ from selection_helpers import selected
 
 from keras_gen import UsageError, training, zoo
 from keras_gen.callbacks import StopOnDivergence
-from keras_gen.models import GenerativeModel, export
+from keras_gen.models import export
 from keras_gen.runs import checkpoints
 from keras_gen.runs.settings import RunSettings
 
@@ -65,7 +65,7 @@ def networks_of(model):
 
 def output_of(model, seed):
     """Return images that the model generates or, without `generate`, reconstructions of noise."""
-    if isinstance(model, GenerativeModel):
+    if "generate" in model.endpoints():
         return model.generate(3, seed)["images_float"].numpy()
     return model.reconstruct(images_for(model, 3)).numpy()
 
@@ -113,7 +113,7 @@ def model(name, initial_weights):
 def outputs_of(model, latents, images):
     """Return the outputs of a model for the functions of its SavedModel."""
     outputs = {"decode/images_float": model.to_unit_range(model.decode(latents))}
-    if isinstance(model, GenerativeModel):
+    if "generate" in model.endpoints():
         outputs |= {f"generate/{key}": value for key, value in model.generate(5, seed=3).items()}
     if hasattr(model, "encode"):
         encoded = model.encode(images)

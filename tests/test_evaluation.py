@@ -99,7 +99,7 @@ def test_a_vae_is_measured_by_everything(whole, vae):
 
 def test_the_file_says_what_was_measured(whole, vae):
     content = json.loads((vae / "evaluation.json").read_text(encoding="utf-8"))
-    details = ["model", "epoch", "step", "split", "images", "data", "versions", "measured"]
+    details = ["model", "epoch", "step", "split", "images", "sampler", "data", "versions", "measured"]
     assert list(content) == ["losses", "scores", "notes", *details]
     assert (content["model"], content["epoch"], content["split"], content["images"]) == ("vae-mlp", 1, "test", 60)
     assert content["data"]["fingerprint"] == record_of(vae)["data"]["fingerprint"]

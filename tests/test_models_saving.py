@@ -124,7 +124,7 @@ def test_get_config_holds_the_arguments_of_the_constructor():
     config = make_gan(WGAN, critic_steps=2).get_config()
     assert set(config) == {
         "name", "value_range", "from_logits", "seed", "generator", "critic", "generator_batch_ratio", "critic_steps",
-        "gradient_penalty", "weight_clip", "moving_average",
+        "gradient_penalty", "weight_clip", "moving_average", "regularizers", "augment",
     }  # fmt: skip
     copy = WGAN.from_config(config)
     assert copy.critic_steps == 2

@@ -243,3 +243,41 @@ def test_fit_sees_every_epoch_completely():
     )
     expected = epochs(batches(coded(10), batch_size=4, seed=2), 4)[1:]
     assert seen == flat(expected)
+
+
+# Dynamic binarization
+
+
+def gray(count=40):
+    return np.random.default_rng(0).integers(0, 256, (count, 6, 6, 1), np.uint8)
+
+
+def drawn(images, number, **options):
+    stream = batches(images, binarize=True, **{"batch_size": 16, "seed": 3, "shuffle": False} | options)
+    iterator = iter(stream.dataset)
+    per_epoch = [[next(iterator).numpy() for _ in range(stream.steps_per_epoch)] for _ in range(number)]
+    return [np.concatenate(epoch) for epoch in per_epoch]
+
+
+def test_pixels_are_drawn_anew_each_epoch_with_the_probability_of_their_gray_level():
+    images = np.broadcast_to(np.array([0, 51, 128, 255], np.uint8), (2000, 4))[:, :, None, None].copy()
+    first, second = drawn(images, 2, batch_size=500)
+    assert set(np.unique(first)) == {0, 255}
+    np.testing.assert_allclose((first == 255).mean(axis=0).ravel(), np.array([0, 51, 128, 255]) / 255, atol=0.03)
+    agreement = (first == second).mean(axis=0).ravel()
+    np.testing.assert_allclose(agreement, [1, 0.2**2 + 0.8**2, 0.5, 1], atol=0.04)
+
+
+def test_draws_are_those_of_seed_and_epoch_also_from_within_an_epoch():
+    images = gray()
+    epochs = drawn(images, 3)
+    np.testing.assert_array_equal(drawn(images, 1, initial_epoch=2)[0], epochs[2])
+    late = iter(batches(images, batch_size=16, seed=3, shuffle=False, binarize=True, initial_step=1).dataset)
+    np.testing.assert_array_equal(next(late), epochs[0][16:32])
+    assert not np.array_equal(drawn(images, 1, seed=4)[0], epochs[0])
+
+
+def test_labels_stay_with_their_binarized_images():
+    images = np.repeat(np.array([0, 255], np.uint8), 20)[:, None, None, None]
+    for batch, labels in batches(images, np.repeat([0, 1], 20), batch_size=8, seed=0, binarize=True).dataset.take(5):
+        np.testing.assert_array_equal(batch[:, 0, 0, 0] // 255, labels)

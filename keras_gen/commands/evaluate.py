@@ -29,6 +29,7 @@ def parser() -> cli.ArgumentParser:
     add("--seeds", type=int, default=1, metavar="N", help="evaluate with N seeds and report the standard deviation")
     add("--likelihood-images", type=int, default=1000, metavar="N", help="test images for a VAE's likelihood; 0: none")
     add("--likelihood-samples", type=int, default=100, metavar="N", help="posterior samples per image")
+    add("--likelihood-binarizations", type=int, default=1, metavar="N", help="of gray images, to average over")
     return parser
 
 

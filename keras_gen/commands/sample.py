@@ -21,6 +21,8 @@ def parser() -> cli.ArgumentParser:
     add("path", type=cli.path, help=cli.MODEL_HELP)
     add("--num", type=int, default=100, metavar="N", help="number of images to generate")
     add("--seed", type=int, default=0, help="seed of the images: the same seed gives the same images")
+    truncation = "draw latents from a normal distribution truncated to ±LIMIT, such as 0.7: better, more similar images"
+    add("--truncation", type=float, metavar="LIMIT", help=truncation)
     labels = "conditional models only: classes of the images, by number or by name, repeated in turn"
     add("--labels", nargs="+", metavar="CLASS", help=labels)
     out = ".png for a grid, .npz for arrays (images uint8, images_float float32, labels); replaced if it exists"
@@ -34,6 +36,8 @@ def main() -> None:
     arguments = parser().parse_args()
     checks.count("--num", arguments.num)
     checks.seed("--seed", arguments.seed)
+    if arguments.truncation is not None:
+        checks.positive("--truncation", arguments.truncation)
     out = arguments.out
     if out.suffix not in SUFFIXES:
         raise must_be("--out", f"a file name that ends in {' or '.join(SUFFIXES)}", str(out))
@@ -52,7 +56,7 @@ def main() -> None:
     labels = None
     if arguments.labels is not None:
         labels = classes(arguments.labels, trained_models.class_names(export.description(arguments.path)))
-    generated = export.generate(arguments.path, arguments.num, arguments.seed, labels)
+    generated = export.generate(arguments.path, arguments.num, arguments.seed, labels, arguments.truncation)
     arrays = {name: value.numpy() for name, value in generated.items()}
     if out.suffix == ".png":
         columns = None if labels is None or len(labels) == 1 else len(labels)

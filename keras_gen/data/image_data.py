@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keras_gen.data import storage
+from keras_gen.data import preprocessing, storage
+from keras_gen.utils.checks import DYNAMIC
 
 SPLITS = ("train", "validation", "test")
 
@@ -103,6 +104,25 @@ class ImageData:
         if any(array is None or array.min() < 0 for array in labels):
             return 0
         return 1 + max(int(array.max()) for array in labels)
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether images are binarized anew in each epoch."""
+        return self.options.get("binarize") == DYNAMIC
+
+    def evaluated(self, role: str) -> Split:
+        """Return the split `role` as losses are computed on it: binarized once if the data are binarized dynamically.
+
+        Example:
+            >>> dynamic = load("digits", binarize="dynamic")
+            >>> len(np.unique(dynamic.test.images)) > 2, np.unique(dynamic.evaluated("test").images).tolist()
+            (True, [0, 255])
+        """
+        split = getattr(self, role)
+        if not self.is_dynamic:
+            return split
+        generator = np.random.default_rng([self.options.get("binarize_seed", 0), SPLITS.index(role)])
+        return replace(split, images=preprocessing.binarize(split.images, "stochastic", generator))
 
     def description(self) -> dict:
         """Return everything except the arrays as a dictionary for `json.dumps`. Runs record it."""

@@ -49,7 +49,7 @@ def load(
     integers or text, `(N,)`. Pickled arrays are refused.
 
     A folder is searched recursively for picture files of all formats that Pillow reads, without hidden ones, in the
-    order of their paths; links to folders are followed. Sub-folders `train`, `test` and `val` (`Training`, `valid`, ...)
+    order of their paths; links to folders are followed. Folders `train`, `test` and `val` (`Training`, `valid`, ...)
     are the splits if the first exists. A label is the index of the image's sub-folder among the sorted names, if every
     image is in one. All pages of a TIFF are images; of animations the first frame is. Transparent pixels become white,
     `bits` bits become 8, and pictures are rotated according to their EXIF data. `notes` says what was left out.
@@ -68,7 +68,9 @@ def load(
         channels: int, 1 or 3. `None` keeps the source's channels; for a folder, 1 if every file is gray.
         validation: float or int, fraction in [0, 1) of the training images, or their count; 0 for none.
         binarize: `None`; "threshold": 255 where a pixel is at least 128, else 0; or "stochastic": 255 with
-            probability pixel / 255, else 0, drawn once: the static binarization of Larochelle & Murray (2011).
+            probability pixel / 255, else 0, drawn once: the static binarization of Larochelle & Murray (2011); or
+            "dynamic": the images stay gray, and a run trains on draws that are new in each epoch, see `batches`, and
+            evaluates on `ImageData.evaluated`.
         binarize_seed: int, seed of those draws, made for train, validation and test in this order. Defaults to 0.
         bits: int, 8 to 16, bits of values that are stored as more than 8. `None` for the smallest of 8, 10, 12 and 16
             that holds the largest value of the data; `notes` records it.
@@ -158,7 +160,8 @@ def _prepared(name: str | os.PathLike, raw: RawData, options: dict[str, object])
     generator = np.random.default_rng(options["binarize_seed"])
     for index, split in enumerate(splits):
         images = preprocessing.fit_stack(split.images, options["image_size"], options["channels"])
-        images = preprocessing.binarize(images, options["binarize"], generator)
+        rule = None if options["binarize"] == checks.DYNAMIC else options["binarize"]
+        images = preprocessing.binarize(images, rule, generator)
         if not images.flags.c_contiguous:
             images = storage.take(images, np.arange(len(images)))
         splits[index] = split = replace(split, images=images)

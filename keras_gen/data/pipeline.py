@@ -60,6 +60,7 @@ def batches(
     drop_remainder: bool = False,
     strategy: tf.distribute.Strategy | None = None,
     batches_per_step: int = 1,
+    binarize: bool = False,
 ) -> Batches:
     """Return batches to train on, shuffled anew each epoch.
 
@@ -81,6 +82,9 @@ def batches(
             batch, and a worker reads only the images of its own replicas; all workers must have the same arrays. `fit`
             also shards batches that are not sharded yet, but then each worker reads all of them.
         batches_per_step: int, batches in a train step, `model.batches_per_step`. Defaults to 1.
+        binarize: bool, whether to draw each value anew in each epoch, 255 with probability value / 255, else 0: the
+            dynamic binarization of Burda et al. 2016. The draws depend on `seed`, the epoch and the image's place in
+            it only. Defaults to False.
 
     Raises:
         UsageError: an argument is wrong, or `drop_remainder` would leave no batch.
@@ -106,10 +110,22 @@ def batches(
         if shuffle:
             # A fixed algorithm, since the default depends on the device.
             order = tf.random.experimental.stateless_shuffle(order, [seed, epoch], alg="philox")
-        return tf.data.Dataset.from_tensor_slices(order).batch(size, drop_remainder=drop_remainder)
+        steps = tf.data.Dataset.from_tensor_slices(order).batch(size, drop_remainder=drop_remainder)
+        if not binarize:
+            return tf.data.Dataset.zip((steps,))
+        return steps.enumerate().map(lambda step, index: (index, epoch, step))
+
+    def with_draws(index: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        key = tf.random.fold_in(tf.cast(tf.stack([seed, epoch]), tf.int32), tf.cast(step, tf.int32))
+        shape = tf.concat([tf.shape(index), images.shape[1:]], 0)
+        # Below a pixel with probability pixel / 255 exactly.
+        draws = tf.random.stateless_uniform(shape, key, 0, 255, tf.int32, alg="philox")
+        return index, tf.cast(draws, tf.uint8)
 
     epochs = tf.data.Dataset.range(initial_epoch, np.iinfo(np.int64).max)
     indices = epochs.flat_map(epoch_batches).skip(initial_step)
+    if binarize:
+        indices = indices.map(with_draws)
     indices = indices.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     steps = count // size if drop_remainder else -(-count // size)
     if initial_step >= steps:
@@ -124,7 +140,6 @@ def batches(
     from keras_gen.distribution import sharding
 
     gather = _make_gather(images, labels, None)
-    indices = indices.map(lambda index: (index,))
     return Batches(sharding.shard(strategy, indices, multiple_of=batches_per_step, then=gather), *description)
 
 
@@ -150,13 +165,17 @@ def evaluation_batches(
     import tensorflow as tf
 
     indices = tf.data.Dataset.range(len(images)).batch(batch_size)
+    indices = tf.data.Dataset.zip((indices,))
     return _make_gather(images, labels, batch_size if len(images) % batch_size == 0 else None)(indices)
 
 
 def _make_gather(
     images: np.ndarray, labels: np.ndarray | None, static_batch: int | None
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    """Return a function from a dataset of index batches, of a constant size or any, or shards, to one of images."""
+    """Return a function from a dataset of index batches, of a constant size or any, or shards, to one of images.
+
+    An index batch is a tuple of indices and, for images to binarize, draws.
+    """
     import tensorflow as tf
 
     from keras_gen.distribution.sharding import without_tuner
@@ -166,9 +185,11 @@ def _make_gather(
         all_images = _getter(_tensor(images))
         label_tensor = None if labels is None else tf.constant(labels, tf.int64)
 
-    def take(index: tf.Tensor):
+    def take(index: tf.Tensor, draws: tf.Tensor | None = None):
         index = tf.ensure_shape(index, (static_batch,))
         batch = tf.gather(all_images(), index)
+        if draws is not None:
+            batch = tf.where(draws < batch, tf.constant(255, tf.uint8), tf.constant(0, tf.uint8))
         return batch if label_tensor is None else (batch, tf.gather(label_tensor, index))
 
     def take_shards(*shards: sharding.ShardedBatch):
@@ -186,7 +207,7 @@ def _make_gather(
         readers = options.threading.private_threadpool_size = _READERS
 
     def gather(indices: tf.data.Dataset) -> tf.data.Dataset:
-        is_sharded = isinstance(indices.element_spec, tuple)
+        is_sharded = not isinstance(indices.element_spec[0], tf.TensorSpec)
         gathered = indices.map(take_shards if is_sharded else take, num_parallel_calls=readers)
         return without_tuner(gathered.prefetch(2).with_options(options))
 

@@ -9,6 +9,7 @@ import numpy as np
 from keras_gen.data import preprocessing
 from keras_gen.evaluation.reference import fingerprint_of
 from keras_gen.evaluation.score import Score
+from keras_gen.losses import LIKELIHOODS
 from keras_gen.metrics import importance_sampling, latent_units, reconstruction
 from keras_gen.utils import progress
 
@@ -40,12 +41,21 @@ def reconstruction_scores(model: EncoderDecoder, images: np.ndarray, labels, pro
 
 
 def likelihood_scores(
-    model: VAE, images: np.ndarray, labels, protocol: dict, *, count: int, samples: int, seed: int
+    model: VAE,
+    images: np.ndarray,
+    labels,
+    protocol: dict,
+    *,
+    count: int,
+    samples: int,
+    seed: int,
+    binarizations: int = 1,
 ) -> list[Score]:
     """Estimate the negative log-likelihood per image in nats; see `metrics.importance_sampling`.
 
     A Bernoulli likelihood is defined for black and white images: gray images are binarized first, each pixel white with
-    the probability of its gray level (stochastic, seed 0, all `images` in order). A Gaussian likelihood is a density of
+    the probability of its gray level (stochastic, all `images` in order, with seeds 0, 1, …, over which the likelihoods
+    are averaged). A Gaussian likelihood is a density of
     pixels in [0, 1], so its negative logarithm can be negative.
 
     Args:
@@ -56,20 +66,23 @@ def likelihood_scores(
         count: int, use the first `count` images, or all if there are fewer.
         samples: int, posterior samples per image.
         seed: int, seed of those samples.
+        binarizations: int, number of binarizations; ignored for images that are not binarized here. Default 1.
     """
-    binarized = "no"
-    if model.likelihood == "bernoulli":
-        is_binary = bool(np.isin(images, (0, 255)).all())
-        binarized = "in the data" if is_binary else "stochastic, seed 0"
-        if not is_binary:
-            images = preprocessing.binarize(images, "stochastic", np.random.default_rng(0))
-    images = images[:count]
+    is_discrete = LIKELIHOODS[model.likelihood].is_discrete
+    variants, binarized = [images], "in the data" if is_discrete else "no"
+    if is_discrete and not np.isin(images, (0, 255)).all():
+        seeds = range(binarizations)
+        variants = [preprocessing.binarize(images, "stochastic", np.random.default_rng(each)) for each in seeds]
+        binarized = "stochastic, seed 0" if binarizations == 1 else f"stochastic, seeds 0 to {binarizations - 1}"
     labels = None if labels is None else labels[:count]
-    log_weights = model.log_importance_weights(images, samples, seed=seed, labels=labels)
-    values = -importance_sampling.log_likelihood_bound(log_weights)
+    values = []
+    for variant in variants:
+        log_weights = model.log_importance_weights(variant[:count], samples, seed=seed, labels=labels)
+        values.append(-importance_sampling.log_likelihood_bound(log_weights))
+    values, images = np.mean(values, axis=0), variants[0][:count]
     protocol = {
         "metric": "nll",
-        "units": "nats an image" if model.likelihood == "bernoulli" else "nats an image, density of pixels in [0, 1]",
+        "units": "nats an image" if is_discrete else "nats an image, density of pixels in [0, 1]",
         "likelihood": model.likelihood,
         "binarized": binarized,
         "conditional": bool(model.num_classes),

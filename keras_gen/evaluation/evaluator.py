@@ -48,6 +48,8 @@ class EvaluationSettings:
         seeds: int, number of repetitions with seed, seed + 1, …; default 1. If above 1, the spread is over the seeds.
         likelihood_images: int, test images for a VAE's negative log-likelihood, or 0 for none; default 1000.
         likelihood_samples: int, posterior samples per image; default 100.
+        likelihood_binarizations: int, number of binarizations of gray images over which a Bernoulli likelihood is
+            averaged; default 1.
 
     Raises:
         UsageError: if an argument is not as above.
@@ -63,6 +65,7 @@ class EvaluationSettings:
     seeds: int = 1
     likelihood_images: int = 1000
     likelihood_samples: int = 100
+    likelihood_binarizations: int = 1
 
     def __post_init__(self):
         for name in self.measures or ():
@@ -78,6 +81,7 @@ class EvaluationSettings:
         checks.seed("seed", self.seed + checks.positive_int("seeds", self.seeds) - 1)
         checks.non_negative_int("likelihood_images", self.likelihood_images)
         checks.positive_int("likelihood_samples", self.likelihood_samples)
+        checks.positive_int("likelihood_binarizations", self.likelihood_binarizations)
 
 
 def evaluate(
@@ -132,8 +136,8 @@ def _measured(model, data: ImageData, settings: EvaluationSettings) -> Evaluatio
 
 
 def _losses(model, data: ImageData) -> dict[str, float]:
-    labels = model.labels_of(data.test)
-    dataset = evaluation_batches(data.test.images, labels)
+    split = data.evaluated("test")
+    dataset = evaluation_batches(split.images, model.labels_of(split))
     with progress.task("losses", len(dataset), "batches") as task:
         count = keras.callbacks.LambdaCallback(on_test_batch_end=lambda batch, logs: task.advance())
         losses = model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[count])
@@ -203,7 +207,7 @@ def _encoder_scores(model, data: ImageData, settings: EvaluationSettings) -> tup
     scores, notes = [], []
     if "reconstruct" not in model.endpoints():
         return scores, notes
-    images, labels = data.test.images, model.labels_of(data.test)
+    images, labels = data.evaluated("test").images, model.labels_of(data.test)
     base = {"data": data.name, "split": "test", "batch_norm": "moving averages"}
     if min(images.shape[1:3]) < WINDOW:
         height, width = images.shape[1:3]
@@ -216,9 +220,10 @@ def _encoder_scores(model, data: ImageData, settings: EvaluationSettings) -> tup
     if settings.likelihood_images:
         scores += encoder_scores.likelihood_scores(
             model,
-            images,
+            data.test.images,
             labels,
             base,
+            binarizations=settings.likelihood_binarizations,
             count=settings.likelihood_images,
             samples=settings.likelihood_samples,
             seed=settings.seed,
@@ -237,6 +242,7 @@ def _details(opened: loading.Run) -> dict:
         "step": opened.position.step,
         "split": "test",
         "images": len(opened.data.test),
+        "sampler": opened.model.sampler.name if opened.model.sampler else "prior",
         "data": opened.data.description(),
         "versions": provenance.versions(),
         "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

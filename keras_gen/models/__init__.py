@@ -1,6 +1,6 @@
 """Models: subclasses of `keras.Model` that train with `fit`; base classes `ImageModel` and `GenerativeModel`."""
 
-from keras_gen.models import export
+from keras_gen.models import augmentation, export, regularizers, samplers
 from keras_gen.models.autoencoder import Autoencoder
 from keras_gen.models.base import ImageModel
 from keras_gen.models.gan import GAN
@@ -8,4 +8,15 @@ from keras_gen.models.generative import GenerativeModel
 from keras_gen.models.vae import VAE
 from keras_gen.models.wgan import WGAN
 
-__all__ = ["GAN", "VAE", "WGAN", "Autoencoder", "GenerativeModel", "ImageModel", "export"]
+__all__ = [
+    "GAN",
+    "VAE",
+    "WGAN",
+    "Autoencoder",
+    "GenerativeModel",
+    "ImageModel",
+    "augmentation",
+    "export",
+    "regularizers",
+    "samplers",
+]

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_gen import distribution, losses
 from keras_gen.models import inputs, network_checks
 from keras_gen.models.encoder_decoder import EncoderDecoder
+from keras_gen.models.generative import GenerativeModel
 from keras_gen.models.settings import Setting
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
@@ -19,11 +20,11 @@ RECONSTRUCTION_LOSSES = ("cross_entropy", "squared_error")
 
 
 @keras.saving.register_keras_serializable("keras_gen")
-class Autoencoder(EncoderDecoder):
+class Autoencoder(EncoderDecoder, GenerativeModel):
     """Autoencoder, which with a corruption is a denoising autoencoder.
 
     Without classes, `fit(images, targets)` trains it to map images to other ones, such as noisy images to clean ones.
-    It can't generate images, since the distribution of its codes is unknown. It reports, averaged over the images:
+    It can generate images once `fit_sampler` has fitted a distribution to its codes. It reports, averaged over images:
 
     - loss: the reconstruction loss, a mean over pixels;
     - mse: mean squared error of the reconstruction, in squared units of the value range;
@@ -55,6 +56,11 @@ class Autoencoder(EncoderDecoder):
     """
 
     takes_targets = True
+
+    @property
+    def can_generate(self) -> bool:
+        """Whether `fit_sampler` has fitted the distribution of the codes."""
+        return self.sampler is not None
 
     reconstruction_loss, corruption, corruption_level = Setting(), Setting(), Setting()
 

@@ -95,6 +95,11 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         """All optimizers. Checkpoints contain their state."""
         return (self.optimizer,)
 
+    @property
+    def updates_per_step(self) -> tuple[int, ...]:
+        """Updates of each of the optimizers in a train step."""
+        return (1,)
+
     def trained_networks(self) -> tuple[keras.Model, ...]:
         """Return the networks, or the model itself, whose weights the optimizers update, in their order."""
         return (self,)

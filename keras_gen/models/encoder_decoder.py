@@ -6,13 +6,18 @@ import functools
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
+import numpy as np
 import tensorflow as tf
 
-from keras_gen.models import sampling, updates
+from keras_gen.models import samplers, sampling, updates
 from keras_gen.models.base import Endpoint, ImageModel
 from keras_gen.models.settings import Setting
-from keras_gen.utils import keras_internals, progress
+from keras_gen.utils import checks, keras_internals, progress
 from keras_gen.utils.errors import must_be
+
+
+MAX_FITTED = 20_000
+"""Maximum number of images to whose codes a sampler is fitted: for 128 dimensions that takes a minute or two."""
 
 
 class EncoderDecoder(ImageModel):
@@ -43,6 +48,42 @@ class EncoderDecoder(ImageModel):
     def encode(self, images, labels=None):
         """Return the encoder's output for images, as in `fit`."""
         raise NotImplementedError
+
+    def fit_sampler(self, images, labels=None, *, sampler: str = "gmm", components: int = 10, seed: int = 0) -> None:
+        """Fit the distribution from which `generate` draws latents to the codes of training images.
+
+        Training changes the codes, but not the sampler: fit it again afterwards. It is saved with the model, also in a
+        SavedModel.
+
+        Args:
+            images, labels: as in `fit`; `MAX_FITTED` of them, drawn at random, if there are more.
+            sampler: str, a key of `samplers.SAMPLERS`: `"gmm"`, the default, a `samplers.GaussianMixture`, with one
+                mixture for each class of a conditional model; or `"prior"`, the standard normal distribution.
+            components: int, number of components of a mixture. Defaults to 10.
+            seed: int, seed of the fit. Defaults to 0.
+
+        Example:
+            >>> model = keras_gen.zoo.build("ae-conv", width=2)
+            >>> model.fit_sampler(images, components=3)
+            >>> model.generate(5, seed=1)["images"].shape
+            TensorShape([5, 28, 28, 1])
+        """
+        kind = samplers.SAMPLERS[checks.one_of("sampler", sampler, samplers.SAMPLERS)]
+        if kind is None:
+            self.sampler = None
+            return
+        checks.positive_int("components", components)
+        seed = checks.seed("seed", seed)
+        if len(images) > MAX_FITTED:
+            chosen = np.sort(np.random.default_rng(seed).choice(len(images), MAX_FITTED, replace=False))
+            images, labels = images[chosen], None if labels is None else np.asarray(labels)[chosen]
+        codes = self._codes(images, labels, seed)
+        labels = np.asarray(labels) if self.num_classes else None
+        self.sampler = kind.fit(codes.reshape(len(codes), -1), labels, components=components, seed=seed)
+
+    def _codes(self, images, labels, seed: int) -> np.ndarray:
+        """Return what the decoder gets for images in training."""
+        return np.asarray(self.encode(images, labels))
 
     # The steps
 

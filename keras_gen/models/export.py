@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gen.models import inputs
+from keras_gen.models import inputs, sampling
 from keras_gen.utils import checks, files, safe_files, trained_models
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.keras_internals import flatten_layers
@@ -77,7 +77,7 @@ def save(
     # Copies are not distributed by a strategy. Endpoints share them as they share the model's weights.
     stored = {key: tf.Variable(tf.cast(v.value, dtype), trainable=False) for key, v in weights.items()}
     content = {"functions": list(endpoints), "half_precision": half_precision, "num_classes": model.num_classes}
-    content |= description or {}
+    content |= ({"sampler": model.sampler.name} if getattr(model, "sampler", None) else {}) | (description or {})
 
     def write(folder: Path) -> None:
         root = tf.Module()
@@ -188,7 +188,13 @@ def load(path: str | os.PathLike, function: str | None = "generate"):
     return loaded
 
 
-def generate(path: str | os.PathLike, n: int, seed: int = 0, labels: Sequence[int] | None = None) -> dict:
+def generate(
+    path: str | os.PathLike,
+    n: int,
+    seed: int = 0,
+    labels: Sequence[int] | None = None,
+    truncation: float | None = None,
+) -> dict:
     """Generate n images with the SavedModel at `path` or in the run directory `path`.
 
     Args:
@@ -197,6 +203,7 @@ def generate(path: str | os.PathLike, n: int, seed: int = 0, labels: Sequence[in
         seed: int; the same seed gives the same images. Defaults to 0.
         labels: sequence of int, classes of a conditional model's images, cycled to length n. Drawn at random by
             default.
+        truncation: float or None, as in `GenerativeModel.generate`. Defaults to None.
 
     Returns:
         A dictionary of `images`, `images_float` and, for a conditional model, `labels`.
@@ -205,11 +212,20 @@ def generate(path: str | os.PathLike, n: int, seed: int = 0, labels: Sequence[in
         UsageError: as in `load`; labels for an unconditional model, or out of range.
     """
     n, seed = checks.count("n", n), checks.seed("seed", seed)
-    loaded = load(path)
-    if labels is None:
-        return loaded.generate(n=n, seed=seed)
-    labels = inputs.labels_to_generate(np.resize(labels, n), n, description(path).get("num_classes", 0))
-    return loaded.generate(n=n, seed=seed, labels=tf.constant(labels))
+    loaded, content = load(path), description(path)
+    num_classes = content.get("num_classes", 0)
+    if labels is not None:
+        labels = tf.constant(inputs.labels_to_generate(np.resize(labels, n), n, num_classes))
+    if truncation is None:
+        return loaded.generate(n=n, seed=seed, **({} if labels is None else {"labels": labels}))
+    if "sampler" in content or not hasattr(loaded, "decode"):
+        raise must_be("truncation", "None for this SavedModel: it has a sampler, or no function decode", truncation)
+    latent_dim = loaded.signatures["decode"].structured_input_signature[1]["latents"].shape[1]
+    latents = tf.constant(sampling.truncated_latents(n, latent_dim, seed, truncation))
+    if not num_classes:
+        return loaded.decode(latents)
+    labels = sampling.labels(tf.constant(n), num_classes, seed) if labels is None else labels
+    return loaded.decode(latents, labels) | {"labels": labels}
 
 
 def description(path: str | os.PathLike) -> dict:

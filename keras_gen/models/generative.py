@@ -2,32 +2,79 @@
 
 from __future__ import annotations
 
-import functools
+import math
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
+import numpy as np
 import tensorflow as tf
 
-from keras_gen.models import inputs, network_checks, sampling
+from keras_gen.models import inputs, network_checks, samplers, sampling
 from keras_gen.models.base import Endpoint, ImageModel
+from keras_gen.models.samplers import GaussianMixture
 from keras_gen.utils import checks
+from keras_gen.utils.errors import UsageError, must_be
 
 
 class GenerativeModel(ImageModel):
-    """Base class of models that generate images from standard normal latents, of given classes if conditional."""
+    """Base class of models that generate images from random latents, of given classes if conditional.
+
+    The latents are standard normal, or from the distribution `sampler`, which `fit_sampler` of models with an encoder
+    sets.
+    """
+
+    @property
+    def sampler(self) -> GaussianMixture | None:
+        """Distribution of the latents; None for the standard normal one."""
+        return vars(self).get("_sampler")
+
+    @sampler.setter
+    def sampler(self, sampler: GaussianMixture | None) -> None:
+        if sampler is not None and sampler.means.shape[::2] != (self.num_classes or 1, math.prod(self.latent_shape)):
+            shape = (self.num_classes or 1, math.prod(self.latent_shape))
+            raise must_be("sampler", f"of {shape[0]} mixtures in {shape[1]} dimensions", sampler.means.shape[::2])
+        # Not tracked by Keras: its arrays are constants of the functions that draw from it.
+        vars(self)["_sampler"] = sampler
+        vars(self).pop("_compiled_generate", None)
+
+    def save_own_variables(self, store) -> None:
+        """Save the sampler, which Keras saves with the weights of the networks."""
+        super().save_own_variables(store)
+        for name, array in (self.sampler.to_arrays() if self.sampler else {}).items():
+            store[f"sampler_{name}"] = array
+
+    def load_own_variables(self, store) -> None:
+        """Load what `save_own_variables` saved."""
+        names = [f"sampler_{name}" for name in samplers.ARRAYS]
+        if names[0] in store:
+            self.sampler = GaussianMixture(*(np.asarray(store[name]) for name in names))
+        super().load_own_variables({name: store[name] for name in store.keys() if name not in names})
 
     @property
     def latent_dim(self) -> int:
         """Size of a latent vector."""
         return network_checks.main_input_shape(self.decoder_network)[-1]
 
-    def generate(self, n: int, seed: int = 0, labels=None) -> dict[str, tf.Tensor]:
-        """Generate n images from standard normal latents.
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape of a latent, `(latent_dim,)`, or of an autoencoder's code."""
+        return tuple(network_checks.main_input_shape(self.decoder_network)[1:])
+
+    @property
+    def can_generate(self) -> bool:
+        """Whether the distribution of the latents is known."""
+        return True
+
+    def generate(self, n: int, seed: int = 0, labels=None, *, truncation: float | None = None) -> dict[str, tf.Tensor]:
+        """Generate n images from random latents.
 
         Args:
             n: int, number of images, at least 1.
             seed: int, 0 to 2147483647; the same seed gives the same images. Defaults to 0.
             labels: n integers, or one for all images: the classes of a conditional model's images. Drawn uniformly by
                 default.
+            truncation: float above 0; draws each value of the latents from the normal distribution truncated to
+                [−truncation, truncation], which gives better and more similar images (Brock et al. 2019,
+                arXiv:1809.11096). Defaults to None, no limit.
 
         Returns:
             A dictionary of `images`, uint8 `(n, height, width, channels)`, `images_float`, float32 in [0, 1], and for a
@@ -42,33 +89,52 @@ class GenerativeModel(ImageModel):
             array([7, 1, 7], dtype=int32)
         """
         n, seed = checks.count("n", n), checks.seed("seed", seed)
-        arguments = [tf.constant(n), tf.constant(seed)]
+        if not self.can_generate:
+            raise UsageError(f"{type(self).__name__} must have a sampler to generate: call fit_sampler(images)")
         if labels is not None:
-            arguments.append(tf.constant(inputs.labels_to_generate(labels, n, self.num_classes)))
-        return self._generate_function(*arguments)
+            labels = tf.constant(inputs.labels_to_generate(labels, n, self.num_classes))
+        if truncation is None:
+            return self._generate_function(tf.constant(n), tf.constant(seed), *([] if labels is None else [labels]))
+        if self.sampler is not None:
+            raise must_be("truncation", f"None with sampler {self.sampler.name}", truncation)
+        if self.num_classes and labels is None:
+            labels = sampling.labels(tf.constant(n), self.num_classes, seed)
+        return self._outputs(sampling.truncated_latents(n, self.latent_dim, seed, truncation), labels)
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """Return the functions of a SavedModel; here also `generate`."""
+        """Return the functions of a SavedModel; here also `generate`, if the model can."""
         n, seed = tf.TensorSpec([], tf.int32, name="n"), tf.TensorSpec([], tf.int32, name="seed")
         generate = Endpoint(self._generate, [n, seed], (self.decoder_network,), optional=self._label_specs())
-        return {"generate": generate} | super().endpoints()
+        return ({"generate": generate} if self.can_generate else {}) | super().endpoints()
 
-    @functools.cached_property
+    @property
     def _generate_function(self):
-        return tf.function(self._generate, reduce_retracing=True)  # the number of labels varies
+        if "_compiled_generate" not in vars(self):
+            vars(self)["_compiled_generate"] = tf.function(self._generate, reduce_retracing=True)  # as labels vary
+        return vars(self)["_compiled_generate"]
 
     def _generate(self, n, seed=0, labels=None):
         with tf.control_dependencies([tf.debugging.assert_positive(n, "n must be at least 1")]):
-            latents = sampling.latents(tf.identity(n), self.latent_dim, seed)
-        if not self.num_classes:
-            return self._decode_outputs(latents)
+            n = tf.identity(n)
+        if self.num_classes:
+            labels = self._checked_labels(n, seed, labels)
+        if self.sampler is None:
+            latents = sampling.latents(n, self.latent_dim, seed)
+        else:
+            latents = tf.reshape(self.sampler.draw(n, seed, labels), [-1, *self.latent_shape])
+        return self._outputs(latents, labels)
+
+    def _checked_labels(self, n, seed, labels):
         if labels is None:
-            labels = sampling.labels(n, self.num_classes, seed)
+            return sampling.labels(n, self.num_classes, seed)
         valid = [
             tf.debugging.assert_equal(tf.size(labels), n, "labels must be n integers"),
             tf.debugging.assert_non_negative(labels, "labels must be at least 0"),
             tf.debugging.assert_less(labels, self.num_classes, f"labels must be below {self.num_classes}"),
         ]
         with tf.control_dependencies(valid):
-            labels = tf.identity(labels)
-        return self._decode_outputs(latents, labels) | {"labels": labels}
+            return tf.identity(labels)
+
+    def _outputs(self, latents, labels):
+        outputs = self._decode_outputs(latents, labels)
+        return outputs | {"labels": labels} if self.num_classes else outputs

@@ -8,6 +8,7 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import numpy as np
 import tensorflow as tf
 
+from keras_gen import losses
 from keras_gen.models import sampling
 from keras_gen.utils import progress
 from keras_gen.utils.errors import must_be
@@ -68,7 +69,8 @@ def log_weights_function(model: VAE) -> tf.types.experimental.PolymorphicFunctio
         output = model.call_network(model.decoder, flat, tf.repeat(labels, samples), training=False)
         loss = model.negative_log_likelihood(tf.repeat(images, samples, axis=0), output)["reconstruction"]
         log_likelihood = -tf.reshape(tf.cast(loss, tf.float64), tf.shape(noise)[:2])
-        return log_likelihood + _log_prior_ratio(latents, log_variance, noise) + _log_volume(model)
+        posterior = [tf.cast(part, tf.float64) for part in (latents, log_variance[:, tf.newaxis], noise)]
+        return log_likelihood + losses.log_prior_ratio(*posterior) + _log_volume(model)
 
     vectors, noise = (tf.TensorSpec([*[None] * rank, model.latent_dim], tf.float32) for rank in (1, 2))
     images, labels = tf.TensorSpec([None, *model.image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
@@ -78,13 +80,6 @@ def log_weights_function(model: VAE) -> tf.types.experimental.PolymorphicFunctio
 def _noise(key, index, samples, latent_dim):
     # Each image has its own key, so that its samples do not depend on the chunk it is in.
     return tf.random.stateless_normal([samples, latent_dim], tf.random.fold_in(key, index), alg="philox")
-
-
-def _log_prior_ratio(latents, log_variance, noise):
-    """Return log p(z) − log q(z | x), in which the constants ½ log 2π cancel."""
-    latents, log_variance, noise = (tf.cast(x, tf.float64) for x in (latents, log_variance, noise))
-    terms = tf.square(noise) + log_variance[:, tf.newaxis] - tf.square(latents)
-    return 0.5 * tf.reduce_sum(terms, axis=-1)
 
 
 def _log_volume(model):

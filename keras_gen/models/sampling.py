@@ -8,6 +8,8 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import numpy as np
 import tensorflow as tf
 
+from keras_gen.utils import checks
+
 CHUNK = 256
 """Images decoded at a time, so that memory does not grow with the number of images."""
 
@@ -16,6 +18,19 @@ def latents(n: tf.Tensor, latent_dim: int, seed: tf.Tensor) -> tf.Tensor:
     """Draw n standard normal latents, `(n, latent_dim)`; the same int `seed` gives the same ones on every machine."""
     n, seed = tf.cast(n, tf.int32), tf.cast(seed, tf.int32)
     return tf.random.stateless_normal(tf.stack([n, latent_dim]), tf.stack([seed, 0]), alg="philox")
+
+
+def truncated_latents(n: int, latent_dim: int, seed: int, threshold: float) -> np.ndarray:
+    """Draw n latents, `(n, latent_dim)`, from the normal distribution truncated to [−threshold, threshold].
+
+    This is the truncation of Brock et al. 2019 (arXiv:1809.11096, section 3.1), who draw values beyond it again.
+    """
+    from scipy.special import ndtr, ndtri
+
+    threshold = checks.positive("truncation", threshold)
+    uniform = np.random.Generator(np.random.Philox(seed)).random((n, latent_dim))
+    low = ndtr(-threshold)
+    return np.clip(ndtri(low + uniform * (1 - 2 * low)), -threshold, threshold).astype(np.float32)
 
 
 def labels(n: tf.Tensor, num_classes: int, seed: tf.Tensor) -> tf.Tensor:

@@ -11,14 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gen import distribution, losses
+from keras_gen.distribution import sharding
 from keras_gen.models import importance, network_checks
 from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.models.generative import GenerativeModel
 from keras_gen.models.settings import Setting
 from keras_gen.utils import checks
-from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.errors import must_be
 
-LIKELIHOODS = ("bernoulli", "gaussian")
+PIXELS = 3
+"""First element of the random key of pixels, different from those of training, evaluation and importance sampling."""
 
 MIN_DIVERGENCE = 0.1
 """Minimum KL divergence of a healthy VAE's latents from their prior, in nats per image."""
@@ -34,23 +36,31 @@ class VAE(EncoderDecoder, GenerativeModel):
     - reconstruction = −log p(x | z), z = μ + σ ε, one sample per image;
     - kl = KL(N(μ, σ²) ‖ N(0, I)).
 
+    With `importance_samples` k above 1 it is the importance-weighted bound (Burda et al. 2016, arXiv:1509.00519),
+    loss = −log (1/k) Σᵢ p(x | zᵢ) (p(zᵢ) / q(zᵢ | x))^beta with k samples zᵢ per image; `reconstruction` is then their
+    mean. With `kl_warmup` N, beta grows linearly from 0 to its value in the first N updates, and `elbo` is also
+    reported: −reconstruction − kl, which has no beta. An evaluation uses the full beta.
+
     As in Keras, `loss` also includes the losses of layers (regularizers, `add_loss`). `beta` and `free_bits` can be
     changed, also by a callback within `fit`; the train step is then compiled anew.
 
-    With beta 1, no free bits and a normalized likelihood (Gaussian, or Bernoulli on pixels that are 0 or 1) `loss` is
-    the negative evidence lower bound (ELBO) in nats; otherwise it is only an objective. With a Gaussian likelihood the
-    model also reports `mse`, the mean squared error per pixel of the reconstruction, and `scale` if it is learned.
+    With beta 1, no free bits, one sample and a normalized likelihood (Gaussian, or Bernoulli on pixels that are 0 or 1)
+    `loss` is the negative evidence lower bound (ELBO) in nats, and with more samples a tighter bound of −log p(x);
+    otherwise it is only an objective. With a Gaussian likelihood the model also reports `mse`, the mean
+    squared error per pixel of the reconstruction, and `scale` if it is learned.
 
     Args:
         encoder: `keras.Model` from images `(n, height, width, channels)` to mean and log-variance, each
             `(n, latent_dim)`.
         decoder: `keras.Model` from latents `(n, latent_dim)` to images or their logits. If both networks take one-hot
             labels as a second input, the model is conditional (Sohn et al. 2015).
-        likelihood: str, `"bernoulli"`, the default (the decoder returns each pixel's probability), or `"gaussian"` (it
-            returns the mean).
+        likelihood: str, a key of `losses.LIKELIHOODS`: `"bernoulli"`, the default (the decoder returns each pixel's
+            probability), or `"gaussian"` (it returns the mean).
         beta: float, weight of the KL term (Higgins et al. 2017, "beta-VAE"), at least 0. Defaults to 1.
         free_bits: float, lower bound of each latent dimension's KL in the loss, in nats; see `losses.free_bits_kl`.
             Defaults to 0.
+        importance_samples: int, samples per image k; above 1 only without free bits. Defaults to 1, the ELBO.
+        kl_warmup: int, updates N in which beta grows from 0. Defaults to 0, none.
         scale: float, standard deviation of the Gaussian likelihood in units of the pixels, or its initial value if it
             is learned. Defaults to 1.
         learn_scale: bool, whether the scale, one for all pixels, is learned with the networks (Rybkin et al. 2021,
@@ -73,7 +83,8 @@ class VAE(EncoderDecoder, GenerativeModel):
     tracked_names = ("loss", "reconstruction", "kl")
     """Names of the quantities that `objective` returns for any likelihood; a subclass adds its own."""
 
-    likelihood, scale, learn_scale = Setting(), Setting(), Setting()
+    likelihood, scale, learn_scale, importance_samples = Setting(), Setting(), Setting(), Setting()
+    kl_warmup = Setting()
     beta, free_bits = Setting(checks.non_negative), Setting(checks.non_negative)
 
     def __init__(
@@ -84,6 +95,8 @@ class VAE(EncoderDecoder, GenerativeModel):
         likelihood="bernoulli",
         beta=1.0,
         free_bits=0.0,
+        importance_samples=1,
+        kl_warmup=0,
         scale=1.0,
         learn_scale=False,
         value_range=(0, 1),
@@ -91,19 +104,24 @@ class VAE(EncoderDecoder, GenerativeModel):
         seed=0,
         **kwargs,
     ):
-        self.likelihood = checks.one_of("likelihood", likelihood, LIKELIHOODS)
-        tracked_names = self.tracked_names + ("mse",) * (likelihood == "gaussian") + ("scale",) * bool(learn_scale)
+        self.likelihood = checks.one_of("likelihood", likelihood, losses.LIKELIHOODS)
+        self.kl_warmup = checks.non_negative_int("kl_warmup", kl_warmup)
+        entry = losses.LIKELIHOODS[likelihood]
+        reported = {"mse": entry.has_scale, "scale": learn_scale, "elbo": self.kl_warmup}
+        tracked_names = (*self.tracked_names, *(name for name, is_reported in reported.items() if is_reported))
         super().__init__(
             value_range=value_range, from_logits=from_logits, seed=seed, tracked_names=tracked_names, **kwargs
         )
         self.beta, self.free_bits = beta, free_bits
+        self.importance_samples = checks.positive_int("importance_samples", importance_samples)
+        if importance_samples > 1 and free_bits:
+            raise must_be("free_bits", "0 with importance_samples above 1", free_bits)
         self.scale = checks.positive("scale", scale)
         self.learn_scale = checks.boolean("learn_scale", learn_scale)
-        if likelihood == "bernoulli":
-            if self.value_range != (0, 1):
-                raise UsageError("value_range must be (0, 1) with likelihood bernoulli, received: (-1, 1)")
-            if learn_scale:
-                raise UsageError("learn_scale must be False with likelihood bernoulli, which has no scale")
+        if entry.is_discrete and self.value_range != (0, 1):
+            raise must_be("value_range", f"(0, 1) with likelihood {likelihood}", self.value_range)
+        if learn_scale and not entry.has_scale:
+            raise must_be("learn_scale", f"False with likelihood {likelihood}, which has no scale", learn_scale)
         self.encoder = network_checks.check_network("encoder", encoder)
         self.decoder = network_checks.check_network("decoder", decoder)
         shapes = encoder.output_shape
@@ -120,32 +138,77 @@ class VAE(EncoderDecoder, GenerativeModel):
     def objective(self, images, labels, noise_key, *, training):
         """Return `loss`, `reconstruction`, `kl` and the other quantities; see the class."""
         mean, log_variance = self.call_network(self.encoder, images, labels, training=training)
-        noise = distribution.normal((tf.shape(images)[0], self.latent_dim), noise_key)
-        latents = mean + tf.exp(0.5 * log_variance) * noise
-        output = self.call_network(self.decoder, latents, labels, training=training)
-        values = self.negative_log_likelihood(images, output)
         kl_per_dimension = losses.kl_per_dimension(mean, log_variance)
-        values["kl"] = tf.reduce_sum(kl_per_dimension, axis=-1)
-        kl = values["kl"]
-        if self.free_bits > 0:
-            kl = losses.free_bits_kl(kl_per_dimension, distribution.global_mean(kl_per_dimension), self.free_bits)
-        return values | {"loss": values["reconstruction"] + self.beta * kl}
+        kl = tf.reduce_sum(kl_per_dimension, axis=-1)
+        if self.importance_samples > 1:
+            values = self._importance_weighted(images, labels, mean, log_variance, noise_key, training=training)
+        else:
+            noise = distribution.normal((tf.shape(images)[0], self.latent_dim), noise_key)
+            latents = mean + tf.exp(0.5 * log_variance) * noise
+            values = self.negative_log_likelihood(
+                images, self.call_network(self.decoder, latents, labels, training=training)
+            )
+            bounded = kl
+            if self.free_bits > 0:
+                batch_mean = distribution.global_mean(kl_per_dimension)
+                bounded = losses.free_bits_kl(kl_per_dimension, batch_mean, self.free_bits)
+            values["loss"] = values["reconstruction"] + self._current_beta(training) * bounded
+        return values | {"kl": kl} | ({"elbo": -values["reconstruction"] - kl} if self.kl_warmup else {})
+
+    def _current_beta(self, training):
+        if not training or not self.kl_warmup:
+            return self.beta
+        return self.beta * tf.minimum(1.0, tf.cast(self.optimizer.iterations, tf.float32) / self.kl_warmup)
+
+    def _importance_weighted(self, images, labels, mean, log_variance, noise_key, *, training):
+        """Return `loss` and the quantities of `negative_log_likelihood`, averaged over the samples of each image."""
+        count, shard = self.importance_samples, sharding.current_shard()
+        noise = distribution.normal((tf.shape(images)[0], count, self.latent_dim), noise_key)
+        latents = mean[:, tf.newaxis] + tf.exp(0.5 * log_variance)[:, tf.newaxis] * noise
+        repeated = [None if part is None else tf.repeat(part, count, axis=0) for part in (images, labels)]
+        with sharding.use_shard(shard and shard.times(count)):
+            flat = tf.reshape(latents, [-1, self.latent_dim])
+            output = self.call_network(self.decoder, flat, repeated[1], training=training)
+            values = self.negative_log_likelihood(repeated[0], output)
+        values = {name: tf.reshape(value, [-1, count]) for name, value in values.items()}
+        log_prior_ratio = losses.log_prior_ratio(latents, log_variance[:, tf.newaxis], noise)
+        log_weights = self._current_beta(training) * log_prior_ratio - values["reconstruction"]
+        bound = tf.reduce_logsumexp(log_weights, axis=1) - math.log(count)
+        return {name: tf.reduce_mean(value, axis=1) for name, value in values.items()} | {"loss": -bound}
 
     def negative_log_likelihood(self, images: tf.Tensor, output: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return `reconstruction`, −log p(x | z) in nats per image, `(n,)`, from the decoder's output for z.
 
         With the Gaussian likelihood also return `mse`, and `scale` if it is learned.
         """
-        if self.likelihood == "bernoulli":
-            pixels = losses.bernoulli_negative_log_likelihood(images, output, from_logits=self.from_logits)
-            return {"reconstruction": pixels}
-        mean = self.to_images(output)
-        scale = tf.exp(self.log_scale.value) if self.learn_scale else self.scale
-        values = {
-            "reconstruction": losses.gaussian_negative_log_likelihood(images, mean, scale),
-            "mse": losses.mean_squared_error(images, mean),
-        }
+        likelihood, scale = losses.LIKELIHOODS[self.likelihood], self._current_scale()
+        options = {"output": output, "mean": self.to_images(output), "scale": scale, "from_logits": self.from_logits}
+        values = {"reconstruction": likelihood.negative_log(images, **options)}
+        if likelihood.has_scale:
+            values["mse"] = losses.mean_squared_error(images, options["mean"])
         return values | ({"scale": tf.fill(tf.shape(images)[:1], scale)} if self.learn_scale else {})
+
+    def _current_scale(self):
+        return tf.exp(self.log_scale.value) if self.learn_scale else self.scale
+
+    def sample(self, n: int, seed: int = 0, labels=None) -> tf.Tensor:
+        """Draw n images from the model: `generate` computes the mean of p(x | z), and this draws from it.
+
+        Args:
+            n, seed, labels: as in `generate`.
+
+        Returns:
+            float32 `(n, height, width, channels)` in `value_range`; with a Gaussian likelihood values can exceed it.
+
+        Example:
+            >>> vae = keras_gen.zoo.build("vae-lstm", latent_dim=2)
+            >>> np.unique(vae.sample(3, seed=1))
+            array([0., 1.], dtype=float32)
+        """
+        low, high = self.value_range
+        means = self.generate(n, seed, labels)["images_float"] * (high - low) + low
+        likelihood = losses.LIKELIHOODS[self.likelihood]
+        return likelihood.sample(means, self._current_scale(), tf.constant([seed, PIXELS]))
 
     def to_latents(self, images, labels=None, *, training=False):
         """Return the posterior's mean."""
@@ -184,13 +247,17 @@ class VAE(EncoderDecoder, GenerativeModel):
         """
         samples, seed = checks.count("samples", samples), checks.seed("seed", seed)
         images, labels = self._checked_arrays("images", images, labels)
-        if self.likelihood == "bernoulli":
+        if losses.LIKELIHOODS[self.likelihood].is_discrete:
             importance.check_binary("images", images)
         return importance.log_weights(self, images, labels, samples, seed)
 
     @functools.cached_property
     def _log_weights_function(self):
         return importance.log_weights_function(self)
+
+    def _codes(self, images, labels, seed):
+        mean, log_variance = (np.asarray(part) for part in self.encode(images, labels))
+        return mean + np.exp(log_variance / 2) * np.random.default_rng(seed).standard_normal(mean.shape)
 
     def _encode_endpoint(self, images, labels=None):
         mean, log_variance = self.call_network(self.encoder, self.to_value_range(images), labels, training=False)

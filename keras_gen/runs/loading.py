@@ -14,14 +14,14 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import numpy as np
 import tensorflow as tf
 
-from keras_gen import distribution, zoo
+from keras_gen import distribution, optimizers, zoo
 from keras_gen.data import ImageData, classes
 from keras_gen.distribution.cluster import Cluster
-from keras_gen.models import ImageModel
+from keras_gen.models import ImageModel, samplers
 from keras_gen.runs import checkpoints, model_config, provenance, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.settings import RunSettings, read_settings
-from keras_gen.utils import files
+from keras_gen.utils import archives, files, safe_files
 from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
 from keras_gen.utils.progress import print_line
 
@@ -113,11 +113,13 @@ def load(
     start = latest[0] if latest else TrainingPosition()
     model = build(settings, data, cluster, start=start)
     _check_recipe(path, record, settings, model)
-    steps = -(-len(data.train) // (settings.batch_size * model.batches_per_step))
-    limits = {"epochs": own_epochs, "steps": steps}
+    limits = {"epochs": own_epochs, "steps": steps_per_epoch(settings, data, model)}
     best = None if newest else checkpoints.best(path, settings.keep_best)
     position = checkpoints.restore(best.path, model, **limits) if best else None
-    return Run(record, settings, data, model, position or checkpoints.restore_latest(path, model, **limits))
+    position = position or checkpoints.restore_latest(path, model, **limits)
+    if not newest and settings.sampler != "prior" and run_directory.finished_epochs(path) == own_epochs:
+        model.sampler = _read_sampler(path, settings.sampler)
+    return Run(record, settings, data, model, position)
 
 
 def _where_now(path, settings, dataset, data_dir) -> RunSettings:
@@ -168,6 +170,10 @@ def load_data(
     """
     names = ("data_dir", "image_size", "channels", "binarize", "bits", "skip_damaged")
     options = {name: getattr(settings, name) for name in names}
+    if settings.binarize == "none":  # as given for a recipe that has a rule
+        options["binarize"] = None
+    if settings.validation is not None:
+        options["validation"] = settings.validation
     if given is not None:
         return _given_data(settings, given, options), None
     if settings.dataset is not None:
@@ -224,10 +230,17 @@ def build(
         model = settings.recipe.build(
             data.image_shape, settings.overrides, **{name: getattr(settings, name) for name in options}
         )
+    if settings.learning_rate_decay == "linear":
+        optimizers.decay_linearly(model, settings.epochs * steps_per_epoch(settings, data, model))
     if model.num_classes not in (0, data.num_classes):
         allowed = f"0 or {data.num_classes}" if data.num_classes else "0, since it has no labels,"
         raise must_be("num_classes", f"{allowed} for data set {data.name}", model.num_classes)
     return model
+
+
+def steps_per_epoch(settings: RunSettings, data: ImageData, model: ImageModel) -> int:
+    """Return the number of train steps in an epoch."""
+    return -(-len(data.train) // (settings.batch_size * model.batches_per_step))
 
 
 def _statement(settings: RunSettings, data: ImageData, start: TrainingPosition) -> dict[str, object]:
@@ -244,6 +257,21 @@ def _statement(settings: RunSettings, data: ImageData, start: TrainingPosition) 
         "data set": data.fingerprint,
         "last checkpoint": str(start),
     }
+
+
+def _read_sampler(path: Path, name: str) -> samplers.GaussianMixture:
+    file = safe_files.inside(path, run_directory.SAMPLER_FILE)
+    try:
+        return samplers.SAMPLERS[name].from_arrays(archives.read(file))
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"{file} is damaged: {error}") from error
+
+
+def write_sampler(path: Path, model: ImageModel) -> None:
+    """Write the sampler that was fitted to a trained model's codes into a run directory."""
+    file = safe_files.inside(path, run_directory.SAMPLER_FILE)
+    with files.atomic_path(file) as temporary, open(temporary, "wb") as opened:
+        np.savez(opened, **model.sampler.to_arrays())
 
 
 def write_model_config(path: Path, model: ImageModel) -> None:

@@ -15,8 +15,12 @@ _IGNORED = frozenset(
         *("name", "keras_history", "input_layers", "output_layers"),
         *("module", "registered_name"),
         *("build_config", "inbound_nodes", "shared_object_id"),
+        "updates",  # of a learning rate's decay, which follow from the number of epochs
     }
 )
+
+_ADDED = {"augment": "", "discriminator_steps": 1, "importance_samples": 1, "kl_warmup": 0, "regularizers": []}
+"""Arguments that the configurations of older runs lack, with the values that mean the same."""
 
 
 def of(model: ImageModel) -> dict[str, object]:
@@ -46,8 +50,7 @@ def changes(then: object, now: dict[str, object], *, same_keras: bool = True) ->
     names = [name for name in dict.fromkeys([*now, *then]) if name != "steps_per_execution"]
     if not same_keras:
         names = [name for name in names if name in then and name in now]
-    missing = "nothing"
-    pairs = ((name, then.get(name, missing), now.get(name, missing)) for name in names)
+    pairs = ((name, then.get(name, _ADDED.get(name, "nothing")), now.get(name, "nothing")) for name in names)
     return [f"{name}: {old} then, {new} now" for name, old, new in pairs if old != new]
 
 

@@ -12,12 +12,23 @@ from keras_gen.utils import files, safe_files
 from keras_gen.utils.errors import UsageError, must_be
 
 RECIPE_FILE, MODEL_FILE, SUMMARY_FILE, HISTORY_FILE = "recipe.json", "model.json", "model.txt", "history.csv"
+SAMPLER_FILE = "sampler.npz"
 CHECKPOINTS_FOLDER, SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER = "checkpoints", "samples", "reconstructions"
 
 _RUN_NAME = re.compile(r"(\d{5,})-.+")
 _FOLDERS = (CHECKPOINTS_FOLDER, SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER)
 _ENTRIES = (
-    *("lock", RECIPE_FILE, MODEL_FILE, SUMMARY_FILE, HISTORY_FILE, "evaluation.json", "losses.png", "report.html"),
+    *(
+        "lock",
+        RECIPE_FILE,
+        MODEL_FILE,
+        SUMMARY_FILE,
+        HISTORY_FILE,
+        "evaluation.json",
+        "losses.png",
+        "report.html",
+        SAMPLER_FILE,
+    ),
     *(*_FOLDERS, *(f"{name}/epoch-*" for name in _FOLDERS)),
     *("saved_model", "saved_model/**/*", "tensorboard", "tensorboard/**/*"),
 )

@@ -60,7 +60,16 @@ class RunSettings:
     )
     channels: int | None = _setting(None, "1 for gray, 3 for color; default: the data set's", "data", metavar="N")
     binarize: str | None = _setting(
-        None, "make pixels black or white: " + " or ".join(checks.BINARIZE), "data", metavar="RULE"
+        None,
+        f"make pixels black or white: {', '.join(checks.BINARIZE)}, or none; default: the recipe's",
+        "data",
+        metavar="RULE",
+    )
+    validation: int | None = _setting(
+        None,
+        "training images kept for validation; default: the recipe's, or a twelfth unless the data have a split for it",
+        "data",
+        metavar="N",
     )
     bits: int | None = _setting(
         None,
@@ -72,7 +81,20 @@ class RunSettings:
     epochs: int | None = _setting(None, "passes over the training images; default: the recipe's")
     batch_size: int | None = _setting(None, "real images per update; default: the recipe's, at most 64 for digits")
     seed: int = _setting(0, "seed of weights, data order, dropout, latents and noise")
+    learning_rate_decay: str | None = _setting(
+        None,
+        "linear: each optimizer's learning rate decays to 0 at the end of the run; none: it is constant; default: the "
+        "recipe's",
+        metavar="RULE",
+    )
     strategy: str = _setting("auto", "devices: " + ", ".join(checks.STRATEGIES), "running")
+    sampler: str = _setting(
+        "prior",
+        "distribution of the latents of generated images: prior, or gmm, a Gaussian mixture fitted to the training "
+        "images' codes at the end, with which autoencoders generate too",
+        "results",
+        metavar="NAME",
+    )
     samples_every: int = _setting(1, "epochs between sample grids; 0 for none", "results", metavar="EPOCHS")
     sample_count: int = _setting(100, "number of images in a sample grid", "results", metavar="N", option="samples")
     fid_every: int | None = _setting(
@@ -143,6 +165,9 @@ class RunSettings:
         }
         for name, value in resolved.items():
             object.__setattr__(self, name, value)
+        if self.learning_rate_decay is None:
+            object.__setattr__(self, "learning_rate_decay", recipe.learning_rate_decay)
+        checks.one_of("learning_rate_decay", self.learning_rate_decay, ("linear", "none"))
         self._check_data()
         if self.batch_size is not None:
             checks.positive_int("batch_size", self.batch_size)
@@ -150,6 +175,7 @@ class RunSettings:
             object.__setattr__(self, "batch_size", recipe.default_batch_size(self.dataset))
         checks.seed("seed", self.seed)
         checks.one_of("strategy", self.strategy, checks.STRATEGIES)
+        checks.one_of("sampler", self.sampler, checks.SAMPLERS)
         checks.non_negative_int("samples_every", self.samples_every)
         checks.count("sample_count", self.sample_count)
         if checks.count("fid_images", self.fid_images) < 2:
@@ -174,11 +200,15 @@ class RunSettings:
                 object.__setattr__(self, name, value if name == "dataset" else os.path.abspath(value))
         if self.image_size is not None:
             checks.positive_int("image_size", self.image_size)
-        elif self.dataset in (None, self.recipe.dataset):
-            object.__setattr__(self, "image_size", self.recipe.image_size)
         if self.channels is not None:
             checks.one_of("channels", checks.positive_int("channels", self.channels), (1, 3))
-        checks.one_of("binarize", self.binarize, (None, *checks.BINARIZE))
+        is_own = self.dataset in (None, self.recipe.dataset)
+        for name in ("image_size", "binarize", "validation"):
+            if getattr(self, name) is None and is_own:
+                object.__setattr__(self, name, getattr(self.recipe, name))
+        checks.one_of("binarize", self.binarize, (None, "none", *checks.BINARIZE))
+        if self.validation is not None:
+            checks.non_negative_int("validation", self.validation)
         if self.bits is not None:
             checks.one_of("bits", checks.positive_int("bits", self.bits), range(8, 17))
         checks.boolean("skip_damaged", self.skip_damaged)

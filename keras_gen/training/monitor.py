@@ -21,7 +21,9 @@ FID_REFERENCE_IMAGES = 10_000
 
 
 def check_generates(settings: RunSettings, model: ImageModel) -> None:
-    """Check that a model whose images are to be scored generates images."""
+    """Check that a model whose images are to be scored generates images, and that one with a sampler has codes."""
+    if settings.sampler != "prior" and "encode" not in model.endpoints():
+        raise must_be("sampler", f"prior for {settings.model}, which has no encoder", settings.sampler)
     if settings.fid_every and "generate" not in model.endpoints():
         raise must_be("fid_every", f"0 for {settings.model}, which generates no images", settings.fid_every)
 
@@ -117,7 +119,7 @@ def _observers(path, settings, model, data, reference, start) -> list[keras.call
         if "generate" in model.endpoints():
             chosen.append(callbacks.SampleGrid(path / run_directory.SAMPLES_FOLDER, *options))
         if "reconstruct" in model.endpoints():
-            shown = data.validation if len(data.validation) else data.train
+            shown = data.evaluated("validation" if len(data.validation) else "train")
             examples = (shown.images, model.labels_of(shown))
             chosen.append(
                 callbacks.ReconstructionGrid(path / run_directory.RECONSTRUCTIONS_FOLDER, *examples, *options)

@@ -236,7 +236,8 @@ def _train(path, settings, model, data, reference, *, start, export_options):
 def _fit(path, settings, model, data, reference, start, requests):
     validation = None
     if len(data.validation):
-        validation = evaluation_batches(data.validation.images, model.labels_of(data.validation))
+        split = data.evaluated("validation")
+        validation = evaluation_batches(split.images, model.labels_of(split))
     # Keras takes one number of steps for all epochs: a partial epoch needs a `fit` of its own.
     starts = [start, TrainingPosition(start.epoch + 1)] if start.step else [start]
     for begin in (each for each in starts if each.epoch < settings.epochs):
@@ -249,6 +250,7 @@ def _fit(path, settings, model, data, reference, start, requests):
             initial_epoch=begin.epoch,
             initial_step=begin.step,
             strategy=model.distribute_strategy,
+            binarize=data.is_dynamic,
         )
         undivided = _undivided_steps(settings, begin, train.steps_per_epoch)
         model.limit_steps_per_execution(undivided, settings.steps_per_execution)
@@ -291,6 +293,9 @@ def _finish(path, settings, model, data, export_options):
         checkpoints.restore(best.path, model, only_model=True)
         description["best_epoch"] = next(row for row in rows if row["epoch"] == best.position.epoch)
         print_line(f"kept {best.position}, the best by {settings.keep_best}: {best.value:.4g}")
+    if settings.sampler != "prior":
+        model.fit_sampler(data.train.images, model.labels_of(data.train), sampler=settings.sampler, seed=settings.seed)
+        loading.write_sampler(path, model)
     export.save(model, path / export.RUN_FOLDER, description=description, overwrite=True)
     # An intact SavedModel stands beside the last one now.
     checkpoints.delete_old(path, TrainingPosition(settings.epochs), keep=1, keep_best=settings.keep_best)

@@ -29,7 +29,7 @@ def _require_tensorflow() -> None:
     if backend not in (None, "tensorflow"):
         raise must_be("KERAS_BACKEND", "tensorflow (keras_gen's train steps are written in TensorFlow)", backend)
     os.environ["KERAS_BACKEND"] = "tensorflow"  # takes precedence over keras.json
-    # Let TensorFlow keep freed memory: mapping a gradient of 157 MB anew in each step took a quarter of vae-lstm's time.
+    # Let TensorFlow keep freed memory: mapping a gradient of 157 MB anew took a quarter of vae-lstm's step.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
 
 

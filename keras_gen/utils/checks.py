@@ -11,8 +11,12 @@ from keras_gen.utils.errors import must_be
 PRECISIONS = ("float32", "bfloat16")
 """Precisions of a network's layers."""
 
-BINARIZE = ("threshold", "stochastic")
+DYNAMIC = "dynamic"
+BINARIZE = ("threshold", "stochastic", DYNAMIC)
 """Rules by which `keras_gen.data.load` binarizes images, here so that they can be checked without NumPy."""
+
+SAMPLERS = ("prior", "gmm")
+"""Names in `keras_gen.models.samplers.SAMPLERS`, here so that they can be checked without TensorFlow."""
 
 STRATEGIES = ("auto", "none", "mirrored", "multiworker")
 """Names of distribution strategies, here so that they can be checked without TensorFlow."""

@@ -32,7 +32,7 @@ def inside(root: str | os.PathLike, *parts: str | os.PathLike) -> Path:
 
 
 def check_entries(root: str | os.PathLike, patterns: Iterable[str]) -> None:
-    """Raise `UsageError` if an entry below `root` that matches one of the glob patterns is a link, a pipe or a device."""
+    """Raise `UsageError` if an entry below `root` that matches one of the glob patterns is a link, pipe or device."""
     for pattern in patterns:
         for name in glob.iglob(pattern, root_dir=root, recursive=True, include_hidden=True):
             path = Path(root, name)

@@ -24,7 +24,7 @@ _HIDDEN, _FRAMES = "hidden files and folders", "files whose further frames or la
 
 @dataclass
 class _Content:
-    """What a folder holds: image files with their parts below a split's folder, errors, and what is left out and why."""
+    """What a folder holds: image files with their parts below a split's folder, errors, and what is left out, why."""
 
     roots: dict[str, Path]
     skip_damaged: bool

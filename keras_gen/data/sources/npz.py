@@ -139,7 +139,7 @@ def _to_uint8(
     elif not (kinds == {"f"} and 0 <= low and high <= 255 and all(map(_are_whole, others.values()))):
         role, stack = next(iter(others.items()))
         raise UsageError(
-            f"{where[f'x_{role}']} must be uint8, 0 to 255 (or integers of up to 16 bits, or floats in [0, 1]), received: "
+            f"{where[f'x_{role}']} must be uint8, 0 to 255 (or integers up to 16 bits, or floats in [0, 1]), received: "
             f"{stack.dtype} from {low:g} to {high:g}; of images in [-1, 1] ((x + 1) * 127.5).round().astype('uint8') "
             "makes such"
         )

@@ -64,6 +64,7 @@ class Explorer:
         description = export.description(path)
         self.name = str(description.get("recipe") or export.find(path).name)
         self.num_classes = description.get("num_classes", 0)
+        self._has_sampler = "sampler" in description
         names = trained_models.class_names(description)
         self.class_names = names if len(names) == self.num_classes else []
         if not self.num_classes and self._is_conditional():
@@ -73,9 +74,9 @@ class Explorer:
 
     @property
     def has_prior(self) -> bool:
-        """Whether standard normal latents can be decoded; False for an autoencoder, whose codes have no known prior."""
+        """Whether standard normal latents can be decoded; False for an autoencoder's codes, and with a sampler."""
         is_autoencoder = "encode" in self.functions and "codes" in self._outputs("encode")
-        return self.has_latent_vector and not is_autoencoder
+        return self.has_latent_vector and not is_autoencoder and not self._has_sampler
 
     @property
     def has_latent_vector(self) -> bool:

@@ -108,12 +108,14 @@ def illustrate(opened: loading.Run) -> list[PageFigure]:
             makers["Reconstructions"] = lambda: _reconstructions(model, split, split_name, opened.position)
         codes = _codes(model, split)
         makers |= _code_figures(codes, split.labels, split_name, names)
-    if {"encode", "generate"} <= functions.keys():
+    has_prior = "generate" in functions and model.sampler is None
+    if "encode" in functions and has_prior:
         if model.latent_dim == 2:
             makers["Manifold"] = lambda: _manifold(model)
         makers["Traversals"] = lambda: _traversals(model, codes, split, split_name)
-    if "generate" in functions:
+    if has_prior:
         makers["Interpolations"] = lambda: _interpolations(model, seed)
+    if "generate" in functions:
         makers["Nearest training images"] = lambda: _nearest(model, data.train, seed)
     figures = []
     with progress.task("figures of the model", len(makers), "figures") as task:
@@ -143,7 +145,7 @@ def interpolations_of(paths: Sequence[str | os.PathLike], seed: int = 0) -> Figu
     rows = []
     for path in paths:
         model = export.load(path, "decode")
-        if not hasattr(model, "generate"):
+        if not model.can_generate:
             raise must_be("paths", "of models that generate images", str(path))
         inputs = model.signatures["decode"].structured_input_signature[1]
         start, end = np.random.default_rng(seed).normal(size=(2, inputs["latents"].shape[-1]))

@@ -1,0 +1,115 @@
+"""Runs with a sampler, dynamic binarization and a decaying learning rate: their files, resuming, evaluation."""
+
+import json
+
+import numpy as np
+import pytest
+
+import keras_gen.data
+from keras_gen import UsageError, evaluation, optimizers, runs, training, zoo
+from keras_gen.evaluation import EvaluationSettings
+from keras_gen.models import export
+from keras_gen.runs.settings import RunSettings
+from run_helpers import assert_same_run, without_artifacts
+
+SMALL = {"samples_every": 0, "fid_every": 0, "batch_size": 40}
+
+
+@pytest.fixture(scope="module")
+def images():
+    return keras_gen.data.load("digits").train.images[:200]
+
+
+def test_a_run_with_a_sampler_exports_loads_and_evaluates_with_it(images, tmp_path):
+    settings = RunSettings("ae-conv", {"width": 1}, epochs=1, sampler="gmm", **SMALL)
+    run = training.run(settings, data=images, out=tmp_path)
+    opened = runs.load(run, data=images)
+    assert opened.model.sampler.name == export.description(run / "saved_model")["sampler"] == "gmm-10"
+    generated = opened.model.generate(5, seed=2)["images"]
+    np.testing.assert_array_equal(export.generate(run, 5, 2)["images"], generated)
+    settings = EvaluationSettings(measures=("fid",), extractor="lenet", num_images=20, likelihood_images=0)
+    result = evaluation.evaluate(run, settings, data=images)
+    assert "fd_lenet" in [score.name for score in result.scores]
+    assert json.loads((run / "evaluation.json").read_text())["sampler"] == "gmm-10"
+    (run / "sampler.npz").write_bytes(b"damaged")
+    with pytest.raises(UsageError, match="sampler.npz"):
+        runs.load(run, data=images)
+    assert runs.load(run, data=images, newest=True).model.sampler is None
+
+
+def test_a_gan_has_no_codes_to_fit_a_sampler_to(images, tmp_path):
+    with pytest.raises(UsageError, match="^sampler must be prior for gan-mlp, which has no encoder, received: 'gmm'"):
+        training.run(RunSettings("gan-mlp", epochs=1, sampler="gmm", **SMALL), data=images, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_run_on_dynamic_binarization_with_decay_resumes_to_the_same_bits(images, tmp_path):
+    changes = {"binarize": "dynamic", "validation": 30, "learning_rate_decay": "linear", **SMALL}
+    settings = RunSettings("vae-burda", {"hidden": 8, "latent_dim": 2, "importance_samples": 2}, epochs=3, **changes)
+    with without_artifacts():
+        whole = training.run(settings, data=images, out=tmp_path / "whole")
+        broken = training.run(settings, data=images, out=tmp_path / "broken")
+        for path in broken.glob("checkpoints/epoch-*"):
+            if path.name != "epoch-00002.npz":
+                path.unlink()
+        training.resume(broken, data=images)
+        assert_same_run(broken, whole)
+        opened = runs.load(whole, data=images)
+    assert float(opened.model.optimizer.learning_rate) == 0.0
+    assert opened.data.is_dynamic
+    rows = (whole / "history.csv").read_text().splitlines()
+    assert "val_loss" in rows[0]
+
+
+@pytest.mark.slow
+def test_extending_a_run_stretches_the_decay(images, tmp_path):
+    settings = RunSettings("vae-mlp", {"hidden": 4}, epochs=1, learning_rate_decay="linear", **SMALL)
+    with without_artifacts():
+        run = training.run(settings, data=images, out=tmp_path)
+        training.resume(run, epochs=4, data=images)
+        steps = len(range(0, 165, 40))
+        optimizer = runs.load(run, data=images).model.optimizer
+    assert optimizer.get_config()["learning_rate"]["config"] == {
+        "initial_learning_rate": pytest.approx(0.005),
+        "updates": 4 * steps,
+    }
+    assert int(optimizer.iterations) == 4 * steps
+
+
+def test_the_decay_of_each_optimizer_is_over_its_own_updates():
+    model = zoo.build("wgan-gp", (12, 12, 1), width=2, critic_steps=3)
+    optimizers.decay_linearly(model, 10)
+    configs = [optimizer.get_config()["learning_rate"]["config"] for optimizer in model.optimizers]
+    assert [config["updates"] for config in configs] == [10, 30]
+    with pytest.raises(UsageError, match="^learning_rate_decay can't be used with the schedule of Adam"):
+        optimizers.decay_linearly(model, 10)
+    rate = optimizers.LinearDecay(0.1, 4)
+    np.testing.assert_allclose([float(rate(t)) for t in range(6)], [0.1, 0.075, 0.05, 0.025, 0, 0], rtol=1e-6)
+
+
+def test_data_that_are_binarized_dynamically_stay_gray_but_for_evaluation():
+    gray, dynamic = (keras_gen.data.load("digits", binarize=rule) for rule in (None, "dynamic"))
+    assert dynamic.fingerprint == gray.fingerprint
+    first, again = dynamic.evaluated("test").images, dynamic.evaluated("test").images
+    np.testing.assert_array_equal(first, again)
+    assert set(np.unique(first)) == {0, 255}
+    assert abs(first.mean() - gray.test.images.mean()) < 1
+    assert gray.evaluated("test") is gray.test
+
+
+@pytest.mark.slow
+def test_a_likelihood_is_averaged_over_binarizations(images, tmp_path):
+    with without_artifacts():
+        settings = RunSettings("vae-burda", {"hidden": 4, "latent_dim": 2}, epochs=1, **SMALL)
+        run = training.run(settings, data=images, out=tmp_path)
+
+    def nll(binarizations):
+        options = {"likelihood_images": 5, "likelihood_samples": 3, "likelihood_binarizations": binarizations}
+        result = evaluation.evaluate(run, EvaluationSettings(measures=(), **options), data=images)
+        return next(score for score in result.scores if score.name == "nll")
+
+    one, three = nll(1), nll(3)
+    assert one.protocol["binarized"] == "stochastic, seed 0"
+    assert three.protocol["binarized"] == "stochastic, seeds 0 to 2"
+    assert 0 < abs(one.value - three.value) < 50
