@@ -42,8 +42,8 @@ def save(
 ) -> Path:
     """Write a SavedModel with the model's endpoints as functions and as signatures of the same names.
 
-    - `generate(n, seed)`, which an autoencoder lacks: images that equal those of `model.generate(n, seed)` bit for bit.
-      A conditional model also takes `labels`, which are not in the signature;
+    - `generate(n, seed)`, which an autoencoder without a sampler lacks: images that equal those of
+      `model.generate(n, seed)` bit for bit. A conditional model also takes `labels`, which are not in the signature;
     - `decode(latents)`: images of latents `(n, latent_dim)`, or of an autoencoder's codes;
     - `encode(images)`, if there is an encoder: a VAE's `mean` and `log_variance`, or `codes`, of uint8 images;
     - `reconstruct(images)`, likewise: images of that mean or those codes.
