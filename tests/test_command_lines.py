@@ -60,7 +60,7 @@ def test_every_option_for_a_path_expands_the_home_folder(monkeypatch, tmp_path):
         for action in module.parser()._actions:
             if (
                 action.metavar in ("DIR", "FILE", "FILE.py", "FILE.html", "PATH", "RUN", "SWEEP", "run")
-                or "run" in action.dest
+                or action.dest in ("run", "runs")
             ):
                 if action.type is not None or action.metavar is not None:
                     assert str(action.type("~/x")) == str(tmp_path / "x"), (name, action.dest)

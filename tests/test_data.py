@@ -85,7 +85,7 @@ def test_unknown_names_are_refused(name, message):
         ({"validation": "0.1"}, "validation must be"),
         ({"validation": 1500}, "validation must be less than all 1500 training images, received: 1500"),
         ({"validation": 0.9999}, "validation must be less than all 1500"),
-        ({"binarize": "otsu"}, "binarize must be one of None, threshold, stochastic, received: 'otsu'"),
+        ({"binarize": "otsu"}, "binarize must be one of None, threshold, stochastic, dynamic, received: 'otsu'"),
         ({"binarize_seed": -1}, "binarize_seed must be"),
         ({"bits": 7}, "bits must be one of 8, 9, .*, 16, received: 7"),
         ({"bits": 12}, "bits must be left out: the data have values of 8 bits"),

@@ -312,7 +312,7 @@ def test_the_docstring_of_a_recipe_has_a_summary_and_its_sources(recipe):
     assert len(recipe.summary) <= 120
     assert recipe.summary.endswith(".")
     assert lines[1] == ""
-    assert sum(line.startswith("From the report") for line in lines) == 1
+    assert sum(line.startswith(("From the report", "From the paper")) for line in lines) == 1
     assert sum(line.startswith("Ours") for line in lines) == 1
     assert recipe.source
 

@@ -139,14 +139,14 @@ def interpolations_of(paths: Sequence[str | os.PathLike], seed: int = 0) -> Figu
         seed: int, seed of the latents; default 0.
 
     Raises:
-        UsageError: if a model can't be loaded, does not generate images, or its images have another shape than those of
-            the others.
+        UsageError: if a model can't be loaded, does not generate images from its prior, or its images have another
+            shape than those of the others.
     """
     rows = []
     for path in paths:
         model = export.load(path, "decode")
-        if not model.can_generate:
-            raise must_be("paths", "of models that generate images", str(path))
+        if not hasattr(model, "generate") or "sampler" in export.description(path):
+            raise must_be("paths", "of models that generate images from their prior", str(path))
         inputs = model.signatures["decode"].structured_input_signature[1]
         start, end = np.random.default_rng(seed).normal(size=(2, inputs["latents"].shape[-1]))
         interpolate = interpolation.spherical_interpolation if len(start) > 1 else interpolation.linear_interpolation
