@@ -9,6 +9,7 @@ import keras_gen.data
 from keras_gen import UsageError, evaluation, optimizers, runs, training, zoo
 from keras_gen.evaluation import EvaluationSettings
 from keras_gen.models import export
+from keras_gen.runs import loading
 from keras_gen.runs.settings import RunSettings
 from run_helpers import assert_same_run, without_artifacts
 
@@ -113,3 +114,15 @@ def test_a_likelihood_is_averaged_over_binarizations(images, tmp_path):
     assert one.protocol["binarized"] == "stochastic, seed 0"
     assert three.protocol["binarized"] == "stochastic, seeds 0 to 2"
     assert 0 < abs(one.value - three.value) < 50
+
+
+def test_the_rules_of_a_recipe_for_its_own_data_are_not_asked_of_data_that_are_given():
+    gray = keras_gen.data.load("digits")
+    data, _ = loading.load_data(RunSettings("vae-burda"), gray)
+    assert data is gray
+    assert (
+        loading.load_data(RunSettings("vae-burda", binarize="none"), gray.train.images)[0].options["binarize"] is None
+    )
+    assert loading.load_data(RunSettings("vae-burda"), gray.train.images)[0].is_dynamic
+    with pytest.raises(UsageError, match="^binarize must be that of the ImageData, or left out, received: 'threshold'"):
+        loading.load_data(RunSettings("vae-burda", binarize="threshold"), gray)

@@ -190,7 +190,7 @@ def _given_data(settings, given, options) -> ImageData:
     """Return the data that were passed instead of a data set's name."""
     if isinstance(given, ImageData):
         for name in options.keys() - {"data_dir"}:
-            if options[name] not in (None, False, given.options.get(name)):
+            if options[name] not in (None, False, given.options.get(name), getattr(settings.recipe, name, None)):
                 raise must_be(name, "that of the ImageData, or left out", options[name])
         return given
     parts = given if isinstance(given, tuple) else (given,)

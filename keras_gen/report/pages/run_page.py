@@ -115,8 +115,9 @@ def changed_settings(run: RunFiles) -> dict[str, tuple[object, object]]:
     requested = run.part("data").get("requested")
     changed = {} if requested is None else {"dataset": (requested, default.recipe.dataset)}
     left_out = {*RESOLVED_BY_RUN, "overrides"}
-    if run.settings.image_size is None:  # other data than the recipe's, in their own size
-        left_out.add("image_size")
+    for name in ("image_size", "binarize", "validation"):  # the recipe has them for its own data only
+        if getattr(run.settings, name) in (None, getattr(default.recipe, name)):
+            left_out.add(name)
     values, defaults = (settings.to_json() | settings.arguments() for settings in (run.settings, default))
     different = {name: (value, defaults[name]) for name, value in values.items() if value != defaults[name]}
     return changed | {name: pair for name, pair in different.items() if name not in left_out}

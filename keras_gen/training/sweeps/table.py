@@ -14,7 +14,7 @@ from keras_gen.training.sweeps.state import Member, Sweep
 from keras_gen.utils.errors import UsageError
 
 CSV_FILE = "sweep.csv"
-_DATA = ("dataset", "data_dir", "image_size", "channels", "binarize")
+_DATA = ("dataset", "data_dir", "image_size", "channels", "binarize", "validation", "bits", "skip_damaged")
 
 
 class Quantity(NamedTuple):
