@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from model_helpers import SHAPE, decoder, fit, images, latents_of, make_gan, normalized_critic
 
-from keras_gen import GAN, WGAN, UsageError
+from keras_gen import GAN, WGAN, UsageError, networks
 from keras_gen.models.regularizers import R1, R2, GradientPenalty
 
 KEY = tf.constant([3, 4])
@@ -132,3 +132,28 @@ def test_bfloat16_networks_have_penalties_near_those_of_float32():
         values.append(model.evaluate(images(8), verbose=0, return_dict=True))
     for name in ("gradient_penalty", "r1", "r2"):
         assert values[1][name] == pytest.approx(values[0][name], rel=0.05)
+
+
+def test_a_spectral_layer_with_an_activation_at_the_end_is_refused():
+    x = keras.Input(SHAPE)
+    last = keras.layers.SpectralNormalization(keras.layers.Dense(1, activation="sigmoid"))
+    with pytest.raises(UsageError, match="^discriminator must be linear at its end, received: 'sigmoid'"):
+        GAN(decoder(), keras.Model(x, last(keras.layers.Flatten()(x))))
+
+
+def test_spectral_normalization_bounds_every_layer_of_every_builder():
+    keras.utils.set_random_seed(0)
+    builders = [
+        lambda: networks.mlp_discriminator(SHAPE, hidden=(6,), normalization="spectral"),
+        lambda: networks.conv_discriminator(SHAPE, filters=(3, 4), normalization="spectral"),
+        lambda: networks.deep_conv_discriminator(SHAPE, filters=(3, 4), normalization="spectral"),
+    ]
+    for build in builders:
+        network = build()
+        for _ in range(30):  # the power iteration converges
+            network(images(2), training=True)
+        kernels = [weight.numpy() for weight in network.trainable_weights if weight.name == "kernel"]
+        assert len(kernels) == len(network.trainable_weights) // 2
+        for kernel in kernels:
+            largest = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)[0]
+            assert largest == pytest.approx(1, abs=0.02)
