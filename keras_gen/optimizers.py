@@ -51,7 +51,7 @@ def decay_linearly(model, steps: int) -> None:
         steps: int, number of train steps.
 
     Raises:
-        UsageError: an optimizer has a schedule already.
+        UsageError: the model is not compiled, or an optimizer has a schedule already.
 
     Example:
         >>> gan = keras_gen.zoo.build("wgan-gp")
@@ -59,7 +59,10 @@ def decay_linearly(model, steps: int) -> None:
         >>> gan.optimizer.get_config()["learning_rate"]["config"]["updates"]
         1000
     """
+    if not model.compiled:
+        raise UsageError(f"{type(model).__name__} must be compiled before its learning rates can decay")
     for optimizer, updates in zip(model.optimizers, model.updates_per_step, strict=True):
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
         initial = optimizer.get_config()["learning_rate"]
         if not isinstance(initial, float):
             raise UsageError(f"learning_rate_decay can't be used with the schedule of {type(optimizer).__name__}")

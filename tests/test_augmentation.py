@@ -65,6 +65,17 @@ def test_a_cutout_is_a_square_of_half_the_side_around_any_point():
     assert hit.min() > 0.02
 
 
+@pytest.mark.parametrize("size", [7, 8])
+def test_a_cutout_covers_each_place_as_often_as_the_papers_code(size):
+    y = augment(np.ones((4000, size, size, 1), np.float32), "cutout", KEY, RANGE).numpy()[..., 0]
+    side = int(size / 2 + 0.5)
+    centers = np.arange(size + 1 - side % 2)  # the paper's code draws one of these, then clips the places
+    places = np.arange(size)
+    expected = ((places >= centers[:, None] - side // 2) & (places < centers[:, None] - side // 2 + side)).mean(axis=0)
+    covered = (y == 0).mean(axis=0)
+    np.testing.assert_allclose(covered, np.outer(expected, expected), atol=0.04)
+
+
 @pytest.mark.parametrize("policy", ["color", "translation", "cutout"])
 def test_a_policy_is_the_same_in_both_value_ranges(policy):
     x = colored(8)

@@ -147,6 +147,13 @@ def test_arguments_that_do_not_fit_are_refused(arguments, message):
         make_vae(**arguments)
 
 
+def test_free_bits_that_are_set_later_are_refused_too():
+    model = make_vae(importance_samples=2)
+    model.free_bits = 0.5
+    with pytest.raises(UsageError, match="^free_bits must be 0 with importance_samples above 1, received: 0.5"):
+        fit(model, images(4))
+
+
 def test_samples_are_drawn_from_the_likelihood():
     model = make_vae()
     means = np.asarray(model.generate(400, seed=3)["images_float"])

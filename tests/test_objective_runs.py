@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -9,6 +10,7 @@ import keras_gen.data
 from keras_gen import UsageError, evaluation, optimizers, runs, training, zoo
 from keras_gen.evaluation import EvaluationSettings
 from keras_gen.models import export
+from keras_gen.models.samplers import GaussianMixture
 from keras_gen.runs import loading
 from keras_gen.runs.settings import RunSettings
 from run_helpers import assert_same_run, without_artifacts
@@ -85,6 +87,12 @@ def test_the_decay_of_each_optimizer_is_over_its_own_updates():
     assert [config["updates"] for config in configs] == [10, 30]
     with pytest.raises(UsageError, match="^learning_rate_decay can't be used with the schedule of Adam"):
         optimizers.decay_linearly(model, 10)
+    vae = zoo.build("vae-mlp", (12, 12, 1))
+    vae.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.5)))
+    optimizers.decay_linearly(vae, 10)
+    assert float(vae.optimizer.learning_rate) == 0.5
+    with pytest.raises(UsageError, match="^VAE must be compiled before its learning rates can decay"):
+        optimizers.decay_linearly(keras_gen.VAE(vae.encoder, vae.decoder), 10)
     rate = optimizers.LinearDecay(0.1, 4)
     np.testing.assert_allclose([float(rate(t)) for t in range(6)], [0.1, 0.075, 0.05, 0.025, 0, 0], rtol=1e-6)
 
@@ -124,5 +132,42 @@ def test_the_rules_of_a_recipe_for_its_own_data_are_not_asked_of_data_that_are_g
         loading.load_data(RunSettings("vae-burda", binarize="none"), gray.train.images)[0].options["binarize"] is None
     )
     assert loading.load_data(RunSettings("vae-burda"), gray.train.images)[0].is_dynamic
-    with pytest.raises(UsageError, match="^binarize must be that of the ImageData, or left out, received: 'threshold'"):
-        loading.load_data(RunSettings("vae-burda", binarize="threshold"), gray)
+    dynamic = keras_gen.data.load("digits", binarize="dynamic")
+    for rule, given in (("threshold", gray), ("none", dynamic)):
+        with pytest.raises(
+            UsageError, match=f"^binarize must be that of the ImageData, or left out, received: '{rule}'"
+        ):
+            loading.load_data(RunSettings("vae-burda", binarize=rule), given)
+
+
+def test_a_run_on_an_image_data_records_its_options(images, tmp_path):
+    data = keras_gen.data.from_arrays(images)
+    with without_artifacts():
+        settings = RunSettings("vae-burda", {"hidden": 4, "latent_dim": 2}, epochs=1, **SMALL)
+        run = training.run(settings, data=data, out=tmp_path)
+    recorded = runs.load(run, data=data).settings
+    assert (recorded.binarize, recorded.validation) == ("none", 15)
+
+
+def test_a_sampler_that_cant_be_fitted_is_refused_before_the_run_or_left_out_at_its_end(
+    images, tmp_path, monkeypatch, capsys
+):
+    settings = RunSettings("ae-conv", {"width": 1}, epochs=1, sampler="gmm", validation=0, **SMALL)
+    with pytest.raises(UsageError, match="^images must be at least 20 to fit a mixture of 10 components, received: 17"):
+        training.run(settings, data=images[:19], out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+    def fails(*_, **__):
+        raise UsageError("a Gaussian mixture can't be fitted to these codes")
+
+    monkeypatch.setattr(GaussianMixture, "fit", fails)
+    run = training.run(settings, data=images, out=tmp_path)
+    assert "NOTE: latents are from the prior: a Gaussian mixture can't be fitted" in capsys.readouterr().out
+    assert runs.load(run, data=images).model.sampler is None
+    assert (run / "saved_model").is_dir()
+
+
+def test_an_epoch_of_the_warmup_is_not_the_best_one(images, tmp_path):
+    settings = RunSettings("vae-mlp", {"kl_warmup": 5}, epochs=1, keep_best="loss", validation=0, **SMALL)
+    with pytest.raises(UsageError, match="^keep_best must be left out for this run, received: 'loss'"):
+        training.run(settings, data=images, out=tmp_path)

@@ -60,6 +60,25 @@ def test_the_discriminators_loss_includes_the_weighted_penalties_which_are_track
     assert history[name][0] == pytest.approx(fit(plain, x)[name][0] + 0.5 * history["r1"][0] + 2 * history["r2"][0])
 
 
+def test_noise_of_an_objective_is_not_that_of_a_penalty():
+    keys = []
+
+    class Noisy(GAN):
+        def discriminator_loss(self, real, fake, labels, noise_key, *, training):
+            keys.append(noise_key)
+            return super().discriminator_loss(real, fake, labels, noise_key, training=training)
+
+    class Watched(R1):
+        def penalty(self, discriminate, real, fake, key):
+            keys.append(key)
+            return super().penalty(discriminate, real, fake, key)
+
+    model = make_gan(Noisy, regularizers=[Watched(), R2()])
+    x = tf.constant(images(2))
+    model._regularized(x, x, None, KEY, training=True)
+    assert len({tuple(key.numpy()) for key in keys}) == len(keys) == 2
+
+
 @pytest.mark.slow
 def test_a_penalty_slows_the_growth_of_the_slope():
     def slope_after(**arguments):
@@ -132,6 +151,21 @@ def test_bfloat16_networks_have_penalties_near_those_of_float32():
         values.append(model.evaluate(images(8), verbose=0, return_dict=True))
     for name in ("gradient_penalty", "r1", "r2"):
         assert values[1][name] == pytest.approx(values[0][name], rel=0.05)
+
+
+def test_spectral_normalization_keeps_float32_weights_under_bfloat16():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        critic = networks.conv_discriminator(SHAPE, filters=(3,), normalization="spectral")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    critic(images(2), training=True)
+    layer = critic.layers[1]
+    assert layer.layer.compute_dtype == "bfloat16"
+    kernel = layer.layer.kernel.value
+    assert np.any(kernel.numpy() != tf.cast(tf.cast(kernel, "bfloat16"), "float32").numpy())
+    with pytest.raises(UsageError, match="^normalized must be left out with normalization 'spectral'"):
+        networks.deep_conv_discriminator(SHAPE, normalized=[True, True], normalization="spectral")
 
 
 def test_a_spectral_layer_with_an_activation_at_the_end_is_refused():

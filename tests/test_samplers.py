@@ -74,7 +74,7 @@ def test_a_model_generates_with_the_sampler_as_do_its_saved_forms(kind, tmp_path
     exported = export.load(export.save(model, tmp_path / "exported"))
     for images_of in (loaded.generate(20, seed=1), exported.generate(n=20, seed=1)):
         np.testing.assert_array_equal(images_of["images"], generated["images"])
-    model.fit_sampler(pixels(60), labels, sampler="prior")
+    model.load_own_variables({"0": np.zeros((), "int32")})  # of a file without a sampler
     assert model.sampler is None
     if kind != "autoencoder":
         np.testing.assert_array_equal(model.generate(20, seed=1)["images_float"], before)
@@ -87,6 +87,27 @@ def test_codes_of_a_vae_are_drawn_from_the_posterior():
     assert ((codes - mean) / np.exp(log_variance / 2)).std() == pytest.approx(1, abs=0.05)
 
 
+def test_labels_are_as_in_fit_and_every_class_has_its_images():
+    model, labels = make_vae(num_classes=CLASSES), np.arange(60) % CLASSES
+    model.fit_sampler(pixels(60), labels, components=2)
+    means = model.sampler.means
+    model.fit_sampler(pixels(60), np.eye(CLASSES)[labels], components=2)
+    np.testing.assert_array_equal(model.sampler.means, means)
+    for missing in (0, CLASSES - 1):
+        others = np.where(labels == missing, 1, labels)
+        message = f"^images of class {missing} must be at least 4 to fit a mixture of 2 components, received: 0"
+        with pytest.raises(UsageError, match=message):
+            model.fit_sampler(pixels(60), others, components=2)
+
+
+def test_codes_whose_values_depend_on_each_other_have_a_mixture():
+    generator = np.random.default_rng(0)
+    codes = (generator.normal(size=(400, 20)) @ generator.normal(size=(20, 128))).astype("float32")
+    assert GaussianMixture.fit(codes).means.shape == (1, 10, 128)
+    with pytest.raises(UsageError, match="^a Gaussian mixture can't be fitted to these codes: Input X contains NaN"):
+        GaussianMixture.fit(codes * np.nan)
+
+
 def test_training_goes_on_with_a_sampler():
     with_sampler, without = make_vae(), make_vae()
     with_sampler.fit_sampler(pixels(60), components=2)
@@ -96,9 +117,8 @@ def test_training_goes_on_with_a_sampler():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"sampler": "gm"}, "sampler must be one of prior, gmm"),
         ({"components": 0}, "components must be an integer of at least 1"),
-        ({"components": 31}, "components must be at most 30, half the images of a class, received: 31"),
+        ({"components": 31}, "images must be at least 62 to fit a mixture of 31 components, received: 60"),
         ({"seed": -1}, "seed must be"),
     ],
 )

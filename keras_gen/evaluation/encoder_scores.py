@@ -55,8 +55,7 @@ def likelihood_scores(
 
     A Bernoulli likelihood is defined for black and white images: gray images are binarized first, each pixel white with
     the probability of its gray level (stochastic, all `images` in order, with seeds 0, 1, …, over which the likelihoods
-    are averaged). A Gaussian likelihood is a density of
-    pixels in [0, 1], so its negative logarithm can be negative.
+    are averaged). A Gaussian likelihood is a density of pixels in [0, 1], so its negative logarithm can be negative.
 
     Args:
         model: the VAE.
@@ -69,25 +68,27 @@ def likelihood_scores(
         binarizations: int, number of binarizations; ignored for images that are not binarized here. Default 1.
     """
     is_discrete = LIKELIHOODS[model.likelihood].is_discrete
-    variants, binarized = [images], "in the data" if is_discrete else "no"
-    if is_discrete and not np.isin(images, (0, 255)).all():
+    seeds, binarized = (None,), "in the data" if np.isin(images, (0, 255)).all() else "no"
+    if is_discrete and binarized == "no":
         seeds = range(binarizations)
-        variants = [preprocessing.binarize(images, "stochastic", np.random.default_rng(each)) for each in seeds]
         binarized = "stochastic, seed 0" if binarizations == 1 else f"stochastic, seeds 0 to {binarizations - 1}"
     labels = None if labels is None else labels[:count]
-    values = []
-    for variant in variants:
-        log_weights = model.log_importance_weights(variant[:count], samples, seed=seed, labels=labels)
+    values, fingerprints = [], []
+    for each in seeds:
+        rule = None if each is None else "stochastic"
+        variant = preprocessing.binarize(images, rule, np.random.default_rng(each))[:count]
+        log_weights = model.log_importance_weights(variant, samples, seed=seed, labels=labels)
         values.append(-importance_sampling.log_likelihood_bound(log_weights))
-    values, images = np.mean(values, axis=0), variants[0][:count]
+        fingerprints.append(fingerprint_of(variant)[:16])
+    values = np.mean(values, axis=0)
     protocol = {
         "metric": "nll",
         "units": "nats an image" if is_discrete else "nats an image, density of pixels in [0, 1]",
         "likelihood": model.likelihood,
         "binarized": binarized,
         "conditional": bool(model.num_classes),
-        "images_count": len(images),
-        "images_fingerprint": fingerprint_of(images)[:16],
+        "images_count": len(values),
+        "images_fingerprint": fingerprints[0],
         "samples": samples,
         "seed": seed,
         **protocol,

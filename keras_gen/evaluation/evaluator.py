@@ -18,6 +18,7 @@ from keras_gen.evaluation.measures import PAIRWISE_IMAGES
 from keras_gen.evaluation.results import Evaluation
 from keras_gen.evaluation.score import aggregate_seeds
 from keras_gen.evaluation.scorer import add_floors, missing_requirement
+from keras_gen.losses import LIKELIHOODS
 from keras_gen.metrics import extractors
 from keras_gen.metrics.reconstruction import WINDOW
 from keras_gen.runs import hints, loading, provenance, run_directory
@@ -218,9 +219,11 @@ def _encoder_scores(model, data: ImageData, settings: EvaluationSettings) -> tup
     if not hasattr(model, "log_importance_weights"):
         return scores, notes
     if settings.likelihood_images:
+        # A probability is of each gray image's own binarizations.
+        is_discrete = LIKELIHOODS[model.likelihood].is_discrete
         scores += encoder_scores.likelihood_scores(
             model,
-            data.test.images,
+            data.test.images if is_discrete else images,
             labels,
             base,
             binarizations=settings.likelihood_binarizations,

@@ -19,8 +19,8 @@ from keras_gen.utils import checks, keras_internals
 from keras_gen.utils.errors import UsageError, must_be
 
 
-AUGMENTATION = 2**30
-"""Number by which the random key of augmentation differs from those of regularizers."""
+AUGMENTATION, NOISE = 2**30, 2**30 + 1
+"""Numbers by which the random keys of augmentation and of the objective's noise differ from those of regularizers."""
 
 
 class AdversarialModel(GenerativeModel):
@@ -35,8 +35,9 @@ class AdversarialModel(GenerativeModel):
             a second input, the model is conditional.
         generator_batch_ratio: int, latents of a generator update per real image of a discriminator update. Defaults
             to 1.
-        regularizers: list of `keras_gen.models.regularizers.Regularizer`, penalties that the discriminator's loss
-            includes; each is tracked under its name, before its weight. Defaults to none.
+        regularizers: list of `keras_gen.models.regularizers.Regularizer`, penalties that are added to the
+            discriminator's loss, on images as it sees them; each is tracked under its name, before its weight. Defaults
+            to none.
         augment: str, how the discriminator's images, real and generated, are augmented in training; names of
             `augmentation.POLICIES` such as `"color,translation"`. Defaults to `""`, not at all.
         moving_average: float, decay m of a moving average of the generator's weights, which sampling then uses. After
@@ -107,7 +108,7 @@ class AdversarialModel(GenerativeModel):
 
     @property
     def penalties(self) -> tuple[Regularizer, ...]:
-        """All penalties that the discriminator's loss includes: `regularizers`, and those of a subclass."""
+        """All penalties of the discriminator: `regularizers`, and those of a subclass."""
         return self.regularizers
 
     @property
@@ -248,7 +249,7 @@ class AdversarialModel(GenerativeModel):
 
     def _regularized(self, real, fake, labels, key, *, training):
         """Return the discriminator's loss and quantities with the penalties."""
-        loss, values = self.discriminator_loss(real, fake, labels, key, training=training)
+        loss, values = self.discriminator_loss(real, fake, labels, tf.random.fold_in(key, NOISE), training=training)
         discriminate = functools.partial(self.discriminate, labels=labels, training=training)
         for index, regularizer in enumerate(self.penalties):
             own_key = tf.random.fold_in(key, index) if index else key

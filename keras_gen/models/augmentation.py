@@ -12,7 +12,7 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import tensorflow as tf
 
 from keras_gen import distribution
-from keras_gen.utils.errors import must_be, suggestion
+from keras_gen.utils.errors import UsageError, must_be, suggestion
 
 SHIFT, HOLE = 1 / 8, 1 / 2
 """Largest translation, and side of the cutout, as fractions of an image's side."""
@@ -48,8 +48,8 @@ def check(argument: str, value: object) -> str:
     """
     unknown = [name for name in _names(value) if name not in POLICIES] if isinstance(value, str) else [value]
     if unknown:
-        hint = suggestion(unknown[0], POLICIES)
-        raise must_be(argument, f"names among {', '.join(POLICIES)}, separated by commas", f"{value}{hint}")
+        requirement = f"names among {', '.join(POLICIES)}, separated by commas"
+        raise UsageError(f"{must_be(argument, requirement, value)}{suggestion(unknown[0], POLICIES)}")
     return value
 
 
@@ -85,12 +85,13 @@ def _translation(images, key):
 def _cutout(images, key):
     """Set a square of half the side to 0; its center is anywhere in the image."""
     size = tf.cast(tf.shape(images)[1:3], tf.float32)
-    centers = tf.floor(_uniform(images, 2, key)[:, 0, 0, 0] * size)
+    side = tf.floor(size * HOLE + 0.5)
+    centers = tf.floor(_uniform(images, 2, key)[:, 0, 0, 0] * (size + 1 - side % 2))
     covered = tf.ones((), tf.bool)
     for axis, shape in ((0, (-1, 1)), (1, (1, -1))):
         places = tf.reshape(tf.range(size[axis]), shape)[None]
-        first = tf.reshape(centers[:, axis] - tf.floor(size[axis] * HOLE / 2), (-1, 1, 1))
-        covered = covered & (places >= first) & (places < first + tf.floor(size[axis] * HOLE + 0.5))
+        first = tf.reshape(centers[:, axis] - side[axis] // 2, (-1, 1, 1))
+        covered = covered & (places >= first) & (places < first + side[axis])
     return images * tf.cast(~covered, tf.float32)[..., None]
 
 

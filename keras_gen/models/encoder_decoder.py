@@ -49,18 +49,20 @@ class EncoderDecoder(ImageModel):
         """Return the encoder's output for images, as in `fit`."""
         raise NotImplementedError
 
-    def fit_sampler(self, images, labels=None, *, sampler: str = "gmm", components: int = 10, seed: int = 0) -> None:
-        """Fit the distribution from which `generate` draws latents to the codes of training images.
+    def fit_sampler(self, images, labels=None, *, components: int = samplers.COMPONENTS, seed: int = 0) -> None:
+        """Fit the mixture of Gaussians from which `generate` draws latents to the codes of training images.
 
-        Training changes the codes, but not the sampler: fit it again afterwards. It is saved with the model, also in a
-        SavedModel.
+        It is `sampler`, a `samplers.GaussianMixture`, with one mixture for each class of a conditional model. Training
+        changes the codes, but not the sampler: fit it again afterwards. It is saved with the model, also in a
+        SavedModel. To return to the standard normal distribution, set `sampler` to None.
 
         Args:
-            images, labels: as in `fit`; `MAX_FITTED` of them, drawn at random, if there are more.
-            sampler: str, a key of `samplers.SAMPLERS`: `"gmm"`, the default, a `samplers.GaussianMixture`, with one
-                mixture for each class of a conditional model; or `"prior"`, the standard normal distribution.
+            images, labels: arrays, as in `fit`; `MAX_FITTED` of them, drawn at random, are used if there are more.
             components: int, number of components of a mixture. Defaults to 10.
             seed: int, seed of the fit. Defaults to 0.
+
+        Raises:
+            UsageError: there are too few images, or the codes are degenerate.
 
         Example:
             >>> model = keras_gen.zoo.build("ae-conv", width=2)
@@ -68,18 +70,16 @@ class EncoderDecoder(ImageModel):
             >>> model.generate(5, seed=1)["images"].shape
             TensorShape([5, 28, 28, 1])
         """
-        kind = samplers.SAMPLERS[checks.one_of("sampler", sampler, samplers.SAMPLERS)]
-        if kind is None:
-            self.sampler = None
-            return
-        checks.positive_int("components", components)
-        seed = checks.seed("seed", seed)
+        components, seed = checks.positive_int("components", components), checks.seed("seed", seed)
+        images, labels = self._checked_arrays("images", images, labels)
         if len(images) > MAX_FITTED:
             chosen = np.sort(np.random.default_rng(seed).choice(len(images), MAX_FITTED, replace=False))
-            images, labels = images[chosen], None if labels is None else np.asarray(labels)[chosen]
+            images, labels = images[chosen], None if labels is None else labels[chosen]
+        samplers.check_counts(len(images), labels, self.num_classes, components)
         codes = self._codes(images, labels, seed)
-        labels = np.asarray(labels) if self.num_classes else None
-        self.sampler = kind.fit(codes.reshape(len(codes), -1), labels, components=components, seed=seed)
+        classes = labels if self.num_classes else None
+        fitted = samplers.GaussianMixture.fit(codes.reshape(len(codes), -1), classes, components=components, seed=seed)
+        self.sampler = fitted
 
     def _codes(self, images, labels, seed: int) -> np.ndarray:
         """Return what the decoder gets for images in training."""

@@ -13,7 +13,7 @@ from keras_gen.models.settings import Setting
 from keras_gen.utils import checks
 
 MIN_LOSS = 1e-3
-"""Minimum loss of a healthy discriminator: mean cross-entropy in nats, or mean squared error."""
+"""Minimum loss of a healthy discriminator, without penalties: the mean of real and generated images."""
 
 
 @keras.saving.register_keras_serializable("keras_gen")
@@ -98,7 +98,8 @@ class GAN(AdversarialModel):
         return loss, {"g_loss": loss}
 
     def signs_of_collapse(self, logs: dict[str, float]) -> dict[str, str]:
-        """Report a discriminator whose loss is below `MIN_LOSS`: the generator's gradient vanishes."""
-        loss = logs.get("d_loss", math.inf)
+        """Report a discriminator whose loss is below `MIN_LOSS`: the generator gets little information from it."""
+        parts = [logs[name] for name in ("d_loss_real", "d_loss_fake") if name in logs]  # without penalties
+        loss = sum(parts) / 2 if parts else logs.get("d_loss", math.inf)
         symptom = f"its loss is {loss:.2g}, it separates generated from real images with certainty"
         return {"the discriminator": symptom} if loss < MIN_LOSS else {}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
-import numpy as np
 import tensorflow as tf
 
 from keras_gen.models import inputs, network_checks, samplers, sampling
@@ -29,12 +29,12 @@ class GenerativeModel(ImageModel):
 
     @sampler.setter
     def sampler(self, sampler: GaussianMixture | None) -> None:
-        if sampler is not None and sampler.means.shape[::2] != (self.num_classes or 1, math.prod(self.latent_shape)):
-            shape = (self.num_classes or 1, math.prod(self.latent_shape))
+        shape = (self.num_classes or 1, self.latent_dim)
+        if sampler is not None and sampler.means.shape[::2] != shape:
             raise must_be("sampler", f"of {shape[0]} mixtures in {shape[1]} dimensions", sampler.means.shape[::2])
-        # Not tracked by Keras: its arrays are constants of the functions that draw from it.
+        # Not tracked by Keras: its arrays are constants of the function that draws from it, which is made anew.
         vars(self)["_sampler"] = sampler
-        vars(self).pop("_compiled_generate", None)
+        vars(self).pop("_generate_function", None)
 
     def save_own_variables(self, store) -> None:
         """Save the sampler, which Keras saves with the weights of the networks."""
@@ -44,19 +44,19 @@ class GenerativeModel(ImageModel):
 
     def load_own_variables(self, store) -> None:
         """Load what `save_own_variables` saved."""
-        names = [f"sampler_{name}" for name in samplers.ARRAYS]
-        if names[0] in store:
-            self.sampler = GaussianMixture(*(np.asarray(store[name]) for name in names))
-        super().load_own_variables({name: store[name] for name in store.keys() if name not in names})
+        own = {name: store[name] for name in store.keys()}
+        arrays = {name: own.pop(f"sampler_{name}", None) for name in samplers.ARRAYS}
+        self.sampler = None if arrays["means"] is None else GaussianMixture.from_arrays(arrays)
+        super().load_own_variables(own)
 
     @property
     def latent_dim(self) -> int:
-        """Size of a latent vector."""
-        return network_checks.main_input_shape(self.decoder_network)[-1]
+        """Number of values of a latent."""
+        return math.prod(self.latent_shape)
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
-        """Shape of a latent, `(latent_dim,)`, or of an autoencoder's code."""
+        """Shape of a latent: `(latent_dim,)`, or that of an autoencoder's code, such as (4, 4, 8)."""
         return tuple(network_checks.main_input_shape(self.decoder_network)[1:])
 
     @property
@@ -107,11 +107,9 @@ class GenerativeModel(ImageModel):
         generate = Endpoint(self._generate, [n, seed], (self.decoder_network,), optional=self._label_specs())
         return ({"generate": generate} if self.can_generate else {}) | super().endpoints()
 
-    @property
+    @functools.cached_property
     def _generate_function(self):
-        if "_compiled_generate" not in vars(self):
-            vars(self)["_compiled_generate"] = tf.function(self._generate, reduce_retracing=True)  # as labels vary
-        return vars(self)["_compiled_generate"]
+        return tf.function(self._generate, reduce_retracing=True)  # as labels vary
 
     def _generate(self, n, seed=0, labels=None):
         with tf.control_dependencies([tf.debugging.assert_positive(n, "n must be at least 1")]):

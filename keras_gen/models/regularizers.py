@@ -16,7 +16,7 @@ from keras_gen.utils.errors import must_be
 
 @dataclass(frozen=True)
 class Regularizer:
-    """Base class of penalties per image, which the discriminator's loss includes.
+    """Base class of penalties per image, which are added to the discriminator's loss.
 
     Args:
         weight: float, factor of the penalty in the loss, above 0.

@@ -9,7 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gen.models import sampling
-from keras_gen.utils.errors import must_be
+from keras_gen.utils.errors import UsageError, must_be
+
+COMPONENTS = 10
+"""Default number of components of a mixture."""
 
 ARRAYS = ("weights", "means", "factors")
 """The arrays of a `GaussianMixture`, as files store them."""
@@ -54,18 +57,18 @@ class GaussianMixture:
 
     @classmethod
     def fit(
-        cls, codes: np.ndarray, labels: np.ndarray | None = None, *, components: int = 10, seed: int = 0
+        cls, codes: np.ndarray, labels: np.ndarray | None = None, *, components: int = COMPONENTS, seed: int = 0
     ) -> GaussianMixture:
         """Fit a mixture to codes by expectation maximization, with scikit-learn.
 
         Args:
             codes: float array `(n, dimensions)`.
             labels: integers `(n,)`, the classes of a conditional model. Defaults to None, a single mixture.
-            components: int, number of components of each mixture. Defaults to 10.
+            components: int, number of components of each mixture. Defaults to `COMPONENTS`, 10.
             seed: int, seed of the first assignment. Defaults to 0.
 
         Raises:
-            UsageError: a class has too few codes.
+            UsageError: a class has too few codes, or they are degenerate.
 
         Example:
             >>> codes = np.random.default_rng(0).normal(size=(500, 3))
@@ -74,18 +77,16 @@ class GaussianMixture:
         """
         from sklearn import mixture
 
-        groups = [codes] if labels is None else [codes[labels == label] for label in range(int(labels.max()) + 1)]
-        if (fewest := min(map(len, groups))) < 2 * components:
-            raise must_be("components", f"at most {fewest // 2}, half the images of a class", components)
-        fitted = [
-            mixture.GaussianMixture(components, covariance_type="full", random_state=seed).fit(group)
-            for group in groups
-        ]
-        return cls(
-            np.stack([each.weights_ for each in fitted]),
-            np.stack([each.means_ for each in fitted]),
-            np.stack([np.linalg.cholesky(each.covariances_) for each in fitted]),
-        )
+        codes = np.asarray(codes, np.float64)  # float32 covariances of dependent codes aren't positive definite
+        groups = [codes] if labels is None else [codes[labels == label] for label in range(int(np.max(labels)) + 1)]
+        fitted = [mixture.GaussianMixture(components, covariance_type="full", random_state=seed) for _ in groups]
+        try:
+            for each, group in zip(fitted, groups, strict=True):
+                each.fit(group)
+            factors = np.stack([np.linalg.cholesky(each.covariances_) for each in fitted])
+        except ValueError as error:  # LinAlgError is one
+            raise UsageError(f"a Gaussian mixture can't be fitted to these codes: {error}") from error
+        return cls(np.stack([each.weights_ for each in fitted]), np.stack([each.means_ for each in fitted]), factors)
 
     def draw(self, n: int | tf.Tensor, seed: int | tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
         """Draw n codes, float32 `(n, dimensions)`; the same int `seed` gives the same ones on every machine.
@@ -117,5 +118,19 @@ class GaussianMixture:
         return cls(*(np.asarray(arrays[name]) for name in ARRAYS))
 
 
-SAMPLERS = {"prior": None, "gmm": GaussianMixture}
-"""Samplers by name; None stands for the standard normal distribution, which is not fitted."""
+def check_counts(count: int, labels: np.ndarray | None, num_classes: int, components: int = COMPONENTS) -> None:
+    """Check that there are enough images to fit mixtures to.
+
+    Args:
+        count: int, number of images n.
+        labels: integers `(n,)`, the classes of a conditional model.
+        num_classes: int, number of classes of the model, 0 if it is not conditional.
+        components: int, number of components of each mixture. Defaults to `COMPONENTS`.
+
+    Raises:
+        UsageError: a class has fewer than two images for each component.
+    """
+    counts = np.bincount(labels, minlength=num_classes) if num_classes else np.array([count])
+    if (fewest := int(counts.min())) < 2 * components:
+        what = f"images of class {counts.argmin()}" if num_classes else "images"
+        raise must_be(what, f"at least {2 * components} to fit a mixture of {components} components", fewest)

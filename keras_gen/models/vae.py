@@ -20,7 +20,7 @@ from keras_gen.utils import checks
 from keras_gen.utils.errors import must_be
 
 PIXELS = 3
-"""First element of the random key of pixels, different from those of training, evaluation and importance sampling."""
+"""Second element of the random key of pixels, different from those of training, evaluation and importance sampling."""
 
 MIN_DIVERGENCE = 0.1
 """Minimum KL divergence of a healthy VAE's latents from their prior, in nats per image."""
@@ -114,8 +114,7 @@ class VAE(EncoderDecoder, GenerativeModel):
         )
         self.beta, self.free_bits = beta, free_bits
         self.importance_samples = checks.positive_int("importance_samples", importance_samples)
-        if importance_samples > 1 and free_bits:
-            raise must_be("free_bits", "0 with importance_samples above 1", free_bits)
+        self._check_free_bits()
         self.scale = checks.positive("scale", scale)
         self.learn_scale = checks.boolean("learn_scale", learn_scale)
         if entry.is_discrete and self.value_range != (0, 1):
@@ -155,6 +154,10 @@ class VAE(EncoderDecoder, GenerativeModel):
             values["loss"] = values["reconstruction"] + self._current_beta(training) * bounded
         return values | {"kl": kl} | ({"elbo": -values["reconstruction"] - kl} if self.kl_warmup else {})
 
+    def _check_free_bits(self):
+        if self.importance_samples > 1 and self.free_bits:
+            raise must_be("free_bits", "0 with importance_samples above 1", self.free_bits)
+
     def _current_beta(self, training):
         if not training or not self.kl_warmup:
             return self.beta
@@ -162,6 +165,7 @@ class VAE(EncoderDecoder, GenerativeModel):
 
     def _importance_weighted(self, images, labels, mean, log_variance, noise_key, *, training):
         """Return `loss` and the quantities of `negative_log_likelihood`, averaged over the samples of each image."""
+        self._check_free_bits()  # it can have been changed
         count, shard = self.importance_samples, sharding.current_shard()
         noise = distribution.normal((tf.shape(images)[0], count, self.latent_dim), noise_key)
         latents = mean[:, tf.newaxis] + tf.exp(0.5 * log_variance)[:, tf.newaxis] * noise
@@ -192,13 +196,13 @@ class VAE(EncoderDecoder, GenerativeModel):
         return tf.exp(self.log_scale.value) if self.learn_scale else self.scale
 
     def sample(self, n: int, seed: int = 0, labels=None) -> tf.Tensor:
-        """Draw n images from the model: `generate` computes the mean of p(x | z), and this draws from it.
+        """Draw n images from p(x | z), of which `generate` returns the mean.
 
         Args:
             n, seed, labels: as in `generate`.
 
         Returns:
-            float32 `(n, height, width, channels)` in `value_range`; with a Gaussian likelihood values can exceed it.
+            float32 `(n, height, width, channels)`; with a Gaussian likelihood values can exceed `value_range`.
 
         Example:
             >>> vae = keras_gen.zoo.build("vae-lstm", latent_dim=2)
@@ -257,7 +261,7 @@ class VAE(EncoderDecoder, GenerativeModel):
 
     def _codes(self, images, labels, seed):
         mean, log_variance = (np.asarray(part) for part in self.encode(images, labels))
-        return mean + np.exp(log_variance / 2) * np.random.default_rng(seed).standard_normal(mean.shape)
+        return mean + np.exp(log_variance / 2) * np.random.default_rng((seed, PIXELS)).standard_normal(mean.shape)
 
     def _encode_endpoint(self, images, labels=None):
         mean, log_variance = self.call_network(self.encoder, self.to_value_range(images), labels, training=False)

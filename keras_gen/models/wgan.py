@@ -62,7 +62,7 @@ class WGAN(AdversarialModel):
 
     @property
     def penalties(self) -> tuple[Regularizer, ...]:
-        """All penalties that the critic's loss includes: the gradient penalty, then `regularizers`."""
+        """All penalties of the critic: the gradient penalty, then `regularizers`."""
         first = (GradientPenalty(self.gradient_penalty),) if self.gradient_penalty else ()
         return (*first, *self.regularizers)
 

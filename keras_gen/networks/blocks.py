@@ -90,7 +90,8 @@ def dense(
 
 def of_weights(normalization: str, layer: keras.layers.Layer) -> keras.layers.Layer:
     """Return the layer, with its weights normalized if `normalization` is `"spectral"` (Miyato et al. 2018)."""
-    return layers.SpectralNormalization(layer) if normalization == "spectral" else layer
+    # In float32 with any precision of the layer: the normalized weights are written back to the layer's variables.
+    return layers.SpectralNormalization(layer, dtype="float32") if normalization == "spectral" else layer
 
 
 def check_weights(features: int, units: int, image_shape: tuple[int, int, int]) -> None:

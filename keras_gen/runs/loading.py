@@ -118,7 +118,7 @@ def load(
     position = checkpoints.restore(best.path, model, **limits) if best else None
     position = position or checkpoints.restore_latest(path, model, **limits)
     if not newest and settings.sampler != "prior" and run_directory.finished_epochs(path) == own_epochs:
-        model.sampler = _read_sampler(path, settings.sampler)
+        model.sampler = _read_sampler(path)
     return Run(record, settings, data, model, position)
 
 
@@ -189,9 +189,12 @@ def load_data(
 def _given_data(settings, given, options) -> ImageData:
     """Return the data that were passed instead of a data set's name."""
     if isinstance(given, ImageData):
+        own = given.options | {"validation": len(given.validation)}
         for name in options.keys() - {"data_dir"}:
-            if options[name] not in (None, False, given.options.get(name), getattr(settings.recipe, name, None)):
+            if options[name] not in (None, False, own.get(name), getattr(settings.recipe, name, None)):
                 raise must_be(name, "that of the ImageData, or left out", options[name])
+        if settings.binarize == "none" and given.options.get("binarize"):
+            raise must_be("binarize", "that of the ImageData, or left out", "none")
         return given
     parts = given if isinstance(given, tuple) else (given,)
     if len(parts) > 2:
@@ -259,10 +262,13 @@ def _statement(settings: RunSettings, data: ImageData, start: TrainingPosition) 
     }
 
 
-def _read_sampler(path: Path, name: str) -> samplers.GaussianMixture:
+def _read_sampler(path: Path) -> samplers.GaussianMixture | None:
+    """Return the sampler that was fitted at the end of a run; None if that failed."""
     file = safe_files.inside(path, run_directory.SAMPLER_FILE)
+    if not file.exists():
+        return None
     try:
-        return samplers.SAMPLERS[name].from_arrays(archives.read(file))
+        return samplers.GaussianMixture.from_arrays(archives.read(file))
     except (KeyError, ValueError) as error:
         raise UsageError(f"{file} is damaged: {error}") from error
 

@@ -61,13 +61,15 @@ class RunSettings:
     channels: int | None = _setting(None, "1 for gray, 3 for color; default: the data set's", "data", metavar="N")
     binarize: str | None = _setting(
         None,
-        f"make pixels black or white: {', '.join(checks.BINARIZE)}, or none; default: the recipe's",
+        f"make pixels black or white: {', '.join(checks.BINARIZE)}, or none; default: the recipe's for its own "
+        "data set",
         "data",
         metavar="RULE",
     )
     validation: int | None = _setting(
         None,
-        "training images kept for validation; default: the recipe's, or a twelfth unless the data have a split for it",
+        "training images kept for validation; default: the recipe's for its own data set, else a twelfth unless the "
+        "data have a split for it",
         "data",
         metavar="N",
     )

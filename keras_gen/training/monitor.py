@@ -9,7 +9,7 @@ from keras_gen import callbacks
 from keras_gen.data import ImageData
 from keras_gen.evaluation import Reference, score_name
 from keras_gen.metrics import extractors
-from keras_gen.models import ImageModel
+from keras_gen.models import ImageModel, samplers
 from keras_gen.runs import run_directory
 from keras_gen.runs.settings import RunSettings
 from keras_gen.utils import files
@@ -20,10 +20,12 @@ FID_REFERENCE_IMAGES = 10_000
 """Maximum number of training images in the reference of scores during training; `evaluate` uses all of them."""
 
 
-def check_generates(settings: RunSettings, model: ImageModel) -> None:
-    """Check that a model whose images are to be scored generates images, and that one with a sampler has codes."""
-    if settings.sampler != "prior" and "encode" not in model.endpoints():
-        raise must_be("sampler", f"prior for {settings.model}, which has no encoder", settings.sampler)
+def check_generates(settings: RunSettings, model: ImageModel, data: ImageData) -> None:
+    """Check that a model whose images are to be scored generates images, and that a sampler can be fitted."""
+    if settings.sampler != "prior":
+        if "encode" not in model.endpoints():
+            raise must_be("sampler", f"prior for {settings.model}, which has no encoder", settings.sampler)
+        samplers.check_counts(len(data.train), data.train.labels, model.num_classes)
     if settings.fid_every and "generate" not in model.endpoints():
         raise must_be("fid_every", f"0 for {settings.model}, which generates no images", settings.fid_every)
 
@@ -64,7 +66,9 @@ def check_keep_best(settings: RunSettings, model: ImageModel, data: ImageData, r
     """Check that `keep_best` names a column that the run will measure and of which lower values are better."""
     columns = [] if reference is None else [score_name("fid", reference.extractor.name)]
     if any(metric.name == "loss" for metric in model.metrics):  # an adversarial model's losses measure no quality
-        columns += ["loss", "val_loss"] if len(data.validation) else ["loss"]
+        # Without its full beta, an epoch of the warmup has the lowest loss.
+        columns += [] if getattr(model, "kl_warmup", 0) else ["loss"]
+        columns += ["val_loss"] if len(data.validation) else []
     if settings.keep_best not in (None, *columns):
         raise must_be("keep_best", f"{' or '.join(columns) or 'left out'} for this run", settings.keep_best)
 

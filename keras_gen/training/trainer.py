@@ -89,10 +89,10 @@ def run(
     if writes:
         _check(export_options)
         files.check_can_write_directory(Path(out) / "run", overwrite=True, argument="out")
-    data, note = load_data(settings, data)
-    requested, settings = settings.dataset, _resolved(settings, data)
+    given, (data, note) = data, load_data(settings, data)
+    requested, settings = settings.dataset, _resolved(settings, data, is_given=isinstance(given, ImageData))
     model = build(settings, data, cluster)  # first: TensorFlow forms a cluster before it computes anything
-    monitor.check_generates(settings, model)
+    monitor.check_generates(settings, model, data)
     if export_options is not None:
         export.check_functions(model, export_options.functions)
     if not writes:
@@ -171,10 +171,14 @@ def resume(
     return path
 
 
-def _resolved(settings, data) -> RunSettings:
-    """Return the settings with the data set that was found, and the batch size that fits it."""
+def _resolved(settings, data, *, is_given) -> RunSettings:
+    """Return the settings with the data set that was found, the batch size that fits it, and options of given data."""
     # Where the data were found, so that the run can be resumed without $KERAS_GEN_DATA.
-    return dataclasses.replace(settings, dataset=data.place)
+    changes = {"dataset": data.place}
+    if is_given:  # the recipe's rules are for data that it loads
+        changes |= {name: data.options.get(name) for name in ("image_size", "channels")}
+        changes |= {"binarize": data.options.get("binarize") or "none", "validation": len(data.validation)}
+    return dataclasses.replace(settings, **changes)
 
 
 @contextlib.contextmanager
@@ -294,8 +298,13 @@ def _finish(path, settings, model, data, export_options):
         description["best_epoch"] = next(row for row in rows if row["epoch"] == best.position.epoch)
         print_line(f"kept {best.position}, the best by {settings.keep_best}: {best.value:.4g}")
     if settings.sampler != "prior":
-        model.fit_sampler(data.train.images, model.labels_of(data.train), sampler=settings.sampler, seed=settings.seed)
-        loading.write_sampler(path, model)
+        train = data.evaluated("train")
+        try:
+            model.fit_sampler(train.images, model.labels_of(train), seed=settings.seed)
+        except UsageError as error:
+            print_line(f"NOTE: latents are from the prior: {error}")
+        else:
+            loading.write_sampler(path, model)
     export.save(model, path / export.RUN_FOLDER, description=description, overwrite=True)
     # An intact SavedModel stands beside the last one now.
     checkpoints.delete_old(path, TrainingPosition(settings.epochs), keep=1, keep_best=settings.keep_best)

@@ -16,7 +16,7 @@ BINARIZE = ("threshold", "stochastic", DYNAMIC)
 """Rules by which `keras_gen.data.load` binarizes images, here so that they can be checked without NumPy."""
 
 SAMPLERS = ("prior", "gmm")
-"""Names in `keras_gen.models.samplers.SAMPLERS`, here so that they can be checked without TensorFlow."""
+"""Distributions of latents: the standard normal one, and a `keras_gen.models.samplers.GaussianMixture`."""
 
 STRATEGIES = ("auto", "none", "mirrored", "multiworker")
 """Names of distribution strategies, here so that they can be checked without TensorFlow."""
