@@ -210,14 +210,15 @@ def test_the_number_decoded_at_a_time_does_not_matter(num_classes):
 
 def test_more_than_one_chunk_of_images_and_samples_in_one_trace(monkeypatch):
     model, decoded = bernoulli_vae(), []
-    x = binary(importance.sampling.CHUNK + 20)
+    monkeypatch.setattr(importance, "VALUES_AT_A_TIME", 300 * 64)
+    x = binary(320)
     compute = model._log_weights_function
     monkeypatch.setattr(
         model, "_log_weights_function", lambda *values: decoded.append(values[4].shape[:2]) or compute(*values)
     )
     assert np.isfinite(model.log_importance_weights(x, samples=3)).all()
     assert np.isfinite(model.log_importance_weights(x[:2], samples=600)).all()
-    assert max(images * samples for images, samples in decoded) <= importance.sampling.CHUNK
+    assert max(images * samples for images, samples in decoded) <= 300
     assert sum(images * samples for images, samples in decoded) == 3 * len(x) + 2 * 600
     assert compute.experimental_get_tracing_count() == 1
 

@@ -121,8 +121,8 @@ def deep_conv_discriminator(
     image_shape = blocks.check_image_shape(image_shape)
     filters = blocks.check_widths("filters", filters)
     normalize = NORMALIZATIONS[checks.one_of("normalization", normalization, NORMALIZATIONS)]
-    if normalized is not None and normalize is None:
-        raise must_be("normalized", f"left out with normalization {normalization!r}", normalized)
+    if normalized is not None and normalization == "spectral":
+        raise must_be("normalized", "left out with normalization 'spectral', which is of all layers", normalized)
     normalized = _check_normalized(normalized, len(filters))
     sizes = kernel_size if isinstance(kernel_size, list | tuple) else [kernel_size] * len(filters)
     if len(blocks.check_widths("kernel_size", sizes)) != len(filters):
