@@ -413,3 +413,10 @@ def test_no_builder_makes_a_dense_layer_over_the_limit(monkeypatch, build):
     monkeypatch.setattr(blocks, "MAX_WEIGHTS", 5000)
     with pytest.raises(UsageError, match="dense layer of at most"):
         build()
+
+
+def test_the_bias_of_the_pixels_can_start_below_0():
+    biases = [networks.mlp_decoder(DIGIT, output_bias=bias).layers[-2].bias.numpy() for bias in (0.0, -4.0)]
+    assert [set(bias) for bias in biases] == [{0.0}, {-4.0}]
+    with pytest.raises(UsageError, match="^output_bias must be a number, received: 'black'"):
+        networks.mlp_decoder(DIGIT, output_bias="black")

@@ -21,6 +21,7 @@ def mlp_decoder(
     latent_dim: int = 16,
     hidden: Sequence[int] = (300,),
     activation: str = "relu",
+    output_bias: float = 0.0,
     num_classes: int = 0,
 ) -> keras.Model:
     """Build a decoder of dense layers with an activation and a last dense layer for the pixels.
@@ -30,6 +31,8 @@ def mlp_decoder(
         latent_dim: int, size of a latent vector. Defaults to 16.
         hidden: sequence of int, units of the hidden layers. Defaults to `(300,)`.
         activation: str, `"relu"`, the default, or `"tanh"`.
+        output_bias: float, initial bias of the pixels' layer; for logits of mostly black images a negative one, so that
+            the first updates are not spent on the background. Defaults to 0.
         num_classes: int, number of classes of a conditional network. Defaults to 0, unconditional.
 
     Example:
@@ -41,7 +44,8 @@ def mlp_decoder(
     blocks.check_activation(activation)
     for units in blocks.check_widths("hidden", hidden):
         x = blocks.dense(x, units, image_shape, activation=activation)
-    x = blocks.dense(x, math.prod(image_shape), image_shape)
+    bias = keras.initializers.Constant(output_bias) if checks.number("output_bias", output_bias) else "zeros"
+    x = blocks.dense(x, math.prod(image_shape), image_shape, bias_initializer=bias)
     return keras.Model(inputs, layers.Reshape(image_shape)(x), name="decoder")
 
 

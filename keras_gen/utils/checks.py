@@ -42,6 +42,13 @@ def seed(argument: str, value: object) -> int:
     return _integer(argument, value, 0, 2**31 - 1)
 
 
+def number(argument: str, value: object) -> float:
+    """Return `value` as a float if it is a finite number."""
+    if not _is_finite_real(value):
+        raise must_be(argument, "a number", value)
+    return float(value)
+
+
 def positive(argument: str, value: object) -> float:
     """Return `value` as a finite `float` above 0."""
     if not _is_finite_real(value) or value <= 0:
