@@ -58,16 +58,10 @@ def test_every_option_for_a_path_expands_the_home_folder(monkeypatch, tmp_path):
     paths = 0
     for name, module in SCRIPTS.items():
         for action in module.parser()._actions:
-            if action.metavar in (
-                "DIR",
-                "FILE",
-                "FILE.py",
-                "FILE.html",
-                "PATH",
-                "RUN",
-                "SWEEP",
-                "run",
-            ) or action.dest in ("run", "runs"):
+            if (
+                action.metavar in ("DIR", "FILE", "FILE.py", "FILE.html", "PATH", "RUN", "SWEEP", "run")
+                or action.dest in ("run", "runs")
+            ):
                 if action.type is not None or action.metavar is not None:
                     assert str(action.type("~/x")) == str(tmp_path / "x"), (name, action.dest)
                     paths += 1

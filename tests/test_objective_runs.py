@@ -149,18 +149,20 @@ def test_a_run_on_an_image_data_records_its_options(images, tmp_path):
     assert (recorded.binarize, recorded.validation) == ("none", 15)
 
 
-def test_a_sampler_that_cant_be_fitted_is_refused_before_the_run_or_left_out_at_its_end(
-    images, tmp_path, monkeypatch, capsys
-):
+def test_too_few_images_for_a_sampler_are_refused_before_the_run(images, tmp_path):
     settings = RunSettings("ae-conv", {"width": 1}, epochs=1, sampler="gmm", validation=0, **SMALL)
     with pytest.raises(UsageError, match="^images must be at least 20 to fit a mixture of 10 components, received: 17"):
         training.run(settings, data=images[:19], out=tmp_path)
     assert not list(tmp_path.iterdir())
 
+
+@pytest.mark.slow
+def test_a_sampler_that_cant_be_fitted_is_left_out(images, tmp_path, monkeypatch, capsys):
     def fails(*_, **__):
         raise UsageError("a Gaussian mixture can't be fitted to these codes")
 
     monkeypatch.setattr(GaussianMixture, "fit", fails)
+    settings = RunSettings("ae-conv", {"width": 1}, epochs=1, sampler="gmm", **SMALL)
     run = training.run(settings, data=images, out=tmp_path)
     assert "NOTE: latents are from the prior: a Gaussian mixture can't be fitted" in capsys.readouterr().out
     assert runs.load(run, data=images).model.sampler is None

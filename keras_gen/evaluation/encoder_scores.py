@@ -68,18 +68,18 @@ def likelihood_scores(
         binarizations: int, number of binarizations; ignored for images that are not binarized here. Default 1.
     """
     is_discrete = LIKELIHOODS[model.likelihood].is_discrete
-    seeds, binarized = (None,), "in the data" if np.isin(images, (0, 255)).all() else "no"
-    if is_discrete and binarized == "no":
-        seeds = range(binarizations)
+    is_binary = bool(np.isin(images, (0, 255)).all())
+    variants, binarized = [images], "in the data" if is_binary else "no"
+    if is_discrete and not is_binary:
+        generators = map(np.random.default_rng, range(binarizations))
+        variants = (preprocessing.binarize(images, "stochastic", generator) for generator in generators)
         binarized = "stochastic, seed 0" if binarizations == 1 else f"stochastic, seeds 0 to {binarizations - 1}"
     labels = None if labels is None else labels[:count]
-    values, fingerprints = [], []
-    for each in seeds:
-        rule = None if each is None else "stochastic"
-        variant = preprocessing.binarize(images, rule, np.random.default_rng(each))[:count]
-        log_weights = model.log_importance_weights(variant, samples, seed=seed, labels=labels)
+    values, fingerprint = [], None
+    for variant in variants:
+        log_weights = model.log_importance_weights(variant[:count], samples, seed=seed, labels=labels)
         values.append(-importance_sampling.log_likelihood_bound(log_weights))
-        fingerprints.append(fingerprint_of(variant)[:16])
+        fingerprint = fingerprint or fingerprint_of(variant[:count])[:16]
     values = np.mean(values, axis=0)
     protocol = {
         "metric": "nll",
@@ -88,7 +88,7 @@ def likelihood_scores(
         "binarized": binarized,
         "conditional": bool(model.num_classes),
         "images_count": len(values),
-        "images_fingerprint": fingerprints[0],
+        "images_fingerprint": fingerprint,
         "samples": samples,
         "seed": seed,
         **protocol,

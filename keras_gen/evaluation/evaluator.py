@@ -219,7 +219,7 @@ def _encoder_scores(model, data: ImageData, settings: EvaluationSettings) -> tup
     if not hasattr(model, "log_importance_weights"):
         return scores, notes
     if settings.likelihood_images:
-        # A probability is of each gray image's own binarizations.
+        # `likelihood_scores` binarizes gray images itself if the likelihood is of black and white ones.
         is_discrete = LIKELIHOODS[model.likelihood].is_discrete
         scores += encoder_scores.likelihood_scores(
             model,

@@ -44,6 +44,7 @@ def mlp_decoder(
     blocks.check_activation(activation)
     for units in blocks.check_widths("hidden", hidden):
         x = blocks.dense(x, units, image_shape, activation=activation)
+    # "zeros" where a constant isn't needed: runs compare their recorded configuration.
     bias = keras.initializers.Constant(output_bias) if checks.number("output_bias", output_bias) else "zeros"
     x = blocks.dense(x, math.prod(image_shape), image_shape, bias_initializer=bias)
     return keras.Model(inputs, layers.Reshape(image_shape)(x), name="decoder")

@@ -89,8 +89,9 @@ def run(
     if writes:
         _check(export_options)
         files.check_can_write_directory(Path(out) / "run", overwrite=True, argument="out")
-    given, (data, note) = data, load_data(settings, data)
-    requested, settings = settings.dataset, _resolved(settings, data, is_given=isinstance(given, ImageData))
+    has_own_options = isinstance(data, ImageData)
+    data, note = load_data(settings, data)
+    requested, settings = settings.dataset, _resolved(settings, data, has_own_options)
     model = build(settings, data, cluster)  # first: TensorFlow forms a cluster before it computes anything
     monitor.check_generates(settings, model, data)
     if export_options is not None:
@@ -171,11 +172,11 @@ def resume(
     return path
 
 
-def _resolved(settings, data, *, is_given) -> RunSettings:
-    """Return the settings with the data set that was found, the batch size that fits it, and options of given data."""
+def _resolved(settings, data, has_own_options) -> RunSettings:
+    """Return the settings with the data set that was found, its own options if it has them, and a batch size."""
     # Where the data were found, so that the run can be resumed without $KERAS_GEN_DATA.
     changes = {"dataset": data.place}
-    if is_given:  # the recipe's rules are for data that it loads
+    if has_own_options:  # the recipe's rules are for data that it loads
         changes |= {name: data.options.get(name) for name in ("image_size", "channels")}
         changes |= {"binarize": data.options.get("binarize") or "none", "validation": len(data.validation)}
     return dataclasses.replace(settings, **changes)

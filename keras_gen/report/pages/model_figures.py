@@ -95,10 +95,10 @@ def illustrate(opened: loading.Run) -> list[PageFigure]:
         opened: a run as `keras_gen.runs.load` returns it.
     """
     model, data, seed = opened.model, opened.data, opened.settings.seed
-    splits = {role: data.evaluated(role) for role in ("test", "validation", "train")}
+    splits = {role: getattr(data, role) for role in ("test", "validation", "train")}
     usable = (role for role, each in splits.items() if len(each) and (each.labels is not None or not model.num_classes))
     role = next(usable)
-    split, split_name, names = splits[role], f"{role} images", data.class_names
+    split, split_name, names = data.evaluated(role), f"{role} images", data.class_names
     functions = model.endpoints()
     makers: dict[str, Callable[[], tuple[Figure, str]]] = {}
     if "encode" in functions:
