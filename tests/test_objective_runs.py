@@ -1,5 +1,6 @@
 """Runs with a sampler, dynamic binarization and a decaying learning rate: their files, resuming, evaluation."""
 
+import inspect
 import json
 
 import keras
@@ -7,10 +8,11 @@ import numpy as np
 import pytest
 
 import keras_gen.data
-from keras_gen import UsageError, evaluation, optimizers, runs, training, zoo
-from keras_gen.evaluation import EvaluationSettings
+from keras_gen import UsageError, callbacks, evaluation, optimizers, runs, training, zoo
+from keras_gen.evaluation import EvaluationSettings, encoder_scores
 from keras_gen.models import export
 from keras_gen.models.samplers import GaussianMixture
+from keras_gen.report.pages import model_figures
 from keras_gen.runs import loading
 from keras_gen.runs.settings import RunSettings
 from run_helpers import assert_same_run, without_artifacts
@@ -122,6 +124,30 @@ def test_a_likelihood_is_averaged_over_binarizations(images, tmp_path):
     assert one.protocol["binarized"] == "stochastic, seed 0"
     assert three.protocol["binarized"] == "stochastic, seeds 0 to 2"
     assert 0 < abs(one.value - three.value) < 50
+
+
+@pytest.mark.slow
+def test_what_a_run_on_dynamic_binarization_fits_shows_and_scores_is_black_and_white(images, tmp_path, monkeypatch):
+    seen = {}
+
+    def spy(owner, name, argument):
+        original = getattr(owner, name)
+
+        def spied(*arguments, **keywords):
+            given = inspect.signature(original).bind(*arguments, **keywords).arguments[argument]
+            seen[name] = np.unique(getattr(given, "images", given)).tolist()
+            return original(*arguments, **keywords)
+
+        monkeypatch.setattr(owner, name, spied)
+
+    spy(keras_gen.VAE, "fit_sampler", "images")
+    spy(callbacks, "ReconstructionGrid", "originals")
+    spy(model_figures, "_codes", "split")
+    spy(encoder_scores, "likelihood_scores", "images")
+    changes = {"binarize": "dynamic", "sampler": "gmm", **SMALL, "samples_every": 1}
+    run = training.run(RunSettings("vae-mlp", {"hidden": 4}, epochs=1, **changes), data=images, out=tmp_path)
+    model_figures.illustrate(runs.load(run, data=images))
+    assert seen == {name: [0, 255] for name in ("fit_sampler", "ReconstructionGrid", "_codes")}
 
 
 def test_the_rules_of_a_recipe_for_its_own_data_are_not_asked_of_data_that_are_given():
