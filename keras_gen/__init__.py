@@ -39,7 +39,7 @@ _SERIALIZABLE = {
     "models": ("GAN", "VAE", "WGAN", "Autoencoder"),
     "networks.layers": ("Dropout", "Conv2DTranspose", "NarrowConv2D"),
     "models.regularizers": ("GradientPenalty", "R1", "R2"),
-    "optimizers": ("Adam", "LinearDecay"),
+    "optimizers": ("Adam", "LinearDecay", "RMSprop"),
 }
 
 

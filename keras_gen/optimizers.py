@@ -1,4 +1,4 @@
-"""The Adam optimizer (Kingma & Ba 2015) with TensorFlow's fused kernel, and a learning rate that decays to 0."""
+"""Adam (Kingma & Ba 2015) and RMSprop with TensorFlow's fused kernels, and a learning rate that decays to 0."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 import tensorflow as tf
 
-from keras_gen.utils import checks
+from keras_gen.utils import checks, keras_internals
 from keras_gen.utils.errors import UsageError
-from keras_gen.utils.keras_internals import moments
 
 
 @keras.saving.register_keras_serializable("keras_gen")
@@ -69,8 +68,31 @@ def decay_linearly(model, steps: int) -> None:
         optimizer.learning_rate = LinearDecay(initial, steps * updates)
 
 
+class _InOneKernel:
+    """First base class of an optimizer that updates a variable by one operation of TensorFlow where that fits.
+
+    Keras' implementation is used for sparse gradients, types other than float32 and several devices.
+    """
+
+    has_kernel = True
+    """Whether the operation has what the optimizer's arguments ask for."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Update a variable and the state that the optimizer keeps of it."""
+        if (
+            self.has_kernel
+            and not tf.distribute.has_strategy()
+            and isinstance(variable, tf.Variable)
+            and isinstance(gradient, tf.Tensor)
+            and variable.dtype == gradient.dtype == tf.float32
+        ):
+            self._apply_kernel(gradient, variable, tf.cast(learning_rate, tf.float32))
+        else:
+            super().update_step(gradient, variable, learning_rate)
+
+
 @keras.saving.register_keras_serializable("keras_gen")
-class Adam(keras.optimizers.Adam):
+class Adam(_InOneKernel, keras.optimizers.Adam):
     """Adam with the arguments, state and update rule of `keras.optimizers.Adam`, in fewer passes over memory.
 
     Keras computes an update with about ten operations, each of which reads and writes the whole variable. TensorFlow
@@ -87,12 +109,13 @@ class Adam(keras.optimizers.Adam):
         >>> vae.compile(keras_gen.optimizers.Adam(1e-3, clipnorm=1.0))
     """
 
-    def update_step(self, gradient, variable, learning_rate):
-        """Update a variable and its moments."""
-        if not self._is_supported(gradient, variable):
-            super().update_step(gradient, variable, learning_rate)
-            return
-        first, second = moments(self, variable)
+    @property
+    def has_kernel(self) -> bool:
+        """Whether there is an operation: not for AMSGrad."""
+        return not self.amsgrad
+
+    def _apply_kernel(self, gradient, variable, learning_rate):
+        first, second = (slots[keras_internals.index_of(self, variable)] for slots in keras_internals.moments(self))
         steps = keras.ops.cast(self.iterations + 1, "float32")
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
@@ -100,18 +123,49 @@ class Adam(keras.optimizers.Adam):
             v=second.value.handle,
             beta1_power=tf.pow(tf.cast(self.beta_1, tf.float32), steps),
             beta2_power=tf.pow(tf.cast(self.beta_2, tf.float32), steps),
-            lr=tf.cast(learning_rate, tf.float32),
+            lr=learning_rate,
             beta1=self.beta_1,
             beta2=self.beta_2,
             epsilon=self.epsilon,
             grad=gradient,
         )
 
-    def _is_supported(self, gradient, variable) -> bool:
-        return (
-            not self.amsgrad
-            and not tf.distribute.has_strategy()
-            and isinstance(variable, tf.Variable)
-            and isinstance(gradient, tf.Tensor)
-            and variable.dtype == gradient.dtype == tf.float32
+
+@keras.saving.register_keras_serializable("keras_gen")
+class RMSprop(_InOneKernel, keras.optimizers.RMSprop):
+    """RMSprop with the arguments, state and update rule of `keras.optimizers.RMSprop`, in fewer passes over memory.
+
+        v ← ρ v + (1 − ρ) g²,  m ← μ m + α g / √(v + ε),  θ ← θ − m
+
+    with momentum μ (Tieleman & Hinton 2012). Otherwise as `Adam`; Keras' implementation is also used if `centered`.
+
+    Example:
+        >>> vae = keras_gen.zoo.build("vae-mlp")
+        >>> vae.compile(keras_gen.optimizers.RMSprop(1e-3))
+    """
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether there is an operation: not for centered gradients."""
+        return not self.centered
+
+    def build(self, variables):
+        """Create the state of the variables."""
+        super().build(variables)
+        # The operation writes its last step even without momentum. That is no state: no checkpoint has it.
+        needed = self.has_kernel and not self.momentum
+        self._last_steps = [tf.Variable(tf.zeros_like(each), False) for each in variables] if needed else []
+
+    def _apply_kernel(self, gradient, variable, learning_rate):
+        index = keras_internals.index_of(self, variable)
+        momentums, velocities = keras_internals.moments(self)
+        tf.raw_ops.ResourceApplyRMSProp(
+            var=variable.handle,
+            ms=velocities[index].value.handle,
+            mom=(momentums[index].value if self.momentum else self._last_steps[index]).handle,
+            lr=learning_rate,
+            rho=self.rho,
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            grad=gradient,
         )

@@ -1,4 +1,6 @@
-"""Adam: the same results and state as Keras', and Keras' implementation where the kernel is unsupported."""
+"""Adam and RMSprop: the same results and state as Keras', and Keras' implementation where the kernel is unsupported."""
+
+import itertools
 
 import keras
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_gen import zoo
-from keras_gen.optimizers import Adam
+from keras_gen.optimizers import Adam, RMSprop
 
 SHAPES = [(7, 5), (5,), (3, 3, 2, 4), ()]
 
@@ -38,29 +40,37 @@ def trained(optimizer, steps=20):
     return [weight.numpy() for weight in weights], [variable.numpy() for variable in optimizer.variables]
 
 
+KERNELS = {Adam: "ResourceApplyAdam", RMSprop: "ResourceApplyRMSProp"}
 OPTIONS = {
     "as it is": {},
-    "other moments": {"beta_1": 0.0, "beta_2": 0.9, "epsilon": 1e-3},
     "clipping": {"clipnorm": 0.5},
     "global clipping": {"global_clipnorm": 0.5},
     "weight decay": {"weight_decay": 0.01},
     "averaged weights": {"use_ema": True, "ema_momentum": 0.9},
-    "AMSGrad": {"amsgrad": True},
     "accumulation": {"gradient_accumulation_steps": 2},
     "a schedule": {"learning_rate": keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5)},
 }
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_it_equals_keras(options):
+OWN_OPTIONS = [
+    (Adam, {"beta_1": 0.0, "beta_2": 0.9, "epsilon": 1e-3}),
+    (Adam, {"amsgrad": True}),
+    (RMSprop, {"rho": 0.5, "momentum": 0.7, "epsilon": 1e-3}),
+    (RMSprop, {"centered": True, "momentum": 0.7}),
+]
+
+
+@pytest.mark.parametrize(("kind", "options"), [*itertools.product(KERNELS, OPTIONS.values()), *OWN_OPTIONS])
+def test_it_equals_keras(kind, options):
     options = {"learning_rate": 0.01} | options
-    ours, theirs = trained(Adam(**options)), trained(keras.optimizers.Adam(**options))
+    ours, theirs = trained(kind(**options)), trained(getattr(keras.optimizers, kind.__name__)(**options))
+    assert len(ours[1]) == len(theirs[1])
     for found, expected in zip(ours, theirs, strict=True):
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_it_follows_the_papers_rule_in_float64():
+def test_adam_follows_the_papers_rule_in_float64():
     rate, beta_1, beta_2, epsilon = 0.01, 0.9, 0.999, 1e-7
     found, _ = trained(Adam(rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon), steps=3)
     for index, start in enumerate(variables()):
@@ -70,6 +80,20 @@ def test_it_follows_the_papers_rule_in_float64():
             m, v = beta_1 * m + (1 - beta_1) * gradient, beta_2 * v + (1 - beta_2) * gradient**2
             rescaled = rate * np.sqrt(1 - beta_2**step) / (1 - beta_1**step)
             weight = weight - rescaled * m / (np.sqrt(v) + epsilon)
+        np.testing.assert_allclose(found[index], weight, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+def test_rmsprop_follows_its_rule_in_float64(momentum):
+    rate, rho, epsilon = 0.01, 0.9, 1e-7
+    found, _ = trained(RMSprop(rate, rho=rho, momentum=momentum, epsilon=epsilon), steps=3)
+    for index, start in enumerate(variables()):
+        weight, m, v = start.numpy().astype(float), 0.0, 0.0
+        for grads in gradients(3):
+            gradient = grads[index].numpy().astype(float)
+            v = rho * v + (1 - rho) * gradient**2
+            m = momentum * m + rate * gradient / np.sqrt(v + epsilon)
+            weight = weight - m
         np.testing.assert_allclose(found[index], weight, rtol=2e-5, atol=1e-6)
 
 
@@ -84,35 +108,40 @@ def operations(function):
     return [node.op for node in definition.node] + [n.op for f in definition.library.function for n in f.node_def]
 
 
-def test_an_update_of_a_variable_is_one_kernel():
-    assert kernels(Adam(), variables(), gradients(1)[0]).count("ResourceApplyAdam") == len(SHAPES)
+@pytest.mark.parametrize("optimizer", [Adam(), RMSprop(), RMSprop(momentum=0.5)])
+def test_an_update_of_a_variable_is_one_kernel(optimizer):
+    assert kernels(optimizer, variables(), gradients(1)[0]).count(KERNELS[type(optimizer)]) == len(SHAPES)
 
 
-@pytest.mark.parametrize("what", ["amsgrad", "sparse", "float64", "devices"])
-def test_where_the_kernel_does_not_fit_keras_own_is_used(what):
-    weights, optimizer = [keras.Variable(np.ones((4, 2), "float32"))], Adam(amsgrad=what == "amsgrad")
+@pytest.mark.parametrize("kind", KERNELS)
+@pytest.mark.parametrize("what", ["an option", "sparse", "float64", "devices"])
+def test_where_the_kernel_does_not_fit_keras_own_is_used(kind, what):
+    option = {Adam: "amsgrad", RMSprop: "centered"}[kind]
+    weights, optimizer = [keras.Variable(np.ones((4, 2), "float32"))], kind(**{option: what == "an option"})
     grads = [tf.ones((4, 2))]
     if what == "float64":
         weights, grads = [keras.Variable(np.ones((4, 2)), dtype="float64")], [tf.ones((4, 2), tf.float64)]
     if what == "sparse":
         grads = [tf.IndexedSlices(tf.ones((1, 2)), tf.constant([1]), tf.constant([4, 2]))]
     if what != "devices":
-        assert "ResourceApplyAdam" not in kernels(optimizer, weights, grads)
+        assert KERNELS[kind] not in kernels(optimizer, weights, grads)
         return
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     with strategy.scope():
-        weights, optimizer = [keras.Variable(np.ones((4, 2), "float32"))], Adam(0.1)
+        weights, optimizer = [keras.Variable(np.ones((4, 2), "float32"))], kind(0.1)
         optimizer.build(weights)
     step = tf.function(lambda: strategy.run(lambda: optimizer.apply(grads, weights)))
-    assert "ResourceApplyAdam" not in operations(step)
+    assert KERNELS[kind] not in operations(step)
     step()
-    np.testing.assert_allclose(weights[0].numpy(), 0.9, rtol=1e-5)
+    first_step = {Adam: 0.1, RMSprop: 0.1 / np.sqrt(0.1)}[kind]
+    np.testing.assert_allclose(weights[0].numpy(), 1 - first_step, rtol=1e-5)
 
 
 def test_it_is_saved_and_loaded_with_a_model(tmp_path):
     model = zoo.build("gan-mlp", (8, 8, 1), hidden=4)
     assert all(type(optimizer) is Adam for optimizer in model.optimizers)
+    model.compile(Adam(1e-3), RMSprop(1e-4))
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert [type(optimizer) for optimizer in loaded.optimizers] == [Adam, Adam]
+    assert [type(optimizer) for optimizer in loaded.optimizers] == [Adam, RMSprop]
     assert [o.get_config() for o in loaded.optimizers] == [o.get_config() for o in model.optimizers]

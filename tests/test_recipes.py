@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_gen import VAE, WGAN, optimizers, zoo
 
-ADAM, RMSPROP = optimizers.Adam, keras.optimizers.RMSprop
+ADAM, RMSPROP = optimizers.Adam, optimizers.RMSprop
 
 # Epochs, batch size, then optimizer, learning rate and latent size, where the reports give them (or the docstrings as
 # ours); value range of the last activation.

@@ -97,6 +97,7 @@ class AdversarialModel(GenerativeModel):
         if self.from_logits:
             network_checks.check_logits("generator", generator, network_checks.UNLESS_IMAGES)
         network_checks.check_logits(self.discriminator_argument, discriminator)
+        self._is_per_image = network_checks.is_per_image(discriminator)
         _check_per_image(self.discriminator_argument, discriminator, penalties)
         self.generator_average = _frozen_copy(generator) if self.moving_average else None
         self.built = True
@@ -182,6 +183,20 @@ class AdversarialModel(GenerativeModel):
     def discriminate(self, images, labels, *, training: bool) -> tf.Tensor:
         """Return the discriminator's logits or the critic's scores, `(n, 1)`."""
         return self.call_network(self.discriminator, images, labels, training=training)
+
+    def discriminate_both(self, real, fake, labels, *, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return `discriminate` of real and of generated images of the same labels, from one call, which is faster.
+
+        A discriminator that may not treat images independently, such as one with batch normalization, is called twice.
+        """
+        if not self._is_per_image:
+            return tuple(self.discriminate(images, labels, training=training) for images in (real, fake))
+        # In pairs, so that a replica's part of the images is also a contiguous part of those of all replicas.
+        images = tf.reshape(tf.stack([real, fake], axis=1), (-1, *self.image_shape))
+        shard = sharding.current_shard()
+        with sharding.use_shard(shard and shard.times(2)):
+            outputs = self.discriminate(images, None if labels is None else tf.repeat(labels, 2), training=training)
+        return outputs[0::2], outputs[1::2]
 
     def after_discriminator_update(self) -> None:
         """Apply a constraint to the discriminator's weights; a hook for subclasses."""

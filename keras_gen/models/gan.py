@@ -77,8 +77,7 @@ class GAN(AdversarialModel):
 
     def discriminator_loss(self, real, fake, labels, noise_key, *, training):
         """Return the discriminator's loss and metrics; see the class."""
-        real_output = self.discriminate(real, labels, training=training)
-        fake_output = self.discriminate(fake, labels, training=training)
+        real_output, fake_output = self.discriminate_both(real, fake, labels, training=training)
         objective = losses.ADVERSARIAL_OBJECTIVES[self.objective]
         values = objective.discriminator(real_output, fake_output)
         loss = values["d_loss"] if "d_loss" in values else 0.5 * (values["d_loss_real"] + values["d_loss_fake"])

@@ -6,7 +6,7 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 
 from keras_gen.utils.errors import must_be
-from keras_gen.utils.keras_internals import producer
+from keras_gen.utils.keras_internals import flatten_layers, producer
 
 Shape = tuple[int | None, ...]
 
@@ -64,6 +64,23 @@ def check_logits(argument: str, network: keras.Model, remedy: str = "") -> None:
         if kind not in (*REARRANGING, "Activation"):
             return None
         tensor = inputs[0]
+
+
+def is_per_image(network: keras.Model) -> bool:
+    """Return whether the output for an image certainly does not depend on the other images of a batch.
+
+    It does not in a network of layers of Keras and of this package without batch normalization and without code of a
+    user: subclassed layers or models, functions.
+    """
+    models = [model for model in (network, *flatten_layers(network)) if hasattr(model, "operations")]
+    operations = [operation for model in models for operation in model.operations]
+    excluded = keras.layers.BatchNormalization | keras.layers.Lambda
+    return all(
+        type(each).__module__.partition(".")[0] in ("keras", "keras_gen")
+        and isinstance(each, keras.layers.Layer)
+        and not isinstance(each, excluded)
+        for each in (*operations, *flatten_layers(network))
+    )
 
 
 def check_same_classes(argument: str, network: keras.Model, other_argument: str, other: keras.Model) -> None:

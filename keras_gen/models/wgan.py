@@ -78,8 +78,7 @@ class WGAN(AdversarialModel):
 
     def discriminator_loss(self, real, fake, labels, noise_key, *, training):
         """Return the critic's loss and metrics; see the class."""
-        real_scores = self.discriminate(real, labels, training=training)
-        fake_scores = self.discriminate(fake, labels, training=training)
+        real_scores, fake_scores = self.discriminate_both(real, fake, labels, training=training)
         emd = losses.wasserstein_estimate(real_scores, fake_scores)
         return -emd, {"emd": emd}
 

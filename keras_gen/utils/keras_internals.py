@@ -102,15 +102,14 @@ def producer(tensor: keras.KerasTensor) -> tuple[keras.Operation, list[keras.Ker
     return operation, operation._inbound_nodes[node_index].input_tensors
 
 
-def moments(optimizer: optimizers.Adam, variable: tf.Variable) -> tuple[keras.Variable, keras.Variable]:
-    """Return the first and the second moment that Adam keeps of a variable.
+def index_of(optimizer: optimizers.Optimizer, variable: tf.Variable) -> int:
+    """Return the position of one of the variables that an optimizer updates in the lists of its state."""
+    return optimizer._get_variable_index(variable)
 
-    Args:
-        optimizer: keras.optimizers.Adam. Its variables must be built.
-        variable: tf.Variable. One of the variables that it updates.
-    """
-    index = optimizer._get_variable_index(variable)
-    return optimizer._momentums[index], optimizer._velocities[index]
+
+def moments(optimizer: optimizers.Adam | optimizers.RMSprop) -> tuple[list[keras.Variable], list[keras.Variable]]:
+    """Return the first and the second moments that a built optimizer keeps; RMSprop keeps first ones if it has momentum."""
+    return optimizer._momentums, optimizer._velocities
 
 
 def freeze(function):

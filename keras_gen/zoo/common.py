@@ -11,7 +11,7 @@ from keras_gen.utils.errors import must_be
 if TYPE_CHECKING:
     import keras
 
-    from keras_gen.optimizers import Adam
+    from keras_gen.optimizers import Adam, RMSprop
 
 SQUARED_ERROR_SCALE = math.sqrt(0.5)
 """Standard deviation with which −log N is the summed squared error plus a constant."""
@@ -44,17 +44,21 @@ def adam_pair(learning_rate: float, beta_1: float = 0.9, beta_2: float = 0.999) 
     return [adam(learning_rate, beta_1, beta_2) for _ in range(2)]
 
 
-def critic_optimizers(constraint: str, learning_rate: float) -> list[keras.optimizers.Optimizer]:
+def rmsprop(learning_rate: float) -> RMSprop:
+    """Return the package's RMSprop after checking the argument."""
+    from keras_gen.optimizers import RMSprop
+
+    return RMSprop(checks.positive("learning_rate", learning_rate))
+
+
+def critic_optimizers(constraint: str, learning_rate: float) -> list[Adam] | list[RMSprop]:
     """Return the generator's and the critic's optimizers for a constraint on the critic, one of `CONSTRAINTS`.
 
     With weight clipping both are RMSprop, as in Arjovsky et al. 2017, who advise against momentum; otherwise both are
     Adam with β₁ 0.5 and β₂ 0.9.
     """
-    import keras_gen.utils.backend  # noqa: F401
-    import keras
-
     if checks.one_of("constraint", constraint, CONSTRAINTS) == "weight_clipping":
-        return [keras.optimizers.RMSprop(checks.positive("learning_rate", learning_rate)) for _ in range(2)]
+        return [rmsprop(learning_rate) for _ in range(2)]
     return adam_pair(learning_rate, 0.5, 0.9)
 
 

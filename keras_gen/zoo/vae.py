@@ -226,9 +226,6 @@ def vae_2d(
     143.96, val_loss 144.08 (reconstruction 142.1, kl 9.8 nats, weighted by one fifth). The pictures: blurred digits,
     all ten; those at the center of the latent plane (8, 4, 2) are the most frequent.
     """
-    import keras_gen.utils.backend  # noqa: F401
-    import keras
-
     from keras_gen import networks
     from keras_gen.models import VAE
 
@@ -245,7 +242,7 @@ def vae_2d(
         image_shape, latent_dim=latent_dim, filters=(64, 32), batch_norm=False, num_classes=num_classes
     )
     model = VAE(encoder, decoder, likelihood="bernoulli", **options)
-    model.compile(keras.optimizers.RMSprop(checks.positive("learning_rate", learning_rate)))
+    model.compile(common.rmsprop(learning_rate))
     return model
 
 
