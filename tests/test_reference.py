@@ -22,6 +22,10 @@ def files(cache):
     return sorted(path.name.split("-")[0] for path in cache.iterdir()) if cache.exists() else []
 
 
+def images_of(known):
+    return np.concatenate(list(known.chunks()))
+
+
 def test_statistics_and_features_are_those_of_the_images(cache):
     images = squares(2500)  # more than a chunk
     known = Reference(images, QuadrantExtractor())
@@ -35,11 +39,22 @@ def test_statistics_and_features_are_those_of_the_images(cache):
 
 def test_a_count_takes_images_at_random_and_always_the_same(cache):
     images = squares(50)
-    first, again, other = (Reference(images, QuadrantExtractor(), count=20, seed=seed).images for seed in (3, 3, 4))
+    first, again, other = (images_of(Reference(images, QuadrantExtractor(), count=20, seed=seed)) for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert len({image.tobytes() for image in first} & {image.tobytes() for image in images}) == 20
     assert not np.array_equal(first, images[:20])
+
+
+def test_the_images_of_several_arrays_are_used_together(cache):
+    images = squares(2500)
+    together = Reference(images, QuadrantExtractor(), count=2400)
+    parts = Reference((images[:0], images[:700], images[700:]), QuadrantExtractor(), count=2400)
+    assert parts.fingerprint == together.fingerprint == reference.fingerprint_of(images_of(parts))
+    np.testing.assert_array_equal(images_of(parts), images_of(together))
+    assert [len(chunk) for chunk in parts.chunks(2300)] == [1000, 1000, 300]
+    with pytest.raises(UsageError, match=r"^reference must be images of one shape, received: '\(9, 8, 8, 1\), \(9, 4"):
+        Reference((images[:9], images[:9, :4]), QuadrantExtractor())
 
 
 def test_cached_values_are_not_computed_again(cache):
@@ -144,7 +159,7 @@ def test_the_protocol_says_what_was_compared_with(cache):
         "reference": "squares",
         "reference_split": "test",
         "reference_count": 20,
-        "reference_fingerprint": reference.fingerprint_of(known.images)[:16],
+        "reference_fingerprint": reference.fingerprint_of(images_of(known))[:16],
     }
 
 

@@ -11,6 +11,7 @@ from keras_gen.evaluation.reference import fingerprint_of
 from keras_gen.evaluation.score import Score
 from keras_gen.losses import LIKELIHOODS
 from keras_gen.metrics import importance_sampling, latent_units, reconstruction
+from keras_gen.models import sampling
 from keras_gen.utils import progress
 
 if TYPE_CHECKING:
@@ -29,9 +30,14 @@ def reconstruction_scores(model: EncoderDecoder, images: np.ndarray, labels, pro
         labels: labels of the images if the model is conditional, else None.
         protocol: dict, protocol entries that identify the images.
     """
-    reconstructed = np.asarray(model.to_unit_range(model.reconstruct(images, labels)))
-    with progress.timer(f"errors of {len(images):,} reconstructions"):
-        error = reconstruction.reconstruction_error(images, reconstructed)
+    errors = []
+    with progress.task("errors of reconstructions", len(images)) as task:
+        for start in range(0, len(images), sampling.CHUNK):
+            rows = slice(start, start + sampling.CHUNK)
+            chunk = model.reconstruct(images[rows], None if labels is None else labels[rows])
+            errors.append(reconstruction.image_errors(images[rows], np.asarray(model.to_unit_range(chunk))))
+            task.advance(len(errors[-1]))
+    error = reconstruction.mean_error(np.concatenate(errors))
     protocol = {"images_count": len(images), "images_fingerprint": fingerprint_of(images)[:16], **protocol}
     better = {"mse": "low", "psnr": "high", "ssim": "high"}
     return [

@@ -194,11 +194,12 @@ def _scorer(model, data: ImageData, settings: EvaluationSettings) -> tuple[Score
 def _real_images(data: ImageData, settings: EvaluationSettings, extractor) -> tuple[Reference, Reference | None]:
     """Return the reference, and the held-out real images or None."""
     other = "test" if settings.reference == "train" else "train"
-    outside = np.concatenate([getattr(data, other).images, data.validation.images])
+    outside = getattr(data, other).images, data.validation.images
     reference = Reference(getattr(data, settings.reference).images, extractor, data=data.name, split=settings.reference)
-    if len(outside) < 2:
+    total = sum(map(len, outside))
+    if total < 2:
         return reference, None
-    count = min(len(outside), max(settings.num_images or 0, DEFAULT_IMAGES))
+    count = min(total, max(settings.num_images or 0, DEFAULT_IMAGES))
     split = other + " and validation" * bool(len(data.validation))
     return reference, Reference(outside, extractor, data=data.name, split=split, count=count)
 

@@ -35,7 +35,8 @@ class Reference:
     folder is not writable, the values are computed again.
 
     Args:
-        images: uint8 array of shape `(N, H, W, 1)` or `(N, H, W, 3)`, N at least 2.
+        images: uint8 array of shape `(N, H, W, 1)` or `(N, H, W, 3)`, N at least 2, or a tuple of such arrays, whose
+            images are used together. They are not copied.
         extractor: an `Extractor`, or the name of one (`keras_gen.metrics.extractors.NAMES`).
         data: str, name of the data set for the protocol; default "images".
         split: str, split of the data set for the protocol; default "train".
@@ -56,7 +57,7 @@ class Reference:
 
     def __init__(
         self,
-        images: np.ndarray,
+        images: np.ndarray | tuple[np.ndarray, ...],
         extractor: Extractor | str,
         *,
         data: str = "images",
@@ -65,26 +66,41 @@ class Reference:
         seed: int = 0,
         cache: bool = True,
     ) -> None:
-        images = as_images("reference", images)
-        if len(images) < 2:
-            raise must_be("reference", "at least 2 images", f"{len(images)}")
-        if count is not None and not 2 <= checks.positive_int("count", count) <= len(images):
-            raise must_be("count", f"from 2 to the {len(images)} reference images", count)
+        parts = images if isinstance(images, tuple) else (images,)
+        self._parts = [array for array in (as_images("reference", part) for part in parts) if len(array)]
+        total = sum(map(len, self._parts))
+        if total < 2:
+            raise must_be("reference", "at least 2 images", f"{total}")
+        if count is not None and not 2 <= checks.positive_int("count", count) <= total:
+            raise must_be("count", f"from 2 to the {total} reference images", count)
         self.extractor = extractors.build(extractor) if isinstance(extractor, str) else extractor
         if not isinstance(self.extractor, Extractor):
             raise must_be("extractor", "an Extractor, or one of " + ", ".join(extractors.NAMES), extractor)
-        if all((image == images[0]).all() for image in images):  # stops at the first difference
-            raise must_be("reference", "images that are not all the same", f"{len(images)} times one image")
+        if len({part.shape[1:] for part in self._parts}) > 1:
+            raise must_be("reference", "images of one shape", ", ".join(str(part.shape) for part in self._parts))
+        first = self._parts[0][0]
+        if all((image == first).all() for part in self._parts for image in part):  # stops at the first difference
+            raise must_be("reference", "images that are not all the same", f"{total} times one image")
         self.data, self.split, self.cache = data, split, cache
         # All images are permuted, too: a source may be ordered, and some metrics use only the first images.
-        order = np.random.default_rng(checks.seed("seed", seed)).permutation(len(images))
-        self.images = images[order[:count]]
-        self.fingerprint = fingerprint_of(self.images)
+        self._order = np.random.default_rng(checks.seed("seed", seed)).permutation(total)[:count]
+        self.fingerprint = _fingerprint((self.count, *first.shape), self.chunks())
 
     @property
     def count(self) -> int:
         """Number of images."""
-        return len(self.images)
+        return len(self._order)
+
+    def chunks(self, count: int | None = None) -> Iterator[np.ndarray]:
+        """Yield the images, or the first `count` of them, at most `CHUNK` at a time."""
+        for rows in chunks_of(self._order[:count]):
+            images = np.empty((len(rows), *self._parts[0].shape[1:]), np.uint8)
+            start = 0
+            for part in self._parts:
+                here = (rows >= start) & (rows < start + len(part))
+                images[here] = part[rows[here] - start]
+                start += len(part)
+            yield images
 
     @property
     def protocol(self) -> dict:
@@ -119,14 +135,16 @@ class Reference:
                 statistics.update(features)
             return statistics
         with self._progress(self.count) as task:
-            for chunk in chunks_of(self.images):
+            for chunk in self.chunks():
                 statistics.update(self.extractor(chunk, task=task).features)
         return statistics
 
     def _compute_features(self) -> np.ndarray:
-        images = self.images[:FEATURES_KEPT]
-        with self._progress(len(images)) as task:
-            return np.concatenate([self.extractor(chunk, task=task).features for chunk in chunks_of(images)])
+        features = np.empty((min(self.count, FEATURES_KEPT), self.extractor.dimensions), np.float32)
+        with self._progress(len(features)) as task:
+            for rows, chunk in zip(chunks_of(features), self.chunks(FEATURES_KEPT), strict=True):
+                rows[:] = self.extractor(chunk, task=task).features
+        return features
 
     def _progress(self, count: int) -> contextlib.AbstractContextManager[progress.Task]:
         return progress.task(f"features of {self.split} images", count)
@@ -173,8 +191,13 @@ def chunks_of(array: np.ndarray) -> Iterator[np.ndarray]:
 
 def fingerprint_of(images: np.ndarray) -> str:
     """Return the SHA-256, in hexadecimal, of the shape and bytes of uint8 images."""
-    digest = hashlib.sha256(f"{images.shape}".encode())
-    digest.update(np.ascontiguousarray(images))
+    return _fingerprint(images.shape, chunks_of(images))
+
+
+def _fingerprint(shape: tuple[int, ...], chunks: Iterable[np.ndarray]) -> str:
+    digest = hashlib.sha256(f"{shape}".encode())
+    for chunk in chunks:
+        digest.update(np.ascontiguousarray(chunk))
     return digest.hexdigest()
 
 

@@ -22,33 +22,40 @@ class Sample:
     Args:
         chunks: iterable of uint8 arrays of images.
         extractor: `Extractor` to compute the features with.
+        total: int, number of images.
         keep: bool, keep the features and logits of all images. Otherwise memory does not grow with the number of
             images, and only statistics are available.
         label: str, name of the images in the progress bar; default "images".
-        total: int, number of images for the progress bar, or None (the default) if unknown.
+
+    Attributes:
+        features: float32 array of shape `(n, D)`, or None if they are not kept.
+        logits: float32 array of shape `(n, K)`, or None if they are not kept or the extractor has none.
     """
 
     def __init__(
         self,
         chunks: Iterable[np.ndarray],
         extractor: Extractor,
+        total: int,
         *,
         keep: bool,
         label: str = "images",
-        total: int | None = None,
     ) -> None:
         self.halves = GaussianStatistics(), GaussianStatistics()
-        features, logits = [], []
+        self.features = np.empty((total, extractor.dimensions), np.float32) if keep else None
+        has_logits = keep and extractor.num_classes
+        self.logits = np.empty((total, extractor.num_classes), np.float32) if has_logits else None
         with progress.task(f"features of {label}", total) as task:
             for chunk in chunks:
+                rows = slice(self.count, self.count + len(chunk))
                 extracted = extractor(chunk, task=task)
                 # Alternating images, so that the halves are of about equal size for any size of the chunks.
                 for half, statistics in enumerate(self.halves):
                     statistics.update(extracted.features[half::2])
-                if keep:
-                    features.append(extracted.features)
-                    logits.append(extracted.logits)
-        self._features, self._logits = features, logits
+                if self.features is not None:
+                    self.features[rows] = extracted.features
+                if self.logits is not None:
+                    self.logits[rows] = extracted.logits
 
     @property
     def count(self) -> int:
@@ -59,16 +66,6 @@ class Sample:
     def statistics(self) -> GaussianStatistics:
         """`GaussianStatistics` of the features."""
         return self.halves[0].merged(self.halves[1])
-
-    @property
-    def features(self) -> np.ndarray:
-        """float32 array of shape `(n, D)`; requires `keep`."""
-        return np.concatenate(self._features)
-
-    @property
-    def logits(self) -> np.ndarray | None:
-        """float32 array of shape `(n, K)`, or None if the extractor has no logits; requires `keep`."""
-        return None if self._logits[0] is None else np.concatenate(self._logits)
 
 
 def generate_chunks(model: GenerativeModel, count: int, seed: int) -> Iterator[np.ndarray]:

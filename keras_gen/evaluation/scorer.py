@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_gen.evaluation.measures import BETTER, MEASURES, Measurement
-from keras_gen.evaluation.reference import Reference, chunks_of
+from keras_gen.evaluation.reference import Reference
 from keras_gen.evaluation.samples import Sample, generate_chunks
 from keras_gen.evaluation.score import Score, score_name
 from keras_gen.utils import checks, progress
@@ -89,7 +89,7 @@ class Scorer:
             return {}
         measures = tuple(name for name in self.measures if name != "memorisation")  # ½ by definition
         scorer = Scorer(self.reference, measures, num_images=self.num_images) if measures else None
-        images = chunks_of(self.held_out.images[: self.num_images])
+        images = self.held_out.chunks(self.num_images)
         return {score.name: score.value for score in scorer._scores(images, {}, seed)} if scorer else {}
 
     def _scores(self, chunks: Iterable[np.ndarray], generated: dict, seed: int) -> list[Score]:
@@ -98,7 +98,7 @@ class Scorer:
         if keep:
             _ = self.reference.features  # computed first, so that its statistics need no second pass over the images
         label = "generated images" if generated else "held-out images"
-        sample = Sample(chunks, extractor, keep=keep, label=label, total=self.num_images)
+        sample = Sample(chunks, extractor, self.num_images, keep=keep, label=label)
         return [
             Score(
                 score_name(measurement.metric, extractor.name),

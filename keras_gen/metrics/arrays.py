@@ -1,4 +1,4 @@
-"""Validate the arrays that metrics are computed from (features, logits, moments) and convert them to finite float64.
+"""Validate the arrays that metrics are computed from (features, logits, moments): finite, float64 or given as floats.
 
 Each check returns the array or raises a `UsageError` that names the argument and shows the array's shape. An array that
 is returned may be the argument itself, so do not write to it.
@@ -28,19 +28,22 @@ class Shape:
         return f"shape {self._shape}"
 
 
-def features(argument: str, value: object, *, minimum: int = 1) -> np.ndarray:
+def features(argument: str, value: object, *, minimum: int = 1, convert: bool = True) -> np.ndarray:
     """Return `value` as feature vectors, float64 of shape `(n, D)`.
 
     Args:
         argument: str, name of the argument for the error message.
         value: real numbers of shape `(n, D)`, one row per sample, D at least 1.
         minimum: int, smallest n allowed; default 1.
+        convert: bool, default True. If False, floats of lower precision are returned without a copy, for a caller that
+            converts a part at a time.
 
     Example:
         >>> features("real", [[1, 2], [3, 4]]).dtype
         dtype('float64')
     """
-    array = finite(argument, value, "of shape (n, D), D at least 1", lambda shape: len(shape) == 2 and shape[1] > 0)
+    requirement = "of shape (n, D), D at least 1"
+    array = finite(argument, value, requirement, lambda shape: len(shape) == 2 and shape[1] > 0, convert=convert)
     return _at_least(argument, array, minimum)
 
 
@@ -97,14 +100,17 @@ def as_array(argument: str, value: object, requirement: str) -> np.ndarray:
         raise must_be(argument, requirement, value) from None
 
 
-def finite(argument: str, value: object, requirement: str, fits: Callable[[tuple], bool]) -> np.ndarray:
-    """Return `value` as a finite float64 array whose shape satisfies `fits`, as `requirement` says in words."""
+def finite(
+    argument: str, value: object, requirement: str, fits: Callable[[tuple], bool], *, convert: bool = True
+) -> np.ndarray:
+    """Return `value` as a finite array whose shape satisfies `fits`, as `requirement` says in words; see `features`."""
     array = as_array(argument, value, f"an array {requirement}")
     if array.dtype.kind not in "fiub":
         raise UsageError(f"{argument} must be real numbers {requirement}, received: {array.dtype}")
     if not fits(array.shape):
         raise must_be(argument, requirement, Shape(array))
-    array = array.astype(np.float64, copy=False)
+    if convert or array.dtype.kind != "f":
+        array = array.astype(np.float64, copy=False)
     if not np.isfinite(array).all():
         broken = array.size - int(np.isfinite(array).sum())
         raise UsageError(f"{argument} must be finite, received: {broken} of {array.size} values NaN or infinite")

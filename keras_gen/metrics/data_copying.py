@@ -55,8 +55,10 @@ def memorization(generated: np.ndarray, test: np.ndarray, train: np.ndarray) -> 
         >>> memorization([[0.0], [10.5], [24.0]], test, train)  # distances 0, 0.5, 4 against 1, 2, 3
         Memorization(copying=0.6666666666666666, generated_distance=0.5, test_distance=2.0)
     """
-    generated, test = arrays.features("generated", generated), arrays.features("test", test)
-    train = arrays.features("train", train)
+    generated, test, train = (
+        arrays.features(argument, value, convert=False)
+        for argument, value in (("generated", generated), ("test", test), ("train", train))
+    )
     for argument, samples in (("generated", generated), ("test", test)):
         arrays.same_dimensions(argument, samples, "train", train)
     from scipy.stats import mannwhitneyu
@@ -74,5 +76,5 @@ def _nearest_distances(samples: np.ndarray, train: np.ndarray) -> np.ndarray:
     """Return the distance of each sample to its nearest training sample, recomputed to be exactly 0 for a copy."""
     from sklearn.metrics import pairwise_distances_argmin
 
-    nearest = pairwise_distances_argmin(samples, train)
-    return np.linalg.norm(samples - train[nearest], axis=1)
+    nearest = pairwise_distances_argmin(samples, train)  # of float32, too, it computes in float64, a part at a time
+    return np.linalg.norm(samples.astype(np.float64) - train[nearest], axis=1)

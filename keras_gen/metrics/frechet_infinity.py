@@ -11,6 +11,9 @@ from keras_gen.metrics.frechet import GaussianStatistics, check_statistics, dist
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
+_ROWS = 1000
+"""Features converted to float64 at a time."""
+
 
 class FIDInfinity(NamedTuple):
     """Result of `fid_infinity`: the line value + slope / count, and the points it was fitted to.
@@ -74,14 +77,17 @@ def fid_infinity(
     if checks.positive_int("points", points) < 2:
         raise must_be("points", "an integer of at least 2", points)
     check_statistics("reference", reference)
-    features = arrays.features("generated_features", generated_features, minimum=2)
+    features = arrays.features("generated_features", generated_features, minimum=2, convert=False)
     arrays.same_dimensions("generated_features", features, "reference", reference.mean[np.newaxis])
     counts = _counts(features, points, smallest)
     rng = np.random.default_rng(checks.seed("seed", seed))
     distances = []
     for count in counts:
-        subset = features[rng.permutation(len(features))[:count]]
-        distances.append(distance(GaussianStatistics.from_features(subset), reference))
+        chosen = rng.permutation(len(features))[:count]
+        statistics = GaussianStatistics()
+        for start in range(0, count, _ROWS):
+            statistics.update(features[chosen[start : start + _ROWS]])
+        distances.append(distance(statistics, reference))
     value, slope = np.polynomial.polynomial.polyfit(1.0 / np.array(counts), distances, deg=1)
     return FIDInfinity(float(value), float(slope), counts, tuple(distances))
 

@@ -51,6 +51,11 @@ def reconstruction_error(images: np.ndarray, reconstructions: np.ndarray) -> Rec
         >>> round(error.mse, 6), round(error.psnr, 6), round(error.ssim, 6)
         (0.01, 20.0, 0.983609)
     """
+    return mean_error(image_errors(images, reconstructions))
+
+
+def image_errors(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
+    """Return MSE, PSNR and SSIM of each image, float64 `(n, 3)`. Args as in `reconstruction_error`."""
     images = _images("images", images)
     reconstructions = _images("reconstructions", reconstructions)
     if reconstructions.shape != images.shape:
@@ -62,7 +67,12 @@ def reconstruction_error(images: np.ndarray, reconstructions: np.ndarray) -> Rec
         similarities[index] = _structural_similarity(x, y)
     with np.errstate(divide="ignore"):
         decibels = -10 * np.log10(errors)
-    return ReconstructionError(float(errors.mean()), float(decibels.mean()), float(similarities.mean()))
+    return np.stack([errors, decibels, similarities], axis=1)
+
+
+def mean_error(errors: np.ndarray) -> ReconstructionError:
+    """Return the mean of `image_errors`, of one or more calls."""
+    return ReconstructionError(*(float(column.mean()) for column in errors.T))
 
 
 def _structural_similarity(x: np.ndarray, y: np.ndarray) -> float:

@@ -108,7 +108,7 @@ def index_of(optimizer: optimizers.Optimizer, variable: tf.Variable) -> int:
 
 
 def moments(optimizer: optimizers.Adam | optimizers.RMSprop) -> tuple[list[keras.Variable], list[keras.Variable]]:
-    """Return the first and the second moments that a built optimizer keeps; RMSprop keeps first ones if it has momentum."""
+    """Return the first moments, which RMSprop has with momentum only, and the second moments of a built optimizer."""
     return optimizer._momentums, optimizer._velocities
 
 
