@@ -1,9 +1,12 @@
 """Checkpoints: when they are saved, their content, and damaged ones."""
 
+import functools
 import json
 import os
 import re
+import threading
 import time
+import types
 import zipfile
 
 import keras
@@ -11,7 +14,7 @@ import numpy as np
 import pytest
 from callback_helpers import fit, names, state_of, tiny, tiny_gan
 
-from keras_gen import UsageError, callbacks
+from keras_gen import UsageError, callbacks, optimizers
 from keras_gen.runs import checkpoints
 from keras_gen.runs.checkpoints import TrainingPosition
 
@@ -21,13 +24,14 @@ from keras_gen.runs.checkpoints import TrainingPosition
 )
 def test_checkpoints_are_saved_at_intervals_and_after_the_last_epoch(tmp_path, monkeypatch, every, epochs, saved):
     done = []
-    monkeypatch.setattr(checkpoints, "save", lambda run, model, position, **options: done.append((run, position)))
+    monkeypatch.setattr(checkpoints, "write", lambda run, state, position, **options: done.append((run, position)))
     callback = callbacks.Checkpoint(tmp_path, every)
     callback.set_model(tiny())
     callback.set_params({"epochs": epochs})
     callback.on_train_begin()
     for epoch in range(epochs):
         callback.on_epoch_end(epoch)
+    callback.on_train_end()
     assert done == [(tmp_path, TrainingPosition(epoch)) for epoch in saved]
 
 
@@ -47,7 +51,7 @@ def test_checkpoints_are_saved_at_intervals_and_after_the_last_epoch(tmp_path, m
 def test_checkpoints_are_saved_within_epochs(tmp_path, monkeypatch, every, executed, start, saved):
     done = []
     monkeypatch.setattr(
-        checkpoints, "save", lambda run, model, position, **options: done.append((position.epoch, position.step))
+        checkpoints, "write", lambda run, state, position, **options: done.append((position.epoch, position.step))
     )
     callback = callbacks.Checkpoint(tmp_path, every, start=start)
     callback.set_model(tiny())
@@ -59,12 +63,13 @@ def test_checkpoints_are_saved_within_epochs(tmp_path, monkeypatch, every, execu
         for step in range(0, 5 - first, executed):
             callback.on_train_batch_end(step + executed - 1)
         callback.on_epoch_end(epoch)
+    callback.on_train_end()
     assert done == saved
 
 
 def test_checkpoints_are_saved_at_intervals_of_minutes(tmp_path, monkeypatch):
     done, now = [], [0.0]
-    monkeypatch.setattr(checkpoints, "save", lambda run, model, position, **options: done.append(position.step))
+    monkeypatch.setattr(checkpoints, "write", lambda run, state, position, **options: done.append(position.step))
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     callback = callbacks.Checkpoint(tmp_path, "2minutes")
     callback.set_model(tiny())
@@ -74,6 +79,7 @@ def test_checkpoints_are_saved_at_intervals_of_minutes(tmp_path, monkeypatch):
     for step in range(10):
         now[0] += 50.0
         callback.on_train_batch_end(step)
+    callback.on_train_end()
     assert done == [3, 6, 9]
 
 
@@ -84,11 +90,11 @@ def test_checkpoints_are_saved_at_intervals_of_minutes(tmp_path, monkeypatch):
 def test_by_default_slow_checkpoints_are_saved_less_often(seconds, saved, tmp_path, monkeypatch):
     done, now = [], [0.0]
 
-    def save(run, model, position, **options):
+    def write(run, state, position, **options):
         done.append(position.epoch)
         now[0] += seconds
 
-    monkeypatch.setattr(checkpoints, "save", save)
+    monkeypatch.setattr(checkpoints, "write", write)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     callback = callbacks.Checkpoint(tmp_path)
     callback.set_model(tiny())
@@ -97,7 +103,80 @@ def test_by_default_slow_checkpoints_are_saved_less_often(seconds, saved, tmp_pa
     for epoch in range(10):
         now[0] += 8.5
         callback.on_epoch_end(epoch)
+        callback.wait()
     assert done == saved
+
+
+def _compiled(kind):
+    model = tiny()
+    model.compile(kind(1e-3))
+    return model
+
+
+@pytest.mark.parametrize(
+    "build",
+    [tiny_gan, *(functools.partial(_compiled, kind) for kind in (optimizers.RMSprop, keras.optimizers.Adam))],
+    ids=["Adam", "RMSprop", "Keras' Adam"],
+)
+def test_files_are_written_while_training_goes_on_and_hold_the_state_from_before(build, tmp_path, monkeypatch):
+    model, original, may_write = build(), checkpoints.write, threading.Event()
+    states = []
+
+    def write(*arguments, **options):
+        assert may_write.wait(60)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(checkpoints, "write", write)
+    copy = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: states.append([np.array(value) for value in state_of(model)]),
+        on_train_batch_end=lambda batch, logs: len(states) == 1 and batch == 1 and may_write.set(),
+    )
+    fit(model, epochs=2, chosen=[copy, callbacks.Checkpoint(tmp_path)])
+    assert not all(np.array_equal(one, other) for one, other in zip(*states, strict=True))
+    for epoch, expected in enumerate(states, start=1):
+        restored = build()
+        checkpoints.restore(tmp_path / "checkpoints" / f"epoch-{epoch:05d}.npz", restored)
+        for one, other in zip(state_of(restored), expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("what", ["the next checkpoint", "the end of training", "a stop request"])
+def test_an_error_while_writing_ends_training(tmp_path, monkeypatch, what):
+    def write(run, state, position, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "write", write)
+    requests = types.SimpleNamespace(count=int(what == "a stop request"))
+    callback = callbacks.Checkpoint(tmp_path, "1steps", requests=requests)
+    callback.set_model(tiny())
+    callback.set_params({"epochs": 1, "steps": 100})
+    callback.on_train_begin()
+    with pytest.raises(OSError, match="No space left"):
+        callback.on_train_batch_end(0)
+        if what == "the next checkpoint":
+            callback.on_train_batch_end(1)
+        callback.on_train_end()
+    callback.close()
+
+
+def test_the_default_does_not_wait_for_a_file_that_is_being_written(tmp_path, monkeypatch):
+    done, may_write = [], threading.Event()
+
+    def write(run, state, position, **options):
+        assert may_write.wait(60)
+        done.append(position.epoch)
+
+    monkeypatch.setattr(checkpoints, "write", write)
+    callback = callbacks.Checkpoint(tmp_path)
+    callback.set_model(tiny())
+    callback.set_params({"epochs": 4, "steps": 1})
+    callback.on_train_begin()
+    for epoch in range(3):
+        callback.on_epoch_end(epoch)
+    may_write.set()
+    callback.on_epoch_end(3)  # the last one
+    callback.on_train_end()
+    assert done == [1, 4]
 
 
 @pytest.fixture(scope="module")

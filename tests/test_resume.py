@@ -263,7 +263,7 @@ def test_ctrl_c_before_the_first_checkpoint_starts_over(finished, only_training,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "save", interrupt)
+        patch.setattr(checkpoints, "state_of", interrupt)
         outcome = train(tmp_path / "runs", finished.data)
     run = only_run(tmp_path / "runs")
     how = f"resume with: python experiments/run.py --resume {run}\n"

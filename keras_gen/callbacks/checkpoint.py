@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
@@ -27,6 +28,9 @@ MAX_SHARE = 1 / 20
 
 class Checkpoint(keras.callbacks.Callback):
     """Save a checkpoint at regular intervals and after the last epoch. Put it last in the list of callbacks.
+
+    Files are written by a thread while training goes on, one at a time. The end of training waits for the last one.
+    An error while writing, or a state that is not finite, ends `fit` at the next checkpoint or at the end of training.
 
     Steps are counted over all epochs: with `every="500steps"`, checkpoints are saved after steps 500, 1000, …, or after
     the execution that contains such a step if `steps_per_execution` is above 1. A checkpoint that is due at the end of
@@ -65,6 +69,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.requests = requests
         self.keep_best = keep_best
         self._last_save, self._save_seconds = time.monotonic(), 0.0
+        self._writer, self._written = None, None
         self._begin_epoch(self.start.epoch)
 
     def _begin_epoch(self, epoch):
@@ -77,13 +82,30 @@ class Checkpoint(keras.callbacks.Callback):
         self._steps = None if steps is None else steps + self._steps_before
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Start the clock of intervals in time."""
+        """Start the clock of intervals in time, and the thread."""
         self._last_save = time.monotonic()
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._agreement = Agreement(self.model.distribute_strategy)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Start the epoch's clock."""
         self._begin_epoch(epoch)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Wait for the last file, and end the thread."""
+        self.wait()
+        self.close()
+
+    def wait(self) -> None:
+        """Wait until the last file is written, and raise the error if it could not be."""
+        if self._written is not None:
+            written, self._written = self._written, None
+            written.result()
+
+    def close(self) -> None:
+        """Wait until the last file is written, whatever comes of it. Call it if `fit` ended with an error."""
+        if self._writer is not None:
+            self._writer.shutdown()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Save within an epoch, if a checkpoint is due or a stop was requested."""
@@ -95,6 +117,7 @@ class Checkpoint(keras.callbacks.Callback):
             seconds = self._seconds_before + time.perf_counter() - self._epoch_begin
             self._save(TrainingPosition(self._epoch, self._step, round(seconds, 3)))
         if stop:
+            self.wait()
             raise KeyboardInterrupt
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -106,6 +129,7 @@ class Checkpoint(keras.callbacks.Callback):
         if due or self._steps_have_passed() or timeout or stop or done == self.params["epochs"]:
             self._save(TrainingPosition(done))
         if stop:
+            self.wait()
             raise KeyboardInterrupt
 
     def _is_best(self, logs):
@@ -113,6 +137,7 @@ class Checkpoint(keras.callbacks.Callback):
         value = logs.get(self.keep_best, math.nan)
         if not math.isfinite(value) or not distribution.is_chief(self.model.distribute_strategy):
             return False
+        self.wait()
         best = checkpoints.best(self.run, self.keep_best)
         return best is None or value < best.value
 
@@ -126,7 +151,8 @@ class Checkpoint(keras.callbacks.Callback):
         elapsed = time.monotonic() - self._last_save
         if self.every.unit == "minutes":
             return elapsed >= 60 * self.every.count
-        is_cheap = self._save_seconds < max(SHORT_SAVE, MAX_SHARE * elapsed)
+        is_writing = self._written is not None and not self._written.done()
+        is_cheap = not is_writing and self._save_seconds < max(SHORT_SAVE, MAX_SHARE * elapsed)
         return self.every.unit == "auto" and end_of_epoch and is_cheap
 
     def _steps_have_passed(self):
@@ -138,10 +164,15 @@ class Checkpoint(keras.callbacks.Callback):
         return (base + self._step) // self.every.count > (base + before) // self.every.count
 
     def _save(self, position):
-        begin = time.monotonic()
-        checkpoints.save(self.run, self.model, position, keep_best=self.keep_best)
+        self.wait()
         self._last_save = time.monotonic()
-        self._save_seconds = self._last_save - begin
+        state = checkpoints.state_of(self.model)
+        if distribution.is_chief(self.model.distribute_strategy):
+            self._written = self._writer.submit(self._write, state, position)
+
+    def _write(self, state, position):
+        checkpoints.write(self.run, state, position, keep_best=self.keep_best)
+        self._save_seconds = time.monotonic() - self._last_save
 
 
 class ContinueEpoch(keras.callbacks.Callback):

@@ -61,30 +61,35 @@ class TrainingPosition:
         return f"epoch {self.epoch}" + (f" and {self.steps} of the next" if self.step else "")
 
 
-def save(
-    run: str | os.PathLike, model: ImageModel, position: TrainingPosition, *, keep_best: str | None = None
-) -> Path | None:
+State = dict[str, np.ndarray]
+"""The values of all variables of a training, by name, in a fixed order."""
+
+
+def state_of(model: ImageModel) -> State:
+    """Return the training state of a model, which does not change when training goes on.
+
+    On a CPU the arrays share memory with the variables until TensorFlow, which then copies it, updates these. With
+    several workers all of them must call this, since metrics are reduced over the workers.
+    """
+    # The index makes names unique: two layers may have the same path.
+    return {f"{index:05d} {v.path}": distribution.value(v) for index, v in enumerate(_variables(model))}
+
+
+def write(run: str | os.PathLike, state: State, position: TrainingPosition, *, keep_best: str | None = None) -> Path:
     """Write the training state at `position` atomically, and delete older checkpoints but the newest `KEEP`.
 
     The `best` one by the column `keep_best`, if that is given, is also kept.
 
-    With several workers all of them must call this, since metrics are reduced over the workers; only the chief writes.
-
     Returns:
-        The path of the file; None on workers other than the chief.
+        The path of the file.
 
     Raises:
         TrainingDiverged: a variable is not finite. Nothing is written; the existing checkpoints are kept.
     """
-    variables = _variables(model)
-    # The index makes names unique: two layers may have the same path.
-    state = {f"{index:05d} {v.path}": distribution.value(v) for index, v in enumerate(variables)}
-    for variable, value in zip(variables, state.values(), strict=True):
+    for name, value in state.items():
         if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise TrainingDiverged(f"training diverged: {variable.path} is not finite after {position}")
-    if not distribution.is_chief(model.distribute_strategy):
-        return None
-    state[_POSITION] = np.frombuffer(json.dumps(asdict(position)).encode(), np.uint8)
+            raise TrainingDiverged(f"training diverged: {name.partition(' ')[2]} is not finite after {position}")
+    state = {**state, _POSITION: np.frombuffer(json.dumps(asdict(position)).encode(), np.uint8)}
     folder = safe_files.inside(run, CHECKPOINTS_FOLDER)
     files.make_folder(folder)
     step = f"-step-{position.step:08d}" if position.step else ""
@@ -94,6 +99,23 @@ def save(
     _intact.add((path, path.stat().st_mtime_ns))
     delete_old(run, position, KEEP, keep_best=keep_best)
     return path
+
+
+def save(
+    run: str | os.PathLike, model: ImageModel, position: TrainingPosition, *, keep_best: str | None = None
+) -> Path | None:
+    """`write` the `state_of` a model. With several workers all of them must call this; only the chief writes.
+
+    Returns:
+        The path of the file; None on workers other than the chief.
+
+    Raises:
+        TrainingDiverged: as `write`.
+    """
+    state = state_of(model)
+    if not distribution.is_chief(model.distribute_strategy):
+        return None
+    return write(run, state, position, keep_best=keep_best)
 
 
 def delete_old(run: str | os.PathLike, position: TrainingPosition, keep: int, *, keep_best: str | None = None) -> None:

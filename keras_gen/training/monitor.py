@@ -98,8 +98,8 @@ def restore_reference(settings: RunSettings, data: ImageData, record: dict) -> R
 def callbacks_of(path, settings, model, data, reference, start, requests) -> list[keras.callbacks.Callback]:
     """Return the callbacks of `fit`.
 
-    The order matters: scores are added to the logs, then the logs are recorded, then the checkpoint is saved. Without
-    a path (on a worker that writes no files) only the callbacks that every worker needs are returned.
+    The order matters: scores are added to the logs, then the logs are recorded, then the checkpoint is saved, by the
+    last one. Without a path (on a worker that writes no files) only the callbacks that every worker needs are returned.
     """
     chosen = [callbacks.StopOnDivergence(start.step)]
     if start.step:

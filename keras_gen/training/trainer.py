@@ -259,15 +259,17 @@ def _fit(path, settings, model, data, reference, start, requests):
         )
         undivided = _undivided_steps(settings, begin, train.steps_per_epoch)
         model.limit_steps_per_execution(undivided, settings.steps_per_execution)
-        model.fit(
-            train,
-            steps_per_epoch=train.steps_per_epoch - begin.step,
-            epochs=settings.epochs,
-            initial_epoch=begin.epoch,
-            validation_data=validation,
-            callbacks=monitor.callbacks_of(path, settings, model, data, reference, begin, requests),
-            verbose=0 if path is None else 1 if sys.stdout.isatty() else 2,
-        )
+        callbacks = monitor.callbacks_of(path, settings, model, data, reference, begin, requests)
+        with contextlib.closing(callbacks[-1]):  # an error that ends training should not leave a file half written
+            model.fit(
+                train,
+                steps_per_epoch=train.steps_per_epoch - begin.step,
+                epochs=settings.epochs,
+                initial_epoch=begin.epoch,
+                validation_data=validation,
+                callbacks=callbacks,
+                verbose=0 if path is None else 1 if sys.stdout.isatty() else 2,
+            )
 
 
 def _undivided_steps(settings: RunSettings, begin: TrainingPosition, steps_per_epoch: int) -> int:
