@@ -96,6 +96,18 @@ def test_elements_types_and_shapes():
         assert np.array_equal(images.numpy()[:, 0, 0, 0].astype(int) * 7, batch_labels.numpy())
 
 
+@pytest.mark.parametrize("group", [1, 2, 3, 100])
+def test_batches_do_not_depend_on_how_many_are_gathered_at_once(group, monkeypatch):
+    options = {"labels": np.arange(23), "batch_size": 3, "seed": 5, "initial_epoch": 2, "initial_step": 4}
+    expected = list(batches(coded(23), **options).dataset.take(12).as_numpy_iterator())
+    assert [len(labels) for _, labels in expected] == [3, 3, 3, 2, *([3] * 7), 2]
+    monkeypatch.setattr(pipeline, "MAX_GROUP", group * 3 * 16)
+    found = batches(coded(23), **options).dataset.take(12).as_numpy_iterator()
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+
+
 def test_images_are_not_copied_into_the_graph():
     def functions(dataset):
         yield from dataset._functions()
@@ -105,7 +117,7 @@ def test_images_are_not_copied_into_the_graph():
     images = np.zeros((1000, 32, 32, 1), np.uint8)  # a megabyte
     dataset = batches(images, np.arange(1000), batch_size=100, seed=0).dataset
     graphs = [function.function.graph.as_graph_def().SerializeToString() for function in functions(dataset)]
-    assert len(graphs) == 2  # shuffling and gathering
+    assert len(graphs) == 3  # shuffling, gathering for several steps, and taking these apart
     assert max(map(len, graphs)) < 100_000
 
 

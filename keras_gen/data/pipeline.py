@@ -23,6 +23,9 @@ EVALUATION_BATCH_SIZE = 256
 MAX_COPIED = 2**28
 """Largest array, in bytes, that a dataset copies."""
 
+MAX_GROUP = 2**21
+"""Largest group of train steps, in bytes, whose images are gathered at once: with small models each call counts."""
+
 _READERS = 8  # batches gathered in parallel from a mapped file: a disk needs several readers to be fully used
 
 
@@ -105,19 +108,27 @@ def batches(
         raise must_be("batch_size", f"at most {count // batches_per_step} with drop_remainder", batch_size)
     import tensorflow as tf
 
+    is_sharded = strategy is not None and strategy.num_replicas_in_sync > 1
+    group = 1 if is_sharded or binarize else max(1, MAX_GROUP // (size * images[0].nbytes))
+
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.range(count, dtype=tf.int64)
         if shuffle:
             # A fixed algorithm, since the default depends on the device.
             order = tf.random.experimental.stateless_shuffle(order, [seed, epoch], alg="philox")
-        # Not `Dataset.batch`, which takes the indices one by one: with small models that is a tenth of a step.
-        full = count // size * size
-        steps = tf.data.Dataset.from_tensor_slices(tf.reshape(order[:full], (-1, size)))
-        if full < count and not drop_remainder:
-            steps = steps.concatenate(tf.data.Dataset.from_tensors(order[full:]))
+        first = tf.where(epoch == initial_epoch, tf.constant(initial_step, tf.int64), 0)
+        order = order[first * size :]
+        full = tf.size(order) // size
+        grouped = full // group * group
+        groups = tf.data.Dataset.from_tensor_slices(tf.reshape(order[: grouped * size], (-1, group, size)))
+        rest = [tf.reshape(order[grouped * size : full * size], (-1, size))]
+        if count % size and not drop_remainder:
+            rest.append(order[tf.newaxis, full * size :])
+        for steps in rest:
+            groups = groups.concatenate(tf.data.Dataset.from_tensors(steps))
         if not binarize:
-            return tf.data.Dataset.zip((steps,))
-        return steps.enumerate().map(lambda step, index: (index, epoch, step))
+            return tf.data.Dataset.zip((groups,))
+        return groups.unbatch().enumerate(first).map(lambda step, index: (index, epoch, step))
 
     def with_draws(index: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         key = tf.random.fold_in(tf.cast(tf.stack([seed, epoch]), tf.int32), tf.cast(step, tf.int32))
@@ -127,10 +138,7 @@ def batches(
         return index, tf.cast(draws, tf.uint8)
 
     epochs = tf.data.Dataset.range(initial_epoch, np.iinfo(np.int64).max)
-    indices = epochs.flat_map(epoch_batches).skip(initial_step)
-    if binarize:
-        indices = indices.map(with_draws)
-    indices = indices.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    indices = epochs.flat_map(epoch_batches)
     steps = count // size if drop_remainder else -(-count // size)
     if initial_step >= steps:
         raise must_be("initial_step", f"less than {steps}, the steps of an epoch", initial_step)
@@ -139,11 +147,18 @@ def batches(
     description = (steps, images.shape[1:], num_classes, batches_per_step, initial_step)
     if shuffle:
         storage.disable_read_ahead(images)
-    if strategy is None or strategy.num_replicas_in_sync == 1:
-        return Batches(_make_gather(images, labels, size if always_full else None)(indices), *description)
+    infinite = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    if binarize:
+        indices = indices.map(with_draws)
+    elif group == 1:
+        indices = indices.unbatch()
+    if not is_sharded:
+        gather = _make_gather(images, labels, size if always_full else None, in_groups=group > 1)
+        return Batches(gather(indices).apply(infinite), *description)
     from keras_gen.distribution import sharding
 
     gather = _make_gather(images, labels, None)
+    indices = indices.apply(infinite)
     return Batches(sharding.shard(strategy, indices, multiple_of=batches_per_step, then=gather), *description)
 
 
@@ -174,11 +189,12 @@ def evaluation_batches(
 
 
 def _make_gather(
-    images: np.ndarray, labels: np.ndarray | None, static_batch: int | None
+    images: np.ndarray, labels: np.ndarray | None, static_batch: int | None, *, in_groups: bool = False
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """Return a function from a dataset of index batches, of a constant size or any, or shards, to one of images.
 
-    An index batch is a tuple of indices and, for images to binarize, draws.
+    An index batch is a tuple of indices, or of those of several steps if they are `in_groups`, and, for images to
+    binarize, draws.
     """
     import tensorflow as tf
 
@@ -190,7 +206,7 @@ def _make_gather(
         label_tensor = None if labels is None else tf.constant(labels, tf.int64)
 
     def take(index: tf.Tensor, draws: tf.Tensor | None = None):
-        index = tf.ensure_shape(index, (static_batch,))
+        index = tf.ensure_shape(index, (None, static_batch) if in_groups else (static_batch,))
         batch = tf.gather(all_images(), index)
         if draws is not None:
             batch = tf.where(draws < batch, tf.constant(255, tf.uint8), tf.constant(0, tf.uint8))
@@ -213,6 +229,8 @@ def _make_gather(
     def gather(indices: tf.data.Dataset) -> tf.data.Dataset:
         is_sharded = not isinstance(indices.element_spec[0], tf.TensorSpec)
         gathered = indices.map(take_shards if is_sharded else take, num_parallel_calls=readers)
+        if in_groups:
+            gathered = gathered.unbatch()
         return without_tuner(gathered.prefetch(2).with_options(options))
 
     return gather
