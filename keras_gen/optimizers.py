@@ -71,16 +71,14 @@ def decay_linearly(model, steps: int) -> None:
 class _InOneKernel:
     """First base class of an optimizer that updates a variable by one operation of TensorFlow where that fits.
 
-    Keras' implementation is used for sparse gradients, types other than float32 and several devices.
+    Keras' implementation is used for sparse gradients, types other than float32 and several devices, and if the
+    subclass' `_has_kernel` says that the operation lacks something that the optimizer's arguments ask for.
     """
-
-    has_kernel = True
-    """Whether the operation has what the optimizer's arguments ask for."""
 
     def update_step(self, gradient, variable, learning_rate):
         """Update a variable and the state that the optimizer keeps of it."""
         if (
-            self.has_kernel
+            self._has_kernel
             and not tf.distribute.has_strategy()
             and isinstance(variable, tf.Variable)
             and isinstance(gradient, tf.Tensor)
@@ -109,29 +107,35 @@ class Adam(_InOneKernel, keras.optimizers.Adam):
         >>> vae.compile(keras_gen.optimizers.Adam(1e-3, clipnorm=1.0))
     """
 
+    _powers = None
+    """Powers of β₁ and β₂ in the update that is being made."""
+
     @property
-    def has_kernel(self) -> bool:
-        """Whether there is an operation: not for AMSGrad."""
+    def _has_kernel(self):
         return not self.amsgrad
 
     def apply(self, grads, trainable_variables=None):
         """Update the variables, as `keras.optimizers.Adam.apply`."""
-        # Once, not for each variable, which is a tenth of the operations of a small model's train step.
-        steps = keras.ops.cast(self.iterations + 1, "float32")
-        self._powers = tuple(tf.pow(tf.cast(beta, tf.float32), steps) for beta in (self.beta_1, self.beta_2))
+        # For all variables at once: for each of them they were a tenth of the operations of a small model's train step.
+        self._powers = self._current_powers()
         try:
             super().apply(grads, trainable_variables)
         finally:
             self._powers = None
 
+    def _current_powers(self):
+        steps = keras.ops.cast(self.iterations + 1, "float32")
+        return tuple(tf.pow(tf.cast(beta, tf.float32), steps) for beta in (self.beta_1, self.beta_2))
+
     def _apply_kernel(self, gradient, variable, learning_rate):
         first, second = (slots[keras_internals.index_of(self, variable)] for slots in keras_internals.moments(self))
+        power_1, power_2 = self._powers or self._current_powers()
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=first.value.handle,
             v=second.value.handle,
-            beta1_power=self._powers[0],
-            beta2_power=self._powers[1],
+            beta1_power=power_1,
+            beta2_power=power_2,
             lr=learning_rate,
             beta1=self.beta_1,
             beta2=self.beta_2,
@@ -146,7 +150,9 @@ class RMSprop(_InOneKernel, keras.optimizers.RMSprop):
 
         v ← ρ v + (1 − ρ) g²,  m ← μ m + α g / √(v + ε),  θ ← θ − m
 
-    with momentum μ (Tieleman & Hinton 2012). Otherwise as `Adam`; Keras' implementation is also used if `centered`.
+    with momentum μ (Tieleman & Hinton 2012). Results differ from Keras' by rounding. Keras' implementation is used for
+    centered gradients, sparse gradients, types other than float32 and several devices. Without momentum the operation
+    needs memory of the size of the weights that Keras does not.
 
     Example:
         >>> vae = keras_gen.zoo.build("vae-mlp")
@@ -154,16 +160,16 @@ class RMSprop(_InOneKernel, keras.optimizers.RMSprop):
     """
 
     @property
-    def has_kernel(self) -> bool:
-        """Whether there is an operation: not for centered gradients."""
+    def _has_kernel(self):
         return not self.centered
 
     def build(self, variables):
         """Create the state of the variables."""
         super().build(variables)
-        # The operation writes its last step even without momentum. That is no state: no checkpoint has it.
-        needed = self.has_kernel and not self.momentum
-        self._last_steps = [tf.Variable(tf.zeros_like(each), False) for each in variables] if needed else []
+        needed = self._has_kernel and not self.momentum and not tf.distribute.has_strategy()
+        # The operation writes its last step even without momentum. That is no state: an assignment to an attribute
+        # would have TensorFlow save it.
+        vars(self)["_last_steps"] = [tf.Variable(tf.zeros_like(each), False) for each in variables] if needed else []
 
     def _apply_kernel(self, gradient, variable, learning_rate):
         index = keras_internals.index_of(self, variable)

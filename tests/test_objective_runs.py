@@ -147,7 +147,8 @@ def test_what_a_run_on_dynamic_binarization_fits_shows_and_scores_is_black_and_w
     changes = {"binarize": "dynamic", "sampler": "gmm", **SMALL, "samples_every": 1}
     run = training.run(RunSettings("vae-mlp", {"hidden": 4}, epochs=1, **changes), data=images, out=tmp_path)
     model_figures.illustrate(runs.load(run, data=images))
-    assert seen == {name: [0, 255] for name in ("fit_sampler", "ReconstructionGrid", "_codes")}
+    evaluation.evaluate(run, EvaluationSettings(measures=(), likelihood_images=2, likelihood_samples=2), data=images)
+    assert seen == {name: [0, 255] for name in ("fit_sampler", "ReconstructionGrid", "_codes", "likelihood_scores")}
 
 
 def test_the_rules_of_a_recipe_for_its_own_data_are_not_asked_of_data_that_are_given():

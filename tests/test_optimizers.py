@@ -145,3 +145,27 @@ def test_it_is_saved_and_loaded_with_a_model(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert [type(optimizer) for optimizer in loaded.optimizers] == [Adam, RMSprop]
     assert [o.get_config() for o in loaded.optimizers] == [o.get_config() for o in model.optimizers]
+
+
+@pytest.mark.parametrize("kind", KERNELS)
+def test_tensorflow_checkpoints_are_those_of_keras_optimizer(kind, tmp_path):
+    theirs = getattr(keras.optimizers, kind.__name__)
+    for saved, restored in ((kind, theirs), (theirs, kind)):
+        pairs = []
+        for each in (saved, restored):
+            optimizer = each(0.1)
+            optimizer.build(variables())
+            pairs.append((optimizer, tf.train.Checkpoint(optimizer=optimizer)))
+        path = pairs[0][1].save(tmp_path / "checkpoint")
+        pairs[1][1].restore(path).assert_consumed()
+
+
+@pytest.mark.parametrize("kind", KERNELS)
+def test_a_single_variable_can_be_updated(kind):
+    results = []
+    for optimizer in (kind(0.1), getattr(keras.optimizers, kind.__name__)(0.1)):
+        weight = keras.Variable(np.ones(3, "float32"))
+        optimizer.build([weight])
+        optimizer.update_step(tf.constant([1.0, -2.0, 0.5]), weight.value, 0.1)
+        results.append(weight.numpy())
+    np.testing.assert_allclose(*results, rtol=1e-5)

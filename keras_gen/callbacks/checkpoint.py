@@ -31,6 +31,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     Files are written by a thread while training goes on, one at a time. The end of training waits for the last one.
     An error while writing, or a state that is not finite, ends `fit` at the next checkpoint or at the end of training.
+    After an error or an interruption of `fit`, call `close` before you look for the newest file.
 
     Steps are counted over all epochs: with `every="500steps"`, checkpoints are saved after steps 500, 1000, …, or after
     the execution that contains such a step if `steps_per_execution` is above 1. A checkpoint that is due at the end of
@@ -47,7 +48,7 @@ class Checkpoint(keras.callbacks.Callback):
             synchronize once a second. Defaults to None.
         keep_best: str or None. Column of the history, such as `"fd_lenet"`, of which lower values are better: a
             checkpoint is also saved after each epoch with a new lowest value, and kept until the next such one. Needs
-            `HistoryCSV` before this callback. Defaults to None.
+            `HistoryCSV` before this callback. Each epoch then ends with the file before it complete. Defaults to None.
 
     Raises:
         UsageError: `every` is no such interval.
@@ -83,7 +84,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Start the clock of intervals in time, and the thread."""
-        self._last_save = time.monotonic()
+        self.close()
+        self._last_save, self._written = time.monotonic(), None
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._agreement = Agreement(self.model.distribute_strategy)
 
@@ -93,8 +95,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Wait for the last file, and end the thread."""
-        self.wait()
-        self.close()
+        try:
+            self.wait()
+        finally:
+            self.close()
 
     def wait(self) -> None:
         """Wait until the last file is written, and raise the error if it could not be."""
@@ -167,6 +171,8 @@ class Checkpoint(keras.callbacks.Callback):
         self.wait()
         self._last_save = time.monotonic()
         state = checkpoints.state_of(self.model)
+        if distribution.is_multi_worker(self.model.distribute_strategy):
+            checkpoints.check_finite(state, position)  # all workers must end alike
         if distribution.is_chief(self.model.distribute_strategy):
             self._written = self._writer.submit(self._write, state, position)
 

@@ -24,7 +24,7 @@ MAX_COPIED = 2**28
 """Largest array, in bytes, that a dataset copies."""
 
 MAX_GROUP = 2**21
-"""Largest group of train steps, in bytes, whose images are gathered at once: with small models each call counts."""
+"""Bytes of images, of one or more train steps, that are gathered at once. A call costs as much as a small step."""
 
 _READERS = 8  # batches gathered in parallel from a mapped file: a disk needs several readers to be fully used
 
@@ -121,14 +121,16 @@ def batches(
         full = tf.size(order) // size
         grouped = full // group * group
         groups = tf.data.Dataset.from_tensor_slices(tf.reshape(order[: grouped * size], (-1, group, size)))
-        rest = [tf.reshape(order[grouped * size : full * size], (-1, size))]
+        last_groups = [tf.reshape(order[grouped * size : full * size], (-1, size))]
         if count % size and not drop_remainder:
-            rest.append(order[tf.newaxis, full * size :])
-        for steps in rest:
-            groups = groups.concatenate(tf.data.Dataset.from_tensors(steps))
+            last_groups.append(order[tf.newaxis, full * size :])
+        for each in last_groups:
+            groups = groups.concatenate(tf.data.Dataset.from_tensors(each))
+        if group == 1:
+            groups = groups.unbatch()
         if not binarize:
             return tf.data.Dataset.zip((groups,))
-        return groups.unbatch().enumerate(first).map(lambda step, index: (index, epoch, step))
+        return groups.enumerate(first).map(lambda step, index: (index, epoch, step))
 
     def with_draws(index: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         key = tf.random.fold_in(tf.cast(tf.stack([seed, epoch]), tf.int32), tf.cast(step, tf.int32))
@@ -150,8 +152,6 @@ def batches(
     infinite = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
     if binarize:
         indices = indices.map(with_draws)
-    elif group == 1:
-        indices = indices.unbatch()
     if not is_sharded:
         gather = _make_gather(images, labels, size if always_full else None, in_groups=group > 1)
         return Batches(gather(indices).apply(infinite), *description)

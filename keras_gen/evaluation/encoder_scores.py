@@ -34,8 +34,8 @@ def reconstruction_scores(model: EncoderDecoder, images: np.ndarray, labels, pro
     with progress.task("errors of reconstructions", len(images)) as task:
         for start in range(0, len(images), sampling.CHUNK):
             rows = slice(start, start + sampling.CHUNK)
-            chunk = model.reconstruct(images[rows], None if labels is None else labels[rows])
-            errors.append(reconstruction.image_errors(images[rows], np.asarray(model.to_unit_range(chunk))))
+            reconstructed = model.reconstruct(images[rows], None if labels is None else labels[rows])
+            errors.append(reconstruction.image_errors(images[rows], np.asarray(model.to_unit_range(reconstructed))))
             task.advance(len(errors[-1]))
     error = reconstruction.mean_error(np.concatenate(errors))
     protocol = {"images_count": len(images), "images_fingerprint": fingerprint_of(images)[:16], **protocol}

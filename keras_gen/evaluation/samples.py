@@ -43,8 +43,8 @@ class Sample:
     ) -> None:
         self.halves = GaussianStatistics(), GaussianStatistics()
         self.features = np.empty((total, extractor.dimensions), np.float32) if keep else None
-        has_logits = keep and extractor.num_classes
-        self.logits = np.empty((total, extractor.num_classes), np.float32) if has_logits else None
+        keep_logits = keep and extractor.num_classes > 0
+        self.logits = np.empty((total, extractor.num_classes), np.float32) if keep_logits else None
         with progress.task(f"features of {label}", total) as task:
             for chunk in chunks:
                 rows = slice(self.count, self.count + len(chunk))

@@ -1,4 +1,4 @@
-"""Validate the arrays that metrics are computed from (features, logits, moments): finite, float64 or given as floats.
+"""Validate the arrays that metrics are computed from (features, logits, moments): finite, and float64 unless asked.
 
 Each check returns the array or raises a `UsageError` that names the argument and shows the array's shape. An array that
 is returned may be the argument itself, so do not write to it.
@@ -109,7 +109,7 @@ def finite(
         raise UsageError(f"{argument} must be real numbers {requirement}, received: {array.dtype}")
     if not fits(array.shape):
         raise must_be(argument, requirement, Shape(array))
-    if convert or array.dtype.kind != "f":
+    if convert or array.dtype not in (np.float16, np.float32):
         array = array.astype(np.float64, copy=False)
     if not np.isfinite(array).all():
         broken = array.size - int(np.isfinite(array).sum())

@@ -97,7 +97,8 @@ class AdversarialModel(GenerativeModel):
         if self.from_logits:
             network_checks.check_logits("generator", generator, network_checks.UNLESS_IMAGES)
         network_checks.check_logits(self.discriminator_argument, discriminator)
-        self._is_per_image = network_checks.is_per_image(discriminator)
+        is_overridden = type(self).discriminate is not AdversarialModel.discriminate
+        self._joins_calls = network_checks.is_per_image(discriminator) and not is_overridden
         _check_per_image(self.discriminator_argument, discriminator, penalties)
         self.generator_average = _frozen_copy(generator) if self.moving_average else None
         self.built = True
@@ -187,9 +188,11 @@ class AdversarialModel(GenerativeModel):
     def discriminate_both(self, real, fake, labels, *, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """Return `discriminate` of real and of generated images of the same labels, from one call, which is faster.
 
-        A discriminator that may not treat images independently, such as one with batch normalization, is called twice.
+        If the discriminator may not treat images independently (see `network_checks.is_per_image`), or a subclass
+        overrides `discriminate`, there are two calls. With one, spectral normalization makes one step of its power
+        iteration in an update, as in the algorithm of Miyato et al. 2018.
         """
-        if not self._is_per_image:
+        if not self._joins_calls:
             return tuple(self.discriminate(images, labels, training=training) for images in (real, fake))
         # In pairs, so that a replica's part of the images is also a contiguous part of those of all replicas.
         images = tf.reshape(tf.stack([real, fake], axis=1), (-1, *self.image_shape))

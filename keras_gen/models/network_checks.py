@@ -13,6 +13,15 @@ Shape = tuple[int | None, ...]
 REARRANGING = "Reshape Flatten Permute Cropping2D ZeroPadding2D UpSampling2D Identity Dropout Cast Transpose".split()
 """Kinds of operations that keep the values of their input, or set some to 0."""
 
+PER_IMAGE = (
+    *("Functional", "Sequential", "InputLayer", "Dense", "Conv2D", "NarrowConv2D", "DepthwiseConv2D"),
+    *("SeparableConv2D", "SpectralNormalization", "LayerNormalization", "Dropout", "SpatialDropout2D", "GaussianNoise"),
+    *("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Add", "Concatenate", "Multiply", "Embedding", "Rescaling"),
+    *("Flatten", "Reshape", "Permute", "RepeatVector", "ZeroPadding2D", "UpSampling2D"),
+    *("AveragePooling2D", "MaxPooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"),
+)
+"""Kinds of models and layers that treat the images of a batch independently."""
+
 ACTIVATIONS = {name.replace("_", "") for name in dir(keras.activations)}
 """Names of activations, as classes of layers and operations have them in lower case: `Softmax`, `HardSigmoid`."""
 
@@ -67,19 +76,24 @@ def check_logits(argument: str, network: keras.Model, remedy: str = "") -> None:
 
 
 def is_per_image(network: keras.Model) -> bool:
-    """Return whether the output for an image certainly does not depend on the other images of a batch.
+    """Return whether a network certainly computes each image's output, and each image's share of the loss, by itself.
 
-    It does not in a network of layers of Keras and of this package without batch normalization and without code of a
-    user: subclassed layers or models, functions.
+    True for networks of the layers `PER_IMAGE` with activations of Keras and without regularizers of activations.
+    False for networks with batch normalization, with layers or functions of a user, or with other layers.
     """
-    models = [model for model in (network, *flatten_layers(network)) if hasattr(model, "operations")]
-    operations = [operation for model in models for operation in model.operations]
-    excluded = keras.layers.BatchNormalization | keras.layers.Lambda
-    return all(
-        type(each).__module__.partition(".")[0] in ("keras", "keras_gen")
-        and isinstance(each, keras.layers.Layer)
-        and not isinstance(each, excluded)
-        for each in (*operations, *flatten_layers(network))
+    parts = [network, *flatten_layers(network)]
+    parts += [operation for model in parts if hasattr(model, "operations") for operation in model.operations]
+    return all(map(_is_per_image, parts))
+
+
+def _is_per_image(part) -> bool:
+    package = type(part).__module__.partition(".")[0]
+    activation = getattr(part, "activation", None)
+    return (
+        package in ("keras", "keras_gen")
+        and type(part).__name__ in PER_IMAGE
+        and getattr(part, "activity_regularizer", None) is None
+        and (activation is None or (getattr(activation, "__module__", None) or "").startswith("keras."))
     )
 
 

@@ -68,11 +68,18 @@ State = dict[str, np.ndarray]
 def state_of(model: ImageModel) -> State:
     """Return the training state of a model, which does not change when training goes on.
 
-    On a CPU the arrays share memory with the variables until TensorFlow, which then copies it, updates these. With
-    several workers all of them must call this, since metrics are reduced over the workers.
+    On a CPU the arrays are the memory of the variables, and TensorFlow copies a variable whose memory is used elsewhere
+    before it updates it. With several workers all of them must call this, since metrics are reduced over the workers.
     """
     # The index makes names unique: two layers may have the same path.
     return {f"{index:05d} {v.path}": distribution.value(v) for index, v in enumerate(_variables(model))}
+
+
+def check_finite(state: State, position: TrainingPosition) -> None:
+    """Raise `TrainingDiverged` if a value of the training state at `position` is not finite."""
+    for name, value in state.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise TrainingDiverged(f"training diverged: {name.partition(' ')[2]} is not finite after {position}")
 
 
 def write(run: str | os.PathLike, state: State, position: TrainingPosition, *, keep_best: str | None = None) -> Path:
@@ -86,9 +93,7 @@ def write(run: str | os.PathLike, state: State, position: TrainingPosition, *, k
     Raises:
         TrainingDiverged: a variable is not finite. Nothing is written; the existing checkpoints are kept.
     """
-    for name, value in state.items():
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise TrainingDiverged(f"training diverged: {name.partition(' ')[2]} is not finite after {position}")
+    check_finite(state, position)
     state = {**state, _POSITION: np.frombuffer(json.dumps(asdict(position)).encode(), np.uint8)}
     folder = safe_files.inside(run, CHECKPOINTS_FOLDER)
     files.make_folder(folder)
