@@ -108,9 +108,12 @@ def batches(
         raise must_be("batch_size", f"at most {count // batches_per_step} with drop_remainder", batch_size)
     import tensorflow as tf
 
+    from keras_gen.distribution.sharding import without_autograph
+
     is_sharded = strategy is not None and strategy.num_replicas_in_sync > 1
     group = 1 if is_sharded or binarize else max(1, MAX_GROUP // (size * images[0].nbytes))
 
+    @without_autograph
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.range(count, dtype=tf.int64)
         if shuffle:
@@ -130,8 +133,9 @@ def batches(
             groups = groups.unbatch()
         if not binarize:
             return tf.data.Dataset.zip((groups,))
-        return groups.enumerate(first).map(lambda step, index: (index, epoch, step))
+        return groups.enumerate(first).map(without_autograph(lambda step, index: (index, epoch, step)))
 
+    @without_autograph
     def with_draws(index: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         key = tf.random.fold_in(tf.cast(tf.stack([seed, epoch]), tf.int32), tf.cast(step, tf.int32))
         shape = tf.concat([tf.shape(index), images.shape[1:]], 0)
@@ -198,13 +202,14 @@ def _make_gather(
     """
     import tensorflow as tf
 
-    from keras_gen.distribution.sharding import without_tuner
+    from keras_gen.distribution.sharding import without_autograph, without_tuner
 
     # In main memory, where tf.data runs.
     with tf.device("CPU:0"):
         all_images = _getter(_tensor(images))
         label_tensor = None if labels is None else tf.constant(labels, tf.int64)
 
+    @without_autograph
     def take(index: tf.Tensor, draws: tf.Tensor | None = None):
         index = tf.ensure_shape(index, (None, static_batch) if in_groups else (static_batch,))
         batch = tf.gather(all_images(), index)
@@ -212,6 +217,7 @@ def _make_gather(
             batch = tf.where(draws < batch, tf.constant(255, tf.uint8), tf.constant(0, tf.uint8))
         return batch if label_tensor is None else (batch, tf.gather(label_tensor, index))
 
+    @without_autograph
     def take_shards(*shards: sharding.ShardedBatch):
         taken = [take(*each.parts) for each in shards]
         parts = [each if isinstance(each, tuple) else (each,) for each in taken]

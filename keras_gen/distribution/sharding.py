@@ -141,6 +141,7 @@ def shard(
     replicas, here = strategy.num_replicas_in_sync, len(strategy.extended.worker_devices)
     first = here * strategy.cluster_resolver.task_id if replicas > here else 0
 
+    @without_autograph
     def shards_of(*batch: tf.Tensor) -> tuple[ShardedBatch, ...]:
         counted = tf.shape(batch[0], tf.int32)[0]
         total = tf.maximum(counted, replicas * multiple_of)
@@ -155,6 +156,10 @@ def shard(
 
     shards = batches.map(shards_of)
     return ShardedDataset(without_tuner(shards.prefetch(1)) if then is None else then(shards))
+
+
+without_autograph = tf.autograph.experimental.do_not_convert
+"""Decorator of functions for tf.data that use only operations of TensorFlow: converting one takes 0.1 s or more."""
 
 
 def without_tuner(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -490,7 +490,7 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
             return inputs.check_sharded("x", batches.dataset, self.distribute_strategy)
         if self._replicas == 1:
             return batches.dataset
-        steps = batches.dataset.map(lambda *step: step)
+        steps = batches.dataset.map(sharding.without_autograph(lambda *step: step))
         return self._sharded("x", steps, None, None, multiple_of=self.batches_per_step)
 
     def _sharded_steps(self, data, labels, batch_size, shuffle):

@@ -118,14 +118,14 @@ class _Callable(tf.Module):
             with keras.StatelessScope([(variable, tf.cast(value, tf.float32)) for variable, value in pairs]):
                 return endpoint.function(*arguments)
 
-        compute = tf.function(compute)
+        compute = tf.function(compute, autograph=False)
 
         def call(*arguments):
             given = zip(arguments, specs, strict=False)
             return compute(*[None if value is None else tf.cast(value, spec.dtype) for value, spec in given])
 
         call.__signature__ = inspect.signature(endpoint.function)  # keeps the argument names and defaults
-        self.__call__ = tf.function(call)
+        self.__call__ = tf.function(call, autograph=False)
         # A SavedModel contains only the traces made here, one for each combination of arguments and types.
         for count in {len(endpoint.signature), len(specs)}:
             for types in itertools.product(*[NUMPY_TYPES.get(spec.dtype, [spec.dtype]) for spec in specs[:count]]):

@@ -109,7 +109,7 @@ class GenerativeModel(ImageModel):
 
     @functools.cached_property
     def _generate_function(self):
-        return tf.function(self._generate, reduce_retracing=True)  # as labels vary
+        return tf.function(self._generate, reduce_retracing=True, autograph=False)  # as labels vary
 
     def _generate(self, n, seed=0, labels=None):
         with tf.control_dependencies([tf.debugging.assert_positive(n, "n must be at least 1")]):

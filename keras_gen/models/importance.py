@@ -80,7 +80,7 @@ def log_weights_function(model: VAE) -> tf.types.experimental.PolymorphicFunctio
 
     vectors, noise = (tf.TensorSpec([*[None] * rank, model.latent_dim], tf.float32) for rank in (1, 2))
     images, labels = tf.TensorSpec([None, *model.image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
-    return tf.function(function, input_signature=[images, labels, vectors, vectors, noise])
+    return tf.function(function, input_signature=[images, labels, vectors, vectors, noise], autograph=False)
 
 
 def _noise(key, index, samples, latent_dim):

@@ -17,7 +17,7 @@ import tensorflow as tf
 from keras_gen import distribution
 from keras_gen.data.pipeline import Batches
 from keras_gen.distribution import sharding
-from keras_gen.distribution.sharding import without_tuner
+from keras_gen.distribution.sharding import without_autograph, without_tuner
 from keras_gen.metrics.arrays import as_array
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
@@ -194,6 +194,7 @@ def check_dataset(argument, data, *rules, training=False, size=1):
     checked = check(first, training=training)
     if isinstance(data, tf.data.Dataset):
 
+        @without_autograph
         def check_in_graph(*element):
             parts = [part for part in images_and_labels(argument, element) if part is not None]
             tensors = tf.numpy_function(lambda *parts: check(parts), parts, [part.dtype for part in checked])
@@ -239,6 +240,7 @@ def group_batches(dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
     The result has a known length if the dataset does.
     """
 
+    @without_autograph
     def join(*windows):
         # The batch size is larger than any window.
         return tf.data.Dataset.zip(tuple(window.rebatch(2**31 - 1) for window in windows))
@@ -260,7 +262,8 @@ def batches_of_arrays(images: np.ndarray, labels: np.ndarray | None, batch_size:
     indices = tf.data.Dataset.range(len(images))
     if seed is not None:
         indices = indices.shuffle(len(images), seed=seed)
-    batches = indices.batch(batch_size).map(lambda chosen: tuple(tf.gather(array, chosen) for array in arrays))
+    gather = without_autograph(lambda chosen: tuple(tf.gather(array, chosen) for array in arrays))
+    batches = indices.batch(batch_size).map(gather)
     return without_tuner(batches.prefetch(2))
 
 

@@ -19,11 +19,15 @@ def read() -> RawData:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    images = np.zeros((len(digits.images), _SIDE + 2 * _MARGIN, _SIDE + 2 * _MARGIN, 1), np.uint8)
+    small = digits.data / 16  # rows of 8x8 pixels
+    # A resized image is a weighted sum of resized single pixels: one product in place of 1,797 calls.
+    pixels = np.eye(small.shape[1]).reshape(-1, *digits.images.shape[1:])
+    resized = np.stack([resize(pixel, (_SIDE, _SIDE), order=3, mode="constant", clip=False) for pixel in pixels])
+    large = small @ resized.reshape(len(pixels), -1)
+    large = np.clip(large, 0, small.max(axis=1, keepdims=True))  # cubic splines overshoot
+    images = np.zeros((len(small), _SIDE + 2 * _MARGIN, _SIDE + 2 * _MARGIN, 1), np.uint8)
     inner = slice(_MARGIN, _MARGIN + _SIDE)  # MNIST's layout: a 20x20 digit with a margin of 4
-    for image, small in zip(images, digits.images, strict=True):
-        large = resize(small / 16, (_SIDE, _SIDE), order=3, mode="constant")
-        image[inner, inner, 0] = np.rint(np.clip(large, 0, 1) * 255)  # cubic splines overshoot
+    images[:, inner, inner, 0] = np.rint(large * 255).reshape(-1, _SIDE, _SIDE)
     labels = digits.target.astype(np.int64)
     return RawData(
         source="embedded",

@@ -129,7 +129,9 @@ def _as_function(network, kind: ClassifierSpec):
         images = tf.image.resize(images, (kind.size, kind.size), method="bilinear", antialias=True)
         return network(images / 255.0, training=False)
 
-    return tf.function(extract, input_signature=[tf.TensorSpec((None, None, None, kind.channels), tf.uint8)])
+    return tf.function(
+        extract, input_signature=[tf.TensorSpec((None, None, None, kind.channels), tf.uint8)], autograph=False
+    )
 
 
 def _wrong_weights(name: str, file: object) -> UsageError:
