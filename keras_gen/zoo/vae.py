@@ -339,7 +339,12 @@ def vae_burda(
 
     Ours: batch size 100 in place of 20, a learning rate that decays linearly from 1e-3 to 0 in place of seven steps in
     3,280 epochs, and `output_bias`, the initial bias of the pixels' logits. After 120 epochs with k = 1, −log p(x) of
-    2,000 test images (1,000 importance samples) was 89.6 with −4, 89.8 with the mean image's logits, and 90.7 with 0.
+    2,000 test images (1,000 importance samples) was 89.6 with −4, 89.8 with the mean image's logits, and 90.7 with 0
+    (one seed each).
+
+    Measured (vae-burda): MNIST, one CPU core, `run.py --model vae-burda`: updates 420,000, 4 seconds per epoch;
+    −log p(x) of the test images, 5,000 importance samples, mean of 3 binarizations: 87.27; with `--set
+    importance_samples=5`, 9 seconds per epoch, 85.88. The pictures: about three quarters are digits, with soft edges.
     """
     from keras_gen import networks
     from keras_gen.models import VAE
