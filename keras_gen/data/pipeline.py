@@ -108,6 +108,7 @@ def batches(
         raise must_be("batch_size", f"at most {count // batches_per_step} with drop_remainder", batch_size)
     import tensorflow as tf
 
+    from keras_gen.distribution import sharding
     from keras_gen.distribution.sharding import without_autograph
 
     is_sharded = strategy is not None and strategy.num_replicas_in_sync > 1
@@ -159,8 +160,6 @@ def batches(
     if not is_sharded:
         gather = _make_gather(images, labels, size if always_full else None, in_groups=group > 1)
         return Batches(gather(indices).apply(infinite), *description)
-    from keras_gen.distribution import sharding
-
     gather = _make_gather(images, labels, None)
     indices = indices.apply(infinite)
     return Batches(sharding.shard(strategy, indices, multiple_of=batches_per_step, then=gather), *description)

@@ -260,7 +260,7 @@ def _fit(path, settings, model, data, reference, start, requests):
         undivided = _undivided_steps(settings, begin, train.steps_per_epoch)
         model.limit_steps_per_execution(undivided, settings.steps_per_execution)
         callbacks = monitor.callbacks_of(path, settings, model, data, reference, begin, requests)
-        with contextlib.closing(callbacks[-1]):  # an error that ends training should not leave a file half written
+        with contextlib.closing(callbacks[-1]):  # if an error ends training, its message names the newest checkpoint
             model.fit(
                 train,
                 steps_per_epoch=train.steps_per_epoch - begin.step,
