@@ -35,6 +35,11 @@ def only_training():
         yield
 
 
+def save_checkpoint(run, model, position):
+    """Write a checkpoint of a model and return its path, as the callback does in its thread."""
+    return checkpoints.write(run, checkpoints.state_of(model), position)
+
+
 def state_of(run):
     """Return every variable of the newest checkpoint, in order; names depend on what else a process built."""
     with np.load(checkpoints.latest(run)[1]) as archive:

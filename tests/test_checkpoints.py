@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 from callback_helpers import fit, names, state_of, tiny, tiny_gan
+from run_helpers import save_checkpoint
 
 from keras_gen import UsageError, callbacks, optimizers
 from keras_gen.runs import checkpoints
@@ -189,14 +190,14 @@ def trained():
 
 @pytest.fixture(scope="module")
 def saved(trained, tmp_path_factory):
-    return checkpoints.save(tmp_path_factory.mktemp("run"), trained, TrainingPosition(2))
+    return save_checkpoint(tmp_path_factory.mktemp("run"), trained, TrainingPosition(2))
 
 
 def test_the_two_newest_checkpoints_are_kept(tmp_path):
     model = tiny()
     assert checkpoints.latest(tmp_path) is None
     for position in (TrainingPosition(1), TrainingPosition(1, 7), TrainingPosition(9), TrainingPosition(9, 123456789)):
-        path = checkpoints.save(tmp_path, model, position)
+        path = save_checkpoint(tmp_path, model, position)
         assert checkpoints.latest(tmp_path) == (position, path)
         assert checkpoints.restore(path, model) == position
     assert names(tmp_path / "checkpoints") == ["epoch-00009-step-123456789.npz", "epoch-00009.npz"]
@@ -272,7 +273,7 @@ def test_a_pickle_in_a_checkpoint_is_not_run(tmp_path):
 def test_a_flipped_bit_is_detected_or_harmless(tmp_path):
     model, other = tiny(), tiny(seed=1)
     fit(model)
-    path = checkpoints.save(tmp_path, model, TrainingPosition(1))
+    path = save_checkpoint(tmp_path, model, TrainingPosition(1))
     content, expected = path.read_bytes(), state_of(model)
     generator = np.random.default_rng(0)
     end = content.index(b"PK\x01\x02")  # where the archive's directory starts
@@ -298,7 +299,7 @@ def test_a_flipped_bit_is_detected_or_harmless(tmp_path):
 @pytest.mark.parametrize("difference", ["a wider layer", "another model", "a missing variable", "one more"])
 def test_a_checkpoint_of_another_model_is_refused_and_changes_nothing(tmp_path, difference):
     model = tiny()
-    path = checkpoints.save(tmp_path, model, TrainingPosition(1))
+    path = save_checkpoint(tmp_path, model, TrainingPosition(1))
     target = model
     if difference == "a wider layer":
         target = tiny(hidden=9)
@@ -323,7 +324,7 @@ def test_a_checkpoint_of_another_model_is_refused_and_changes_nothing(tmp_path, 
 def test_a_checkpoint_that_can_not_be_written_keeps_the_older_ones(tmp_path, monkeypatch):
     model = tiny()
     for epoch in (1, 2):
-        checkpoints.save(tmp_path, model, TrainingPosition(epoch))
+        save_checkpoint(tmp_path, model, TrainingPosition(epoch))
     before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
 
     def full(file, **arrays):
@@ -332,7 +333,7 @@ def test_a_checkpoint_that_can_not_be_written_keeps_the_older_ones(tmp_path, mon
 
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(OSError, match="No space left"):
-        checkpoints.save(tmp_path, model, TrainingPosition(3))
+        save_checkpoint(tmp_path, model, TrainingPosition(3))
     assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == before
 
 
@@ -346,10 +347,10 @@ def test_a_checkpoint_is_an_ordinary_npz_archive(saved, trained):
 
 def test_the_checkpoint_before_a_damaged_one_is_used_with_a_note(tmp_path, capsys):
     model = tiny()
-    checkpoints.save(tmp_path, model, TrainingPosition(1))
+    save_checkpoint(tmp_path, model, TrainingPosition(1))
     expected = state_of(model)
     fit(model)
-    newest = checkpoints.save(tmp_path, model, TrainingPosition(2))
+    newest = save_checkpoint(tmp_path, model, TrainingPosition(2))
     newest.write_bytes(newest.read_bytes()[:1000])
     other = tiny(seed=1)
     assert checkpoints.restore_latest(tmp_path, other) == TrainingPosition(1)
@@ -361,7 +362,7 @@ def test_the_checkpoint_before_a_damaged_one_is_used_with_a_note(tmp_path, capsy
 
 
 def test_a_run_with_only_damaged_checkpoints_is_refused(tmp_path):
-    path = checkpoints.save(tmp_path, tiny(), TrainingPosition(1))
+    path = save_checkpoint(tmp_path, tiny(), TrainingPosition(1))
     path.write_bytes(b"damaged")
     with pytest.raises(UsageError, match=r"epoch-00001\.npz is damaged"):
         checkpoints.restore_latest(tmp_path, tiny())
@@ -404,8 +405,8 @@ def rewritten(path, position=None, **changes):
 def test_what_no_run_can_have_reached_is_damaged(tmp_path, capsys, name, position, changes):
     """Of 5 epochs with 3 steps each."""
     model = tiny()
-    checkpoints.save(tmp_path, model, TrainingPosition(0, 1))
-    source = checkpoints.save(tmp_path / "other", model, TrainingPosition(2))
+    save_checkpoint(tmp_path, model, TrainingPosition(0, 1))
+    source = save_checkpoint(tmp_path / "other", model, TrainingPosition(2))
     rewritten(source.rename(tmp_path / "checkpoints" / name), position, **changes)
     before = state_of(model)
     assert checkpoints.restore_latest(tmp_path, model, epochs=5, steps=3) == TrainingPosition(0, 1)
@@ -415,7 +416,7 @@ def test_what_no_run_can_have_reached_is_damaged(tmp_path, capsys, name, positio
 
 
 def test_a_checkpoint_with_its_variables_in_another_order_is_refused(tmp_path):
-    path = checkpoints.save(tmp_path, tiny(hidden=2, latent_dim=2), TrainingPosition(1))
+    path = save_checkpoint(tmp_path, tiny(hidden=2, latent_dim=2), TrainingPosition(1))
     with np.load(path) as archive:
         arrays = dict(archive)
     del arrays["sha256"]
@@ -430,14 +431,14 @@ def test_a_checkpoint_with_its_variables_in_another_order_is_refused(tmp_path):
 def test_damaged_checkpoints_are_neither_counted_nor_spare_the_intact_ones(tmp_path):
     model, folder = tiny(), tmp_path / "checkpoints"
     for epoch in (1, 2):
-        checkpoints.save(tmp_path, model, TrainingPosition(epoch))
+        save_checkpoint(tmp_path, model, TrainingPosition(epoch))
     for epoch in (2, 8, 9):
         (folder / f"epoch-{epoch:05d}.npz").write_bytes(b"damaged")
     (folder / "epoch-00000.npz").mkdir()
     later = ["epoch-00008.npz", "epoch-00009.npz"]
-    checkpoints.save(tmp_path, model, TrainingPosition(3))
+    save_checkpoint(tmp_path, model, TrainingPosition(3))
     assert names(folder) == ["epoch-00000.npz", "epoch-00001.npz", "epoch-00002.npz", "epoch-00003.npz", *later]
-    checkpoints.save(tmp_path, model, TrainingPosition(4))
+    save_checkpoint(tmp_path, model, TrainingPosition(4))
     assert names(folder) == ["epoch-00000.npz", "epoch-00003.npz", "epoch-00004.npz", *later]
     checkpoints.delete_old(tmp_path, TrainingPosition(4), keep=1)
     assert names(folder) == ["epoch-00000.npz", "epoch-00004.npz", *later]

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 from command_helpers import call
+from run_helpers import save_checkpoint
 
 from keras_gen import UsageError, data, evaluation, runs
 from keras_gen.data import classes
-from keras_gen.runs import checkpoints, loading, run_directory
+from keras_gen.runs import loading, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.settings import RunSettings
 from keras_gen.utils import files
@@ -28,7 +29,7 @@ def run(tmp_path_factory):
     model = loading.build(settings, loaded)
     loading.write_model_config(run, model)
     files.write_json(run / "recipe.json", {"settings": settings.to_json(), "data": loaded.description()})
-    checkpoints.save(run, model, TrainingPosition(1))
+    save_checkpoint(run, model, TrainingPosition(1))
     (run / "saved_model").mkdir()
     files.write_json(run / "saved_model" / "description.json", {"epochs": 1})
     (folder / "noise.npz").rename(folder / "hidden.npz")

@@ -9,6 +9,7 @@ import pytest
 from fuzz_helpers import AMOUNTS, damaged, done_or_refused, fuzz
 from hypothesis import strategies as st
 from model_helpers import make_vae
+from run_helpers import save_checkpoint
 
 from keras_gen import data
 from keras_gen.runs import checkpoints
@@ -119,7 +120,7 @@ def test_odd_archives(tmp_path, times):
 def test_damaged_checkpoints(tmp_path, times):
     """A restored model has the saved weights, and a refused checkpoint leaves the model unchanged."""
     model, other = make_vae(), make_vae(seed=1)
-    content = checkpoints.save(tmp_path, model, checkpoints.TrainingPosition(3, 2, 0.5)).read_bytes()
+    content = save_checkpoint(tmp_path, model, checkpoints.TrainingPosition(3, 2, 0.5)).read_bytes()
     path = tmp_path / "epoch-00009.npz"
     saved, before = ([np.asarray(v.value) for v in checkpoints._variables(m)] for m in (model, other))
 

@@ -19,6 +19,7 @@ from command_helpers import call
 from fuzz_helpers import nested
 from model_helpers import make_vae
 from PIL import EpsImagePlugin, Image
+from run_helpers import save_checkpoint
 from test_fuzz_archives import archive_of, array_file
 from test_fuzz_images import PICTURES, png
 
@@ -183,7 +184,7 @@ def test_postscript_called_a_picture_reaches_no_other_program(tmp_path, monkeypa
 
 def test_a_checkpoint_with_the_right_checksum_is_still_not_trusted(tmp_path):
     model, path = make_vae(), tmp_path / "epoch-00001.npz"
-    good = archives.read(checkpoints.save(tmp_path, model, checkpoints.TrainingPosition(1)))
+    good = archives.read(save_checkpoint(tmp_path, model, checkpoints.TrainingPosition(1)))
     del good["sha256"]
     first = next(name for name, value in good.items() if value.ndim == 2)
     positions = [nested(100_000), '{"epoch": "1"}', '{"epoch": -1}', '{"epoch": 1, "seconds": NaN}', "[]", '{"x": 1}']

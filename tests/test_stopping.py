@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_helpers import save_checkpoint
 
 from keras_gen import UsageError, callbacks, distribution
 from keras_gen.runs import checkpoints, run_directory
@@ -174,7 +175,7 @@ def test_nothing_is_written_into_a_folder_that_is_no_longer_the_locked_one(tmp_p
         lambda: files.write_text("run/history.csv", "x"),
         lambda: files.make_folder("run/samples"),
         lambda: files.write_directory(tmp_path / "run" / "saved_model", lambda folder: None, overwrite=True),
-        lambda: checkpoints.save("run", Arrays(), TrainingPosition(1)),
+        lambda: save_checkpoint("run", Arrays(), TrainingPosition(1)),
         lambda: grid.on_epoch_end(0),
     ]
     monkeypatch.setattr(distribution, "value", lambda variable: variable.value)
@@ -293,7 +294,7 @@ def test_a_killed_process_leaves_a_good_checkpoint(tmp_path, seed, monkeypatch):
         for step in range(1, 10**6):
             for variable in model.variables:
                 variable.value = np.full(variable.shape, float(step))
-            checkpoints.save(tmp_path, model, TrainingPosition(0, step))
+            save_checkpoint(tmp_path, model, TrainingPosition(0, step))
 
     killed_at_random(work, (0.1, 0.3), seed)
     position = checkpoints.latest(tmp_path)[0]

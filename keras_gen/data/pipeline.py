@@ -109,7 +109,7 @@ def batches(
     import tensorflow as tf
 
     from keras_gen.distribution import sharding
-    from keras_gen.distribution.sharding import without_autograph
+    from keras_gen.utils.tf_data import without_autograph
 
     is_sharded = strategy is not None and strategy.num_replicas_in_sync > 1
     group = 1 if is_sharded or binarize else max(1, MAX_GROUP // (size * images[0].nbytes))
@@ -201,7 +201,7 @@ def _make_gather(
     """
     import tensorflow as tf
 
-    from keras_gen.distribution.sharding import without_autograph, without_tuner
+    from keras_gen.utils.tf_data import without_autograph, without_tuner
 
     # In main memory, where tf.data runs.
     with tf.device("CPU:0"):

@@ -12,6 +12,7 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import tensorflow as tf
 
 from keras_gen.utils.keras_internals import TFDatasetAdapter
+from keras_gen.utils.tf_data import without_autograph, without_tuner
 
 _thread_state = threading.local()  # a strategy traces each replica's step in a thread of its own
 
@@ -156,18 +157,3 @@ def shard(
 
     shards = batches.map(shards_of)
     return ShardedDataset(without_tuner(shards.prefetch(1)) if then is None else then(shards))
-
-
-without_autograph = tf.autograph.experimental.do_not_convert
-"""Decorator of functions for tf.data that use only operations of TensorFlow: converting one takes 0.1 s or more."""
-
-
-def without_tuner(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Return `dataset` with tf.data autotuning disabled.
-
-    The tuner's thread sleeps for 10, 20, 40 … ms, up to a minute, and the destruction of an iterator waits for it, for
-    example at the end of each validation. It should be woken then, but (in TensorFlow 2.21 at least) can miss that.
-    """
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return dataset.with_options(options)

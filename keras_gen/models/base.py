@@ -21,6 +21,7 @@ from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.image_utils import check_value_range
 from keras_gen.utils.keras_internals import WithoutSymbolicBuild
 from keras_gen.utils.progress import print_line
+from keras_gen.utils.tf_data import without_autograph
 
 TRAINING, EVALUATION = 0, 1
 """First element of a random key, so that training and evaluation never share a draw."""
@@ -490,7 +491,7 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
             return inputs.check_sharded("x", batches.dataset, self.distribute_strategy)
         if self._replicas == 1:
             return batches.dataset
-        steps = batches.dataset.map(sharding.without_autograph(lambda *step: step))
+        steps = batches.dataset.map(without_autograph(lambda *step: step))
         return self._sharded("x", steps, None, None, multiple_of=self.batches_per_step)
 
     def _sharded_steps(self, data, labels, batch_size, shuffle):

@@ -17,11 +17,11 @@ import tensorflow as tf
 from keras_gen import distribution
 from keras_gen.data.pipeline import Batches
 from keras_gen.distribution import sharding
-from keras_gen.distribution.sharding import without_autograph, without_tuner
 from keras_gen.metrics.arrays import as_array
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.progress import print_line
+from keras_gen.utils.tf_data import without_autograph, without_tuner
 
 RANGE_TOLERANCE = 1e-4
 """How far float images may exceed the value range, because of resizing and rounding."""

@@ -106,23 +106,6 @@ def write(run: str | os.PathLike, state: State, position: TrainingPosition, *, k
     return path
 
 
-def save(
-    run: str | os.PathLike, model: ImageModel, position: TrainingPosition, *, keep_best: str | None = None
-) -> Path | None:
-    """`write` the `state_of` a model. With several workers all of them must call this; only the chief writes.
-
-    Returns:
-        The path of the file; None on workers other than the chief.
-
-    Raises:
-        TrainingDiverged: as `write`.
-    """
-    state = state_of(model)
-    if not distribution.is_chief(model.distribute_strategy):
-        return None
-    return write(run, state, position, keep_best=keep_best)
-
-
 def delete_old(run: str | os.PathLike, position: TrainingPosition, keep: int, *, keep_best: str | None = None) -> None:
     """Delete all checkpoints of a run up to `position` but the newest `keep` that are intact, and the `best` one.
 
