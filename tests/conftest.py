@@ -11,6 +11,8 @@ import browser_helpers
 import numpy as np
 import pytest
 
+from keras_gen.utils import processor
+
 chromium = browser_helpers.chromium
 
 # Who starts the tests with nohup, or in the background of a script, has such requests ignored, and what they start too.
@@ -26,6 +28,14 @@ def cache_folder(tmp_path_factory):
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("KERAS_GEN_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def slow_bfloat16():
+    """On every machine, `--precision auto` is float32 in the tests' own process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processor, "is_fast_in_bfloat16", lambda: False)
+        yield
 
 
 def folder_with(file):

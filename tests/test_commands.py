@@ -139,7 +139,7 @@ def test_a_run_prints_what_it_does_and_where(finished):
     note, *lines = finished.outcome.out.splitlines()
     assert note.startswith("NOTE: generated images are not scored: there is no extractor for noise: --extractor ")
     assert lines[0] == "vae-mlp (R2) on noise (npz; 22 train, 2 validation, 6 test images, 8x8x1)"
-    assert lines[1] == f"2 epochs, batch size 8, seed 5, run directory {finished.path}"
+    assert lines[1] == f"2 epochs, batch size 8, seed 5, float32, run directory {finished.path}"
     assert lines[-1] == f"sample from it: python experiments/sample.py {finished.path}"
     assert sum(line.startswith("Epoch ") for line in lines) == 2
     assert finished.outcome.err == ""

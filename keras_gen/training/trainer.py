@@ -333,7 +333,7 @@ def _describe(settings, data, path) -> None:
     for note in data.notes:
         print_line(f"NOTE: {note}")
     how = f"{counted(settings.epochs, 'epoch')}, batch size {settings.batch_size}, seed {settings.seed}"
-    print_line(f"{how}, run directory {path}")
+    print_line(f"{how}, {settings.precision}, run directory {path}")
 
 
 def _summary(model: ImageModel) -> str:

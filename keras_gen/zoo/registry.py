@@ -102,6 +102,8 @@ class Recipe:
     """Maximum number of train steps per call of TensorFlow."""
     learning_rate_decay: str
     """`"linear"` or `"none"`, see `keras_gen.optimizers.LinearDecay`."""
+    allows_bfloat16: bool
+    """Whether `--precision auto` may choose bfloat16: results in both precisions were compared (docs/speed.md)."""
     parameters: Mapping[str, Parameter]
     """Hyperparameters by name, with this recipe's defaults."""
 
@@ -220,6 +222,7 @@ def recipe(
     validation: int | None = None,
     steps_per_execution: int = 1,
     learning_rate_decay: str = "none",
+    allows_bfloat16: bool = False,
     options: Mapping[str, object] | None = None,
     defaults: Mapping[str, object] | None = None,
 ):
@@ -253,6 +256,7 @@ def recipe(
             validation=validation,
             steps_per_execution=steps_per_execution,
             learning_rate_decay=learning_rate_decay,
+            allows_bfloat16=allows_bfloat16,
             parameters=_parameters(function, options or {}, defaults or {}),
         )
         for key in (name, *aliases):

@@ -63,6 +63,7 @@ def vae_lstm(
     defaults={"scale": 1.0},
     options=common.GAUSSIAN_OPTIONS,
     steps_per_execution=common.SHORT_STEPS,
+    allows_bfloat16=True,
 )
 def vae_mlp(
     image_shape,
