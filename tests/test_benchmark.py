@@ -108,6 +108,12 @@ def test_training_is_compared_with_plain_keras(tmp_path):
     assert_rates(outcome.out, "vae-mlp", found, 2)
 
 
+def test_an_unknown_precision_is_refused_before_anything_is_timed():
+    outcome = call("benchmark_training", "--precisions", "float32,float16")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--precisions must be one of float32, bfloat16, received: 'float16'" in outcome.err
+
+
 @pytest.mark.slow
 def test_sampling_makes_the_same_images_as_keras_predict(measured):
     out, found = measured("sampling", "--models", "vae-mlp,gan-mlp", "--size", 20, "--repeats", 2)

@@ -20,6 +20,7 @@ def parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(description="Compare the training speed of recipes with that of plain Keras.")
     add = parser.add_argument
     add("--models", default=DEFAULT, metavar="NAMES", help="recipes, separated by commas, or all")
+    add("--precisions", default=",".join(checks.PRECISIONS), metavar="NAMES", help="of the recipe, separated by commas")
     add("--rounds", type=int, default=5, metavar="N", help="rounds in which the variants are timed in turn")
     add("--seconds", type=float, default=4.0, metavar="S", help="approximate duration of a round")
     add("--json", type=cli.new_file, metavar="FILE", help="file for the measurements")
@@ -33,25 +34,26 @@ def main() -> None:
     seconds = checks.positive("--seconds", arguments.seconds)
     names = [recipe.name for recipe in zoo.recipes()] if arguments.models == "all" else arguments.models.split(",")
     recipes = [zoo.get(name) for name in names]
+    precisions = [checks.one_of("--precisions", name, checks.PRECISIONS) for name in arguments.precisions.split(",")]
     cli.load_tensorflow()
     results = {}
     print("training speed in images a second, of Keras and of the recipe in each precision, and the ratios to Keras:")
     print("medians (lowest to highest)")
     for recipe in recipes:
-        results[recipe.name] = measured = measure(recipe, rounds, seconds)
+        results[recipe.name] = measured = measure(recipe, precisions, rounds, seconds)
         print(f"{recipe.name}: {describe(measured)}", flush=True)
     if arguments.json is not None:
         files.write_json(arguments.json, results)
 
 
-def measure(recipe, rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Return images per second of each variant, one value per round."""
+def measure(recipe, precisions: list[str], rounds: int, seconds: float) -> dict[str, list[float]]:
+    """Return images per second of Keras and of the recipe in each precision, one value per round."""
     import numpy as np
 
     model = zoo.build(recipe.name, seed=0)
     steps_per_execution, count = model.steps_per_execution, recipe.batch_size * model.batches_per_step
     trainers = {"Keras": functools.partial(timed_fit, stock(model), batch_size=count)}
-    for precision in checks.PRECISIONS:
+    for precision in precisions:
         trainers[precision] = own_trainer(zoo.build(recipe.name, seed=0, precision=precision), recipe)
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (4 * count, *model.image_shape), np.uint8)
