@@ -27,6 +27,7 @@ def cache_folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("KERAS_GEN_CACHE", str(folder))
+        patch.setenv("TORCH_HOME", str(folder))  # where extractors look for weights, too
         yield folder
 
 

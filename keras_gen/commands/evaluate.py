@@ -19,7 +19,7 @@ def parser() -> cli.ArgumentParser:
     run_options.add_place_of_data(parser)
     add("--measures", nargs="+", metavar="NAME", help="measures of generated images, or none; default: all")
     add("--extractor", default="auto", metavar="NAME", help="auto, " + ", ".join(extractors.NAMES))
-    weights = "file with the extractor's weights; that of inception-2015 is a program: use only files you trust"
+    weights = "file with the extractor's weights; for inception-2015 also the .pth of pytorch-fid or torch-fidelity"
     add("--extractor-weights", type=cli.file_name, metavar="PATH", help=weights)
     add("--extractor-precision", default="float32", metavar="NAME", help="float32, or bfloat16 (faster)")
     images = "number of generated images; default: 10000, or the number of real images for the baseline if lower"

@@ -114,7 +114,7 @@ class RunSettings:
     )
     extractor_weights: str | None = _setting(
         None,
-        "file with the extractor's weights; that of inception-2015 is a program: use only files you trust",
+        "file with the extractor's weights; for inception-2015 also the .pth of pytorch-fid or torch-fidelity",
         "results",
         metavar="PATH",
     )

@@ -10,7 +10,7 @@ import tarfile
 import zlib
 from pathlib import Path
 
-from keras_gen.metrics.extractors import weight_files
+from keras_gen.metrics.extractors import torch_files, weight_files
 from keras_gen.metrics.extractors.base import DownloadedExtractor
 from keras_gen.utils.errors import UsageError, must_be, one_line
 
@@ -36,15 +36,18 @@ class Inception2015(DownloadedExtractor):
     as in the code of Salimans et al. 2016 (arXiv:1606.03498). Gray images are repeated to 3 channels.
 
     The graph normalizes with an operation that `tf.function` no longer supports. It is replaced by the current one,
-    which computes the same: (x − mean) / √(variance + ε) + β.
+    which computes the same: (x − mean) / √(variance + ε) + β. From the weights that pytorch-fid and torch-fidelity use,
+    which were taken from the graph, the same network is built in Keras. Their file is read without PyTorch.
 
     Args:
-        weights: path of `inception-2015-12-05.tgz`, or of the `classify_image_graph_def.pb` in it. Defaults to the file
-            in `keras_gen.metrics.extractors.cache_folder()`.
-        download, precision: as in `DownloadedExtractor`.
+        weights: path of `inception-2015-12-05.tgz`, of the `classify_image_graph_def.pb` in it, or of
+            `pt_inception-2015-12-05-6726825d.pth` (torch-fidelity's `weights-inception-2015-12-05-6726825d.pth` is the
+            same). Defaults to the file in `keras_gen.metrics.extractors.cache_folder()`, or in that of torch.hub.
+        download, precision: as in `DownloadedExtractor`; the first file is downloaded.
 
     Raises:
-        UsageError, DataUnavailableError: as in `DownloadedExtractor`, or for other weights than first used here.
+        UsageError, DataUnavailableError: as in `DownloadedExtractor`, for a graph with other weights than first used
+            here, or for a file of PyTorch with another SHA-256 than the published one.
 
     Example:
         >>> extractor = Inception2015(download=True)  # doctest: +SKIP
@@ -59,12 +62,29 @@ class Inception2015(DownloadedExtractor):
     resize = "bilinear to 299 x 299 by the graph itself (TensorFlow 1: legacy corners, no antialiasing)"
 
     def _load(self, path: Path):
+        with open(path, "rb") as file:
+            if file.read(len(torch_files.MAGIC)) == torch_files.MAGIC:
+                self.resize = "bilinear to 299 x 299 as by the graph of 2015 (legacy corners, no antialiasing)"
+                return _load_port(path)
         content = _read_graph(path)
         # The hash of the graph, so that the archive and the file in it count as the same weights.
         sha256 = hashlib.sha256(content).hexdigest()
         network = _load_graph(path, content)
         weight_files.check_unchanged(self.source, path, sha256)
         return network, sha256
+
+
+def _load_port(path: Path):
+    """Return the network with the weights of a file of PyTorch, and the file's SHA-256."""
+    from keras_gen.metrics.extractors import inception_2015_network
+
+    sha256 = weight_files.digest(path)
+    if sha256 != weight_files.INCEPTION_2015_PORT_SHA256:
+        raise _wrong_weights(path, f"its SHA-256 is {sha256}, not {weight_files.INCEPTION_2015_PORT_SHA256}")
+    try:
+        return inception_2015_network.build(torch_files.read_tensors(path.read_bytes())), sha256
+    except ValueError as error:
+        raise _wrong_weights(path, one_line(error)) from error
 
 
 def _read_graph(path: Path) -> bytes:
@@ -158,5 +178,6 @@ def _normalize(graph_def, node) -> None:
 
 
 def _wrong_weights(path: Path, reason: str) -> UsageError:
-    requirement = f"{weight_files.INCEPTION_2015.files[0]} or the {GRAPH_FILE} in it"
+    archive, *_ = weight_files.INCEPTION_2015.files
+    requirement = f"{archive}, the {GRAPH_FILE} in it, or {weight_files.INCEPTION_2015_PORT[0]}"
     return must_be("weights", requirement, f"{path} ({reason})")

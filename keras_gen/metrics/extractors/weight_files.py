@@ -32,6 +32,7 @@ class Source:
         megabytes: int, approximate size of the download.
         md5: str, MD5 that the publisher states, or None.
         kept_by_keras: bool, use the folder of keras.applications for look-ups and downloads; default False.
+        kept_by_torch: bool, also look in the folder of torch.hub; default False.
     """
 
     name: str
@@ -40,12 +41,17 @@ class Source:
     megabytes: int
     md5: str | None = None
     kept_by_keras: bool = False
+    kept_by_torch: bool = False
 
     def folders(self) -> list[Path]:
         """Return the folders to look in, in this order. A download goes to the first."""
-        if not self.kept_by_keras:
-            return [cache_folder()]
-        return [Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"), "models"), cache_folder()]
+        folders = [cache_folder()]
+        if self.kept_by_keras:
+            folders.insert(0, Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"), "models"))
+        if self.kept_by_torch:
+            home = os.environ.get("TORCH_HOME")
+            folders.append(Path(os.path.expanduser(home) if home else _user_cache("torch"), "hub", "checkpoints"))
+        return folders
 
     def instructions(self) -> str:
         """Return one line that tells a user how to get the file."""
@@ -55,12 +61,19 @@ class Source:
         )
 
 
+INCEPTION_2015_PORT = ("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth")
+"""File names of the weights of `INCEPTION_2015` that were ported to PyTorch: of pytorch-fid, and of torch-fidelity."""
+
+INCEPTION_2015_PORT_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+"""SHA-256 of either file, whose first digits are in the names."""
+
 INCEPTION_2015 = Source(
     name="inception-2015",
     # The bucket behind http://download.tensorflow.org/models/…, over TLS.
     url="https://storage.googleapis.com/download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz",
-    files=("inception-2015-12-05.tgz", "classify_image_graph_def.pb"),
+    files=("inception-2015-12-05.tgz", "classify_image_graph_def.pb", *INCEPTION_2015_PORT),
     megabytes=89,
+    kept_by_torch=True,
 )
 # Copied from keras/src/applications/inception_v3.py, which does not export them.
 INCEPTION_V3 = Source(
@@ -81,7 +94,11 @@ def cache_folder() -> Path:
     """
     if named := os.environ.get("KERAS_GEN_CACHE"):
         return Path(os.path.expanduser(named))
-    return Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), "keras_gen")
+    return _user_cache("keras_gen")
+
+
+def _user_cache(name):
+    return Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), name)
 
 
 def find(source: Source) -> Path | None:
