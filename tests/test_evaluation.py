@@ -14,9 +14,10 @@ import scorer_helpers
 from command_helpers import NO_NETWORK, call, names, no_space, only_run, record_of, train, write_npz
 
 from keras_gen.evaluation import Reference, Scorer, encoder_scores, results
-from keras_gen.metrics import reconstruction
+from keras_gen.metrics import fid, reconstruction
 from keras_gen.metrics.extractors import registry
 from keras_gen.runs import loading
+from keras_gen.utils import image_utils
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 finished, copied = command_helpers.finished, command_helpers.copied
@@ -83,7 +84,7 @@ def whole(vae, one_lenet):
 
 def test_a_vae_is_measured_by_everything(whole, vae):
     scores, result, out = whole
-    assert list(scores) == [*SAMPLE_SCORES, *RECONSTRUCTION_SCORES, "nll", "active_units"]
+    assert list(scores) == [*SAMPLE_SCORES, *RECONSTRUCTION_SCORES, "rec_fd_lenet", "nll", "active_units"]
     assert out.startswith("extractor lenet: made for mnist and digits, needs no download\n")
     for score in result.scores:
         [line] = (line for line in out.splitlines() if line.split()[:1] == [score.name])
@@ -163,13 +164,28 @@ def test_a_gan_is_measured_by_what_it_generates(gan):
 
 def test_an_autoencoder_is_measured_by_its_reconstructions(autoencoder):
     scores, result, out = measured(autoencoder)
-    assert list(scores) == RECONSTRUCTION_SCORES
-    assert result.notes == []
-    assert "extractor" not in out
+    assert list(scores) == [*RECONSTRUCTION_SCORES, "rec_fd_lenet"]
+    assert all(note.startswith("rec_fd_lenet is measured on too few images (60)") for note in result.notes)
+    assert out.startswith("extractor lenet: ")
     assert "measures must be left out for a model that generates no images" in (
         call("evaluate", autoencoder, "--measures", "fid").error
     )
     assert list(measured(autoencoder, "--measures", "none")[0]) == RECONSTRUCTION_SCORES
+    assert list(measured(autoencoder, "--measures", "rec_fid")[0]) == [*RECONSTRUCTION_SCORES, "rec_fd_lenet"]
+
+
+def test_the_distance_of_reconstructions_is_that_of_their_features(autoencoder, gan):
+    score = measured(autoencoder, "--measures", "rec_fid")[0]["rec_fd_lenet"]
+    opened, lenet = loading.load(autoencoder), registry.build("lenet")
+    images = opened.data.test.images
+    reconstructed = image_utils.to_uint8(np.asarray(opened.model.reconstruct(images)))
+    assert score.value == pytest.approx(fid(lenet(images).features, lenet(reconstructed).features), rel=1e-6)
+    assert score.better == "low" and score.bias > 0
+    expected = {"metric": "rec_fid", "reference": "digits", "reference_split": "test", "generated": 60}
+    assert expected.items() <= score.protocol.items()
+    assert "measures must be without rec_fid, since the model reconstructs no images" in (
+        call("evaluate", gan, "--measures", "rec_fid").error
+    )
 
 
 @pytest.mark.slow

@@ -161,7 +161,7 @@ def test_scoring(log):
     real = Reference(squares(600), QuadrantExtractor(), cache=False)
     held_out = Reference(squares(600, seed=1), real.extractor, split="test", cache=False)
     scorer = Scorer(real, ("fid", "precision_recall"), num_images=500, held_out=held_out)
-    evaluator._scores_per_seed(scorer, NoiseModel(), EvaluationSettings(seeds=3))
+    evaluator.scores_per_seed(scorer, NoiseModel(), EvaluationSettings(seeds=3))
     scorer.floors()
     kinds = {f"{what} of {which} images" for what in ("features", "scores") for which in ("generated", "held-out")}
     assert finished(log()) == kinds | {"features of train images", "generated images"}

@@ -1,4 +1,4 @@
-"""The command `experiments/evaluate.py`: evaluate a trained run."""
+"""The command `experiments/evaluate.py`: evaluate a trained run, or score any images."""
 
 from __future__ import annotations
 
@@ -7,14 +7,36 @@ import dataclasses
 from keras_gen.commands import cli, run_options
 from keras_gen.metrics import extractors
 from keras_gen.runs import run_directory
+from keras_gen.utils import files
+from keras_gen.utils.errors import must_be
 from keras_gen.utils.progress import print_line
+
+
+FOR_RUNS = "it is for a run directory without --generated and --real"
+FOR_IMAGES = "it is for --generated and --real"
 
 
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
-    parser = cli.ArgumentParser(description="Evaluate a trained run; the results are saved in the run directory.")
+    parser = cli.ArgumentParser(
+        description="Evaluate a trained run, whose directory then has the results; or, with --generated and --real, "
+        "score images of folders, .npz files or data sets against others."
+    )
     add = parser.add_argument
-    add("run", type=cli.path, help="run directory")
+    add("run", type=cli.path, nargs="?", help="run directory")
+    images = "folder of images, .npz file, named data set, or run directory"
+    add("--generated", type=cli.file_name, metavar="PLACE", help=f"images to score: {images}")
+    add("--real", type=cli.file_name, metavar="PLACE", help=f"{images}; or .npz file with mu and sigma of features")
+    split = "split of --real: train, validation, test or all; default: train of a data set, all of a folder or file"
+    add("--real-split", metavar="SPLIT", help=split)
+    add(
+        "--image-size",
+        type=int,
+        metavar="PIXELS",
+        help="crop these images to squares and resize them; default: as they are",
+    )
+    add("--channels", type=int, metavar="N", help="convert these images to gray (1) or color (3); default: as they are")
+    add("--json", type=cli.new_file, metavar="FILE", help="file for the scores of these images with their protocol")
     run_options.add_recipes(parser)
     run_options.add_place_of_data(parser)
     add("--measures", nargs="+", metavar="NAME", help="measures of generated images, or none; default: all")
@@ -35,9 +57,18 @@ def parser() -> cli.ArgumentParser:
 
 def main() -> None:
     """Run the command: parse, evaluate, print."""
-    arguments = parser().parse_args()
+    own_parser = parser()
+    arguments = own_parser.parse_args()
     run_options.load_recipes(arguments)
-    run_directory.read_recipe(arguments.run)
+    scores_images = arguments.generated is not None or arguments.real is not None
+    if scores_images:
+        _check_places(own_parser, arguments)
+    elif arguments.run is None:
+        raise must_be("run", "a run directory, or --generated and --real must name images", None)
+    else:
+        names = ("real_split", "image_size", "channels", "json")
+        own_parser.refuse(arguments, dict.fromkeys(names, FOR_IMAGES))
+        run_directory.read_recipe(arguments.run)
     cli.load_tensorflow()
     from keras_gen import evaluation
     from keras_gen.report.pages import model_figures
@@ -46,9 +77,32 @@ def main() -> None:
         arguments.measures = []
     names = [entry.name for entry in dataclasses.fields(evaluation.EvaluationSettings)]
     settings = evaluation.EvaluationSettings(**{name: getattr(arguments, name) for name in names})
+    if scores_images:
+        names = ("real_split", "data_dir", "image_size", "channels")
+        options = {name: getattr(arguments, name) for name in names}
+        result = evaluation.compare_files(arguments.generated, arguments.real, settings, **options)
+        show(result)
+        if arguments.json is not None:
+            files.write_json(
+                arguments.json, dataclasses.asdict(result) | {"scores": [s.to_json() for s in result.scores]}
+            )
+        return
     place = {"dataset": arguments.dataset, "data_dir": arguments.data_dir}
     show(evaluation.evaluate(arguments.run, settings, **place))
     model_figures.refresh(arguments.run, **place)
+
+
+def _check_places(own_parser, arguments) -> None:
+    """Check the command line for scoring images, before anything is loaded."""
+    if arguments.run is not None:
+        raise must_be("run", "left out with --generated and --real", str(arguments.run))
+    for name in ("generated", "real"):
+        if getattr(arguments, name) is None:
+            raise must_be(f"--{name}", "given with the other of --generated and --real", None)
+    if arguments.measures == ["none"]:
+        raise must_be("--measures", "names of measures for --generated and --real", "none")
+    names = ("dataset", "reference", "likelihood_images", "likelihood_samples", "likelihood_binarizations")
+    own_parser.refuse(arguments, dict.fromkeys(names, FOR_RUNS))
 
 
 def show(result) -> None:
@@ -77,7 +131,7 @@ def show(result) -> None:
 
 def shared(scores) -> dict[str, object]:
     """Return the protocol entries shared by all scores of generated images."""
-    protocols = [score.protocol for score in scores if "extractor" in score.protocol]
+    protocols = [score.protocol for score in scores if {"extractor", "seed"} <= score.protocol.keys()]
     if not protocols:
         return {}
     return {name: value for name, value in protocols[0].items() if all(other.get(name) == value for other in protocols)}

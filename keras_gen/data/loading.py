@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -91,12 +92,47 @@ def load(
         (1400, 100, 297)
     """
     options = _checked(image_size, channels, validation, binarize, binarize_seed, bits, skip_damaged)
-    if data_dir is not None:
-        if not isinstance(data_dir, (str, os.PathLike)) or not os.path.isdir(_expand_user(data_dir)):
-            raise must_be("data_dir", "an existing folder", data_dir)
-        data_dir = _expand_user(data_dir)
+    data_dir = _checked_folder(data_dir)
     data = _prepared(name, _read(name, data_dir, options), options)  # no variable keeps what was read in memory
     return replace(data, name=_expand_user(name).resolve().stem) if _is_path(name) else data
+
+
+class Whole(NamedTuple):
+    """All images of a source.
+
+    Args:
+        name: str, as of an `ImageData`.
+        is_named: bool, whether it is a data set with a name of its own, and no folder or file that a user named.
+        splits: dict, the images by split, of those that the source has itself.
+        notes: list of str, as of an `ImageData`.
+    """
+
+    name: str
+    is_named: bool
+    splits: dict[str, np.ndarray]
+    notes: list[str]
+
+
+def load_whole(
+    name: str | os.PathLike, *, data_dir: str | os.PathLike | None = None, mixed_size: int, **options: object
+) -> Whole:
+    """Return all images of a source by the splits that it has itself: none is split off, and there are no labels.
+
+    Args:
+        name, data_dir: as in `load`.
+        mixed_size: int, side in pixels to which a folder's images are resized if they are not squares of one size.
+        **options: `image_size`, `channels`, `bits` and `skip_damaged` of `load`.
+
+    Raises:
+        UsageError, DataUnavailableError: as in `load`.
+    """
+    options = _checked(**{"image_size": None, "channels": None, "validation": 0, "binarize": None, **options})
+    raw = _read(name, _checked_folder(data_dir), options, mixed_size)
+    found = {role: split for role in SPLITS if (split := getattr(raw, role)) is not None and len(split)}
+    sizes = options["image_size"], options["channels"]
+    splits = {role: preprocessing.fit_stack(split.images, *sizes) for role, split in found.items()}
+    is_named = not _is_path(name) and raw.source != "folder"
+    return Whole(str(name) if is_named else _expand_user(name).resolve().stem, is_named, splits, list(raw.notes))
 
 
 def from_arrays(
@@ -136,7 +172,17 @@ def from_arrays(
     return _prepared(name, npz.from_arrays(arrays, "arrays", "data", options["bits"]), options)
 
 
-def _checked(image_size, channels, validation, binarize, binarize_seed, bits, skip_damaged=False) -> dict[str, object]:
+def _checked_folder(data_dir) -> Path | None:
+    if data_dir is None:
+        return None
+    if not isinstance(data_dir, (str, os.PathLike)) or not os.path.isdir(_expand_user(data_dir)):
+        raise must_be("data_dir", "an existing folder", data_dir)
+    return _expand_user(data_dir)
+
+
+def _checked(
+    image_size, channels, validation, binarize, binarize_seed=0, bits=None, skip_damaged=False
+) -> dict[str, object]:
     """Return the options that shape the data, checked."""
     return {
         "image_size": None if image_size is None else checks.positive_int("image_size", image_size),
@@ -182,7 +228,12 @@ def _prepared(name: str | os.PathLike, raw: RawData, options: dict[str, object])
     )
 
 
-def _read(name: str | os.PathLike, data_dir: Path | None, options: dict[str, object]) -> RawData:
+def _read(
+    name: str | os.PathLike,
+    data_dir: Path | None,
+    options: dict[str, object],
+    mixed_size: int = folder.DEFAULT_SIZE,
+) -> RawData:
     if not isinstance(name, (str, os.PathLike)) or not str(name):
         raise must_be("dataset", "a name or a path", name)
     image_size, bits = options["image_size"], options["bits"]
@@ -204,7 +255,7 @@ def _read(name: str | os.PathLike, data_dir: Path | None, options: dict[str, obj
             return tfds.read(entry, data_dir, image_size) if entry.tfds_name else digits.read()
     if not is_folder:
         raise catalog.unknown("dataset", name, ", an .npz file or a folder")
-    return folder.read(path, image_size, options["channels"], bits, options["skip_damaged"])
+    return folder.read(path, image_size, options["channels"], bits, options["skip_damaged"], mixed_size)
 
 
 def _expand_user(path: str | os.PathLike) -> Path:

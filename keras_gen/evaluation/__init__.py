@@ -7,8 +7,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "comparison": ["compare"],
         "evaluator": ["EvaluationSettings", "evaluate"],
+        "image_comparison": ["compare_images", "compare_files"],
+        "keras_metrics": ["FrechetDistance", "KernelDistance"],
         "measures": ["MEASURES"],
-        "reference": ["Reference"],
+        "reference": ["Reference", "ReferenceStatistics"],
         "score": ["Score", "score_name"],
         "scorer": ["Scorer"],
     },

@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_gen.data import preprocessing
-from keras_gen.evaluation.reference import fingerprint_of
-from keras_gen.evaluation.score import Score
+from keras_gen.evaluation.measures import MEASURES
+from keras_gen.evaluation.reference import Reference, fingerprint_of
+from keras_gen.evaluation.samples import Sample
+from keras_gen.evaluation.score import Score, score_name
 from keras_gen.losses import LIKELIHOODS
 from keras_gen.metrics import importance_sampling, latent_units, reconstruction
+from keras_gen.metrics.extractors import Extractor
 from keras_gen.models import sampling
-from keras_gen.utils import progress
+from keras_gen.utils import image_utils, progress
 
 if TYPE_CHECKING:
     from keras_gen.models import VAE
     from keras_gen.models.encoder_decoder import EncoderDecoder
+
+REC_FID = "rec_fid"
+"""Name of the measure of `reconstruction_distance`."""
 
 
 def reconstruction_scores(model: EncoderDecoder, images: np.ndarray, labels, protocol: dict) -> list[Score]:
@@ -32,11 +38,9 @@ def reconstruction_scores(model: EncoderDecoder, images: np.ndarray, labels, pro
     """
     errors = []
     with progress.task("errors of reconstructions", len(images)) as task:
-        for start in range(0, len(images), sampling.CHUNK):
-            rows = slice(start, start + sampling.CHUNK)
-            reconstructed = model.reconstruct(images[rows], None if labels is None else labels[rows])
-            errors.append(reconstruction.image_errors(images[rows], np.asarray(model.to_unit_range(reconstructed))))
-            task.advance(len(errors[-1]))
+        for originals, reconstructed in _reconstructions(model, images, labels):
+            errors.append(reconstruction.image_errors(originals, reconstructed))
+            task.advance(len(originals))
     error = reconstruction.mean_error(np.concatenate(errors))
     protocol = {"images_count": len(images), "images_fingerprint": fingerprint_of(images)[:16], **protocol}
     better = {"mse": "low", "psnr": "high", "ssim": "high"}
@@ -44,6 +48,36 @@ def reconstruction_scores(model: EncoderDecoder, images: np.ndarray, labels, pro
         Score(f"reconstruction_{name}", value, {"metric": f"reconstruction_{name}", **protocol}, better[name])
         for name, value in error._asdict().items()
     ]
+
+
+def reconstruction_distance(
+    model: EncoderDecoder, images: np.ndarray, labels, extractor: Extractor, data: str
+) -> list[Score]:
+    """Return the Fréchet distance of a model's reconstructions, as uint8 images, to the images, as in `_fid`.
+
+    Args:
+        model, images, labels: as in `reconstruction_scores`.
+        extractor: `Extractor` of the features.
+        data: str, name of the data set, of which the images are the test images.
+
+    Raises:
+        UsageError: the images are fewer than two, or all the same.
+    """
+    reference = Reference(images, extractor, data=data, split="test")
+    chunks = (image_utils.to_uint8(reconstructed) for _, reconstructed in _reconstructions(model, images, labels))
+    sample = Sample(chunks, extractor, len(images), keep=False, label="reconstructions")
+    [measured] = MEASURES["fid"].function(sample, reference, None, 0)
+    protocol = {"metric": REC_FID, **reference.protocol, "generated": len(images), "batch_norm": "moving averages"}
+    name = f"rec_{score_name('fid', extractor.name)}"
+    return [Score(name, float(measured.value), protocol, "low", bias=measured.bias)]
+
+
+def _reconstructions(model, images, labels):
+    """Yield images and their reconstructions in [0, 1], a part of them at a time."""
+    for start in range(0, len(images), sampling.CHUNK):
+        rows = slice(start, start + sampling.CHUNK)
+        reconstructed = model.reconstruct(images[rows], None if labels is None else labels[rows])
+        yield images[rows], np.asarray(model.to_unit_range(reconstructed))
 
 
 def likelihood_scores(

@@ -14,12 +14,14 @@ import numpy as np
 
 from keras_gen.data import ImageData, evaluation_batches
 from keras_gen.evaluation import MEASURES, Reference, Score, Scorer, encoder_scores, results
+from keras_gen.evaluation.encoder_scores import REC_FID
 from keras_gen.evaluation.measures import PAIRWISE_IMAGES
 from keras_gen.evaluation.results import Evaluation
 from keras_gen.evaluation.score import aggregate_seeds
-from keras_gen.evaluation.scorer import add_floors, missing_requirement
+from keras_gen.evaluation.scorer import add_floors, available
 from keras_gen.losses import LIKELIHOODS
 from keras_gen.metrics import extractors
+from keras_gen.metrics.extractors import Extractor
 from keras_gen.metrics.reconstruction import WINDOW
 from keras_gen.runs import hints, loading, provenance, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
@@ -35,8 +37,8 @@ class EvaluationSettings:
     """Settings of an evaluation.
 
     Args:
-        measures: sequence of names of `keras_gen.evaluation.MEASURES`; () for none. Defaults to all that the extractor
-            supports.
+        measures: sequence of names of `keras_gen.evaluation.MEASURES`, and `rec_fid`, the Fréchet distance of
+            reconstructed test images to the test images; () for none. Defaults to all that the extractor supports.
         extractor: str, `auto` (the default) or one of `keras_gen.metrics.extractors.NAMES`, which is downloaded if it
             is missing.
         extractor_weights: path of its weights file, only with a named extractor; default None.
@@ -70,7 +72,7 @@ class EvaluationSettings:
 
     def __post_init__(self):
         for name in self.measures or ():
-            checks.one_of("measures", name, MEASURES)
+            checks.one_of("measures", name, (*MEASURES, REC_FID))
         if len(set(self.measures or ())) < len(self.measures or ()):
             raise must_be("measures", "different names", tuple(self.measures))
         extractors.check_choice(self.extractor, self.extractor_weights)
@@ -120,17 +122,19 @@ def evaluate(
 
 
 def _measured(model, data: ImageData, settings: EvaluationSettings) -> Evaluation:
-    scorer, notes = _scorer(model, data, settings)
+    extractor, notes = _extractor(model, data, settings)
+    scorer, more_notes = _scorer(model, data, settings, extractor)
+    notes += more_notes
     scores, losses = [], {}
     if scorer is not None:
-        scores += add_floors(aggregate_seeds(_scores_per_seed(scorer, model, settings)), scorer.floors(settings.seed))
+        scores += add_floors(aggregate_seeds(scores_per_seed(scorer, model, settings)), scorer.floors(settings.seed))
         if scorer.held_out is None or scorer.held_out.count < scorer.num_images:
             notes.append(f"no floors: fewer than {scorer.num_images:,} real images are outside the reference")
     if model.num_classes and data.test.labels is None:
         notes.append("no losses and no scores of test images: they have no labels")
     else:
         losses = _losses(model, data)
-        encoder_scores, encoder_notes = _encoder_scores(model, data, settings)
+        encoder_scores, encoder_notes = _encoder_scores(model, data, settings, extractor)
         scores += encoder_scores
         notes += encoder_notes
     return Evaluation(losses, scores, notes + [score.warning for score in scores if score.warning])
@@ -145,7 +149,8 @@ def _losses(model, data: ImageData) -> dict[str, float]:
     return {name: float(value) for name, value in losses.items()}
 
 
-def _scores_per_seed(scorer: Scorer, model, settings: EvaluationSettings) -> list[list[Score]]:
+def scores_per_seed(scorer: Scorer, model, settings: EvaluationSettings) -> list[list[Score]]:
+    """Return the scores of images that a model generates, for each of the settings' seeds."""
     scores = []
     with progress.task("generated images", settings.seeds, "seeds") as task:
         for seed in range(settings.seed, settings.seed + settings.seeds):
@@ -154,15 +159,16 @@ def _scores_per_seed(scorer: Scorer, model, settings: EvaluationSettings) -> lis
     return scores
 
 
-def _scorer(model, data: ImageData, settings: EvaluationSettings) -> tuple[Scorer | None, list[str]]:
-    """Return the scorer of generated images, or None, and notes on what is not measured."""
+def _extractor(model, data: ImageData, settings: EvaluationSettings) -> tuple[Extractor | None, list[str]]:
+    """Return the extractor for images that the model makes, or None, and a note if there should be one."""
     measures = settings.measures
-    if "generate" not in model.endpoints():
-        if measures:
-            raise must_be("measures", "left out for a model that generates no images", tuple(measures))
-        return None, []
     if measures is not None and not measures:
         return None, []
+    generates, reconstructs = (name in model.endpoints() for name in ("generate", "reconstruct"))
+    if not generates and set(measures or ()) - {REC_FID}:
+        raise must_be("measures", "left out for a model that generates no images", tuple(measures))
+    if not reconstructs and REC_FID in (measures or ()):
+        raise must_be("measures", f"without {REC_FID}, since the model reconstructs no images", tuple(measures))
     extractor, reason = extractors.pick(
         settings.extractor,
         data.name,
@@ -175,19 +181,27 @@ def _scorer(model, data: ImageData, settings: EvaluationSettings) -> tuple[Score
     if extractor is None:
         return None, [f"generated images were not measured: {reason}"]
     progress.print_line(f"extractor {extractor.name}: {reason}")
+    return extractor, []
+
+
+def _scorer(
+    model, data: ImageData, settings: EvaluationSettings, extractor: Extractor | None
+) -> tuple[Scorer | None, list[str]]:
+    """Return the scorer of generated images, or None, and notes on what is not measured."""
+    measures = None if settings.measures is None else [name for name in settings.measures if name != REC_FID]
+    if extractor is None or "generate" not in model.endpoints() or measures == []:
+        return None, []
     try:
         reference, held_out = _real_images(data, settings, extractor)
     except UsageError as error:  # such as too few images, which should not prevent the other scores
         if measures:
             raise
         return None, [f"generated images were not measured: {error}"]
-    available = PAIRWISE_IMAGES if held_out is None else held_out.count
-    num_images = settings.num_images or max(2, min(DEFAULT_IMAGES, available))
+    outside = PAIRWISE_IMAGES if held_out is None else held_out.count
+    num_images = settings.num_images or max(2, min(DEFAULT_IMAGES, outside))
     notes = []
     if measures is None:
-        missing = {name: missing_requirement(name, num_images, reference, held_out) for name in MEASURES}
-        notes = [f"no {name}: {reason}" for name, reason in missing.items() if reason]
-        measures = [name for name, reason in missing.items() if not reason]
+        measures, notes = available(num_images, reference, held_out)
     return Scorer(reference, measures, num_images=num_images, held_out=held_out), notes
 
 
@@ -204,7 +218,9 @@ def _real_images(data: ImageData, settings: EvaluationSettings, extractor) -> tu
     return reference, Reference(outside, extractor, data=data.name, split=split, count=count)
 
 
-def _encoder_scores(model, data: ImageData, settings: EvaluationSettings) -> tuple[list[Score], list[str]]:
+def _encoder_scores(
+    model, data: ImageData, settings: EvaluationSettings, extractor: Extractor | None
+) -> tuple[list[Score], list[str]]:
     """Return the scores of a model that encodes images, and notes on what is not measured."""
     scores, notes = [], []
     if "reconstruct" not in model.endpoints():
@@ -217,6 +233,13 @@ def _encoder_scores(model, data: ImageData, settings: EvaluationSettings) -> tup
         notes.append(f"no reconstruction scores: {smallest}")
     else:
         scores += encoder_scores.reconstruction_scores(model, images, labels, base)
+    if extractor is not None and (settings.measures is None or REC_FID in settings.measures):
+        try:
+            scores += encoder_scores.reconstruction_distance(model, images, labels, extractor, data.name)
+        except UsageError as error:  # such as a single test image
+            if settings.measures:
+                raise
+            notes.append(f"no {REC_FID}: {error}")
     if not hasattr(model, "log_importance_weights"):
         return scores, notes
     if settings.likelihood_images:

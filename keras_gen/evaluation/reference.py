@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,9 @@ CHUNK = 1000
 
 FEATURES_KEPT = 50_000
 """Limit of the real images whose features are kept, and cached, for metrics that compare single images."""
+
+STATISTICS = ("mu", "sigma")
+"""Arrays of a file of `ReferenceStatistics`."""
 
 _CACHE_VERSION = 1  # a change invalidates older cached files
 
@@ -105,13 +109,7 @@ class Reference:
     @property
     def protocol(self) -> dict:
         """Protocol entries that depend on the real images and the extractor."""
-        return {
-            **{f"extractor_{name}" if name != "name" else "extractor": value for name, value in self._described()},
-            "reference": self.data,
-            "reference_split": self.split,
-            "reference_count": self.count,
-            "reference_fingerprint": self.fingerprint[:16],
-        }
+        return _protocol(self)
 
     @functools.cached_property
     def statistics(self) -> GaussianStatistics:
@@ -183,6 +181,37 @@ class Reference:
         return cache_folder() / "references" / f"{kind}-{key}.npz"
 
 
+class ReferenceStatistics:
+    """Mean and covariance of the features of real images, as other programs keep them: a reference for the FID alone.
+
+    Args:
+        path: an `.npz` file with the arrays `mu`, shape `(D,)`, and `sigma`, shape `(D, D)`, as pytorch-fid and the
+            code of Heusel et al. 2017 write it.
+        extractor: an `Extractor`, or the name of one: that of the statistics, which the file does not tell.
+
+    Raises:
+        UsageError: if the file can't be read, or has other arrays or dimensions.
+    """
+
+    def __init__(self, path: str | os.PathLike, extractor: Extractor | str) -> None:
+        self.extractor = extractors.build(extractor) if isinstance(extractor, str) else extractor
+        moments = archives.read(path, STATISTICS)
+        if len(moments) < len(STATISTICS) or moments["mu"].shape != (self.extractor.dimensions,):
+            dimensions = self.extractor.dimensions
+            requirement = f"a file with mu and sigma of the {dimensions} features of {self.extractor.name}"
+            raise must_be("statistics", requirement, str(path))
+        self.data, self.split, self.count = Path(path).name, "statistics", None
+        # The number of images is not in the file. The distance does not depend on it.
+        self.statistics = GaussianStatistics.from_moments(2, moments["mu"], moments["sigma"])
+        values = np.concatenate([self.statistics.mean, self.statistics.covariance.ravel()])
+        self.fingerprint = _fingerprint(values.shape, [values])
+
+    @property
+    def protocol(self) -> dict:
+        """Protocol entries that depend on the real images and the extractor."""
+        return _protocol(self)
+
+
 def chunks_of(array: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the rows of an array, at most `CHUNK` at a time."""
     for start in range(0, len(array), CHUNK):
@@ -199,6 +228,17 @@ def _fingerprint(shape: tuple[int, ...], chunks: Iterable[np.ndarray]) -> str:
     for chunk in chunks:
         digest.update(np.ascontiguousarray(chunk))
     return digest.hexdigest()
+
+
+def _protocol(reference: Reference | ReferenceStatistics) -> dict:
+    described = reference.extractor.description().items()
+    return {
+        **{f"extractor_{name}" if name != "name" else "extractor": value for name, value in described},
+        "reference": reference.data,
+        "reference_split": reference.split,
+        "reference_count": reference.count,
+        "reference_fingerprint": reference.fingerprint[:16],
+    }
 
 
 def _pack(statistics: GaussianStatistics) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_gen.evaluation.measures import BETTER, MEASURES, Measurement
-from keras_gen.evaluation.reference import Reference
+from keras_gen.evaluation.reference import Reference, ReferenceStatistics, chunks_of
 from keras_gen.evaluation.samples import Sample, generate_chunks
 from keras_gen.evaluation.score import Score, score_name
 from keras_gen.utils import checks, progress
@@ -23,7 +23,7 @@ class Scorer:
     """Scorer of generated images with a fixed protocol.
 
     Args:
-        reference: `Reference`, the real images and their extractor.
+        reference: `Reference`, the real images and their extractor; or `ReferenceStatistics`.
         measures: sequence of different names of `keras_gen.evaluation.MEASURES`; default `("fid",)`.
         num_images: int, number of images to generate, at least 2; default 10,000.
         held_out: `Reference` with the same extractor, of real images that are not in `reference`, for floors and
@@ -48,8 +48,8 @@ class Scorer:
         num_images: int = 10_000,
         held_out: Reference | None = None,
     ) -> None:
-        if not isinstance(reference, Reference):
-            raise must_be("reference", "a keras_gen.evaluation.Reference", reference)
+        if not isinstance(reference, Reference | ReferenceStatistics):
+            raise must_be("reference", "a keras_gen.evaluation.Reference or ReferenceStatistics", reference)
         if held_out is not None and (
             not isinstance(held_out, Reference) or held_out.extractor is not reference.extractor
         ):
@@ -82,6 +82,17 @@ class Scorer:
             "seed": checks.seed("seed", seed),
         }
         return self._scores(generate_chunks(model, self.num_images, seed), generated, seed)
+
+    def score_images(self, images: Sequence[np.ndarray], seed: int = 0) -> list[Score]:
+        """Return the scores of images that are there already, `num_images` in all.
+
+        Args:
+            images: sequence of uint8 arrays `(n, H, W, 1 or 3)`, which are scored together.
+            seed: int, seed of the random subsets of some measures; default 0.
+        """
+        generated = {"generated": self.num_images, "quantisation": "uint8, as given", "seed": checks.seed("seed", seed)}
+        chunks = (chunk for array in images for chunk in chunks_of(array))
+        return self._scores(chunks, generated, seed)
 
     def floors(self, seed: int = 0) -> dict[str, float]:
         """Return the scores of `num_images` held-out real images by name; empty if there are fewer."""
@@ -121,9 +132,22 @@ class Scorer:
         return results
 
 
-def missing_requirement(measure: str, num_images: int, reference: Reference, held_out: Reference | None) -> str | None:
+def available(
+    num_images: int, reference: Reference | ReferenceStatistics, held_out: Reference | None
+) -> tuple[list[str], list[str]]:
+    """Return the names of the measures that are available, and a note on each that is not."""
+    missing = {name: missing_requirement(name, num_images, reference, held_out) for name in MEASURES}
+    notes = [f"no {name}: {reason}" for name, reason in missing.items() if reason]
+    return [name for name, reason in missing.items() if not reason], notes
+
+
+def missing_requirement(
+    measure: str, num_images: int, reference: Reference | ReferenceStatistics, held_out: Reference | None
+) -> str | None:
     """Return in words why a measure is unavailable, or None if it is available."""
     extractor, minimum = reference.extractor, MEASURES[measure].min_images
+    if isinstance(reference, ReferenceStatistics):
+        return None if measure == "fid" else "of the reference only mean and covariance are known"
     if min(num_images, reference.count) < minimum:
         return f"it needs {minimum} generated and {minimum} reference images"
     its_classes = reference.data in extractor.classes_of

@@ -56,6 +56,11 @@ def create(root: str | os.PathLike, name: str) -> Path:
         raise UsageError(f"out can't be written: {root} ({error.strerror})") from error
 
 
+def is_run(path: str | os.PathLike) -> bool:
+    """Return whether a folder is a run directory, by its `recipe.json`."""
+    return os.path.isfile(os.path.join(path, RECIPE_FILE))
+
+
 def read_json(path: str | os.PathLike) -> dict:
     """Return the JSON object in a file of a run directory.
 

@@ -76,8 +76,17 @@ class _Content:
         return f"; left out: {', '.join(reasons)}" if reasons else ""
 
 
-def read(folder: Path, image_size: int | None, channels: int | None, bits: int | None, skip_damaged: bool) -> RawData:
+def read(
+    folder: Path,
+    image_size: int | None,
+    channels: int | None,
+    bits: int | None,
+    skip_damaged: bool,
+    mixed_size: int = DEFAULT_SIZE,
+) -> RawData:
     """Return the images below `folder`, as documented in `keras_gen.data.load`.
+
+    Without an image size, images that are not squares of one size are resized to `mixed_size`.
 
     Raises:
         UsageError: there are no images, one can't be read, or they fit neither in memory nor on disk.
@@ -93,7 +102,7 @@ def read(folder: Path, image_size: int | None, channels: int | None, bits: int |
             known = len(content.damaged)
             files = content.intact()
             every_page = [page for paths in files.values() for path in paths for page in pages[path]]
-            size, depth, chosen_bits, notes = _choose(every_page, image_size, channels, bits, folder)
+            size, depth, chosen_bits, notes = _choose(every_page, image_size, channels, bits, folder, mixed_size)
 
             def decode(path: Path) -> np.ndarray:
                 return pictures.decode(path, pages[path], size, depth, chosen_bits)
@@ -183,7 +192,7 @@ def _split_roots(folder: Path) -> tuple[dict[str, Path], list[Path] | None]:
     return roots, [folder / name for name in names if [name] not in found.values()]
 
 
-def _choose(pages, image_size, channels, bits, folder) -> tuple[int, int, int | None, list[str]]:
+def _choose(pages, image_size, channels, bits, folder, mixed_size) -> tuple[int, int, int | None, list[str]]:
     """Return size, channels and bits of all images, as given or by what the pages are, and notes."""
     largest = max((page.largest for page in pages if page.largest is not None), default=None)
     bits, notes = preprocessing.choose_bits(bits, largest, str(folder))
@@ -193,8 +202,8 @@ def _choose(pages, image_size, channels, bits, folder) -> tuple[int, int, int | 
         image_size, height = next(iter(sizes))
         if len(sizes) > 1 or image_size != height:
             problem = f"have {len(sizes)} different sizes" if len(sizes) > 1 else f"are all {image_size}x{height}"
-            image_size = DEFAULT_SIZE
-            notes.append(f"images {problem}: cropped to squares and resized to {DEFAULT_SIZE}x{DEFAULT_SIZE}")
+            image_size = mixed_size
+            notes.append(f"images {problem}: cropped to squares and resized to {mixed_size}x{mixed_size}")
     return image_size, channels, bits, notes
 
 
