@@ -243,6 +243,15 @@ def test_inception_is_chosen_where_its_weights_are(no_caches):
     assert extractors.choose("folder", (64, 64, 3)).name == "inception-2015"
 
 
+def test_a_file_that_is_not_the_weights_does_not_stop_what_needs_no_score(no_caches):
+    path = no_caches / weight_files.INCEPTION_2015_PORT[0]
+    no_caches.mkdir()
+    path.write_bytes(b"the page of a proxy")
+    extractor, reason = extractors.pick("auto", "folder", (64, 64, 3))
+    assert extractor is None
+    assert reason.startswith(f"its weights are in {path}, but weights must be ")
+
+
 def test_pick_builds_the_choice_and_says_why(tmp_path):
     extractor, reason = extractors.pick("auto", "digits", (28, 28, 1))
     assert extractor.name == "lenet" and "needs no download" in reason

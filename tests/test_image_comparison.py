@@ -1,6 +1,7 @@
 """Scores of images in folders, files, data sets and arrays against others, without a run."""
 
 import json
+import shutil
 
 import command_helpers
 import numpy as np
@@ -78,6 +79,11 @@ def test_held_out_images_give_floors():
 
 WRONG = {
     "one image": ((squares(1), squares(9)), {}, "generated must be at least 2 images, received: 1"),
+    "one real image": ((squares(5), squares(1)), {}, "real must be at least 2 images, received: 1"),
+    "real floats": ((squares(5), squares(9) / 255), {}, "real must be uint8 images"),
+    "held-out floats": ((squares(5), squares(9)), {"held_out": squares(9) / 255}, "held_out must be uint8 images"),
+    "no array": ((None, squares(9)), {}, "generated must be uint8 images"),
+    "no extractor at all": ((squares(5), squares(9)), {"extractor": 3}, "extractor must be an Extractor, or one of"),
     "floats": ((squares(5) / 255, squares(9)), {}, "generated must be uint8 images"),
     "no extractor": ((squares(5), squares(9)), {"extractor": None}, "extractor must be given with real images"),
     "two extractors": ((squares(5), Reference(squares(9), QuadrantExtractor())), {}, "extractor must be left out"),
@@ -118,12 +124,28 @@ def test_statistics_of_another_program_are_a_reference_for_the_distance(lenet, t
 
 
 def test_statistics_of_other_features_are_refused(tmp_path):
+    requirement = "statistics must be a file with mu and sigma of the 128 features of lenet, received: .*"
     path = statistics_of(tmp_path / "real.npz", np.random.default_rng(0).normal(size=(9, 4)))
-    with pytest.raises(UsageError, match="statistics must be a file with mu and sigma of the 128 features of lenet"):
+    with pytest.raises(UsageError, match=requirement + r"real.npz \(mu of shape \(4,\)\)"):
         ReferenceStatistics(path, "lenet")
     np.savez(tmp_path / "images.npz", images_of(5, 0))
-    with pytest.raises(UsageError, match="statistics must be a file with mu and sigma"):
+    with pytest.raises(UsageError, match=requirement + r"\(no mu and no sigma\)"):
         ReferenceStatistics(tmp_path / "images.npz", "lenet")
+    for name, sigma in {"finite": np.full((128, 128), np.nan), "symmetric": np.triu(np.ones((128, 128)))}.items():
+        np.savez(path, mu=np.zeros(128), sigma=sigma)
+        with pytest.raises(UsageError, match=requirement + rf"\(covariance must be .*{name}"):
+            ReferenceStatistics(path, "lenet")
+    np.savez(path, mu=np.zeros(128), sigma=np.eye(128) - np.ones((128, 128)) / 2 + np.eye(128) / 2)
+    with pytest.raises(UsageError, match=requirement + "positive semi-definite"):
+        ReferenceStatistics(path, "lenet")
+
+
+def test_a_file_that_also_has_images_is_read_for_these(tmp_path):
+    path = tmp_path / "batch.npz"
+    np.savez(path, arr_0=images_of(40, 1), mu=np.zeros(128), sigma=np.eye(128))
+    np.savez(tmp_path / "generated.npz", images=images_of(30, 0))
+    arguments = ("--generated", tmp_path / "generated.npz", "--real", path, "--extractor", "lenet")
+    assert "reference_count: 40" in call("evaluate", *arguments, "--measures", "kid").out
 
 
 # Folders, files and data sets
@@ -143,6 +165,7 @@ def test_a_folder_and_a_file_of_the_same_images_have_the_same_scores_and_protoco
         assert "reference_split: all" in outcome.out and "reference_count: 60" in outcome.out
         written.append(json.loads((tmp_path / f"{index}.json").read_text()))
     assert written[0]["scores"] == written[1]["scores"]
+    assert [content["generated"] for content in written] == [str(place) for place in places]
     expected = compare_images(generated, real, extractor="lenet", measures=["fid"]).scores[0]
     assert written[0]["scores"][0]["value"] == pytest.approx(expected.value, rel=1e-6)
 
@@ -160,12 +183,44 @@ def test_images_of_different_sizes_are_resized_with_a_note(tmp_path):
     assert scores_of(outcome)
 
 
+def test_images_that_were_prepared_otherwise_have_another_fingerprint(tmp_path):
+    folder = write_folder(tmp_path / "generated", images_of(20, 0, 32))
+    np.savez(tmp_path / "real.npz", images=images_of(30, 1, 32))
+    np.savez(tmp_path / "large.npz", images=images_of(30, 1, 299))
+    Image.new("L", (40, 30), 9).save(folder / "other.png")
+
+    def fingerprint(generated, *options):
+        path = tmp_path / "scores.json"
+        arguments = ("--generated", generated, "--real", tmp_path / "real.npz", "--extractor", "lenet")
+        assert call("evaluate", *arguments, "--measures", "fid", "--json", path, *options).code == 0
+        return json.loads(path.read_text())["scores"][0]["fingerprint"]
+
+    found = [fingerprint(folder), fingerprint(tmp_path / "large.npz")]  # both are 299×299, one was resized
+    found += [fingerprint(folder, "--image-size", size) for size in (28, 32)]
+    assert len(set(found)) == 4
+
+
+def test_damaged_files_are_named_or_left_out(tmp_path):
+    np.savez(tmp_path / "generated.npz", images=images_of(20, 0))
+    folder = write_folder(tmp_path / "real", images_of(20, 1))
+    (folder / "bad.png").write_bytes(b"no picture")
+    arguments = ("evaluate", "--generated", tmp_path / "generated.npz", "--extractor", "lenet", "--measures", "fid")
+    assert "--skip-damaged" in call(*arguments, "--real", folder).error
+    assert "reference_count: 20" in call(*arguments, "--real", folder, "--skip-damaged").out
+    damaged = tmp_path / "damaged.npz"
+    content = (tmp_path / "generated.npz").read_bytes()
+    for start in (-12, -40):  # in the list of the archive's entries, which is at its end
+        damaged.write_bytes(content[:start] + b"\xff" * 6 + content[start + 6 :])
+        assert "damaged.npz" in call(*arguments, "--real", damaged).error
+
+
 @pytest.mark.usefixtures("few_digits")
 def test_a_named_data_set_gives_its_training_images_and_keeps_the_others_for_floors(tmp_path):
     np.savez(tmp_path / "generated.npz", images=images_of(40, 0))
     arguments = ("evaluate", "--generated", tmp_path / "generated.npz", "--real", "digits")
     outcome = call(*arguments)
-    assert outcome.out.startswith("extractor lenet: made for mnist and digits, needs no download\n")
+    assert outcome.out.startswith("real: 300 images 28x28x1 of digits (train; as given)\ngenerated: 40 images 28x28x1")
+    assert "extractor lenet: made for mnist and digits, needs no download\n" in outcome.out
     assert "reference_split: train" in outcome.out and "reference_count: 300" in outcome.out
     scores = scores_of(outcome)
     assert {"memorisation_lenet", "modes_lenet"} <= scores.keys()
@@ -187,7 +242,22 @@ def test_a_run_has_the_scores_and_fingerprints_of_its_evaluation(tmp_path):
     compared = {score.name: score for score in evaluation.compare_files(run, run, settings).scores}
     assert compared["fd_lenet"].value == pytest.approx(evaluated["fd_lenet"].value, rel=1e-6)
     different = {name for name, score in compared.items() if score.fingerprint != evaluated[name].fingerprint}
-    assert different <= {"memorisation_lenet"}  # the protocol names the held-out images in other words
+    assert different == {"memorisation_lenet"}  # the protocol names the held-out images in other words
+    shutil.rmtree(run / "checkpoints")
+    error = call("evaluate", "--generated", run, "--real", "digits").error
+    assert "has no checkpoint yet: resume it with" in error
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_a_run_generates_as_many_images_as_there_are_for_the_floors(tmp_path):
+    with run_helpers.without_artifacts():
+        call("run", "--model", "gan-mlp", "--dataset", "digits", "--set", "hidden=8", "--epochs", 1, "--out", "runs")
+    run = only_run(tmp_path / "work" / "runs")
+    outcome = call("evaluate", "--generated", run, "--real", run, "--measures", "fid")
+    assert f"generated: by {run.name} after epoch 1" in outcome.out
+    assert "generated: 85\n" in outcome.out and "no floors" not in outcome.out
+    outcome = call("evaluate", "--generated", run, "--real", run, "--measures", "fid", "--images", 90)
+    assert "NOTE: no floors: fewer than 90 real images are outside the reference" in outcome.out
 
 
 # The command
@@ -214,6 +284,10 @@ REFUSED = {
         "real_split must be one of train",
     ),
     "a count": (("--generated", ".", "--real", "digits", "--images", 9), "num_images must be left out: all generated"),
+    "reconstructions": (
+        ("--generated", ".", "--real", "digits", "--measures", "rec_fid"),
+        "measures must be without rec_fid, which is for the reconstructions of a run",
+    ),
     "seeds": (("--generated", ".", "--real", "digits", "--seeds", 2), "seeds must be 1 unless a run generates"),
     "no images": (("--generated", ".", "--real", "digits"), "holds no images"),
 }

@@ -6,11 +6,11 @@ import argparse
 import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from keras_gen.utils.errors import UsageError, printable, suggestion
+from keras_gen.utils.quiet import without_log_of_tensorflow
 
 USAGE_ERROR, INTERRUPTED = 2, 130
 MODEL_HELP = (
@@ -135,36 +135,19 @@ def _environment_error(error: Exception) -> str | None:
 
 
 def load_tensorflow(devices: bool = True) -> None:
-    """Import TensorFlow without its log lines, unless the environment variable `TF_CPP_MIN_LOG_LEVEL` is set.
-
-    C++ code writes them before it reads any log level, so the file descriptor of stderr is redirected meanwhile. If the
-    import fails, the redirected lines are printed.
+    """Import TensorFlow without its log lines, see `without_log_of_tensorflow`.
 
     Args:
         devices: bool. Whether to initialize the devices, too. Workers of a cluster do so later, together. Defaults to
             True.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as log:
-        os.dup2(log.fileno(), 2)
-        try:
-            import keras_gen.utils.backend  # noqa: F401
-            import keras  # noqa: F401
-            import tensorflow as tf
+    with without_log_of_tensorflow():
+        import keras_gen.utils.backend  # noqa: F401
+        import keras  # noqa: F401
+        import tensorflow as tf
 
-            from keras_gen import distribution
+        from keras_gen import distribution
 
-            distribution.let_memory_grow()
-            if devices:
-                tf.config.list_logical_devices()  # logs, too
-        except BaseException:
-            log.seek(0)
-            os.write(stderr, log.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+        distribution.let_memory_grow()
+        if devices:
+            tf.config.list_logical_devices()  # logs, too

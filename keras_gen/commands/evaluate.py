@@ -14,6 +14,7 @@ from keras_gen.utils.progress import print_line
 
 FOR_RUNS = "it is for a run directory without --generated and --real"
 FOR_IMAGES = "it is for --generated and --real"
+OPTIONS_FOR_IMAGES = ("real_split", "image_size", "channels", "bits", "skip_damaged")
 
 
 def parser() -> cli.ArgumentParser:
@@ -33,13 +34,20 @@ def parser() -> cli.ArgumentParser:
         "--image-size",
         type=int,
         metavar="PIXELS",
-        help="crop these images to squares and resize them; default: as they are",
+        help="crop images to squares and resize them, except those of a model; default: as they are",
     )
-    add("--channels", type=int, metavar="N", help="convert these images to gray (1) or color (3); default: as they are")
+    add(
+        "--channels",
+        type=int,
+        metavar="N",
+        help="convert images to gray (1) or color (3), but not those that a run generates",
+    )
+    add("--bits", type=int, metavar="N", help="bits of values stored as 16 bits in these images, 8 to 16")
+    add("--skip-damaged", action="store_true", help="leave out files of these folders that can't be read")
     add("--json", type=cli.new_file, metavar="FILE", help="file for the scores of these images with their protocol")
     run_options.add_recipes(parser)
     run_options.add_place_of_data(parser)
-    add("--measures", nargs="+", metavar="NAME", help="measures of generated images, or none; default: all")
+    add("--measures", nargs="+", metavar="NAME", help="measures of images, rec_fid, or none; default: all")
     add("--extractor", default="auto", metavar="NAME", help="auto, " + ", ".join(extractors.NAMES))
     weights = "file with the extractor's weights; for inception-2015 also the .pth of pytorch-fid or torch-fidelity"
     add("--extractor-weights", type=cli.file_name, metavar="PATH", help=weights)
@@ -66,8 +74,7 @@ def main() -> None:
     elif arguments.run is None:
         raise must_be("run", "a run directory, or --generated and --real must name images", None)
     else:
-        names = ("real_split", "image_size", "channels", "json")
-        own_parser.refuse(arguments, dict.fromkeys(names, FOR_IMAGES))
+        own_parser.refuse(arguments, dict.fromkeys((*OPTIONS_FOR_IMAGES, "json"), FOR_IMAGES))
         run_directory.read_recipe(arguments.run)
     cli.load_tensorflow()
     from keras_gen import evaluation
@@ -78,14 +85,12 @@ def main() -> None:
     names = [entry.name for entry in dataclasses.fields(evaluation.EvaluationSettings)]
     settings = evaluation.EvaluationSettings(**{name: getattr(arguments, name) for name in names})
     if scores_images:
-        names = ("real_split", "data_dir", "image_size", "channels")
-        options = {name: getattr(arguments, name) for name in names}
+        options = {name: getattr(arguments, name) for name in ("data_dir", *OPTIONS_FOR_IMAGES)}
         result = evaluation.compare_files(arguments.generated, arguments.real, settings, **options)
         show(result)
         if arguments.json is not None:
-            files.write_json(
-                arguments.json, dataclasses.asdict(result) | {"scores": [s.to_json() for s in result.scores]}
-            )
+            places = {name: getattr(arguments, name) for name in ("generated", "real")}
+            files.write_json(arguments.json, places | result.to_json())
         return
     place = {"dataset": arguments.dataset, "data_dir": arguments.data_dir}
     show(evaluation.evaluate(arguments.run, settings, **place))

@@ -48,6 +48,8 @@ class RawData:
     crop: int | None = None
     bits: int | None = None
     class_names: tuple[str, ...] | None = None
+    resized_to: int | None = None
+    """Side of the images if the source had to choose it, since they are not squares of one size."""
 
 
 @dataclass(frozen=True)

@@ -105,34 +105,45 @@ class Whole(NamedTuple):
         is_named: bool, whether it is a data set with a name of its own, and no folder or file that a user named.
         splits: dict, the images by split, of those that the source has itself.
         notes: list of str, as of an `ImageData`.
+        resized_to: int, side to which a folder's images were resized since they are not squares of one size, or None.
+        crop: int, as of an `ImageData`.
     """
 
     name: str
     is_named: bool
     splits: dict[str, np.ndarray]
     notes: list[str]
+    resized_to: int | None
+    crop: int | None
 
 
 def load_whole(
-    name: str | os.PathLike, *, data_dir: str | os.PathLike | None = None, mixed_size: int, **options: object
+    name: str | os.PathLike,
+    *,
+    mixed_size: int,
+    data_dir: str | os.PathLike | None = None,
+    image_size: int | None = None,
+    channels: int | None = None,
+    bits: int | None = None,
+    skip_damaged: bool = False,
 ) -> Whole:
     """Return all images of a source by the splits that it has itself: none is split off, and there are no labels.
 
     Args:
-        name, data_dir: as in `load`.
+        name, data_dir, image_size, channels, bits, skip_damaged: as in `load`.
         mixed_size: int, side in pixels to which a folder's images are resized if they are not squares of one size.
-        **options: `image_size`, `channels`, `bits` and `skip_damaged` of `load`.
 
     Raises:
         UsageError, DataUnavailableError: as in `load`.
     """
-    options = _checked(**{"image_size": None, "channels": None, "validation": 0, "binarize": None, **options})
+    options = _checked(image_size, channels, 0, None, bits=bits, skip_damaged=skip_damaged)
     raw = _read(name, _checked_folder(data_dir), options, mixed_size)
     found = {role: split for role in SPLITS if (split := getattr(raw, role)) is not None and len(split)}
     sizes = options["image_size"], options["channels"]
     splits = {role: preprocessing.fit_stack(split.images, *sizes) for role, split in found.items()}
     is_named = not _is_path(name) and raw.source != "folder"
-    return Whole(str(name) if is_named else _expand_user(name).resolve().stem, is_named, splits, list(raw.notes))
+    shown = str(name) if is_named else _expand_user(name).resolve().stem
+    return Whole(shown, is_named, splits, list(raw.notes), raw.resized_to, raw.crop)
 
 
 def from_arrays(

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from keras_gen.data import loading
+from keras_gen.data import loading, preprocessing
 from keras_gen.evaluation import evaluator
+from keras_gen.evaluation.encoder_scores import REC_FID
 from keras_gen.evaluation.evaluator import EvaluationSettings
 from keras_gen.evaluation.reference import STATISTICS, Reference, ReferenceStatistics
 from keras_gen.evaluation.results import Evaluation
 from keras_gen.evaluation.score import Score, aggregate_seeds
-from keras_gen.evaluation.scorer import Scorer, add_floors, available
+from keras_gen.evaluation.scorer import Scorer, available
 from keras_gen.metrics import extractors
 from keras_gen.metrics.extractors import Extractor, as_images
 from keras_gen.runs import loading as runs
 from keras_gen.runs import run_directory
-from keras_gen.utils import checks, progress
+from keras_gen.utils import archives, checks, files, progress
 from keras_gen.utils.errors import UsageError, must_be
 
 ALL = "all"
@@ -40,12 +40,19 @@ class Images:
         split: str, `train`, `validation`, `test` or `all`.
         arrays: tuple of uint8 arrays `(n, H, W, C)`.
         others: tuple of such arrays, of the other splits.
+        preparation: str, what was done to the images.
     """
 
     name: str
     split: str
     arrays: tuple[np.ndarray, ...]
-    others: tuple[np.ndarray, ...] = ()
+    others: tuple[np.ndarray, ...]
+    preparation: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        return self.arrays[0].shape[1:]
 
 
 def compare_images(
@@ -87,13 +94,18 @@ def compare_images(
     elif extractor is None:
         raise must_be("extractor", "given with real images, such as 'inception-2015'", None)
     else:
-        reference = Reference(real, extractor)
+        reference = _reference_of("real", real, extractors.as_extractor(extractor), split="train")
     if held_out is not None and not isinstance(held_out, Reference):
-        held_out = Reference(held_out, reference.extractor, split="held out")
-    generated = [generated] if isinstance(generated, np.ndarray) else generated
-    arrays = [as_images("generated", array) for array in generated]
-    scorer, notes = _scorer(reference, held_out, sum(map(len, arrays)), measures)
-    return _evaluation(scorer, scorer.score_images(arrays, seed), notes, seed)
+        held_out = _reference_of("held_out", held_out, reference.extractor, split="held out")
+    arrays = list(generated) if isinstance(generated, list | tuple) else [generated]
+    return _scores_of([as_images("generated", array) for array in arrays], reference, held_out, measures, seed)
+
+
+def _reference_of(argument, images, extractor, **options) -> Reference:
+    images = as_images(argument, images)
+    if len(images) < 2:
+        raise must_be(argument, "at least 2 images", len(images))
+    return Reference(images, extractor, **options)
 
 
 def compare_files(
@@ -105,59 +117,89 @@ def compare_files(
     data_dir: str | os.PathLike | None = None,
     image_size: int | None = None,
     channels: int | None = None,
+    bits: int | None = None,
+    skip_damaged: bool = False,
 ) -> Evaluation:
     """Score images of a folder, a file, a named data set or a run against others.
 
     Args:
-        generated: a folder of images, an `.npz` file, a named data set (its training images), or a run directory,
-            whose model generates the images.
-        real: the same; of a run directory the data that it was trained on; or a file of `ReferenceStatistics`.
-        settings: `EvaluationSettings`; by default its defaults. The number of images is that of all generated ones, or
-            of the settings for a run; `reference` and the likelihood's settings are not used.
+        generated: a folder of images, an `.npz` file, a named data set (its training images), or a run directory, which
+            stands for images that its model generates.
+        real: a folder, an `.npz` file, a named data set, a run directory, which stands for the images that it was
+            trained on, or a file of `ReferenceStatistics`.
+        settings: `EvaluationSettings`; by default its defaults. `num_images` and `seeds` are for a run: of other places
+            all images are used. `reference` and the likelihood's settings are not used.
         real_split: str, `train`, `validation`, `test` or `all`, of the real images. Defaults to `train` of a named data
             set or a run, and to `all` of a folder or file.
-        data_dir: as in `keras_gen.data.load`.
-        image_size, channels: as in `keras_gen.data.load`, for both. Extractors resize images themselves; if those of a
-            folder are not squares of one size, they are cropped and resized to 299 pixels by default.
+        data_dir, bits, skip_damaged: as in `keras_gen.data.load`.
+        image_size, channels: as in `keras_gen.data.load`, for all images but those that a run generates. Extractors
+            resize images themselves; if those of a folder are not squares of one size, they are cropped and resized to
+            299 pixels by default.
 
     Raises:
         UsageError: there are no such images, or a measure is unavailable.
         DataUnavailableError: a named data set, or the extractor's weights, are unavailable.
     """
     settings = settings or EvaluationSettings()
+    if REC_FID in (settings.measures or ()):
+        raise must_be("measures", f"without {REC_FID}, which is for the reconstructions of a run", settings.measures)
     options = {"data_dir": data_dir, "image_size": image_size, "channels": channels}
-    if _is_statistics(real) and real_split is not None:
-        raise must_be("real_split", "left out with statistics", real_split)
-    real_images = None if _is_statistics(real) else _read("real", real, real_split, options)
-    if not run_directory.is_run(generated):
-        if settings.num_images is not None:
-            raise must_be("num_images", "left out: all generated images are used", settings.num_images)
-        if settings.seeds > 1:
-            raise must_be("seeds", "1 unless a run generates the images", settings.seeds)
-        images = _read("generated", generated, None, options).arrays
-        reference, held_out = _reference(real, real_images, settings, images[0].shape[1:])
-        choice = {"measures": settings.measures, "held_out": held_out, "seed": settings.seed}
-        return compare_images(images, reference, **choice)
-    model = runs.load(generated, strategy="none", data_dir=data_dir).model
-    if "generate" not in model.endpoints():
-        raise must_be("generated", "a run whose model generates images", str(generated))
-    reference, held_out = _reference(real, real_images, settings, model.image_shape)
-    count = settings.num_images or evaluator.DEFAULT_IMAGES
-    scorer, notes = _scorer(reference, held_out, count, settings.measures)
-    scores = aggregate_seeds(evaluator.scores_per_seed(scorer, model, settings))
-    return _evaluation(scorer, scores, notes, settings.seed)
+    options |= {"bits": bits, "skip_damaged": skip_damaged}
+    if run_directory.is_run(generated):
+        return _compare_run(Path(generated), real, real_split, settings, options)
+    if settings.num_images is not None:
+        raise must_be("num_images", "left out: all generated images are used", settings.num_images)
+    if settings.seeds > 1:
+        raise must_be("seeds", "1 unless a run generates the images", settings.seeds)
+    real_images = _real_images(real, real_split, options)
+    images = _read("generated", generated, None, options)
+    reference, held_out, notes = _references(real, real_images, settings, images.shape)
+    result = _scores_of(
+        images.arrays, reference, held_out, settings.measures, settings.seed, preparation=images.preparation
+    )
+    return dataclasses.replace(result, notes=notes + result.notes)
 
 
-def _reference(
+def _compare_run(run: Path, real, real_split, settings: EvaluationSettings, options: dict) -> Evaluation:
+    """Score images that a run generates."""
+    real_images = _real_images(real, real_split, options)
+    with files.folder_in_use(run):
+        opened = evaluator.open_run(run, data_dir=options["data_dir"])
+        if "generate" not in opened.model.endpoints():
+            raise must_be("generated", "a run whose model generates images", str(run))
+        progress.print_line(f"generated: by {run.name} after epoch {opened.position.epoch}")
+        reference, held_out, notes = _references(real, real_images, settings, opened.model.image_shape)
+        count = settings.num_images or evaluator.default_count(held_out)
+        scorer, more_notes = _scorer(reference, held_out, count, settings.measures)
+        scores = aggregate_seeds(evaluator.scores_per_seed(scorer, opened.model, settings))
+    return _evaluation(scorer, scores, notes + more_notes, settings.seed)
+
+
+def _real_images(real, split, options) -> Images | None:
+    """Return the real images, or None if the place is a file of statistics."""
+    if not _is_statistics(real):
+        return _read("real", real, split, options)
+    if split is not None:
+        raise must_be("real_split", "left out with statistics", split)
+    return None
+
+
+def _references(
     real: str | os.PathLike, images: Images | None, settings: EvaluationSettings, generated_shape: tuple[int, int, int]
-) -> tuple[Reference | ReferenceStatistics, Reference | None]:
-    """Return the real images, or the statistics in the file `real`, and the images of other splits, or None."""
+) -> tuple[Reference | ReferenceStatistics, Reference | None, list[str]]:
+    """Return the real images, or the statistics in the file `real`; the images of other splits, or None; and notes."""
     if images is None:
-        return ReferenceStatistics(real, _extractor(settings, Path(real).name, generated_shape)), None
-    extractor = _extractor(settings, images.name, images.arrays[0].shape[1:])
+        extractor = _extractor(settings, "generated", generated_shape)
+        return ReferenceStatistics(real, extractor), None, []
+    extractor = _extractor(settings, images.name, images.shape)
+    extractors.check_supports(extractor.name, "generated", generated_shape)
     reference = Reference(images.arrays, extractor, data=images.name, split=images.split)
-    has_others = sum(map(len, images.others)) > 1
-    return reference, Reference(images.others, extractor, split="other splits") if has_others else None
+    if sum(map(len, images.others)) < 2:
+        return reference, None, []
+    try:
+        return reference, Reference(images.others, extractor, data=images.name, split="other splits"), []
+    except UsageError as error:  # such as images that are all the same, which the other scores don't need
+        return reference, None, [f"images of other splits were not used: {error}"]
 
 
 def _scorer(reference, held_out, count, measures) -> tuple[Scorer, list[str]]:
@@ -170,9 +212,14 @@ def _scorer(reference, held_out, count, measures) -> tuple[Scorer, list[str]]:
     return Scorer(reference, measures, num_images=count, held_out=held_out), notes
 
 
+def _scores_of(arrays, reference, held_out, measures, seed, **options) -> Evaluation:
+    scorer, notes = _scorer(reference, held_out, sum(map(len, arrays)), measures)
+    return _evaluation(scorer, scorer.score_images(arrays, seed, **options), notes, seed)
+
+
 def _evaluation(scorer: Scorer, scores: list[Score], notes: list[str], seed: int) -> Evaluation:
-    scores = add_floors(scores, scorer.floors(seed))
-    return Evaluation({}, scores, notes + [score.warning for score in scores if score.warning])
+    scores, note = evaluator.with_floors(scorer, scores, seed)
+    return Evaluation({}, scores, notes + note + [score.warning for score in scores if score.warning])
 
 
 def _extractor(settings, name, shape) -> Extractor:
@@ -185,23 +232,32 @@ def _extractor(settings, name, shape) -> Extractor:
 
 
 def _read(argument: str, place: str | os.PathLike, split: str | None, options: dict) -> Images:
-    """Return the images of a place, and print what their source says about them."""
+    """Return the images of a place, and print what they are and what their source says about them."""
+    sizes = {name: options[name] for name in ("image_size", "channels")}
+    done = [f"{name} {value}" for name, value in sizes.items() if value is not None]
     if run_directory.is_run(place):
         data = runs.load(place, strategy="none", data_dir=options["data_dir"]).data
-        name, parts, notes = data.name, {role: getattr(data, role).images for role in loading.SPLITS}, []
-        split = split or "train"
+        name, split, notes = data.name, split or "train", []
+        parts = {role: preprocessing.fit_stack(getattr(data, role).images, **sizes) for role in loading.SPLITS}
     else:
-        name, is_named, parts, notes = loading.load_whole(place, mixed_size=MIXED_SIZE, **options)
+        name, is_named, parts, notes, resized_to, crop = loading.load_whole(place, mixed_size=MIXED_SIZE, **options)
         split = split or ("train" if is_named else ALL)
+        done += [f"resized to {resized_to}"] * bool(resized_to) + [f"cropped to {crop}"] * bool(crop)
     for note in notes:
         progress.print_line(f"NOTE: {argument}: {note}")
     checks.one_of(f"{argument}_split", split, (*(role for role, images in parts.items() if len(images)), ALL))
-    chosen = tuple(images for role, images in parts.items() if split in (role, ALL))
-    return Images(name, split, chosen, tuple(images for role, images in parts.items() if split not in (role, ALL)))
+    chosen = tuple(images for role, images in parts.items() if split in (role, ALL) and len(images))
+    others = tuple(images for role, images in parts.items() if split not in (role, ALL))
+    images = Images(name, split, chosen, others, ", ".join(done) or "as given")
+    shape = "x".join(map(str, images.shape))
+    count = sum(map(len, chosen))
+    progress.print_line(f"{argument}: {count:,} images {shape} of {name} ({split}; {images.preparation})")
+    return images
 
 
 def _is_statistics(place: str | os.PathLike) -> bool:
-    if not (os.path.isfile(place) and zipfile.is_zipfile(place)):
+    """Return whether a file has `STATISTICS` and nothing else; one that also has images is read for these."""
+    try:
+        return os.path.isfile(place) and set(archives.names(place)) == set(STATISTICS)
+    except UsageError:  # no archive, which reading it will say
         return False
-    with zipfile.ZipFile(place) as archive:
-        return {f"{name}.npy" for name in STATISTICS} <= set(archive.namelist())

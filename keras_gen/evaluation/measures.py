@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from keras_gen.evaluation.reference import Reference
+from keras_gen.evaluation.reference import Reference, ReferenceStatistics
 from keras_gen.evaluation.samples import Sample
 from keras_gen.metrics import data_copying, frechet, frechet_infinity, inception, manifold_overlap, modes
 from keras_gen.metrics import polynomial_mmd
@@ -41,7 +41,7 @@ class Measure:
         min_images: int, smallest number of generated images, and of reference images; default 2.
     """
 
-    function: Callable[[Sample, Reference, Reference | None, int], list[Measurement]]
+    function: Callable[[Sample, Reference | ReferenceStatistics, Reference | None, int], list[Measurement]]
     better: Mapping[str, str | None]
     needs: tuple[str, ...] = ()
     min_images: int = 2

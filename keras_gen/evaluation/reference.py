@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_gen.metrics import extractors
 from keras_gen.metrics.extractors import Extractor, as_images, cache_folder
-from keras_gen.metrics.frechet import GaussianStatistics
+from keras_gen.metrics.frechet import GaussianStatistics, distance
 from keras_gen.utils import archives, checks, files, progress
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -77,9 +77,7 @@ class Reference:
             raise must_be("reference", "at least 2 images", f"{total}")
         if count is not None and not 2 <= checks.positive_int("count", count) <= total:
             raise must_be("count", f"from 2 to the {total} reference images", count)
-        self.extractor = extractors.build(extractor) if isinstance(extractor, str) else extractor
-        if not isinstance(self.extractor, Extractor):
-            raise must_be("extractor", "an Extractor, or one of " + ", ".join(extractors.NAMES), extractor)
+        self.extractor = extractors.as_extractor(extractor)
         if len({part.shape[1:] for part in self._parts}) > 1:
             raise must_be("reference", "images of one shape", ", ".join(str(part.shape) for part in self._parts))
         first = self._parts[0][0]
@@ -122,9 +120,6 @@ class Reference:
         return self._cached(
             "features", self._compute_features, lambda array: {"features": array}, self._unpack_features
         )
-
-    def _described(self) -> Iterable[tuple[str, object]]:
-        return self.extractor.description().items()
 
     def _compute_statistics(self) -> GaussianStatistics:
         statistics = GaussianStatistics()
@@ -176,7 +171,13 @@ class Reference:
     def _cache_path(self, kind: str) -> Path:
         import tensorflow as tf
 
-        contents = [_CACHE_VERSION, kind, self.fingerprint, sorted(self._described()), tf.__version__]
+        contents = [
+            _CACHE_VERSION,
+            kind,
+            self.fingerprint,
+            sorted(self.extractor.description().items()),
+            tf.__version__,
+        ]
         key = hashlib.sha256(json.dumps(contents, default=str).encode()).hexdigest()[:32]
         return cache_folder() / "references" / f"{kind}-{key}.npz"
 
@@ -194,15 +195,21 @@ class ReferenceStatistics:
     """
 
     def __init__(self, path: str | os.PathLike, extractor: Extractor | str) -> None:
-        self.extractor = extractors.build(extractor) if isinstance(extractor, str) else extractor
+        self.extractor = extractors.as_extractor(extractor)
+        dimensions = self.extractor.dimensions
+        requirement = f"a file with mu and sigma of the {dimensions} features of {self.extractor.name}"
         moments = archives.read(path, STATISTICS)
-        if len(moments) < len(STATISTICS) or moments["mu"].shape != (self.extractor.dimensions,):
-            dimensions = self.extractor.dimensions
-            requirement = f"a file with mu and sigma of the {dimensions} features of {self.extractor.name}"
-            raise must_be("statistics", requirement, str(path))
+        if missing := [name for name in STATISTICS if name not in moments]:
+            raise must_be("statistics", requirement, f"{path} (no {' and no '.join(missing)})")
+        if (shape := moments["mu"].shape) != (dimensions,):
+            raise must_be("statistics", requirement, f"{path} (mu of shape {shape})")
         self.data, self.split, self.count = Path(path).name, "statistics", None
-        # The number of images is not in the file. The distance does not depend on it.
-        self.statistics = GaussianStatistics.from_moments(2, moments["mu"], moments["sigma"])
+        try:
+            # The number of images is not in the file. The distance does not depend on it.
+            self.statistics = GaussianStatistics.from_moments(2, moments["mu"], moments["sigma"])
+            distance(self.statistics, self.statistics)  # fails if sigma is no covariance
+        except UsageError as error:
+            raise must_be("statistics", requirement, f"{path} ({error})") from error
         values = np.concatenate([self.statistics.mean, self.statistics.covariance.ravel()])
         self.fingerprint = _fingerprint(values.shape, [values])
 

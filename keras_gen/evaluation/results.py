@@ -29,16 +29,14 @@ class Evaluation:
     scores: list[Score]
     notes: list[str]
 
+    def to_json(self) -> dict:
+        """Return the evaluation as a JSON-serializable dict."""
+        return {"losses": self.losses, "scores": [score.to_json() for score in self.scores], "notes": self.notes}
+
 
 def write(run: str | os.PathLike, evaluation: Evaluation, details: Mapping[str, object]) -> None:
     """Write an evaluation and JSON-serializable details to a run directory, replacing an older evaluation."""
-    content = {
-        "losses": evaluation.losses,
-        "scores": [score.to_json() for score in evaluation.scores],
-        "notes": evaluation.notes,
-        **details,
-    }
-    files.write_json(Path(run) / EVALUATION_FILE, content)
+    files.write_json(Path(run) / EVALUATION_FILE, {**evaluation.to_json(), **details})
 
 
 def read(run: str | os.PathLike) -> Evaluation:

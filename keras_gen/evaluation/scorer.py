@@ -42,7 +42,7 @@ class Scorer:
 
     def __init__(
         self,
-        reference: Reference,
+        reference: Reference | ReferenceStatistics,
         measures: Sequence[str] = ("fid",),
         *,
         num_images: int = 10_000,
@@ -83,14 +83,22 @@ class Scorer:
         }
         return self._scores(generate_chunks(model, self.num_images, seed), generated, seed)
 
-    def score_images(self, images: Sequence[np.ndarray], seed: int = 0) -> list[Score]:
+    def score_images(
+        self, images: Sequence[np.ndarray], seed: int = 0, *, preparation: str = "as given"
+    ) -> list[Score]:
         """Return the scores of images that are there already, `num_images` in all.
 
         Args:
             images: sequence of uint8 arrays `(n, H, W, 1 or 3)`, which are scored together.
             seed: int, seed of the random subsets of some measures; default 0.
+            preparation: str, what was done to the images, for the protocol; default "as given".
         """
-        generated = {"generated": self.num_images, "quantisation": "uint8, as given", "seed": checks.seed("seed", seed)}
+        generated = {
+            "generated": self.num_images,
+            "generated_shape": "x".join(map(str, images[0].shape[1:])),
+            "quantisation": f"uint8, {preparation}",
+            "seed": checks.seed("seed", seed),
+        }
         chunks = (chunk for array in images for chunk in chunks_of(array))
         return self._scores(chunks, generated, seed)
 

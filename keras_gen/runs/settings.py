@@ -254,7 +254,7 @@ class RunSettings:
         known = [name for recipe in zoo.recipes() for name in (recipe.name, *recipe.aliases)]
         hint = "" if content["model"] in known else ", or its recipe is not loaded (name its file with --recipes)"
         try:
-            return cls(**content)
+            return cls(**{"precision": "float32"} | content)  # not `auto` of this processor
         except (TypeError, UsageError) as error:
             raise UsageError(f"{source} is damaged{hint}: {error}") from error
 

@@ -51,6 +51,17 @@ def read(
         raise UsageError(f"{path} can't be read as an .npz file: {one_line(error)}") from error
 
 
+def names(path: str | os.PathLike) -> list[str]:
+    """Return the names of the arrays in an `.npz` file.
+
+    Raises:
+        UsageError: the file can't be opened or is no archive.
+    """
+    read(path, ())
+    with zipfile.ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist()]
+
+
 def _check_claims(archive: zipfile.ZipFile, size: int, compressed: bool) -> None:
     """Raise `ValueError` if the entries of an archive of `size` bytes could take much more memory than that."""
     kinds = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) if compressed else (zipfile.ZIP_STORED,)

@@ -6,6 +6,8 @@ import functools
 import os
 from pathlib import Path
 
+from keras_gen.utils.quiet import without_log_of_tensorflow
+
 CPU_FLAGS = {"amx_bf16", "avx512_bf16"}
 """Instructions, as Linux names them, that multiply bfloat16 at twice the rate of float32 or more."""
 
@@ -20,12 +22,15 @@ def is_fast_in_bfloat16() -> bool:
     False where that can't be told: on other systems than Linux, and with TensorFlow's fast kernels turned off.
     """
     if _has_nvidia_driver():
-        import tensorflow as tf
+        with without_log_of_tensorflow():
+            import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
+            import tensorflow as tf
 
         if gpus := tf.config.list_physical_devices("GPU"):
             details = map(tf.config.experimental.get_device_details, gpus)
             return all(each.get("compute_capability", (0, 0)) >= COMPUTE_CAPABILITY for each in details)
-    return os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0" and not CPU_FLAGS.isdisjoint(_cpu_flags())
+    has_fast_kernels = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() not in ("0", "false")
+    return has_fast_kernels and not CPU_FLAGS.isdisjoint(_cpu_flags())
 
 
 def _has_nvidia_driver() -> bool:

@@ -102,7 +102,9 @@ def read(
             known = len(content.damaged)
             files = content.intact()
             every_page = [page for paths in files.values() for path in paths for page in pages[path]]
-            size, depth, chosen_bits, notes = _choose(every_page, image_size, channels, bits, folder, mixed_size)
+            size, depth, chosen_bits, resized_to, notes = _choose(
+                every_page, image_size, channels, bits, folder, mixed_size
+            )
 
             def decode(path: Path) -> np.ndarray:
                 return pictures.decode(path, pages[path], size, depth, chosen_bits)
@@ -120,7 +122,9 @@ def read(
     splits = dict.fromkeys(SPLITS) | {role: Split(images[role], labels[role]) for role in files}
     counts = f"{len(every_page):,} images were read from {sum(map(len, files.values())):,} files"
     notes = (*content.notes, *notes, *label_notes, counts + content.summary())
-    return RawData("folder", str(folder), **splits, notes=notes, bits=chosen_bits, class_names=class_names)
+    return RawData(
+        "folder", str(folder), **splits, notes=notes, bits=chosen_bits, class_names=class_names, resized_to=resized_to
+    )
 
 
 def shown(name: str) -> str:
@@ -192,19 +196,22 @@ def _split_roots(folder: Path) -> tuple[dict[str, Path], list[Path] | None]:
     return roots, [folder / name for name in names if [name] not in found.values()]
 
 
-def _choose(pages, image_size, channels, bits, folder, mixed_size) -> tuple[int, int, int | None, list[str]]:
-    """Return size, channels and bits of all images, as given or by what the pages are, and notes."""
+def _choose(
+    pages, image_size, channels, bits, folder, mixed_size
+) -> tuple[int, int, int | None, int | None, list[str]]:
+    """Return size, channels and bits of all images, as given or by what the pages are, `resized_to`, and notes."""
     largest = max((page.largest for page in pages if page.largest is not None), default=None)
     bits, notes = preprocessing.choose_bits(bits, largest, str(folder))
     channels = channels or (1 if all(page.gray for page in pages) else 3)
+    resized_to = None
     if image_size is None:
         sizes = {page.size for page in pages}
         image_size, height = next(iter(sizes))
         if len(sizes) > 1 or image_size != height:
             problem = f"have {len(sizes)} different sizes" if len(sizes) > 1 else f"are all {image_size}x{height}"
-            image_size = mixed_size
+            image_size = resized_to = mixed_size
             notes.append(f"images {problem}: cropped to squares and resized to {mixed_size}x{mixed_size}")
-    return image_size, channels, bits, notes
+    return image_size, channels, bits, resized_to, notes
 
 
 def _labels(parts: dict[str, list[tuple]]) -> tuple[dict[str, np.ndarray | None], tuple[str, ...] | None, list[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -30,9 +29,7 @@ def read(path: Path, bits: int | None) -> RawData:
         UsageError: the file is damaged, or its arrays are not as documented in `keras_gen.data.load`.
     """
     with progress.timer(f"reading {path.name}"):
-        archives.read(path, ())  # raises if it is no archive
-        with zipfile.ZipFile(path) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
+        names = archives.names(path)
         arrays = archives.read(path, _parts(names, str(path)).values())
     return from_arrays(dict.fromkeys(names) | arrays, "npz", str(path), bits)
 

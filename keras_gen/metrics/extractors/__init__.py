@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "inception_2015": ["Inception2015"],
         "inception_v3": ["InceptionV3"],
         "names": ["AUTO", "NAMES", "check_choice"],
-        "registry": ["ExtractorChoice", "build", "choose", "pick"],
+        "registry": ["ExtractorChoice", "as_extractor", "build", "check_supports", "choose", "pick"],
         "weight_files": ["cache_folder"],
     },
 )

@@ -76,7 +76,7 @@ def _within(conv, block, x, *names, **options):
 
 
 def _block_a(x, conv):
-    """35 × 35."""
+    """Yield the branches of a block at 35 × 35."""
     yield conv(x, "branch1x1")
     yield conv(x, "branch5x5_1", "branch5x5_2")
     yield conv(x, "branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3")
@@ -84,14 +84,14 @@ def _block_a(x, conv):
 
 
 def _block_b(x, conv):
-    """35 × 35 to 17 × 17."""
+    """Yield the branches of the block from 35 × 35 to 17 × 17."""
     yield conv(x, "branch3x3", strides=2, padding="valid")
     yield conv(x, "branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3", strides=2, padding="valid")
     yield _maximum(x)
 
 
 def _block_c(x, conv):
-    """17 × 17: convolutions of 7 × 7 as 1 × 7 and 7 × 1."""
+    """Yield the branches of a block at 17 × 17, with convolutions of 7 × 7 as 1 × 7 and 7 × 1."""
     yield conv(x, "branch1x1")
     yield conv(x, "branch7x7_1", "branch7x7_2", "branch7x7_3")
     yield conv(x, *(f"branch7x7dbl_{index}" for index in range(1, 6)))
@@ -99,14 +99,14 @@ def _block_c(x, conv):
 
 
 def _block_d(x, conv):
-    """17 × 17 to 8 × 8."""
+    """Yield the branches of the block from 17 × 17 to 8 × 8."""
     yield conv(x, "branch3x3_1", "branch3x3_2", strides=2, padding="valid")
     yield conv(x, *(f"branch7x7x3_{index}" for index in range(1, 5)), strides=2, padding="valid")
     yield _maximum(x)
 
 
 def _block_e(x, conv, *, pooled=None):
-    """8 × 8: branches that end in a 1 × 3 beside a 3 × 1."""
+    """Yield the branches of a block at 8 × 8, some of which end in a 1 × 3 beside a 3 × 1."""
     yield conv(x, "branch1x1")
     end = conv(x, "branch3x3_1")
     yield from (conv(end, "branch3x3_2a"), conv(end, "branch3x3_2b"))
@@ -116,7 +116,7 @@ def _block_e(x, conv, *, pooled=None):
 
 
 def _last_block(x, conv):
-    """As the one before, with a maximum in place of the average: so it is in the network of 2015."""
+    """Yield the branches of the last block, which has a maximum in place of the average in the network of 2015."""
     return _block_e(x, conv, pooled=_maximum(x, strides=1, padding="same"))
 
 
@@ -137,4 +137,4 @@ _BLOCKS = {
     "Mixed_7b": _block_e,
     "Mixed_7c": _last_block,
 }
-"""The blocks by name, in order. A block yields the outputs of its branches."""
+"""The blocks by name, in order."""

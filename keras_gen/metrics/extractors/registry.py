@@ -75,6 +75,22 @@ def choose(data_name: str, image_shape: Sequence[int]) -> ExtractorChoice:
     return ExtractorChoice(None, f"there is no extractor for {data_name}: {weight_files.INCEPTION_2015.instructions()}")
 
 
+def check_supports(extractor: str, data_name: str, image_shape: Sequence[int]) -> None:
+    """Check that an extractor takes images of a shape, or raise `UsageError` that calls them those of `data_name`."""
+    if extractor in KINDS and image_shape[-1] != KINDS[extractor].channels:
+        shape = tuple(image_shape)
+        raise UsageError(f"extractor {extractor} takes {KINDS[extractor].takes}, {data_name} has images {shape}")
+
+
+def as_extractor(value: Extractor | str) -> Extractor:
+    """Return an extractor, built if `value` is the name of one, or raise `UsageError`."""
+    if isinstance(value, str):
+        return build(value)
+    if not isinstance(value, Extractor):
+        raise must_be("extractor", "an Extractor, or one of " + ", ".join(NAMES), value)
+    return value
+
+
 def pick(
     extractor: str,
     data_name: str,
@@ -107,9 +123,7 @@ def pick(
         name, reason = choose(data_name, image_shape)
         try:
             return (None if name is None else build(name, precision=precision)), reason
-        except DataUnavailableError as error:  # the file disappeared after choose
-            return None, str(error)
-    if extractor in KINDS and image_shape[-1] != KINDS[extractor].channels:
-        shape = tuple(image_shape)
-        raise UsageError(f"extractor {extractor} takes {KINDS[extractor].takes}, {data_name} has images {shape}")
+        except (DataUnavailableError, UsageError) as error:  # the file disappeared after choose, or is another one
+            return None, f"{reason}, but {error}"
+    check_supports(extractor, data_name, image_shape)
     return build(extractor, weights, download=True, precision=precision), "requested by name"

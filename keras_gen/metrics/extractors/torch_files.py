@@ -14,6 +14,7 @@ MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 """The bytes that such a file begins with."""
 
 _VERSION = 1001
+_DAMAGE = (LookupError, TypeError, AttributeError, EOFError, OverflowError, MemoryError)
 _KINDS = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
 
@@ -93,5 +94,5 @@ def read_tensors(content: bytes) -> dict[str, np.ndarray]:
                 raise ValueError("it has other values than its tensors say")
             storages[key] = np.frombuffer(values, dtype)
         return {name: tensor.array(storages) for name, tensor in tensors.items()}
-    except (pickle.UnpicklingError, LookupError, TypeError, AttributeError, EOFError, struct.error) as error:
+    except (*_DAMAGE, pickle.UnpicklingError, struct.error) as error:
         raise ValueError(f"it is damaged or of another kind: {error}") from error
