@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import run_helpers
 from command_helpers import call, names, only_run, train, write_npz
-from run_helpers import assert_same_run
+from run_helpers import assert_same_run, save_checkpoint
 
 from keras_gen import UsageError, training
 from keras_gen.callbacks import StopOnDivergence
@@ -213,12 +213,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(t
 
 def test_a_weight_that_is_not_finite_is_never_saved(tmp_path):
     model = loading.zoo.build("vae-mlp", (8, 8, 1), hidden=4, latent_dim=2)
-    first = checkpoints.save(tmp_path, model, TrainingPosition(1))
+    first = save_checkpoint(tmp_path, model, TrainingPosition(1))
     content = first.read_bytes()
     bias = model.encoder.trainable_variables[1]
     bias.assign(np.full(bias.shape, np.inf, np.float32))
     with pytest.raises(TrainingDiverged, match=r"^training diverged: .*bias is not finite after epoch 1 and 3 steps"):
-        checkpoints.save(tmp_path, model, TrainingPosition(1, 3))
+        save_checkpoint(tmp_path, model, TrainingPosition(1, 3))
     assert names(tmp_path / "checkpoints") == [first.name]
     assert first.read_bytes() == content
 

@@ -62,7 +62,8 @@ def test_heavy_libraries_are_imported_inside_functions(path):
 
 LIGHT = ("zoo", "data", "metrics", "utils", "commands", "evaluation", "report", "training/sweeps", "runs")
 WITH_TENSORFLOW = {
-    *("evaluation/encoder_scores.py", "evaluation/evaluator.py", "report/explorer/model.py"),
+    *("evaluation/encoder_scores.py", "evaluation/evaluator.py", "evaluation/keras_metrics.py"),
+    *("metrics/extractors/inception_2015_network.py", "report/explorer/model.py", "utils/tf_data.py"),
     *("report/pages/model_figures.py", "runs/checkpoints.py", "runs/loading.py", "runs/model_config.py"),
     *("runs/provenance.py", "utils/backend.py", "utils/keras_internals.py"),
 }

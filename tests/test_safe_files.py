@@ -114,7 +114,9 @@ def at_once(function, *arguments):
 
 def test_no_module_executes_what_it_reads():
     found = {path: list(unsafe(ast.parse(path.read_text(encoding="utf-8")))) for path in SOURCES}
-    assert {path: calls for path, calls in found.items() if calls} == {}
+    calls = {path.name: calls for path, calls in found.items() if calls}
+    # Its unpickler knows the names of tensors, see tests/test_inception_port.py.
+    assert calls == {"torch_files.py": ["pickle"]}
 
 
 def test_the_search_finds_unsafe_calls():
