@@ -64,6 +64,18 @@ class GraphWriter:
         self.node(name, "Const", dtype=self.tf.as_dtype(np.asarray(value).dtype))
         self.graph.node[-1].attr["value"].tensor.CopyFrom(self.tf.make_tensor_proto(value))
 
+    def preprocessing(self, source):
+        """Resize images as TensorFlow 1 did, and scale them; the result is `Mul`."""
+        real = self.tf.float32
+        self.constant("ExpandDims/dim", np.int32(0))
+        self.node("ExpandDims", "ExpandDims", source, "ExpandDims/dim", T=real)
+        self.constant("ResizeBilinear/size", np.int32([299, 299]))
+        self.node("ResizeBilinear", "ResizeBilinear", "ExpandDims", "ResizeBilinear/size", T=real, align_corners=False)
+        self.constant("Sub/y", np.float32(128))
+        self.node("Sub", "Sub", "ResizeBilinear", "Sub/y", T=real)
+        self.constant("Mul/y", np.float32(1 / 128))
+        self.node("Mul", "Mul", "Sub", "Mul/y", T=real)
+
     def layer(self, name, source, kernel, norm, stride, scale, padding="VALID"):
         real = self.tf.float32
         self.constant(f"{name}/conv2d_params", kernel)

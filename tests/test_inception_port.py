@@ -131,15 +131,8 @@ def full_graph(weights):
     """Return a graph of 2015 with all 94 convolutions, written operation by operation."""
     writer = GraphWriter()
     real = writer.tf.float32
-    writer.constant("ExpandDims/dim", np.int32(0))
     writer.node("Input", "Placeholder", dtype=real)
-    writer.node("ExpandDims", "ExpandDims", "Input", "ExpandDims/dim", T=real)
-    writer.constant("ResizeBilinear/size", np.int32([299, 299]))
-    writer.node("ResizeBilinear", "ResizeBilinear", "ExpandDims", "ResizeBilinear/size", T=real, align_corners=False)
-    writer.constant("Sub/y", np.float32(128))
-    writer.node("Sub", "Sub", "ResizeBilinear", "Sub/y", T=real)
-    writer.constant("Mul/y", np.float32(1 / 128))
-    writer.node("Mul", "Mul", "Sub", "Mul/y", T=real)
+    writer.preprocessing("Input")
 
     def convolution(source, name, stride=1, padding="SAME"):
         keys = {"moving_mean": "running_mean", "moving_variance": "running_var", "beta": "bias", "gamma": "weight"}
