@@ -20,7 +20,7 @@ OPTIONS_FOR_IMAGES = ("real_split", "image_size", "channels", "bits", "skip_dama
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(
-        description="Evaluate a trained run, whose directory then has the results; or, with --generated and --real, "
+        description="Evaluate a trained run and save the results in its directory; or, with --generated and --real, "
         "score images of folders, .npz files or data sets against others."
     )
     add = parser.add_argument
@@ -34,7 +34,7 @@ def parser() -> cli.ArgumentParser:
         "--image-size",
         type=int,
         metavar="PIXELS",
-        help="crop images to squares and resize them, except those of a model; default: as they are",
+        help="crop images to squares and resize them, but not those that a run generates",
     )
     add(
         "--channels",
