@@ -97,6 +97,8 @@ def test_the_record_has_all_settings_arguments_and_data(finished):
         "batch_size": 8,
         "seed": 5,
         "learning_rate_decay": "none",
+        "patience": None,
+        "max_minutes": None,
         "strategy": "auto",
         "sampler": "prior",
         "samples_every": 1,

@@ -200,6 +200,11 @@ def test_unfinished_and_diverged_runs_have_a_notice(tmp_path):
     assert "Not finite after the last epoch: loss." in page_of(run).shown
 
 
+def test_a_run_that_ended_early_says_why(run):
+    change(run, ended_early={"reason": "val_loss has not improved for 2 epochs", "planned_epochs": 20})
+    assert "Ended early, after 8 of 20 epochs: val_loss has not improved for 2 epochs" in page_of(run).shown
+
+
 # Missing and damaged files
 
 

@@ -81,6 +81,51 @@ def test_a_dry_run_prints_members_and_epochs_and_leaves_nothing(never_started):
     assert names(Path()) == []
 
 
+RUNS = """
+# Two seeds of one run, and another run.
+--model vae --set dropout=0.1 --epochs 20 --seed 0
+--model vae-lstm --set dropout=0.1 --epochs 20 --seed 1  # a comment
+--model gan-mlp --dataset 'my digits.npz'
+"""
+
+
+def test_the_runs_of_a_list_have_the_options_of_their_lines(never_started):
+    Path("runs.txt").write_text(RUNS)
+    outcome = call("sweep", "--runs", "runs.txt", "--dry-run")
+    lines = [line for line in outcome.out.splitlines() if not line.startswith("NOTE: ")]
+    assert lines[0] == "[1/3] run=vae-lstm dropout=0.1 epochs=20 seed=0: 20 epochs, batch size default, waiting"
+    assert lines[1].startswith("[2/3] run=vae-lstm dropout=0.1 epochs=20 seed=1: 20 epochs")
+    assert lines[2].startswith("[3/3] run=gan-mlp dataset=my digits.npz seed=0: 50 epochs")
+    assert lines[3:] == ["3 members, 90 epochs in all"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "runs must be a list of at least one run"),
+        ("\n--epochs 3", "line 2 of runs.txt: the following arguments are required: --model"),
+        ("--model vae --epochs x", "line 1 of runs.txt: argument --epochs: invalid int value: 'x'"),
+        ("--model vae --resume there", "line 1 of runs.txt: unrecognized arguments: --resume there"),
+        ("--model vea", "line 1 of runs.txt: model must be "),
+        ("--model 'vae", "line 1 of runs.txt: No closing quotation"),
+        ("--model vae\n--model vae-lstm --seed 0", "runs must differ, but this one is there twice: vae-lstm"),
+        (None, "--runs must be a text file, received: 'runs.txt'"),
+    ],
+)
+def test_a_wrong_list_is_one_line_before_anything_is_started(never_started, text, message):
+    if text is not None:
+        Path("runs.txt").write_text(text)
+    outcome = call("sweep", "--runs", "runs.txt")
+    assert outcome.error.startswith(f"error: {message}")
+    assert not Path("sweeps").exists()
+
+
+def test_settings_of_a_list_are_in_its_lines(never_started):
+    Path("runs.txt").write_text(RUNS)
+    error = call("sweep", "--runs", "runs.txt", "--epochs", 3).error
+    assert error == "error: --epochs can't be used here: each line of --runs has its own settings"
+
+
 def test_a_last_epoch_that_will_have_no_score_is_pointed_out(never_started):
     outcome = call("sweep", "--model", "vae-mlp", "--grid", "epochs=5,20,25", "--dry-run")
     notes = [line for line in outcome.out.splitlines() if line.startswith("NOTE: ")]

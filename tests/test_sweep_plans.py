@@ -4,7 +4,7 @@ import pytest
 
 from keras_gen import UsageError, zoo
 from keras_gen.runs.settings import RunSettings
-from keras_gen.training.sweeps import Plan, plan
+from keras_gen.training.sweeps import Plan, RunList, plan
 
 
 def test_members_are_the_product_of_the_grid_with_every_seed():
@@ -78,3 +78,22 @@ def test_a_plan_that_can_not_be_carried_out_is_refused(case):
 def test_a_plan_is_checked_from_python_too(arguments, message):
     with pytest.raises(UsageError, match=message):
         Plan(**{"model": "vae-mlp"} | arguments)
+
+
+def test_a_list_has_its_runs_in_order_each_with_its_label():
+    settings = [RunSettings("vae-mlp"), RunSettings("gan-mlp", seed=1)]
+    made = RunList(["vae-mlp", "gan-mlp"], settings)
+    assert (made.name, list(made.grid), list(made.settings)) == ("runs", ["run"], settings)
+    assert made.values == [{"run": "vae-mlp"}, {"run": "gan-mlp"}]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ([], "runs must be a list of at least one run"),
+        ([RunSettings("vae"), RunSettings("vae-lstm")], "runs must differ, but this one is there twice: run 1"),
+    ],
+)
+def test_a_list_without_runs_or_with_equal_ones_is_refused(settings, message):
+    with pytest.raises(UsageError, match=message):
+        RunList([f"run {index}" for index in range(len(settings))], settings)

@@ -16,6 +16,7 @@ import pytest
 
 from keras_gen import UsageError
 from keras_gen.runs.locking import Lock, locked
+from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
 from keras_gen.training.sweeps import Plan
 
@@ -62,6 +63,11 @@ with open(run / "history.csv", "w") as file:
     for epoch in range(1, settings["epochs"] + 2):
         score = f"{behavior + settings['seed']}.5,100" if epoch == 2 else ","
         file.write(f"{epoch},0.5,{epoch},{epoch},{10 * behavior + settings['seed'] ** 2},{score}\\n")
+if behavior == 7:
+    record = json.loads((run / "recipe.json").read_text())
+    record["ended_early"] = {"reason": "enough", "planned_epochs": settings["epochs"]}
+    settings["epochs"] = 1
+    (run / "recipe.json").write_text(json.dumps(record | {"settings": record["settings"] | {"epochs": 1}}))
 (run / "saved_model").mkdir(exist_ok=True)
 (run / "saved_model" / "description.json").write_text(json.dumps({"epochs": settings["epochs"]}))
 """
@@ -333,6 +339,26 @@ def test_rows_are_means_and_deviations_over_seeds_of_the_last_epoch(commands):
     assert [row["latent_dim"] for row in written] == ["1", "2"]
     assert (written[0]["fd_lenet_mean"], written[0]["fd_lenet_std"]) == ("2.5", "1.0")
     assert (written[1]["members"], written[1]["finished"], written[1]["val_loss_mean"]) == ("3", "0", "")
+
+
+def test_runs_of_a_list_that_differ_in_their_seed_share_a_row(commands):
+    settings = [RunSettings("vae-mlp", epochs=2, seed=0), RunSettings("gan-mlp", {"latent_dim": 8}, epochs=2)]
+    plan = sweeps.RunList(["one", "another", "one"], [*settings, dataclasses.replace(settings[0], seed=2)])
+    sweep = sweeps.run(plan, commands)
+    assert sweep.path == Path("sweeps", "00001-runs")
+    one, another = sweeps.rows(sweep)
+    assert (one.values, one.members, one.finished) == ({"run": "one"}, 2, 2)
+    assert one.quantities["fd_lenet"] == sweeps.Quantity(2.5, pytest.approx(2**0.5))
+    assert another.values == {"run": "another"}
+    assert [member.values for member in sweeps.read(sweep.path).members] == [member.values for member in sweep.members]
+
+
+def test_a_member_that_ended_early_is_finished_and_shows_its_last_epoch(commands):
+    sweep = sweeps.run(Plan("vae-mlp", QUICK, {"latent_dim": [7]}), commands)
+    for each in (sweep, sweeps.read(sweep.path), sweeps.resume(sweep.path, commands)):
+        assert statuses(each) == ["finished"]
+        [row] = sweeps.rows(each)
+        assert row.quantities["loss"].mean == 1.0
 
 
 def test_a_single_seed_has_no_deviation_and_infinity_stays(commands):

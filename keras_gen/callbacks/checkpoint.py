@@ -27,7 +27,9 @@ MAX_SHARE = 1 / 20
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Save a checkpoint at regular intervals and after the last epoch. Put it last in the list of callbacks.
+    """Save a checkpoint at regular intervals and after the last epoch.
+
+    Put it after all callbacks that record an epoch or end training, such as `keras.callbacks.EarlyStopping`.
 
     Files are written by a thread while training goes on, one at a time. The end of training waits for the last one.
     An error while writing, or a state that is not finite, ends `fit` at the next checkpoint or at the end of training.
@@ -125,12 +127,13 @@ class Checkpoint(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Save after an epoch, if a checkpoint is due, this was the last epoch or a stop was requested."""
+        """Save after an epoch, if a checkpoint is due, training ends with this epoch or a stop was requested."""
         done = epoch + 1
         timeout = self._time_has_passed(end_of_epoch=True) or self._is_best(logs or {})
         stop, timeout = self._agreement.of(self._stop_requested(), timeout, at_once=True)
         due = self.every.unit == "epochs" and done % self.every.count == 0
-        if due or self._steps_have_passed() or timeout or stop or done == self.params["epochs"]:
+        is_last = done == self.params["epochs"] or self.model.stop_training
+        if due or self._steps_have_passed() or timeout or stop or is_last:
             self._save(TrainingPosition(done))
         if stop:
             self.wait()
@@ -184,7 +187,8 @@ class Checkpoint(keras.callbacks.Callback):
 class ContinueEpoch(keras.callbacks.Callback):
     """Restore the metric averages of a partial epoch, which `fit` would reset, and end `fit` after that epoch.
 
-    The following epochs need another `fit`, since Keras takes one number of steps for all epochs.
+    The following epochs need another `fit`, since Keras takes one number of steps for all epochs. Put it after
+    `Checkpoint`, which takes the end of `fit` for that of training.
 
     Args:
         model: ImageModel. The model in the state of the checkpoint.

@@ -1,13 +1,17 @@
-"""The command `experiments/sweep.py`: train a recipe on a grid of settings and seeds."""
+"""The command `experiments/sweep.py`: train a recipe on a grid of settings and seeds, or a list of runs."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from keras_gen.commands import cli, run_options
 from keras_gen.report.pages import comparison_page
 from keras_gen.training import sweeps
+from keras_gen.utils import safe_files
+from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.progress import counted, print_line
 
 RUN = (sys.executable, "-P", "-m", "keras_gen", "run")  # -P: no module of the working directory
@@ -15,9 +19,13 @@ RUN = (sys.executable, "-P", "-m", "keras_gen", "run")  # -P: no module of the w
 
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
-    parser = cli.ArgumentParser(description="Train a recipe on a grid of settings and seeds, or resume a sweep.")
+    parser = cli.ArgumentParser(
+        description="Train a recipe on a grid of settings and seeds, or the runs of a list; or resume such a sweep."
+    )
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--model", metavar="NAME", help="recipe to train, by name or alias")
+    runs = "text file with the options of run.py for a run in each line, such as: --model gan-jsd --seed 1"
+    mode.add_argument("--runs", metavar="FILE", type=cli.path, help=runs)
     mode.add_argument("--resume", metavar="SWEEP", type=cli.path, help="sweep directory to resume")
     run_options.add_recipes(parser)
     run_options.add_settings(parser, left_out=["seed"])
@@ -37,9 +45,16 @@ def main() -> None:
     if arguments.resume:
         others = vars(arguments).keys() - {"resume", "recipes", "dry_run"}
         command_line.refuse(arguments, dict.fromkeys(others, "a resumed sweep keeps its own settings"))
+    if arguments.runs:
+        others = vars(arguments).keys() - {"runs", "recipes", "dry_run", "out"}
+        command_line.refuse(arguments, dict.fromkeys(others, "each line of --runs has its own settings"))
     run_options.load_recipes(arguments)
     if arguments.resume:
         sweep = sweeps.read(arguments.resume)
+    elif arguments.runs:
+        plan = read_runs(arguments.runs)
+        sweep = sweeps.Sweep.of(plan, arguments.out)
+        note_unscored(plan)
     else:
         shared = [*arguments.set, *run_options.given(command_line, arguments)]
         plan = sweeps.Plan.parse(arguments.model, shared, arguments.grid, arguments.seeds)
@@ -57,6 +72,42 @@ def main() -> None:
     except sweeps.SweepInterrupted as interruption:
         cli.fail(str(interruption), cli.INTERRUPTED)
     report(sweep)
+
+
+class LineParser(cli.ArgumentParser):
+    """Parser of a line in a file of runs."""
+
+    def __init__(self):
+        super().__init__(add_help=False)
+        self.add_argument("--model", required=True)
+        run_options.add_settings(self)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `UsageError`."""
+        raise UsageError(message)
+
+
+def read_runs(path: Path) -> sweeps.RunList:
+    """Return the runs of a text file: a line has the options of run.py for one of them; # begins a comment.
+
+    Raises:
+        UsageError: The file can't be read, a line is wrong, or two lines are the same run.
+    """
+    try:
+        lines = safe_files.read_bytes(path).decode().splitlines()
+    except (OSError, ValueError) as error:
+        raise must_be("--runs", "a text file", str(path)) from error
+    parser, labels, settings = LineParser(), [], []
+    for number, line in enumerate(lines, start=1):
+        try:
+            if words := shlex.split(line, comments=True):
+                arguments = parser.parse_args(words)
+                settings.append(run_options.settings_of(arguments))
+                given = [word for word in run_options.given(parser, arguments) if not word.startswith("seed=")]
+                labels.append(" ".join([settings[-1].model, *arguments.set, *given]))
+        except ValueError as error:  # a UsageError, or an open quotation mark
+            raise UsageError(f"line {number} of {path}: {error}") from error
+    return sweeps.RunList(labels, settings)
 
 
 def note_unscored(plan) -> None:

@@ -15,6 +15,9 @@ RECIPE_FILE, MODEL_FILE, SUMMARY_FILE, HISTORY_FILE = "recipe.json", "model.json
 SAMPLER_FILE = "sampler.npz"
 CHECKPOINTS_FOLDER, SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER = "checkpoints", "samples", "reconstructions"
 
+ENDED_EARLY = "ended_early"
+"""Entry of `recipe.json` if training ended before its last epoch: the reason, and the planned number of epochs."""
+
 _RUN_NAME = re.compile(r"(\d{5,})-.+")
 _FOLDERS = (CHECKPOINTS_FOLDER, SAMPLES_FOLDER, RECONSTRUCTIONS_FOLDER)
 _ENTRIES = (
@@ -91,6 +94,17 @@ def finished_epochs(run: str | os.PathLike) -> int | float:
         epochs = read_json(safe_files.inside(run, "saved_model", "description.json")).get("epochs")
         return epochs if isinstance(epochs, int | float) else 0
     return 0
+
+
+def planned_epochs(record: dict) -> int | None:
+    """Return the number of epochs that a run which ended early was started for; None for another run.
+
+    Args:
+        record: dict, content of `recipe.json`.
+    """
+    ended = record.get(ENDED_EARLY)
+    epochs = ended.get("planned_epochs") if isinstance(ended, dict) else None
+    return epochs if type(epochs) is int else None
 
 
 def remove_leftovers(run: str | os.PathLike) -> None:

@@ -83,6 +83,12 @@ class RunSettings:
     epochs: int | None = _setting(None, "passes over the training images; default: the recipe's")
     batch_size: int | None = _setting(None, "real images per update; default: the recipe's, at most 64 for digits")
     seed: int = _setting(0, "seed of weights, data order, dropout, latents and noise")
+    patience: int | None = _setting(
+        None, "end training after this many epochs without a lower value of --keep-best", metavar="EPOCHS"
+    )
+    max_minutes: int | None = _setting(
+        None, "end training after the epoch in which the run has trained for this many minutes", metavar="N"
+    )
     learning_rate_decay: str | None = _setting(
         None,
         "linear: each optimizer's learning rate decays to 0 at the end of the run; none: it is constant; default: the "
@@ -195,6 +201,11 @@ class RunSettings:
         object.__setattr__(self, "checkpoint_every", interval.to_json())
         if self.keep_best is not None and (not isinstance(self.keep_best, str) or not self.keep_best):
             raise must_be("keep_best", "the name of a column of history.csv, or None", self.keep_best)
+        for name in ("patience", "max_minutes"):
+            if getattr(self, name) is not None:
+                checks.positive_int(name, getattr(self, name))
+        if self.patience is not None and self.keep_best is None:
+            raise must_be("patience", "left out without keep_best, whose column it is for", self.patience)
         checks.boolean("deterministic", self.deterministic)
 
     def _check_data(self):

@@ -12,6 +12,7 @@ from keras_gen.metrics import extractors
 from keras_gen.models import ImageModel, samplers
 from keras_gen.runs import run_directory
 from keras_gen.runs.settings import RunSettings
+from keras_gen.training.early_stopping import EarlyStopping
 from keras_gen.utils import files
 from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
 from keras_gen.utils.progress import print_line
@@ -98,16 +99,16 @@ def restore_reference(settings: RunSettings, data: ImageData, record: dict) -> R
 def callbacks_of(path, settings, model, data, reference, start, requests) -> list[keras.callbacks.Callback]:
     """Return the callbacks of `fit`.
 
-    The order matters: scores are added to the logs, then the logs are recorded, then the checkpoint is saved, by the
-    last one. Without a path (on a worker that writes no files) only the callbacks that every worker needs are returned.
+    The order matters: scores are added to the logs, then the logs are recorded, then the checkpoint is saved. Without a
+    path (on a worker that writes no files) only the callbacks that every worker needs are returned.
     """
     chosen = [callbacks.StopOnDivergence(start.step)]
-    if start.step:
-        chosen.append(callbacks.ContinueEpoch(model))
     if path is not None:
-        chosen += _observers(path, settings, model, data, reference, start)
+        chosen += [*_observers(path, settings, model, data, reference, start), EarlyStopping(path, settings)]
     options = {"start": start, "requests": requests, "keep_best": settings.keep_best}
     chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every, **options))
+    if start.step:
+        chosen.append(callbacks.ContinueEpoch(model))
     return chosen
 
 

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from keras_gen import distribution, report
+from keras_gen.callbacks import Checkpoint
 from keras_gen.data import ImageData, batches, evaluation_batches
 from keras_gen.distribution.cluster import Cluster
 from keras_gen.models import ImageModel, export
@@ -27,7 +28,7 @@ from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.intervals import Interval
 from keras_gen.runs.loading import build, changes_since, load_data, write_model_config
 from keras_gen.runs.settings import RunSettings, read_settings
-from keras_gen.training import monitor
+from keras_gen.training import early_stopping, monitor
 from keras_gen.training.faults import explain_errors, notice_lost_workers
 from keras_gen.utils import files
 from keras_gen.utils.command_lines import command
@@ -85,6 +86,7 @@ def run(
         PosixPath('runs/00001-vae-mlp')
     """
     cluster = distribution.cluster_of(settings.strategy, cluster)
+    _check_early_stopping(settings, cluster)
     writes = cluster is None or cluster.is_chief
     if writes:
         _check(export_options)
@@ -127,7 +129,8 @@ def resume(
 
     Args:
         path: str or path. The run directory.
-        epochs: int or None. A new total. Defaults to the run's own.
+        epochs: int or None. A new total. A run that ended early then trains up to it, without its `patience` and
+            `max_minutes`. Defaults to the run's own.
         data: As in `run`, for a run that was trained on them. Defaults to None.
         dataset, data_dir: Where the data are now, as in `keras_gen.runs.load`. Default to where they were.
         export_options: ExportOptions or None. Where to save a further copy of the SavedModel. Defaults to None.
@@ -143,6 +146,7 @@ def resume(
     path = Path(path)
     _, recorded = read_settings(path)  # before a lock file is made
     cluster = distribution.cluster_of(recorded.strategy, cluster)
+    _check_early_stopping(recorded, cluster)
     writes = cluster is None or cluster.is_chief
     with contextlib.ExitStack() as stack:
         if writes:
@@ -151,7 +155,7 @@ def resume(
             run_directory.remove_leftovers(path)
         options = {"data": data, "dataset": dataset, "data_dir": data_dir, "cluster": cluster}
         opened = loading.load(path, epochs=epochs, newest=True, **options)
-        settings, start = opened.settings, opened.position
+        settings, start, record = opened.settings, opened.position, dict(opened.record)
         if export_options is not None:
             export.check_functions(opened.model, export_options.functions)
         done = start.epoch + (start.step > 0)
@@ -163,9 +167,13 @@ def resume(
             _train(None, settings, opened.model, opened.data, reference, start=start, export_options=None)
             return path
         if start.epoch < settings.epochs:
-            reference = monitor.restore_reference(settings, opened.data, opened.record)
-        if settings != recorded:
-            files.write_json(path / run_directory.RECIPE_FILE, opened.record | {"settings": settings.to_json()})
+            reference = monitor.restore_reference(settings, opened.data, record)
+            if record.pop(run_directory.ENDED_EARLY, None) is not None:
+                settings = dataclasses.replace(settings, patience=None, max_minutes=None)
+            begun = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            record["resumed"] = [*record.get("resumed", ()), {"after": str(start), "at": begun}]
+        if start.epoch < settings.epochs or settings != recorded:
+            files.write_json(path / run_directory.RECIPE_FILE, record | {"settings": settings.to_json()})
         steps = f" and {start.steps}" if start.step else ""
         print_line(f"{path}: {start.epoch} of {settings.epochs} epochs{steps} done")
         _train(path, settings, opened.model, opened.data, reference, start=start, export_options=export_options)
@@ -235,7 +243,7 @@ def _train(path, settings, model, data, reference, *, start, export_options):
             print_line("nothing to do: to train on, give --epochs a larger number")
             return
         if path is not None:
-            _finish(path, settings, model, data, export_options)
+            _finish(path, _with_its_end(path, settings), model, data, export_options)
 
 
 def _fit(path, settings, model, data, reference, start, requests):
@@ -246,6 +254,8 @@ def _fit(path, settings, model, data, reference, start, requests):
     # Keras takes one number of steps for all epochs: a partial epoch needs a `fit` of its own.
     starts = [start, TrainingPosition(start.epoch + 1)] if start.step else [start]
     for begin in (each for each in starts if each.epoch < settings.epochs):
+        if path is not None and early_stopping.reason_in(path, settings, begin.epoch) is not None:
+            break
         train = batches(
             data.train.images,
             model.labels_of(data.train),
@@ -260,7 +270,8 @@ def _fit(path, settings, model, data, reference, start, requests):
         undivided = _undivided_steps(settings, begin, train.steps_per_epoch)
         model.limit_steps_per_execution(undivided, settings.steps_per_execution)
         callbacks = monitor.callbacks_of(path, settings, model, data, reference, begin, requests)
-        with contextlib.closing(callbacks[-1]):  # if an error ends training, its message names the newest checkpoint
+        saver = next(each for each in callbacks if isinstance(each, Checkpoint))
+        with contextlib.closing(saver):  # if an error ends training, its message names the newest checkpoint
             model.fit(
                 train,
                 steps_per_epoch=train.steps_per_epoch - begin.step,
@@ -280,6 +291,20 @@ def _undivided_steps(settings: RunSettings, begin: TrainingPosition, steps_per_e
     return math.gcd(*ends)
 
 
+def _with_its_end(path, settings) -> RunSettings:
+    """Return the settings with the number of epochs that were trained; if they are fewer, print and record why."""
+    rows = history.read(path / run_directory.HISTORY_FILE)
+    if (epochs := rows[-1]["epoch"]) == settings.epochs:
+        return settings
+    reason = early_stopping.reason(settings, rows)
+    print_line(f"ended after epoch {epochs} of {settings.epochs}: {reason}")
+    ended = {"reason": reason, "planned_epochs": settings.epochs}
+    settings = dataclasses.replace(settings, epochs=epochs)
+    record = run_directory.read_recipe(path) | {"settings": settings.to_json(), run_directory.ENDED_EARLY: ended}
+    files.write_json(path / run_directory.RECIPE_FILE, record)
+    return settings
+
+
 def _finish(path, settings, model, data, export_options):
     rows = history.read(path / run_directory.HISTORY_FILE)
     title = f"{settings.model} on {data.name}, {counted(settings.epochs, 'epoch')}"
@@ -296,6 +321,8 @@ def _finish(path, settings, model, data, export_options):
         "versions": provenance.versions(),
         "last_epoch": rows[-1],
     }
+    if (ended := run_directory.read_recipe(path).get(run_directory.ENDED_EARLY)) is not None:
+        description[run_directory.ENDED_EARLY] = ended
     if best := checkpoints.best(path, settings.keep_best):
         checkpoints.restore(best.path, model, only_model=True)
         description["best_epoch"] = next(row for row in rows if row["epoch"] == best.position.epoch)
@@ -317,6 +344,12 @@ def _finish(path, settings, model, data, export_options):
         options = {entry.name: getattr(export_options, entry.name) for entry in dataclasses.fields(export_options)}
         export.save(model, description=description, **options)
         print_line(f"exported to {export_options.path}")
+
+
+def _check_early_stopping(settings: RunSettings, cluster: Cluster | None) -> None:
+    for name in ("patience", "max_minutes"):
+        if cluster is not None and (value := getattr(settings, name)) is not None:  # only the chief has the history
+            raise must_be(name, "left out with several workers", value)
 
 
 def _check(export_options: ExportOptions | None) -> None:

@@ -18,7 +18,7 @@ from keras_gen.report.figures import curves
 from keras_gen.report.pages import data_uri, rendering
 from keras_gen.report.pages.rendering import Picture, duration, number
 from keras_gen.report.run_files import RunFiles
-from keras_gen.runs import hints
+from keras_gen.runs import hints, run_directory
 from keras_gen.runs.settings import RESOLVED_BY_RUN, RunSettings
 from keras_gen.utils.command_lines import command, started_as
 from keras_gen.utils import files
@@ -124,7 +124,10 @@ def changed_settings(run: RunFiles) -> dict[str, tuple[object, object]]:
 
 
 def _notices(run: RunFiles) -> list[tuple[str, str]]:
-    """Return warnings, each with a command or an empty string: other data, an unfinished run, values not finite."""
+    """Return warnings, each with a command or an empty string.
+
+    They are of other data, an unfinished run, an early end and values that are not finite.
+    """
     notices = []
     if reason := run.part("data").get("substituted_because"):
         intended = f" instead of {run.settings.recipe.dataset}" if run.settings else ""
@@ -133,6 +136,9 @@ def _notices(run: RunFiles) -> list[tuple[str, str]]:
     if requested is not None and done < requested:
         text = f"Not finished: {done} of {requested} epochs are done. Resume with"
         notices.append((text, hints.resume(run.path)))
+    if reason := run.part(run_directory.ENDED_EARLY).get("reason"):
+        planned = run_directory.planned_epochs(run.record)
+        notices.append((f"Ended early, after {done} of {planned} epochs: {reason}", ""))
     if not_finite := [name for name, value in run.last.items() if not math.isfinite(value)]:
         notices.append((f"Not finite after the last epoch: {', '.join(not_finite)}. The training diverged.", ""))
     return notices

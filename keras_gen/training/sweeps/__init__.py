@@ -1,6 +1,6 @@
-"""Train one recipe on a grid of settings and seeds, each member in its own process."""
+"""Train a grid of settings and seeds, or a list of runs, each member in its own process."""
 
-from keras_gen.training.sweeps.plan import Plan
+from keras_gen.training.sweeps.plan import Plan, RunList
 from keras_gen.training.sweeps.runner import Commands, SweepInterrupted, resume, resume_command, run
 from keras_gen.training.sweeps.state import Member, Sweep, read
 from keras_gen.training.sweeps.table import Quantity, Row, notes, rows, write_csv
@@ -11,6 +11,7 @@ __all__ = [
     "Plan",
     "Quantity",
     "Row",
+    "RunList",
     "Sweep",
     "SweepInterrupted",
     "run",

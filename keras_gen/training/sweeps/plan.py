@@ -1,4 +1,7 @@
-"""The plan of a sweep: settings of every member, resolved before any of them is trained."""
+"""The plan of a sweep: settings of every member, resolved before any of them is trained.
+
+A plan is a grid of one recipe's settings, or a list of runs.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from keras_gen import zoo
 from keras_gen.runs.settings import RunSettings
@@ -67,7 +71,7 @@ class Plan:
         if count > MAX_MEMBERS:
             raise UsageError(f"grid must have at most {MAX_MEMBERS:,} members with its seeds, received: {count:,}")
         settings = tuple(self._settings(values, seed) for values in self.combinations for seed in range(self.seeds))
-        if len({json.dumps(each.to_json(), sort_keys=True) for each in settings}) < count:
+        if _duplicate(settings) is not None:
             raise must_be("grid", "values that give each member its own settings", self.grid)
         object.__setattr__(self, "settings", settings)
 
@@ -97,6 +101,16 @@ class Plan:
         return cls(model, one, several, seeds)
 
     @property
+    def name(self) -> str:
+        """Name of the sweep directory."""
+        return self.model
+
+    @property
+    def values(self) -> list[dict[str, object]]:
+        """Values of the grid's names, for every member."""
+        return [values for values in self.combinations for _ in range(self.seeds)]
+
+    @property
     def combinations(self) -> list[dict[str, object]]:
         """Every combination of the grid's values, as a dict by name."""
         return [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
@@ -110,6 +124,46 @@ class Plan:
             seed=seed,
             **{name: value for name, value in named.items() if name in known},
         )
+
+
+@dataclass(frozen=True)
+class RunList:
+    """Runs that are trained one after the other, of any recipes and settings.
+
+    Args:
+        labels: sequence of str. What each run is, without its seed; runs that differ in nothing else share a label, and
+            a row of the results.
+        settings: sequence of RunSettings, one for each label.
+
+    Raises:
+        UsageError: There are no runs, or two are the same.
+    """
+
+    labels: Sequence[str]
+    settings: Sequence[RunSettings]
+    name: ClassVar[str] = "runs"
+    grid: ClassVar[Sequence[str]] = ("run",)
+
+    def __post_init__(self):
+        if not self.settings:
+            raise must_be("runs", "a list of at least one run", [])
+        if (index := _duplicate(self.settings)) is not None:
+            raise UsageError(f"runs must differ, but this one is there twice: {self.labels[index]}")
+
+    @property
+    def values(self) -> list[dict[str, object]]:
+        """The label of every member."""
+        return [{"run": label} for label in self.labels]
+
+
+def _duplicate(settings: Sequence[RunSettings]) -> int | None:
+    """Return the index of the first settings that equal earlier ones, or None."""
+    seen = set()
+    for index, each in enumerate(settings):
+        if (text := json.dumps(each.to_json(), sort_keys=True)) in seen:
+            return index
+        seen.add(text)
+    return None
 
 
 def _pairs(option: str, form: str, words: Sequence[str]) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from keras_gen.runs import run_directory
 from keras_gen.runs.locking import Lock, locked
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training.sweeps import state
-from keras_gen.training.sweeps.plan import Plan
+from keras_gen.training.sweeps.plan import Plan, RunList
 from keras_gen.training.sweeps.state import Member, Sweep
 from keras_gen.utils import files, progress
 from keras_gen.utils.command_lines import command
@@ -47,11 +47,11 @@ class Commands:
     resume: Callable[[Path], list[str]]
 
 
-def run(plan: Plan, commands: Commands, *, out: str | os.PathLike = "sweeps") -> Sweep:
+def run(plan: Plan | RunList, commands: Commands, *, out: str | os.PathLike = "sweeps") -> Sweep:
     """Make the next numbered sweep directory and train the plan's members in it.
 
     Args:
-        plan: Plan. The members to train.
+        plan: Plan or RunList. The members to train.
         commands: Commands. The command lines that train them.
         out: str or path. Folder of sweep directories; the new one gets the next number, as in `out/00003-vae-mlp`.
             Defaults to `"sweeps"`.
@@ -63,7 +63,7 @@ def run(plan: Plan, commands: Commands, *, out: str | os.PathLike = "sweeps") ->
         UsageError: `out` can't be written.
         SweepInterrupted: Ctrl-C, SIGTERM or SIGHUP; the running member has been stopped and can be resumed.
     """
-    path = run_directory.create(out, plan.model)
+    path = run_directory.create(out, plan.name)
     with locked(path, "sweep") as lock:
         sweep = Sweep.of(plan, path)
         for folder in (state.RUNS_FOLDER, state.LOGS_FOLDER):

@@ -12,8 +12,8 @@ from pathlib import Path
 from keras_gen import zoo
 from keras_gen.runs import run_directory
 from keras_gen.runs.settings import RunSettings, read_settings
-from keras_gen.training.sweeps.plan import Plan
-from keras_gen.utils import checks, files, safe_files
+from keras_gen.training.sweeps.plan import Plan, RunList
+from keras_gen.utils import files, safe_files
 from keras_gen.utils.errors import UsageError, must_be
 
 SWEEP_FILE, RUNS_FOLDER, LOGS_FOLDER = "sweep.json", "runs", "logs"
@@ -48,10 +48,17 @@ class Member:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run directory exists and has trained all epochs of the settings."""
+        """Whether the run directory exists and has trained all epochs of the settings, or ended early."""
         if self.run is None:
             return False
-        return self.was_finished or run_directory.finished_epochs(self.run) >= self.settings.epochs
+        return self.was_finished or run_directory.finished_epochs(self.run) >= self.last_epoch
+
+    @property
+    def last_epoch(self) -> int:
+        """The settings' number of epochs, or that after which the run ended early."""
+        if self.run is not None and run_directory.planned_epochs(record := run_directory.read_recipe(self.run)):
+            return min(self.settings.epochs, record["settings"]["epochs"])
+        return self.settings.epochs
 
     @property
     def status(self) -> str:
@@ -68,7 +75,6 @@ class Sweep:
     Args:
         path: Path. The sweep directory.
         grid: list of str. Names of the grid.
-        seeds: int. Number of seeds of each combination.
         directory: str. Working directory of the sweep's start, to which relative paths of data refer.
         members: list of Member, in the order of training.
         recipes: str or None. The file of recipes that the sweep was started with. Defaults to None.
@@ -76,24 +82,22 @@ class Sweep:
 
     path: Path
     grid: list[str]
-    seeds: int
     directory: str
     members: list[Member]
     recipes: str | None = None
 
     @classmethod
-    def of(cls, plan: Plan, path: Path) -> Sweep:
+    def of(cls, plan: Plan | RunList, path: Path) -> Sweep:
         """Return a new sweep of a plan, all members waiting; write nothing."""
-        values = plan.combinations
-        members = [Member(i + 1, values[i // plan.seeds], settings) for i, settings in enumerate(plan.settings)]
+        pairs = enumerate(zip(plan.values, plan.settings, strict=True), start=1)
+        members = [Member(number, values, settings) for number, (values, settings) in pairs]
         recipes = next(map(str, reversed(zoo.loaded_files())), None)
-        return cls(path, list(plan.grid), plan.seeds, os.getcwd(), members, recipes)
+        return cls(path, list(plan.grid), os.getcwd(), members, recipes)
 
     def write(self) -> None:
         """Write `sweep.json` atomically."""
         content = {
             "grid": self.grid,
-            "seeds": self.seeds,
             "directory": self.directory,
             "members": [{"values": member.values, "settings": member.settings.to_json()} for member in self.members],
             "recipes": self.recipes,
@@ -117,7 +121,7 @@ class Sweep:
                 continue
             try:
                 record, settings = read_settings(run)
-                dataset = record["data"]["requested"]
+                dataset, epochs = record["data"]["requested"], run_directory.planned_epochs(record) or settings.epochs
             except (UsageError, KeyError, TypeError):
                 continue  # damaged: it can't be resumed
             members = [
@@ -126,7 +130,7 @@ class Sweep:
                 for member in members_without.get(_key(settings, dataset, batch_size), ())
                 if member.run is None
                 and member.settings.extractor in ("auto", settings.extractor)
-                and member.settings.epochs <= settings.epochs
+                and member.settings.epochs <= epochs
             ]
             if members:
                 max(members, key=lambda member: member.settings.epochs).run = run
@@ -162,10 +166,10 @@ def read(path: str | os.PathLike) -> Sweep:
         ]
         for member, entry in zip(members, content["members"], strict=True):
             member.was_finished = entry.get("status") == "finished"
-        grid, seeds = list(content["grid"]), checks.positive_int(f"seeds of {source}", content["seeds"])
+        grid = list(content["grid"])
         if not members or any(list(member.values) != grid for member in members):
             raise ValueError("no members, or a member that does not have the values of the grid")
-        sweep = Sweep(path, grid, seeds, os.fspath(content["directory"]), members, recipes)
+        sweep = Sweep(path, grid, os.fspath(content["directory"]), members, recipes)
     except UsageError:
         raise
     except (TypeError, KeyError, AttributeError, ValueError) as error:

@@ -1,7 +1,8 @@
-"""The results table of a sweep: one row per grid combination, with means and standard deviations over seeds."""
+"""The results table of a sweep: a row per combination of values, with means and standard deviations over seeds."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -46,15 +47,17 @@ class Row:
 def rows(sweep: Sweep) -> list[Row]:
     """Return one row per combination, in the order of the grid.
 
-    The last epoch is that of the member's settings, even if the run was trained further. A score that was not measured
+    The last epoch is that of the member's settings, even if the run was trained further, or that with which the run
+    ended early. A score that was not measured
     in it (`fid_every` does not divide `epochs`) is not in the row.
 
     Raises:
         UsageError: A finished member's history can't be read or lacks the last epoch.
     """
-    result = []
-    for first in range(0, len(sweep.members), sweep.seeds):
-        members = sweep.members[first : first + sweep.seeds]
+    combinations, result = {}, []
+    for member in sweep.members:
+        combinations.setdefault(json.dumps(member.values), []).append(member)
+    for members in combinations.values():
         epochs = [_last_epoch(member) for member in members if member.is_finished]
         names = [name for name in epochs[0] if all(name in epoch for epoch in epochs)] if epochs else []
         common = {name: [epoch[name] for epoch in epochs] for name in names}
@@ -99,7 +102,7 @@ def _quantity(values: list[float]) -> Quantity:
 
 
 def _last_epoch(member: Member) -> dict[str, float]:
-    path, epoch = member.run / run_directory.HISTORY_FILE, member.settings.epochs
+    path, epoch = member.run / run_directory.HISTORY_FILE, member.last_epoch
     if not (rows := [row for row in history.read(path) if row["epoch"] == epoch]):
         raise UsageError(f"history {path} can't be read, or has no epoch {epoch}")
     return rows[-1]
