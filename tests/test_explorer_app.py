@@ -26,6 +26,7 @@ from keras_gen import networks
 from keras_gen.models import export
 from keras_gen.report.explorer import app, drawing, tabs
 from keras_gen.report.explorer.model import Explorer
+from keras_gen.utils import trained_models
 from keras_gen.utils.errors import UsageError
 
 nothing_at_hand = command_helpers.nothing_at_hand
@@ -111,15 +112,11 @@ def test_without_gradio_the_command_says_what_to_install(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            ["missing"],
-            "path must be a SavedModel, a finished run directory or a trained model (vae-mlp), received: 'missing'",
-        ),
+        (["missing"], "path must be a SavedModel, a finished run directory or a trained model ("),
         (["missing", "--port", 0], "port must be an integer from 1 to 65535, received: 0"),
         (["missing", "--port", -1], "port must be an integer of at least 0, received: -1"),
         (["missing", "--port", 70000], "port must be an integer from 1 to 65535, received: 70000"),
         (["missing", "--port", "web"], "invalid int value"),
-        ([], "the following arguments are required: PATH"),
     ],
 )
 def test_a_mistake_in_the_command_is_one_line(monkeypatch, arguments, message):
@@ -161,6 +158,18 @@ def test_the_command_serves_the_given_models_on_this_machine_only(monkeypatch, e
     outcome = call("explore", *paths, "--port", 8001)
     assert (outcome.code, outcome.out) == (0, "open http://127.0.0.1:8001/ (Ctrl-C ends it)\n")
     assert served == [(paths, "127.0.0.1", 8001)]
+
+
+def test_without_paths_the_command_serves_all_trained_models(monkeypatch, explorers):
+    served = []
+    monkeypatch.setattr(app, "check_gradio", lambda: None)
+    monkeypatch.setattr(app, "check_address", lambda *address: address)
+    monkeypatch.setattr(app, "serve", lambda explorers, *rest: served.extend(each.path for each in explorers))
+    monkeypatch.setattr(trained_models, "names", lambda: ["vae-mlp"])
+    assert call("explore").code == 0
+    assert served == ["vae-mlp"]
+    monkeypatch.setattr(trained_models, "names", list)
+    assert call("explore").error == "error: PATH must be given, since no trained models are there, received: None"
 
 
 # With Gradio

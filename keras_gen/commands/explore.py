@@ -5,6 +5,7 @@ from __future__ import annotations
 from keras_gen.commands import cli
 from keras_gen.report.explorer import app
 from keras_gen.utils import trained_models
+from keras_gen.utils.errors import must_be
 from keras_gen.utils.progress import print_line
 
 
@@ -13,7 +14,8 @@ def parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(
         description="Explore trained models in the browser: sample, vary latents, interpolate, reconstruct a drawing."
     )
-    parser.add_argument("paths", type=cli.path, nargs="+", metavar="PATH", help=cli.MODEL_HELP)
+    models = f"{cli.MODEL_HELP}; default: all trained models"
+    parser.add_argument("paths", type=cli.path, nargs="*", metavar="PATH", help=models)
     host = "interface to listen on; any but the default lets other machines use the page, without a password"
     parser.add_argument("--host", default=app.HOST, help=host)
     parser.add_argument("--port", type=int, default=app.PORT, help="port to listen on")
@@ -25,11 +27,14 @@ def main() -> None:
     arguments = parser().parse_args()
     app.check_gradio()
     app.check_address(arguments.host, arguments.port)
-    for path in arguments.paths:
+    paths = arguments.paths or trained_models.names()
+    if not paths:
+        raise must_be("PATH", "given, since no trained models are there", None)
+    for path in paths:
         trained_models.find_saved_model(path)  # reject a wrong path before importing TensorFlow
     cli.load_tensorflow()
 
     from keras_gen.report.explorer.model import Explorer
 
-    explorers = [Explorer(path) for path in arguments.paths]
+    explorers = [Explorer(path) for path in paths]
     app.serve(explorers, arguments.host, arguments.port, lambda url: print_line(f"open {url} (Ctrl-C ends it)"))

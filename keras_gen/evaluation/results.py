@@ -9,10 +9,10 @@ from pathlib import Path
 
 from keras_gen.evaluation.score import Score
 from keras_gen.runs import hints, run_directory
-from keras_gen.utils import files, safe_files
+from keras_gen.utils import files, safe_files, trained_models
 from keras_gen.utils.errors import UsageError
 
-EVALUATION_FILE = "evaluation.json"
+EVALUATION_FILE = trained_models.EVALUATION_FILE
 
 
 @dataclass(frozen=True)

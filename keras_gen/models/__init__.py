@@ -5,6 +5,7 @@ from keras_gen.models.autoencoder import Autoencoder
 from keras_gen.models.base import ImageModel
 from keras_gen.models.gan import GAN
 from keras_gen.models.generative import GenerativeModel
+from keras_gen.models.pretrained import PretrainedModel
 from keras_gen.models.vae import VAE
 from keras_gen.models.wgan import WGAN
 
@@ -15,6 +16,7 @@ __all__ = [
     "Autoencoder",
     "GenerativeModel",
     "ImageModel",
+    "PretrainedModel",
     "augmentation",
     "export",
     "regularizers",

@@ -211,13 +211,24 @@ def generate(
     Raises:
         UsageError: as in `load`; labels for an unconditional model, or out of range.
     """
-    n, seed = checks.count("n", n), checks.seed("seed", seed)
-    loaded, content = load(path), description(path)
-    num_classes = content.get("num_classes", 0)
+    return generate_with(load(path), description(path), n, seed, labels, truncation)
+
+
+def generate_with(
+    loaded,
+    content: dict,
+    n: int,
+    seed: int,
+    labels: Sequence[int] | int | None,
+    truncation: float | None,
+) -> dict:
+    """Generate n images with a SavedModel that is loaded, and its `description`; otherwise as `generate`."""
+    n, seed, num_classes = checks.count("n", n), checks.seed("seed", seed), content.get("num_classes", 0)
     if labels is not None:
         labels = tf.constant(inputs.labels_to_generate(np.resize(labels, n), n, num_classes))
     if truncation is None:
-        return loaded.generate(n=n, seed=seed, **({} if labels is None else {"labels": labels}))
+        options = {} if labels is None else {"labels": labels}
+        return loaded.generate(n=tf.constant(n), seed=tf.constant(seed), **options)
     if "sampler" in content or not hasattr(loaded, "decode"):
         raise must_be("truncation", "None for this SavedModel: it has a sampler, or no function decode", truncation)
     latent_dim = loaded.signatures["decode"].structured_input_signature[1]["latents"].shape[1]

@@ -13,6 +13,7 @@ from keras_gen.utils.errors import UsageError, must_be
 
 VARIABLE = "KERAS_GEN_MODELS"
 SAVED_MODEL_FILE = "saved_model.pb"
+EVALUATION_FILE = "evaluation.json"
 RUN_FOLDER, RUN_RECORD = "saved_model", "recipe.json"  # of a run directory; keras_gen.runs must not be imported here
 
 
@@ -65,7 +66,10 @@ def find_saved_model(path: str | os.PathLike) -> Path:
     if (path / RUN_RECORD).is_file():
         raise UsageError(f"run {path} is not finished and has no SavedModel yet: resume it")
     known = ", ".join(names()) or "none"
-    raise must_be("path", f"a SavedModel, a finished run directory or a trained model ({known})", str(path))
+    error = must_be("path", f"a SavedModel, a finished run directory or a trained model ({known})", str(path))
+    if not path.exists() and path.name == os.fspath(path) and (places := folders()):
+        raise UsageError(f"{error}; the weights of a model of that name belong in {places[0] / path.name}")
+    raise error
 
 
 def class_names(description: dict) -> list[str]:

@@ -1,0 +1,82 @@
+"""Trained models by name: loading, listing, and the same images and scores as the models that they were."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from model_helpers import CLASSES, SHAPE, make_gan, make_vae
+
+import keras_gen
+from keras_gen import UsageError, zoo
+from keras_gen.evaluation import Reference, Scorer
+from keras_gen.models import PretrainedModel, export
+
+MODEL = Path(keras_gen.__file__).parents[1] / "saved_models" / "vae-mlp"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of trained models."""
+    monkeypatch.setenv("KERAS_GEN_MODELS", str(tmp_path))
+    return tmp_path
+
+
+def test_a_trained_model_generates_by_its_name():
+    model = zoo.load("vae-mlp")
+    assert isinstance(model, PretrainedModel)
+    assert (model.name, model.functions, model.image_shape) == ("vae-mlp", ("generate", "decode"), (28, 28, 1))
+    images = model.generate(3, seed=5)
+    np.testing.assert_array_equal(images["images"], export.generate(MODEL, 3, 5)["images"])
+    assert isinstance(images["images_float"], np.ndarray)
+    assert not np.array_equal(model.generate(3, seed=5, truncation=0.5)["images"], images["images"])
+
+
+def test_a_folder_or_a_model_of_ones_own_is_loaded_too(folder):
+    model = make_vae(num_classes=CLASSES)
+    export.save(model, folder / "mine", half_precision=True, description={"recipe": "a-vae"})
+    for name in ("mine", folder / "mine"):
+        loaded = zoo.load(name)
+        assert (loaded.name, loaded.num_classes, loaded.image_shape) == ("a-vae", CLASSES, SHAPE)
+    generated, expected = loaded.generate(6, seed=1, labels=2), model.generate(6, seed=1, labels=2)
+    assert generated["labels"].tolist() == [2] * 6
+    np.testing.assert_allclose(generated["images_float"], expected["images_float"], atol=0.01)
+
+
+def test_a_name_without_weights_says_where_they_belong(folder):
+    with pytest.raises(UsageError) as caught:
+        zoo.load("gan-nothing")
+    expected = f"received: 'gan-nothing'; the weights of a model of that name belong in {folder / 'gan-nothing'}"
+    assert str(caught.value).endswith(expected)
+    with pytest.raises(UsageError, match="received: '.*/gan-nothing'$"):
+        zoo.load(folder / "gan-nothing")
+
+
+def test_a_wrong_name_is_refused_before_tensorflow_is_imported(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras_gen.models.pretrained", None)
+    with pytest.raises(UsageError, match="received: 'nothing'"):
+        zoo.load("nothing")
+
+
+def test_trained_models_are_listed_with_their_sizes_and_scores(folder):
+    shutil.copytree(MODEL, folder / "measured")
+    (folder / "measured" / "evaluation.json").write_text(json.dumps({"scores": [{"name": "fd_lenet", "value": 2}]}))
+    (folder / "no model").mkdir()
+    models = {model.name: model for model in zoo.pretrained()}
+    assert "no model" not in models
+    found = models["measured"]
+    assert (found.path, found.scores) == (folder / "measured", {"fd_lenet": 2.0})
+    assert found.size == sum(path.stat().st_size for path in found.path.rglob("*") if path.is_file())
+    (folder / "measured" / "evaluation.json").write_text('{"scores": [1]}')
+    with pytest.raises(UsageError, match=r"measured/evaluation.json is damaged"):
+        zoo.pretrained()
+
+
+def test_a_trained_model_is_scored_as_the_model_that_it_was(folder):
+    model = make_gan(moving_average=0.9)
+    export.save(model, folder / "gan", description={"arguments": {"moving_average": 0.9}})
+    images = np.random.default_rng(0).integers(0, 256, (40, *SHAPE), np.uint8)
+    scorer = Scorer(Reference(images, "lenet"), num_images=20)
+    assert scorer.score(zoo.load("gan"), seed=3) == scorer.score(model, seed=3)
