@@ -38,7 +38,7 @@ def pretrained() -> list[ModelInfo]:
         UsageError: `$KERAS_GEN_MODELS` is no folder, or an `evaluation.json` is damaged.
 
     Example:
-        >>> [(model.name, model.size) for model in pretrained()]  # doctest: +SKIP
+        >>> [(model.name, model.size) for model in keras_gen.zoo.pretrained()]  # doctest: +SKIP
         [('vae-mlp', 600123)]
     """
     return [_described(name, trained_models.find(name)) for name in trained_models.names()]
@@ -72,7 +72,7 @@ def load(name: str | os.PathLike) -> PretrainedModel:
         UsageError: there is no such model, or it is damaged.
 
     Example:
-        >>> images = load("vae-mlp").generate(16, seed=0)["images"]
+        >>> images = keras_gen.zoo.load("vae-mlp").generate(16, seed=0)["images"]
         >>> images.shape, images.dtype
         ((16, 28, 28, 1), dtype('uint8'))
     """
