@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("few_digits", "one_lenet")
 SHORT = ("--epochs", 1, "--samples-every", 0, "--fid-every", 0)
 SAMPLE_SCORES = [
     *(f"{name}_lenet" for name in ("fd", "fd_infinity", "kd", "classifier_score")),
-    *(f"{name}_lenet" for name in ("precision", "recall", "density", "coverage", "modes", "mode_entropy")),
+    *(f"{name}_lenet" for name in ("precision", "recall", "density", "coverage", "modes", "mode_entropy", "confident")),
     "memorisation_lenet",
 ]
 RECONSTRUCTION_SCORES = ["reconstruction_mse", "reconstruction_psnr", "reconstruction_ssim"]

@@ -1,4 +1,4 @@
-"""Tests of mode coverage: classes reached, their entropy and their histogram."""
+"""Tests of mode coverage and confidence: classes reached, their entropy and histogram, probabilities above a limit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from keras_gen.metrics.modes import mode_coverage
+from keras_gen.metrics.modes import confident_share, mode_coverage
 from keras_gen.utils.errors import UsageError
 
 
@@ -91,3 +91,19 @@ GOOD = np.zeros((4, 3))
 def test_bad_arguments_are_named(logits, options, message):
     with pytest.raises(UsageError, match=message):
         mode_coverage(logits, **options)
+
+
+def test_the_confident_share_counts_probabilities_above_the_limit():
+    largest = np.array([0.95, 0.91, 0.9, 0.6, 0.999, 0.34])
+    rest = (1 - largest)[:, None] * [0.7, 0.3]
+    probabilities = np.concatenate([rest[:, :1], largest[:, None], rest[:, 1:]], axis=1)
+    logits = np.log(probabilities) + np.random.default_rng(0).normal(size=(6, 1))  # a constant changes no softmax
+    assert confident_share(logits, confidence=0.9 + 1e-9) == pytest.approx(3 / 6)
+    assert confident_share(logits, confidence=0.5) == pytest.approx(5 / 6)
+    assert confident_share(logits * 1000) == 1.0  # no overflow
+
+
+@pytest.mark.parametrize("confidence", [0, -0.1, 1.1, True, "0.9", math.nan])
+def test_a_confidence_outside_of_0_to_1_is_refused(confidence):
+    with pytest.raises(UsageError, match="^confidence must be a number above 0 and at most 1"):
+        confident_share(np.zeros((2, 3)), confidence=confidence)

@@ -91,7 +91,7 @@ def test_every_measure_gives_numbers_with_their_protocol(reference):
     scores = Scorer(reference, tuple(MEASURES), num_images=600, held_out=held_out(reference)).score(NoiseModel())
     assert {score.name for score in scores} == {
         "fd_lenet", "fd_infinity_lenet", "kd_lenet", "classifier_score_lenet", "precision_lenet", "recall_lenet",
-        "density_lenet", "coverage_lenet", "modes_lenet", "mode_entropy_lenet", "memorisation_lenet",
+        "density_lenet", "coverage_lenet", "modes_lenet", "mode_entropy_lenet", "confident_lenet", "memorisation_lenet",
     }  # fmt: skip
     assert len({score.fingerprint for score in scores}) == len(scores)
     for score in scores:

@@ -14,7 +14,7 @@ PAIRWISE_IMAGES = 10_000
 """Limit of the images of each kind in metrics that compare all pairs."""
 
 POINTS, SPLITS, NEIGHBORS = 15, 10, 5
-MODE_THRESHOLD = 0.1
+MODE_THRESHOLD, CONFIDENCE = 0.1, 0.9
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,11 @@ def _mode_coverage(sample, reference, held_out, seed):
     return [Measurement(name, value, settings=settings) for name, value in values.items()]
 
 
+def _confidence(sample, reference, held_out, seed):
+    share = modes.confident_share(sample.logits, confidence=CONFIDENCE)
+    return [Measurement("confident", share, settings={"confidence": CONFIDENCE})]
+
+
 def _memorization(sample, reference, held_out, seed):
     generated, unseen = sample.features[:PAIRWISE_IMAGES], held_out.features[:PAIRWISE_IMAGES]
     result = data_copying.memorization(generated, unseen, reference.features)
@@ -115,6 +120,7 @@ MEASURES = {
     "mode_coverage": Measure(
         _mode_coverage, {"modes": "high", "mode_entropy": None}, ("features", "logits", "classes")
     ),
+    "confidence": Measure(_confidence, {"confident": "high"}, ("features", "logits", "classes")),
     "memorisation": Measure(_memorization, {"memorisation": None}, ("features", "training_images", "held_out")),
 }
 """Measures by name. To add a measure, add an entry."""
