@@ -39,7 +39,7 @@ def test_a_command_is_one_that_the_user_has(program, expected, monkeypatch):
         ("run --model vae --beta", "arguments: --beta, did you mean '--set beta=VALUE'?"),
         ("run --model vae --out samples --epochs many", "argument --epochs: invalid int value: 'many'"),
         ("benchmark frechett", "'start-up', 'workers'), did you mean 'frechet'?"),
-        ("program rum", "'explore', 'sweep'), did you mean 'run'?"),
+        ("program rum", "'publish', 'reproduce'), did you mean 'run'?"),
         ("sweep --model vae --seed 3", "unrecognized arguments: --seed 3, did you mean '--seeds'?"),
         ("sample vae-mlp --number 3", "unrecognized arguments: --number 3, did you mean '--num'?"),
         ("run --model vae --out=--", "argument --out: must be a value, received: '--'"),

@@ -1,13 +1,14 @@
-"""The command `experiments/evaluate.py`: evaluate a trained run, or score any images."""
+"""The command `experiments/evaluate.py`: evaluate a run, score any images, or measure published models again."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from keras_gen.commands import cli, run_options
 from keras_gen.metrics import extractors
 from keras_gen.runs import run_directory
-from keras_gen.utils import files
+from keras_gen.utils import files, trained_models
 from keras_gen.utils.errors import must_be
 from keras_gen.utils.progress import print_line
 
@@ -21,10 +22,12 @@ def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(
         description="Evaluate a trained run and save the results in its directory; or, with --generated and --real, "
-        "score images of folders, .npz files or data sets against others."
+        "score images of folders, .npz files or data sets against others; or, with --zoo, measure trained models again."
     )
     add = parser.add_argument
     add("run", type=cli.path, nargs="?", help="run directory")
+    zoo = "measure the images of these published models again, by default of all, and compare with their scores"
+    add("--zoo", nargs="*", metavar="NAME", help=zoo)
     images = "folder of images, .npz file, named data set, or run directory"
     add("--generated", type=cli.file_name, metavar="PLACE", help=f"images to score: {images}")
     add("--real", type=cli.file_name, metavar="PLACE", help=f"{images}; or .npz file with mu and sigma of features")
@@ -68,6 +71,11 @@ def main() -> None:
     own_parser = parser()
     arguments = own_parser.parse_args()
     run_options.load_recipes(arguments)
+    if arguments.zoo is not None:
+        others = vars(arguments).keys() - {"zoo", "data_dir"}
+        own_parser.refuse(arguments, dict.fromkeys(others, "--zoo measures as the published scores were"))
+        measure_zoo(arguments.zoo, arguments.data_dir)
+        return
     scores_images = arguments.generated is not None or arguments.real is not None
     if scores_images:
         _check_places(own_parser, arguments)
@@ -95,6 +103,24 @@ def main() -> None:
     place = {"dataset": arguments.dataset, "data_dir": arguments.data_dir}
     show(evaluation.evaluate(arguments.run, settings, **place))
     model_figures.refresh(arguments.run, **place)
+
+
+def measure_zoo(names: Sequence[str], data_dir: str | None) -> None:
+    """Measure published models again, print their scores then and now, and fail if some differ."""
+    paths = [trained_models.find_saved_model(name) for name in names]
+    cli.load_tensorflow()
+    from keras_gen import publishing
+
+    models = [publishing.read(path) for path in paths] or publishing.published()
+    different = []
+    for model in (model for model in models if model.record.exported_scores):
+        print_line(f"{model.record.name}:")
+        for row in publishing.measure(model, data_dir):
+            verdict = "" if row.is_equal else "  differs"
+            print_line(f"{row.name:>28}  published {row.published:>10.5g}  now {row.obtained:>10.5g}{verdict}")
+            different += [] if row.is_equal else [f"{model.record.name} {row.name}"]
+    if different:
+        cli.fail(f"{len(different)} scores differ by more than {publishing.TOLERANCE:.0%}: {', '.join(different)}", 1)
 
 
 def _check_places(own_parser, arguments) -> None:

@@ -18,7 +18,9 @@ COMMANDS = {
     "compare": "compare evaluated runs",
     "report": "write the report page of a run, or of several",
     "explore": "explore trained models in the browser",
-    "sweep": "train a recipe on a grid of settings and seeds",
+    "sweep": "train a recipe on a grid of settings and seeds, or a list of runs",
+    "publish": "publish a trained model with its record, scores and card",
+    "reproduce": "train a published model again and compare the scores",
 }
 """Names of the commands and what they do."""
 

@@ -9,11 +9,7 @@ from collections.abc import Collection
 from keras_gen import zoo
 from keras_gen.commands import cli
 from keras_gen.data import catalog
-from keras_gen.runs.settings import RunSettings
-
-FIELDS = [entry for entry in dataclasses.fields(RunSettings) if entry.metadata]
-OPTIONS = {entry.name: "--" + (entry.metadata["option"] or entry.name.replace("_", "-")) for entry in FIELDS}
-"""The option of each setting, except the recipe and its parameters."""
+from keras_gen.runs.settings import OPTIONS, RunSettings
 
 PATHS = ("dataset", "data_dir", "extractor_weights")
 """Settings that are, or may be, paths."""
@@ -29,8 +25,8 @@ def add_settings(parser: cli.ArgumentParser, left_out: Collection[str] = ()) -> 
     groups["training"].add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="parameters of the recipe"
     )
-    for entry in FIELDS:
-        if entry.name in left_out:
+    for entry in dataclasses.fields(RunSettings):
+        if entry.name in left_out or entry.name not in OPTIONS:
             continue
         options = {"action": "store_true"}
         if entry.type != "bool":
@@ -57,16 +53,7 @@ def given(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> lis
 
 def words_of(settings: RunSettings) -> list[str]:
     """Return the command line from which `settings_of` reads these settings."""
-    words = [f"--model={settings.model}", *recipes_words()]
-    if settings.overrides:
-        words += ["--set", *(f"{name}={value}" for name, value in settings.overrides.items())]
-    for name, option in OPTIONS.items():
-        value = getattr(settings, name)
-        if value is True:
-            words.append(option)
-        elif value is not None and value is not False:
-            words.append(f"{option}={value}")
-    return words
+    return [*settings.words(), *recipes_words()]
 
 
 def recipes_words() -> list[str]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
@@ -27,6 +28,9 @@ from keras_gen.runs import hints, loading, provenance, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.utils import checks, files, progress
 from keras_gen.utils.errors import UsageError, must_be
+
+if TYPE_CHECKING:
+    from keras_gen.models import GenerativeModel, PretrainedModel
 
 REFERENCES = ("train", "test")
 DEFAULT_IMAGES = 10_000
@@ -133,13 +137,9 @@ def open_run(run: str | os.PathLike, **place: object) -> loading.Run:
 
 def _measured(model, data: ImageData, settings: EvaluationSettings) -> Evaluation:
     extractor, notes = _extractor(model, data, settings)
-    scorer, more_notes = _scorer(model, data, settings, extractor)
+    scores, more_notes = _generated_scores(model, data, settings, extractor)
     notes += more_notes
-    scores, losses = [], {}
-    if scorer is not None:
-        scores += aggregate_seeds(scores_per_seed(scorer, model, settings))
-        scores, note = with_floors(scorer, scores, settings.seed)
-        notes += note
+    losses = {}
     if model.num_classes and data.test.labels is None:
         notes.append("no losses and no scores of test images: they have no labels")
     else:
@@ -148,6 +148,29 @@ def _measured(model, data: ImageData, settings: EvaluationSettings) -> Evaluatio
         scores += encoder_scores
         notes += encoder_notes
     return Evaluation(losses, scores, notes + [score.warning for score in scores if score.warning])
+
+
+def score_generated(
+    model: GenerativeModel | PretrainedModel, data: ImageData, settings: EvaluationSettings
+) -> tuple[list[Score], list[str]]:
+    """Return the scores of images that a model generates, and notes on those that are missing, as `evaluate` does.
+
+    Args:
+        model: a model, or a trained one as `keras_gen.zoo.load` gives it.
+        data: the data set that it was trained on.
+        settings: `EvaluationSettings`.
+    """
+    extractor, notes = _extractor(model, data, settings)
+    scores, more_notes = _generated_scores(model, data, settings, extractor)
+    return scores, notes + more_notes
+
+
+def _generated_scores(model, data, settings, extractor: Extractor | None) -> tuple[list[Score], list[str]]:
+    scorer, notes = _scorer(model, data, settings, extractor)
+    if scorer is None:
+        return [], notes
+    scores, note = with_floors(scorer, aggregate_seeds(scores_per_seed(scorer, model, settings)), settings.seed)
+    return scores, notes + note
 
 
 def _losses(model, data: ImageData) -> dict[str, float]:

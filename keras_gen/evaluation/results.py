@@ -45,9 +45,23 @@ def read(run: str | os.PathLike) -> Evaluation:
     Raises:
         UsageError: if `run` is no run directory or was not evaluated, or the file is damaged.
     """
-    path = Path(run) / EVALUATION_FILE
     run_directory.read_recipe(run)
     command = hints.evaluate(run)
+    try:
+        return read_file(Path(run) / EVALUATION_FILE)
+    except OSError as error:
+        raise UsageError(f"run {run} was not measured yet: {command}") from error
+    except UsageError as error:
+        raise UsageError(f"{error}: measure the run again with {command}") from error
+
+
+def read_file(path: str | os.PathLike) -> Evaluation:
+    """Read an `evaluation.json`.
+
+    Raises:
+        OSError: it can't be read.
+        UsageError: it is damaged.
+    """
     try:
         content = safe_files.read_json(path)
         scores = [Score.from_json(score) for score in content["scores"]]
@@ -57,8 +71,5 @@ def read(run: str | os.PathLike) -> Evaluation:
         if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
             raise TypeError("notes must be lines")
         return Evaluation(losses, scores, notes)
-    except OSError as error:
-        raise UsageError(f"run {run} was not measured yet: {command}") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        message = f"{path} is damaged, or of another version of keras_gen: measure the run again with {command}"
-        raise UsageError(message) from error
+        raise UsageError(f"{path} is damaged, or of another version of keras_gen") from error

@@ -92,6 +92,10 @@ class PretrainedModel:
         arguments = self.description.get("arguments")
         return (arguments.get("moving_average") or None) if isinstance(arguments, dict) else None
 
+    def endpoints(self) -> tuple[str, ...]:
+        """Return the names of the functions, as for a model that can be trained."""
+        return self.functions
+
     def generate(
         self, n: int, seed: int = 0, labels: Sequence[int] | int | None = None, *, truncation: float | None = None
     ) -> dict[str, np.ndarray]:

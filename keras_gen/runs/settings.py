@@ -246,6 +246,35 @@ class RunSettings:
         """Return the settings as a dictionary that JSON can represent."""
         return dataclasses.asdict(self)
 
+    def words(self, *, only_changed: bool = False) -> list[str]:
+        """Return the words of run.py's command line that give these settings.
+
+        Args:
+            only_changed: bool, whether to leave out those that are the recipe's defaults, and those that a run resolves
+                by itself: an extractor, `float32`. Defaults to False.
+
+        Example:
+            >>> RunSettings("vae-mlp", {"latent_dim": 2}, dataset="mnist", epochs=5).words(only_changed=True)
+            ['--model=vae-mlp', '--set', 'latent_dim=2', '--epochs=5']
+        """
+        words = [f"--model={self.model}"]
+        if self.overrides:
+            words += ["--set", *(f"{name}={value}" for name, value in self.overrides.items())]
+        usual = {}
+        if only_changed:
+            recipe, default = self.recipe, RunSettings(self.model, dataset=self.dataset, epochs=self.epochs)
+            usual = dataclasses.asdict(default) | {"dataset": recipe.dataset, "epochs": recipe.epochs}
+            usual |= {"extractor": self.extractor, "precision": "float32"}
+        for name, option in OPTIONS.items():
+            value = getattr(self, name)
+            if name in usual and value == usual[name]:
+                continue
+            if value is True:
+                words.append(option)
+            elif value is not None and value is not False:
+                words.append(f"{option}={value}")
+        return words
+
     @classmethod
     def from_json(cls, content: object, source: str) -> RunSettings:
         """Return the settings that `to_json` wrote.
@@ -268,6 +297,14 @@ class RunSettings:
             return cls(**{"precision": "float32"} | content)  # not `auto` of this processor
         except (TypeError, UsageError) as error:
             raise UsageError(f"{source} is damaged{hint}: {error}") from error
+
+
+OPTIONS = {
+    entry.name: "--" + (entry.metadata["option"] or entry.name.replace("_", "-"))
+    for entry in dataclasses.fields(RunSettings)
+    if entry.metadata
+}
+"""The option of run.py for each setting, except the recipe and its parameters."""
 
 
 def read_settings(run: str | os.PathLike) -> tuple[dict, RunSettings]:

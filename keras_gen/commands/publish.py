@@ -1,0 +1,41 @@
+"""The command `experiments/publish.py`: publish the trained model of finished and evaluated runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keras_gen.commands import cli, run_options
+from keras_gen.runs import run_directory
+from keras_gen.utils.progress import print_line
+
+
+def parser() -> cli.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = cli.ArgumentParser(
+        description="Write the trained model of finished and evaluated runs to a folder: a SavedModel with its record, "
+        "scores, card and a picture."
+    )
+    add = parser.add_argument
+    runs = "run directories that differ in nothing but their seeds; the first is published, the others give the spread"
+    add("runs", type=cli.path, nargs="+", metavar="RUN", help=runs)
+    add("--out", type=cli.path, default=Path("saved_models"), metavar="DIR", help="folder of trained models")
+    add("--name", metavar="NAME", help="name of the model; default: the recipe's")
+    add("--note", default="", metavar="TEXT", help="what a look at the images shows, for the card")
+    add("--overwrite", action="store_true", help="replace an older model of that name")
+    run_options.add_recipes(parser)
+    run_options.add_place_of_data(parser)
+    return parser
+
+
+def main() -> None:
+    """Run the command: parse, publish, print the path."""
+    arguments = parser().parse_args()
+    run_options.load_recipes(arguments)
+    for run in arguments.runs:
+        run_directory.read_recipe(run)
+    cli.load_tensorflow()
+    from keras_gen import publishing
+
+    names = ("out", "name", "note", "overwrite", "dataset", "data_dir")
+    path = publishing.publish(arguments.runs, **{name: getattr(arguments, name) for name in names})
+    print_line(f"published: {path}")

@@ -1,0 +1,13 @@
+"""Publish trained models: SavedModels with their records and cards, tables, and their reproduction."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "cards": ["card"],
+        "publication": ["publish"],
+        "records": ["Published", "Record", "TrainedRun", "published", "read"],
+        "reproduction": ["TOLERANCE", "Comparison", "measure", "reproduce"],
+    },
+)

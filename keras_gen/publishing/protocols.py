@@ -1,0 +1,47 @@
+"""The settings of an evaluation, from the protocols of its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keras_gen.evaluation import MEASURES, EvaluationSettings
+from keras_gen.evaluation.score import Score
+
+
+def of_generated(scores: Sequence[Score]) -> list[Score]:
+    """Return the scores that are of generated images, in contrast to reconstructed or encoded ones."""
+    return [score for score in scores if {"generated", "seed"} <= score.protocol.keys()]
+
+
+def settings_of(scores: Sequence[Score]) -> EvaluationSettings:
+    """Return settings with which another model is measured under the protocols of these scores.
+
+    Args:
+        scores: sequence of `Score` of one evaluation.
+    """
+    options = {"measures": (), "likelihood_images": 0}
+    of_images = [score.protocol for score in of_generated(scores)]
+    if of_images:
+        protocol, metrics = of_images[0], {each["metric"] for each in of_images}
+        seeds = [int(seed) for seed in str(protocol["seed"]).split(", ")]
+        options |= {
+            "measures": tuple(name for name, measure in MEASURES.items() if metrics & measure.better.keys()),
+            "extractor": protocol["extractor"],
+            "num_images": protocol["generated"],
+            "reference": protocol["reference_split"],
+            "seed": seeds[0],
+            "seeds": len(seeds),
+        }
+    distances = [score.protocol for score in scores if score.protocol["metric"] == "rec_fid"]
+    if distances:
+        options |= {"measures": (*options["measures"], "rec_fid"), "extractor": distances[0]["extractor"]}
+    likelihoods = [score.protocol for score in scores if score.protocol["metric"] == "nll"]
+    if likelihoods:
+        protocol = likelihoods[0]
+        last = str(protocol["binarized"]).rpartition(" to ")[2]
+        options |= {
+            "likelihood_images": protocol["images_count"],
+            "likelihood_samples": protocol["samples"],
+            "likelihood_binarizations": int(last) + 1 if last.isdecimal() else 1,
+        }
+    return EvaluationSettings(**options)

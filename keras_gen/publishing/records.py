@@ -1,0 +1,137 @@
+"""The record of a published model: how it was trained, and what it reached."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_gen.evaluation import results
+from keras_gen.evaluation.results import Evaluation
+from keras_gen.utils import safe_files, trained_models
+from keras_gen.utils.errors import UsageError
+
+RECORD_FILE, HISTORY_FILE, CARD_FILE, PICTURE_FILE = "record.json", "history.csv", "README.md", "samples.png"
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """One run of a published model.
+
+    Args:
+        seed: int, seed of the run.
+        epochs: int, epochs that were trained.
+        planned_epochs: int or None, epochs that it was started for if it ended early.
+        ended_early: str or None, the reason.
+        evaluated_epoch: int, epoch of the weights that were measured.
+        minutes: float, training time, validation included.
+        updates: dict, updates of each network by name.
+        resumed: int, how often training was interrupted and resumed.
+        losses: dict, losses of the test images by name.
+        scores: dict, values of the scores by name.
+    """
+
+    seed: int
+    epochs: int
+    planned_epochs: int | None
+    ended_early: str | None
+    evaluated_epoch: int
+    minutes: float
+    updates: Mapping[str, int]
+    resumed: int
+    losses: Mapping[str, float]
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a published model was trained.
+
+    Args:
+        name: str, name of the model.
+        recipe, summary, source: str, name of the recipe, what it is, and where it is from.
+        settings: dict, settings of the run as `RunSettings.to_json`, without places of this machine.
+        command: list of str, words of run.py's command line.
+        data: dict, description of the data set.
+        machine, versions: dicts, as in a run's record.
+        sampler: str, distribution of the latents of generated images, such as `prior`; None if it generates none.
+        runs: sequence of `TrainedRun`; the published weights are of the first, the others have other seeds.
+        exported_scores: dict, values of the scores of the published weights, which are stored as float16, by name.
+        note: str, what a look at the images shows; empty for nothing.
+    """
+
+    name: str
+    recipe: str
+    summary: str
+    source: str
+    settings: Mapping[str, object]
+    command: Sequence[str]
+    data: Mapping[str, object]
+    machine: Mapping[str, object]
+    versions: Mapping[str, str]
+    sampler: str | None
+    runs: Sequence[TrainedRun]
+    exported_scores: Mapping[str, float]
+    note: str = ""
+
+    def to_json(self) -> dict:
+        """Return the record as a JSON-serializable dict."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict) -> Record:
+        """Restore a record from `to_json`. Raises KeyError, TypeError or ValueError for another dict."""
+        record = cls(**content | {"runs": [TrainedRun(**run) for run in content["runs"]]})
+        if not record.runs or not isinstance(record.name, str):
+            raise ValueError("no runs or no name")
+        return record
+
+    def values(self, name: str) -> list[float]:
+        """Return the values of a score or loss in all runs that have it."""
+        found = [run.scores.get(name, run.losses.get(name)) for run in self.runs]
+        return [value for value in found if value is not None]
+
+    def mean(self, name: str) -> float:
+        """Return the mean of a score or loss over the runs; NaN if none has it."""
+        return statistics.fmean(values) if (values := self.values(name)) else math.nan
+
+    def spread(self, name: str) -> float | None:
+        """Return the standard deviation (n − 1) of a score or loss over the runs; None for fewer than two."""
+        return statistics.stdev(values) if len(values := self.values(name)) > 1 else None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published model: its folder, record and evaluation."""
+
+    path: Path
+    record: Record
+    evaluation: Evaluation
+
+
+def read(path: str | os.PathLike) -> Published:
+    """Read the record and the evaluation of a published model.
+
+    Raises:
+        UsageError: they are missing or damaged.
+    """
+    path = Path(path)
+    try:
+        record = Record.from_json(safe_files.read_json(path / RECORD_FILE))
+        return Published(path, record, results.read_file(path / trained_models.EVALUATION_FILE))
+    except OSError as error:
+        raise UsageError(f"{path} must be a published model with {RECORD_FILE}: {error.strerror or error}") from error
+    except UsageError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"{path / RECORD_FILE} is damaged, or of another version of keras_gen: {error!r}") from error
+
+
+def published() -> list[Published]:
+    """Return all trained models that have a record, sorted by name."""
+    paths = [trained_models.find(name) for name in trained_models.names()]
+    return [read(path) for path in paths if (path / RECORD_FILE).is_file()]

@@ -1,0 +1,202 @@
+"""Publishing trained models: the folder, its record and card, and what is refused."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from command_helpers import call
+from PIL import Image
+
+import keras_gen.data
+from keras_gen import UsageError, evaluation, publishing, training, zoo
+from keras_gen.evaluation import EvaluationSettings
+from keras_gen.models import export
+from keras_gen.publishing import Record, protocols, records, reproduction
+from keras_gen.runs.settings import RunSettings
+from keras_gen.utils import safe_files
+
+SETTINGS = {"dataset": "digits", "epochs": 3, "fid_every": 0, "samples_every": 3, "sample_count": 4}
+MEASURED = EvaluationSettings(measures=("fid", "confidence"), num_images=40, likelihood_images=8, likelihood_samples=4)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two evaluated runs that differ in their seeds."""
+    folder = tmp_path_factory.mktemp("runs")
+    paths = []
+    for seed in (0, 1):
+        settings = RunSettings("vae-mlp", {"hidden": 16}, seed=seed, keep_best="val_loss", **SETTINGS)
+        paths.append(training.run(settings, out=folder))
+        evaluation.evaluate(paths[-1], MEASURED)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def published(runs, tmp_path_factory):
+    """Their published model."""
+    out = tmp_path_factory.mktemp("models")
+    return publishing.read(publishing.publish(runs, out, name="mine", note="Digits, some of them."))
+
+
+def test_the_folder_has_a_saved_model_and_its_documents(published, runs):
+    names = {path.name for path in published.path.iterdir()}
+    assert names >= {"README.md", "description.json", "evaluation.json", "history.csv", "record.json", "samples.png"}
+    assert not names & {"exported", "lock"}
+    description = export.description(published.path)
+    assert description["half_precision"] is True
+    assert description["functions"] == ["generate", "decode", "encode", "reconstruct"]
+    assert description["epochs"] == 3
+    with Image.open(published.path / "samples.png") as picture:
+        assert picture.size == (10 * 29 + 1, 6 * 29 + 1)
+    model, run = zoo.load(published.path), keras_gen.runs.load(runs[0])
+    expected = run.model.generate(20, seed=3)["images_float"]
+    np.testing.assert_allclose(model.generate(20, seed=3)["images_float"], expected, atol=0.02)
+
+
+def test_the_record_has_every_run_and_no_place_of_this_machine(published, runs):
+    record = published.record
+    assert (record.name, record.recipe, record.sampler) == ("mine", "vae-mlp", "prior")
+    assert [run.seed for run in record.runs] == [0, 1]
+    first = record.runs[0]
+    assert (first.epochs, first.planned_epochs, first.resumed) == (3, None, 0)
+    assert first.updates == {"updates": 66}
+    measured = evaluation.results.read(runs[1])
+    assert record.runs[1].scores == {score.name: score.value for score in measured.scores}
+    assert record.runs[1].losses == measured.losses
+    assert record.command[:4] == ["--model=vae-mlp", "--set", "hidden=16", "--dataset=digits"]
+    assert str(runs[0].parent) not in (published.path / "record.json").read_text()
+    values = [run.scores["fd_lenet"] for run in record.runs]
+    assert record.mean("fd_lenet") == pytest.approx(np.mean(values))
+    assert record.spread("fd_lenet") == pytest.approx(np.std(values, ddof=1))
+    assert record.spread("nothing") is None
+    assert publishing.Record.from_json(json.loads(json.dumps(record.to_json()))) == dataclasses.replace(record)
+
+
+def test_the_float16_weights_are_scored_under_the_same_protocol(published):
+    scores = {score.name: score for score in published.evaluation.scores}
+    assert published.record.exported_scores.keys() == {"fd_lenet", "confident_lenet"}
+    assert published.record.exported_scores["fd_lenet"] == pytest.approx(scores["fd_lenet"].value, rel=0.05)
+
+
+def test_the_card_tells_how_to_use_it_and_what_it_reaches(published):
+    card = (published.path / "README.md").read_text(encoding="utf-8")
+    assert card == publishing.card(published)
+    assert card.startswith("---\nlicense: apache-2.0\n")
+    for line in (
+        "# mine",
+        "Digits, some of them.",
+        'model = keras_gen.zoo.load("mine")',
+        'images = model.generate(100, seed=0)["images"]  # uint8, (100, 28, 28, 1)',
+        "| seeds | 0, 1; these weights: 0 |",
+        "Weights: Apache-2.0, as keras_gen. Data: digits, 1,797 handwritten digits (UCI, CC BY 4.0)",
+    ):
+        assert line in card
+    [row] = [line for line in card.splitlines() if line.startswith("| `fd_lenet` |")]
+    score = next(score for score in published.evaluation.scores if score.name == "fd_lenet")
+    assert f"± {published.record.spread('fd_lenet'):.2g} (2 trainings)" in row
+    assert row.endswith(f"| `{score.fingerprint}` |")
+    assert "interrupted" not in card
+
+
+def test_published_models_are_found_by_name(published, monkeypatch):
+    monkeypatch.setenv("KERAS_GEN_MODELS", str(published.path.parent))
+    assert publishing.published()[0] == published
+    assert zoo.pretrained()[0].scores == {score.name: score.value for score in published.evaluation.scores}
+
+
+# Measuring and training again
+
+
+def test_the_settings_of_an_evaluation_are_read_off_its_scores(published, runs):
+    settings = protocols.settings_of(published.evaluation.scores)
+    assert settings == dataclasses.replace(MEASURED, extractor="lenet")
+    seeds = evaluation.results.read(runs[0]).scores[:1]
+    seeds[0].protocol["seed"] = "3, 4, 5"
+    assert (protocols.settings_of(seeds).seed, protocols.settings_of(seeds).seeds) == (3, 3)
+    assert protocols.settings_of([]) == EvaluationSettings(measures=(), likelihood_images=0)
+
+
+def test_published_images_have_the_same_scores_again(published, monkeypatch):
+    rows = publishing.measure(published)
+    assert [row.name for row in rows] == ["fd_lenet", "confident_lenet"]
+    for row in rows:
+        assert row.obtained == pytest.approx(row.published, rel=1e-6)
+        assert row.is_equal
+        assert row.is_within is None
+    monkeypatch.setenv("KERAS_GEN_MODELS", str(published.path.parent))
+    outcome = call("evaluate", "--zoo", "mine")
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[0] == "mine:"
+    worse = published.record.to_json() | {"exported_scores": {"fd_lenet": 1.0}}
+    monkeypatch.setattr(publishing, "read", lambda path: dataclasses.replace(published, record=Record.from_json(worse)))
+    outcome = call("evaluate", "--zoo", "mine")
+    assert (outcome.code, outcome.err) == (1, "1 scores differ by more than 1%: mine fd_lenet\n")
+
+
+def test_a_model_trained_again_is_compared_with_the_published_ones(published, tmp_path):
+    run, rows = publishing.reproduce(published, tmp_path)
+    measured = {row.name: row for row in rows}
+    first = published.record.runs[0]
+    for name, value in (first.scores | first.losses).items():
+        assert measured[name].obtained == pytest.approx(value, rel=1e-5)  # the same seed
+        assert measured[name].published == pytest.approx(published.record.mean(name))
+        assert measured[name].is_within
+    assert safe_files.read_json(run / "recipe.json")["settings"]["seed"] == 0
+
+
+def test_further_values_are_within_the_prediction_interval_as_often_as_it_says():
+    values = np.random.default_rng(0).normal(7.0, 2.0, size=(4000, 4))
+    inside = [abs(last - np.mean(rest)) <= reproduction.prediction_interval(rest) for *rest, last in values.tolist()]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.012)  # three and a half standard errors
+    assert reproduction.prediction_interval([3.0]) is None
+
+
+# What is refused
+
+
+def copy_of(run, folder, **settings):
+    """A copy of a run with other settings in its record."""
+    path = shutil.copytree(run, folder / run.name)
+    record = safe_files.read_json(path / "recipe.json")
+    (path / "recipe.json").write_text(json.dumps(record | {"settings": record["settings"] | settings}))
+    return path
+
+
+def test_runs_that_are_no_seeds_of_one_experiment_are_refused(runs, tmp_path):
+    other = copy_of(runs[1], tmp_path, overrides={"hidden": 8})
+    with pytest.raises(UsageError, match="differ in nothing but their seeds, received: 'different overrides'"):
+        publishing.publish([runs[0], other], tmp_path)
+    with pytest.raises(UsageError, match=r"runs must be runs of different seeds, received: \[0, 0\]"):
+        publishing.publish([runs[0], runs[0]], tmp_path)
+    with pytest.raises(UsageError, match="runs must be at least one run directory"):
+        publishing.publish([], tmp_path)
+
+
+def test_a_run_that_is_not_finished_or_not_measured_is_refused(runs, tmp_path):
+    unfinished = copy_of(runs[0], tmp_path, epochs=5)
+    with pytest.raises(UsageError, match="is not finished: .* --resume"):
+        publishing.publish([unfinished], tmp_path)
+    (unfinished / "evaluation.json").unlink()
+    outcome = call("publish", unfinished, "--out", tmp_path)
+    assert outcome.error.startswith(f"error: run {unfinished} was not measured yet: ")
+    assert call("publish", tmp_path / "none").error.startswith("error: run must be a run directory")
+
+
+def test_an_existing_model_is_replaced_only_when_asked(published, runs):
+    with pytest.raises(UsageError, match="out exists already"):
+        publishing.publish(runs[:1], published.path.parent, name="mine")
+    with pytest.raises(UsageError, match="name must be a name without a folder, received: 'a/b'"):
+        publishing.publish(runs[:1], published.path.parent, name="a/b")
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"name": 3}', "{"])
+def test_a_damaged_record_is_named(published, tmp_path, content):
+    path = shutil.copytree(published.path, tmp_path / "copy")
+    (path / "record.json").write_text(content)
+    with pytest.raises(UsageError, match=r"record\.json"):
+        records.read(path)
+    (path / "record.json").unlink()
+    with pytest.raises(UsageError, match="must be a published model with record.json"):
+        records.read(path)
