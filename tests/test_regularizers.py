@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 from model_helpers import SHAPE, decoder, fit, images, latents_of, make_gan, normalized_critic
 
+import keras_gen
 from keras_gen import GAN, WGAN, UsageError, networks
+from keras_gen.models import regularizers
 from keras_gen.models.regularizers import R1, R2, GradientPenalty
 
 KEY = tf.constant([3, 4])
@@ -104,6 +106,21 @@ def test_the_shorthand_of_a_wgan_is_a_gradient_penalty_among_the_regularizers():
     assert fit(written_out, images(12)) == fit(short, images(12))
 
 
+def test_text_names_regularizers_and_their_weights():
+    given = {"": (), "r1": (R1(),), "r1:0.5,r2:2,gradient_penalty": (R1(0.5), R2(2.0), GradientPenalty())}
+    for text, expected in given.items():
+        assert keras_gen.zoo.build("gan-mlp", hidden=8, regularizers=text).regularizers == expected
+
+
+@pytest.mark.parametrize("text", ["r3", "r1:", "r1:-1", "r1:x", "r1,,r2", "R1", "r1=1", "r1:nan"])
+def test_other_text_is_refused(text):
+    message = "^regularizers must be names among gradient_penalty, r1, r2, separated by commas, such as r1:0.5,r2:0.5"
+    with pytest.raises(UsageError, match=message):
+        regularizers.check("regularizers", text)
+    with pytest.raises(UsageError, match="different regularizers"):
+        regularizers.check("regularizers", "r1,r1:2")
+
+
 def test_regularizers_stay_those_of_the_constructor():
     model = make_gan(regularizers=[R1(1.0)])
     with pytest.raises(UsageError, match="^regularizers must be given to GAN when it is built, and stay"):
@@ -118,7 +135,7 @@ def test_batch_normalization_is_refused():
             )
 
 
-@pytest.mark.parametrize("given", [[R1(), R1(2.0)], ["r1"], 3, "r1"])
+@pytest.mark.parametrize("given", [[R1(), R1(2.0)], ["r1"], 3])
 def test_other_regularizers_are_refused(given):
     with pytest.raises(UsageError, match="^regularizers must be a list of "):
         make_gan(regularizers=given)

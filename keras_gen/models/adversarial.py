@@ -35,9 +35,9 @@ class AdversarialModel(GenerativeModel):
             a second input, the model is conditional.
         generator_batch_ratio: int, latents of a generator update per real image of a discriminator update. Defaults
             to 1.
-        regularizers: list of `keras_gen.models.regularizers.Regularizer`, penalties that are added to the
-            discriminator's loss, on images as it sees them; each is tracked under its name, before its weight. Defaults
-            to none.
+        regularizers: list of `keras_gen.models.regularizers.Regularizer`, or text such as `"r1:0.5,r2:0.5"`: penalties
+            that are added to the discriminator's loss, on images as it sees them; each is tracked under its name,
+            before its weight. Defaults to none.
         augment: str, how the discriminator's images, real and generated, are augmented in training; names of
             `augmentation.POLICIES` such as `"color,translation"`. Defaults to `""`, not at all.
         moving_average: float, decay m of a moving average of the generator's weights, which sampling then uses. After

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_gen import distribution, losses
 from keras_gen.utils import checks
-from keras_gen.utils.errors import must_be
+from keras_gen.utils.errors import UsageError, must_be, suggestion
 
 
 @dataclass(frozen=True)
@@ -114,15 +114,40 @@ class R2(Regularizer):
         return 0.5 * losses.squared_gradient_norm(discriminate, fake)
 
 
+KINDS = {kind.name: kind for kind in (GradientPenalty, R1, R2)}
+"""Regularizers by the names that a command line has for them. To add one, add an entry."""
+
+
 def check(argument: str, value: object) -> tuple[Regularizer, ...]:
-    """Return a sequence of regularizers with different names as a tuple.
+    """Return a sequence of regularizers with different names, or their description as text, as a tuple.
+
+    Args:
+        argument: str, name of the argument in error messages.
+        value: sequence of `Regularizer`, or names of `KINDS` separated by commas, each with its weight after a colon if
+            that is not the default.
 
     Raises:
         UsageError: `value` is anything else.
+
+    Example:
+        >>> check("regularizers", "r1:0.5,gradient_penalty")
+        (R1(weight=0.5), GradientPenalty(weight=10.0))
     """
-    entries = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    if isinstance(value, str):
+        entries = tuple(_parse(argument, value, word) for word in value.split(",") if value)
+    else:
+        entries = tuple(value) if isinstance(value, Iterable) else (value,)
     if not all(isinstance(entry, Regularizer) for entry in entries):
         raise must_be(argument, "a list of objects such as keras_gen.models.regularizers.R1(10.0)", value)
     if len({entry.name for entry in entries}) < len(entries):
         raise must_be(argument, "a list of different regularizers", value)
     return entries
+
+
+def _parse(argument: str, text: str, word: str) -> Regularizer:
+    name, colon, weight = word.partition(":")
+    try:
+        return KINDS[name](float(weight)) if colon else KINDS[name]()
+    except (KeyError, ValueError) as error:  # a weight out of range too
+        requirement = f"names among {', '.join(KINDS)}, separated by commas, such as r1:0.5,r2:0.5"
+        raise UsageError(f"{must_be(argument, requirement, text)}{suggestion(name, KINDS)}") from error

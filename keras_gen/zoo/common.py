@@ -18,7 +18,7 @@ SQUARED_ERROR_SCALE = math.sqrt(0.5)
 
 VAE_OPTIONS = {"num_classes": 0, "beta": 1.0, "free_bits": 0.0, "importance_samples": 1, "kl_warmup": 0}
 GAUSSIAN_OPTIONS = {**VAE_OPTIONS, "scale": SQUARED_ERROR_SCALE, "learn_scale": False}
-ADVERSARIAL_OPTIONS = {"num_classes": 0, "moving_average": 0.0, "augment": ""}
+ADVERSARIAL_OPTIONS = {"num_classes": 0, "moving_average": 0.0, "augment": "", "regularizers": ""}
 """Hyperparameters that the recipes of a family share, with their defaults; see `keras_gen.VAE` and `keras_gen.GAN`."""
 
 CONSTRAINTS = ("gradient_penalty", "weight_clipping", "none")

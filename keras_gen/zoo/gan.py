@@ -78,6 +78,7 @@ def gan_mlp(
     *,
     latent_dim: int = 16,
     hidden: int = 300,
+    objective: str = "non_saturating",
     learning_rate: float = 2e-4,
     beta_1: float = 0.5,
     num_classes,
@@ -90,7 +91,7 @@ def gan_mlp(
     size 64, Adam with learning rate 2e-4.
 
     Ours: β₁ 0.5, pixels in [0, 1]; the linear generator's output is clipped to that range only when it is converted to
-    an image.
+    an image. `objective` is any that `keras_gen.GAN` accepts.
 
     Measured (gan-mlp): MNIST, 2 CPU cores, `run.py --model gan-mlp`: updates 43,000 of each network, 4.5 seconds per
     epoch; d_loss 0.20, g_loss 2.99, val_d_loss 0.24, val_jsd 0.46. The pictures: legible digits under speckle, mostly
@@ -105,6 +106,7 @@ def gan_mlp(
     model = GAN(
         generator,
         networks.mlp_discriminator(image_shape, hidden=hidden, num_classes=num_classes),
+        objective=objective,
         from_logits=False,
         **options,
     )
