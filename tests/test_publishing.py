@@ -42,7 +42,8 @@ def published(runs, tmp_path_factory):
 
 def test_the_folder_has_a_saved_model_and_its_documents(published, runs):
     names = {path.name for path in published.path.iterdir()}
-    assert names >= {"README.md", "description.json", "evaluation.json", "history.csv", "record.json", "samples.png"}
+    assert names >= {"README.md", "description.json", "evaluation.json", "history.csv", "record.json"}
+    assert names >= {"samples.png", "latents.png", "curve.png"}
     assert not names & {"exported", "lock"}
     description = export.description(published.path)
     assert description["half_precision"] is True
@@ -50,6 +51,9 @@ def test_the_folder_has_a_saved_model_and_its_documents(published, runs):
     assert description["epochs"] == 3
     with Image.open(published.path / "samples.png") as picture:
         assert picture.size == (10 * 29 + 1, 6 * 29 + 1)
+    with Image.open(published.path / "latents.png") as picture:
+        assert picture.size == (10 * 28, 4 * 28)
+    assert sum((published.path / name).stat().st_size for name in names if name.endswith(".png")) < 80_000
     model, run = zoo.load(published.path), keras_gen.runs.load(runs[0])
     expected = run.model.generate(20, seed=3)["images_float"]
     np.testing.assert_allclose(model.generate(20, seed=3)["images_float"], expected, atol=0.02)

@@ -8,20 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
-import numpy as np
-
 from keras_gen.evaluation import evaluator, results
 from keras_gen.evaluation.score import Score
 from keras_gen.models import PretrainedModel, export
-from keras_gen.publishing import cards, protocols, records
+from keras_gen.publishing import cards, pictures, protocols, records
 from keras_gen.publishing.records import Published, Record, TrainedRun
 from keras_gen.runs import hints, history, run_directory
 from keras_gen.runs.settings import RunSettings
-from keras_gen.utils import checks, files, image_utils, trained_models
+from keras_gen.utils import files, trained_models
 from keras_gen.utils.errors import UsageError, must_be
-
-ROWS, COLUMNS = 6, 10
-"""Rows and columns of the picture of samples."""
 
 _OF_A_PLACE = dict.fromkeys(("data_dir", "extractor_weights"))
 _OF_A_RUN = ("seed", "epochs", "dataset", "data_dir")
@@ -38,8 +33,8 @@ def publish(
 ) -> Path:
     """Write the trained model of finished and evaluated runs to the folder `out/name`.
 
-    The folder holds a SavedModel with weights in float16, `evaluation.json`, `record.json`, `history.csv`, a picture of
-    its images and its card, `README.md`. If the model generates images, the float16 weights are scored as the run was.
+    The folder holds a SavedModel with weights in float16, `evaluation.json`, `record.json`, `history.csv`, pictures and
+    its card, `README.md`. If the model generates images, the float16 weights are scored as the run was.
 
     Args:
         runs: sequence of paths of run directories with equal settings but the seed. The first is published, the others
@@ -103,7 +98,7 @@ def publish(
         files.write_json(folder / records.RECORD_FILE, made.to_json())
         shutil.copyfile(runs[0] / run_directory.HISTORY_FILE, folder / records.HISTORY_FILE)
         shutil.copyfile(runs[0] / trained_models.EVALUATION_FILE, folder / trained_models.EVALUATION_FILE)
-        _write_picture(folder / records.PICTURE_FILE, model, runs[0])
+        _write_pictures(folder, model, runs[0])
         files.write_text(folder / records.CARD_FILE, cards.card(Published(folder, made, evaluation)))
 
     return files.write_directory(path, write, overwrite=overwrite, marker=export.SAVED_MODEL_FILE, argument="out")
@@ -155,15 +150,14 @@ def _exported_scores(model: PretrainedModel, data, scores: Sequence[Score]) -> d
     return {score.name: score.value for score in found if expected.get(score.name) == score.fingerprint}
 
 
-def _write_picture(path: Path, model: PretrainedModel, run: Path) -> None:
-    """Write a grid of generated images; of a model that generates none, the run's last grid of reconstructions."""
-    if "generate" not in model.functions:
-        grids = sorted((run / run_directory.RECONSTRUCTIONS_FOLDER).glob("epoch-*.png"))
-        if not grids:
-            raise UsageError(f"run {run} must have grids of reconstructions: train it with --samples-every")
-        shutil.copyfile(grids[-1], path)
+def _write_pictures(folder: Path, model: PretrainedModel, run: Path) -> None:
+    """Write the pictures; of a model that generates no images, the run's last grid of reconstructions."""
+    pictures.write_curve(folder / records.HISTORY_FILE, folder / pictures.CURVE)
+    pictures.write_latents(model, folder / pictures.LATENTS)
+    if "generate" in model.functions:
+        pictures.write_samples(model, folder / pictures.SAMPLES)
         return
-    count, classes = ROWS * COLUMNS, model.num_classes
-    labels = np.arange(count) % COLUMNS % classes if classes else None
-    images = model.generate(count, checks.seed("seed", 0), labels)["images"]
-    image_utils.save_png(path, image_utils.grid(images, columns=COLUMNS))
+    grids = sorted((run / run_directory.RECONSTRUCTIONS_FOLDER).glob("epoch-*.png"))
+    if not grids:
+        raise UsageError(f"run {run} must have grids of reconstructions: train it with --samples-every")
+    shutil.copyfile(grids[-1], folder / pictures.SAMPLES)

@@ -15,7 +15,7 @@ from keras_gen.evaluation.results import Evaluation
 from keras_gen.utils import safe_files, trained_models
 from keras_gen.utils.errors import UsageError
 
-RECORD_FILE, HISTORY_FILE, CARD_FILE, PICTURE_FILE = "record.json", "history.csv", "README.md", "samples.png"
+RECORD_FILE, HISTORY_FILE, CARD_FILE = "record.json", "history.csv", "README.md"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,69 @@
+"""Pictures of a published model: samples, a walk through its latents, and its learning curve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_gen import report
+from keras_gen.models import PretrainedModel, sampling
+from keras_gen.report.figures import interpolation
+from keras_gen.runs import history
+from keras_gen.utils import files, image_utils
+
+SAMPLES, LATENTS, CURVE = "samples.png", "latents.png", "curve.png"
+"""Names of the pictures in the folder of a model."""
+
+ROWS, COLUMNS = 6, 10
+CURVE_COLORS = 32
+PLANE = 14
+"""Images along a side of the plane of two latent dimensions."""
+
+
+def write_samples(model: PretrainedModel, path: Path) -> None:
+    """Write a grid of `ROWS` by `COLUMNS` images of seed 0; of a conditional model, with a class in each column."""
+    count, classes = ROWS * COLUMNS, model.num_classes
+    labels = np.arange(count) % COLUMNS % classes if classes else None
+    image_utils.save_png(path, image_utils.grid(model.generate(count, 0, labels)["images"], columns=COLUMNS))
+
+
+def write_latents(model: PretrainedModel, path: Path) -> bool:
+    """Write images along ways through the latents, and return whether the model has latents for that.
+
+    Of two latent dimensions it is the plane on normal quantiles (Kingma & Welling 2013), otherwise four spherical
+    interpolations: between latents of the prior or, with another sampler, between the codes of generated images.
+    """
+    if not model.has_latent_vector or "generate" not in model.functions:
+        return False
+    if model.latent_shape == (2,) and model.has_prior:
+        latents, columns = interpolation.manifold(interpolation.normal_quantiles(PLANE)), PLANE
+    else:
+        ends = _ends(model, 2 * 4)
+        if ends is None:
+            return False
+        pairs = zip(ends[::2], ends[1::2], strict=True)
+        latents = np.concatenate([interpolation.spherical_interpolation(*pair, COLUMNS) for pair in pairs])
+        columns = COLUMNS
+    latents = latents.reshape(-1, *model.latent_shape)
+    labels = np.zeros(len(latents), int) if model.num_classes else None
+    image_utils.save_png(path, image_utils.grid(model.decode(latents, labels), columns=columns, padding=0))
+    return True
+
+
+def _ends(model: PretrainedModel, count: int) -> Sequence[np.ndarray] | None:
+    if model.has_prior:
+        return sampling.latents(count, model.latent_shape[0], 0).numpy()
+    if "encode" not in model.functions or model.num_classes:
+        return None
+    return model.encode(model.generate(count, 0)["images"])
+
+
+def write_curve(history_file: Path, path: Path) -> None:
+    """Write the learning curve of a history, with few colors, so that the pictures of a zoo stay small."""
+    from PIL import Image
+
+    report.save_figure(report.loss_curves(history.read(history_file)), path)
+    with Image.open(path) as picture, files.atomic_path(path) as temporary:
+        picture.convert("RGB").quantize(CURVE_COLORS).save(temporary, "png", optimize=True)

@@ -1,0 +1,124 @@
+"""Tables of published models: compared with the literature, ranked by their scores, and their gallery."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from keras_gen.evaluation import protocol
+from keras_gen.evaluation.score import Score
+from keras_gen.publishing import literature, pictures, protocols
+from keras_gen.publishing.cards import number, table
+from keras_gen.publishing.records import Published
+
+RANKED_BY = "fid"
+"""Metric by which models are ranked."""
+
+SHOWN = ("precision", "recall", "density", "coverage", "confident", "mode_entropy")
+"""Metrics of a ranking besides that by which it is made."""
+
+OF_A_MODEL = ("moving_average",)
+"""Entries of a protocol that are no part of how a model is measured: scores that differ in them are ranked."""
+
+FOLDER = "../saved_models"
+"""Folder of the models, from the pages."""
+
+
+def comparisons(models: Sequence[Published]) -> str:
+    """Return a Markdown table of models beside published numbers, with both protocols, misses included."""
+    by_name = {model.record.name: model for model in models}
+    header = ("model", "data", "metric", "obtained", "reference", "its protocol", "same protocol?", "minutes")
+    rows = []
+    for reference in literature.REFERENCES:
+        if reference.model in by_name:
+            model = by_name[reference.model]
+            record = model.record
+            rows.append(
+                (
+                    _link(model),
+                    str(record.data["name"]),
+                    reference.metric,
+                    _obtained(model, reference.score),
+                    f"{reference.value} ({reference.source})",
+                    reference.protocol,
+                    f"no: {reference.difference}" if reference.difference else "yes",
+                    _minutes(model),
+                )
+            )
+    return table(header, rows)
+
+
+def rankings(models: Sequence[Published]) -> Iterator[str]:
+    """Yield a heading and a Markdown table for each data set and protocol: its models by Fréchet distance."""
+    groups: dict[tuple[str, str], list[Published]] = {}
+    for model in models:
+        score = _by_metric(model).get(RANKED_BY)
+        if score is not None:
+            shared = {name: value for name, value in score.protocol.items() if name not in OF_A_MODEL}
+            groups.setdefault((str(model.record.data["name"]), protocol.fingerprint(shared)), []).append(model)
+    for (data, _), group in sorted(groups.items()):
+        first = _by_metric(group[0])[RANKED_BY]
+        generated, real = first.protocol["generated"], first.protocol["reference_count"]
+        yield f"### {data}, {generated:,} images against {real:,}, features of `{first.protocol['extractor']}`"
+        ranked = sorted(group, key=lambda model: model.record.mean(first.name))
+        rows = [_row(model) for model in ranked]
+        floors = {metric: score.floor for metric, score in _by_metric(ranked[0]).items()}
+        real_images = [_floor(floors.get(metric)) for metric in (RANKED_BY, *SHOWN)]
+        header = ("model", first.name, *(metric.replace("_", " ") for metric in SHOWN), "weights, MB", "minutes")
+        yield table(header, [("real images", *real_images, "", ""), *rows])
+
+
+def gallery(models: Sequence[Published]) -> Iterator[str]:
+    """Yield the lines of the gallery: for each model its samples, its latents and its learning curve."""
+    for model in models:
+        place = f"{FOLDER}/{model.path.name}"
+        yield f"## {model.record.name}"
+        yield f"[{model.record.summary}]({place}/README.md) {model.record.note}".rstrip()
+        named = {pictures.SAMPLES: "images", pictures.LATENTS: "latents", pictures.CURVE: "learning curve"}
+        yield "\n".join(
+            f"![{what} of {model.record.name}]({place}/{file})"
+            for file, what in named.items()
+            if (model.path / file).is_file()
+        )
+
+
+def _link(model: Published) -> str:
+    return f"[`{model.record.name}`]({FOLDER}/{model.path.name}/README.md)"
+
+
+def _by_metric(model: Published) -> dict[str, Score]:
+    return {score.protocol["metric"]: score for score in protocols.of_generated(model.evaluation.scores)}
+
+
+def _obtained(model: Published, name: str) -> str:
+    """Return a score or loss as text: the mean and standard deviation over trainings, or the spread of the score."""
+    record, spread, over = model.record, model.record.spread(name), f"{len(model.record.runs)} trainings"
+    if math.isnan(mean := record.mean(name)):
+        return "not measured"
+    if spread is None:
+        scores = [score for score in model.evaluation.scores if score.name == name and score.spread is not None]
+        spread, over = (scores[0].spread, scores[0].spread_over) if scores else (None, "")
+    return number(mean) + (f" ± {spread:.2g} ({over})" if spread is not None else "")
+
+
+def _row(model: Published) -> tuple[str, ...]:
+    scores = _by_metric(model)
+    values = [_value(model, scores.get(metric)) for metric in (RANKED_BY, *SHOWN)]
+    size = sum(file.stat().st_size for file in (model.path / "variables").glob("*")) / 1e6
+    return _link(model), *values, f"{size:.1f}", _minutes(model)
+
+
+def _value(model: Published, score: Score | None) -> str:
+    if score is None:
+        return ""
+    spread = model.record.spread(score.name)
+    return number(model.record.mean(score.name)) + (f" ± {spread:.2g}" if spread is not None else "")
+
+
+def _floor(value: float | None) -> str:
+    return "" if value is None else number(value)
+
+
+def _minutes(model: Published) -> str:
+    cores = model.record.machine["cores"]
+    return f"{model.record.runs[0].minutes:.2g} on {cores} {'core' if cores == 1 else 'cores'}"

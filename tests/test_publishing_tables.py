@@ -1,0 +1,92 @@
+"""Tables and gallery of published models, from records that a test makes."""
+
+import dataclasses
+
+import pytest
+
+from keras_gen.evaluation.results import Evaluation
+from keras_gen.evaluation.score import Score
+from keras_gen.publishing import Record, TrainedRun, literature, tables
+from keras_gen.publishing.records import Published
+
+BASE = {"extractor": "lenet", "generated": 10_000, "reference_count": 55_000, "reference_split": "train", "seed": 0}
+
+
+def score(metric, value, better="low", floor=None, **protocol):
+    name = "fd_lenet" if metric == "fid" else f"{metric}_lenet"
+    return Score(name, value, {"metric": metric, **BASE, **protocol}, better, floor=floor)
+
+
+def model(folder, name, *values, data="mnist", losses=None, minutes=12.0, **protocol):
+    """A published model with a Fréchet distance and a precision in each training."""
+    path = folder / name
+    (path / "variables").mkdir(parents=True)
+    (path / "variables" / "data").write_bytes(bytes(1_500_000))
+    (path / "samples.png").touch()
+    scores = [score("fid", values[0], floor=0.67, **protocol), score("precision", 0.5, "high", 0.94, **protocol)]
+    run = TrainedRun(0, 5, None, None, 5, minutes, {"updates": 10}, 0, losses or {}, {})
+    runs = [
+        dataclasses.replace(run, seed=seed, scores={"fd_lenet": value, "precision_lenet": 0.5})
+        for seed, value in enumerate(values)
+    ]
+    record = Record(
+        name, "vae-mlp", "A VAE.", "R2", {}, ["--model=vae-mlp"], {"name": data, "image_shape": [28, 28, 1]},
+        {"cores": 2}, {}, "prior", runs, {}, "A note.",
+    )  # fmt: skip
+    return Published(path, record, Evaluation(losses or {}, scores, []))
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_models_are_ranked_under_one_protocol_but_for_the_moving_average(tmp_path):
+    models = [
+        model(tmp_path, "worse", 30.0),
+        model(tmp_path, "better", 9.0, 11.0, 13.0, moving_average=0.99),
+        model(tmp_path, "other-seed", 1.0, seed=1),
+        model(tmp_path, "photographs", 5.0, data="cifar10"),
+    ]
+    parts = list(tables.rankings(models))
+    headings, ranked = parts[::2], parts[1::2]
+    assert [heading.split(",")[0] for heading in headings] == ["### cifar10", "### mnist", "### mnist"]
+    [lines] = [part.splitlines() for part in ranked if "better" in part]
+    assert cells(lines[0])[:3] == ["model", "fd_lenet", "precision"]
+    assert cells(lines[2])[:3] == ["real images", "0.67", "0.94"]
+    assert cells(lines[3])[:3] == ["[`better`](../saved_models/better/README.md)", "11 ± 2", "0.5 ± 0"]
+    assert cells(lines[4])[:3] == ["[`worse`](../saved_models/worse/README.md)", "30", "0.5"]
+    assert cells(lines[4])[-2:] == ["1.5", "12 on 2 cores"]
+    assert len(lines) == 5
+
+
+def test_models_stand_beside_the_literature_with_both_protocols(tmp_path):
+    models = [model(tmp_path, "lsgan-conv", 9.0, 11.0), model(tmp_path, "ae-conv", 25.0, losses={"loss": 0.1016})]
+    lines = tables.comparisons([*models, model(tmp_path, "without a reference", 3.0)]).splitlines()
+    rows = [cells(line) for line in lines[2:]]
+    found = {(row[0].partition("`]")[0], row[3]) for row in rows}
+    assert found == {("[`ae-conv", "0.1016"), ("[`ae-conv", "25"), ("[`lsgan-conv", "10 ± 1.4 (2 trainings)")}
+    [exact] = [row for row in rows if row[3] == "0.1016"]
+    assert exact[6] == "yes"
+    [other] = [row for row in rows if "lsgan" in row[0]]
+    assert other[4].startswith("7.8 ± 0.6 ([Lucic et al. 2018](https://")
+    assert other[6] == "no: features: Inception there, a classifier of these data here"
+
+
+def test_a_score_that_was_not_measured_is_said_to_be_missing(tmp_path):
+    [line] = tables.comparisons([model(tmp_path, "vae-burda", 9.0)]).splitlines()[2:]
+    assert cells(line)[3] == "not measured"
+
+
+def test_the_gallery_shows_the_pictures_that_are_there(tmp_path):
+    text = "\n".join(tables.gallery([model(tmp_path, "mine", 9.0)]))
+    assert "## mine" in text
+    assert "[A VAE.](../saved_models/mine/README.md) A note." in text
+    assert "![images of mine](../saved_models/mine/samples.png)" in text
+    assert "latents.png" not in text
+
+
+@pytest.mark.parametrize("reference", literature.REFERENCES, ids=lambda each: f"{each.model} {each.value}")
+def test_every_reference_has_a_protocol_and_a_source(reference):
+    assert reference.protocol
+    assert "](https://" in reference.source
+    assert float(reference.value.split(" ±")[0]) > 0
