@@ -11,6 +11,7 @@ from PIL import Image
 
 import keras_gen.data
 from keras_gen import UsageError, evaluation, publishing, training, zoo
+from keras_gen.commands import docs
 from keras_gen.evaluation import EvaluationSettings
 from keras_gen.models import export
 from keras_gen.publishing import Record, protocols, records, reproduction
@@ -21,16 +22,27 @@ SETTINGS = {"dataset": "digits", "epochs": 3, "fid_every": 0, "samples_every": 3
 MEASURED = EvaluationSettings(measures=("fid", "confidence"), num_images=40, likelihood_images=8, likelihood_samples=4)
 
 
+def copy_of(run, folder, **settings):
+    """A copy of a run with other settings in its record."""
+    path = shutil.copytree(run, folder / run.name)
+    record = safe_files.read_json(path / "recipe.json")
+    (path / "recipe.json").write_text(json.dumps(record | {"settings": record["settings"] | settings}))
+    return path
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two evaluated runs that differ in their seeds."""
+    """An evaluated run, and one that differs in its seed and what it reaches: to save time, a changed copy."""
     folder = tmp_path_factory.mktemp("runs")
-    paths = []
-    for seed in (0, 1):
-        settings = RunSettings("vae-mlp", {"hidden": 16}, seed=seed, keep_best="val_loss", **SETTINGS)
-        paths.append(training.run(settings, out=folder))
-        evaluation.evaluate(paths[-1], MEASURED)
-    return paths
+    settings = RunSettings("vae-mlp", {"hidden": 16}, seed=0, keep_best="val_loss", **SETTINGS)
+    first = training.run(settings, out=folder)
+    evaluation.evaluate(first, MEASURED)
+    second = copy_of(first, tmp_path_factory.mktemp("more"), seed=1)
+    content = safe_files.read_json(second / "evaluation.json")
+    content["losses"] = {name: 1.1 * value for name, value in content["losses"].items()}
+    content["scores"] = [score | {"value": 1.1 * score["value"]} for score in content["scores"]]
+    (second / "evaluation.json").write_text(json.dumps(content))
+    return [first, second]
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +122,22 @@ def test_published_models_are_found_by_name(published, monkeypatch):
     assert zoo.pretrained()[0].scores == {score.name: score.value for score in published.evaluation.scores}
 
 
+def test_the_pages_have_the_models_of_the_repository(published, tmp_path, monkeypatch):
+    marked = "<!-- begin of the generated table -->\n<!-- end of the generated table -->\n"
+    (tmp_path / "docs").mkdir()
+    for page in ("README.md", "docs/recipes.md", "docs/zoo.md", "docs/gallery.md"):
+        (tmp_path / page).write_text(marked)
+    model = shutil.copytree(published.path, tmp_path / "saved_models" / "mine")
+    (model / "README.md").write_text("an older card")
+    monkeypatch.setattr(docs, "ROOT", tmp_path)
+    written = "README.md, docs/recipes.md, docs/zoo.md, docs/gallery.md, saved_models/mine/README.md"
+    assert call("docs").out == f"written: {written}\n"
+    assert "[`mine`](../saved_models/mine/README.md) |" in (tmp_path / "docs/zoo.md").read_text()
+    assert "![images of mine](../saved_models/mine/samples.png)\n" in (tmp_path / "docs/gallery.md").read_text()
+    assert (model / "README.md").read_text() == publishing.card(published)
+    assert call("docs", "--check").out == "up to date\n"
+
+
 # Measuring and training again
 
 
@@ -158,14 +186,6 @@ def test_further_values_are_within_the_prediction_interval_as_often_as_it_says()
 
 
 # What is refused
-
-
-def copy_of(run, folder, **settings):
-    """A copy of a run with other settings in its record."""
-    path = shutil.copytree(run, folder / run.name)
-    record = safe_files.read_json(path / "recipe.json")
-    (path / "recipe.json").write_text(json.dumps(record | {"settings": record["settings"] | settings}))
-    return path
 
 
 def test_runs_that_are_no_seeds_of_one_experiment_are_refused(runs, tmp_path):

@@ -1,14 +1,14 @@
-"""The command `experiments/docs.py`: write the tables of README.md and docs/ that list the recipes."""
+"""The command `experiments/docs.py`: write what README.md, docs/ and the cards of models have from code and records."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras_gen
-from keras_gen import zoo
+from keras_gen import publishing, zoo
 from keras_gen.commands import cli
-from keras_gen.utils import files
+from keras_gen.utils import files, trained_models
 from keras_gen.utils.errors import UsageError
 from keras_gen.utils.progress import print_line
 
@@ -17,24 +17,38 @@ ROOT = Path(keras_gen.__file__).parents[1]
 
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
-    parser = cli.ArgumentParser(description="Write the tables of README.md and docs/recipes.md that list the recipes.")
-    parser.add_argument("--check", action="store_true", help="only check that the tables are up to date")
+    parser = cli.ArgumentParser(
+        description="Write the tables that list the recipes and the trained models, and the cards of the models."
+    )
+    parser.add_argument("--check", action="store_true", help="only check that they are up to date")
     return parser
 
 
 def main() -> None:
-    """Run the command: write the tables, or check them."""
+    """Run the command: write what is outdated, or check that nothing is."""
     arguments = parser().parse_args()
     outdated = []
-    for path, table in (("README.md", overview), ("docs/recipes.md", reference)):
-        text = (ROOT / path).read_text(encoding="utf-8")
-        updated = with_table(text, list(table()), path)
-        if updated != text and not arguments.check:
-            files.write_text(ROOT / path, updated)
-        outdated += [path] * (updated != text)
+    for path, updated in pages():
+        file = ROOT / path
+        if updated != (file.read_text(encoding="utf-8") if file.is_file() else None):
+            outdated.append(path)
+            if not arguments.check:
+                files.write_text(file, updated)
     if arguments.check and outdated:
         cli.fail(f"{' and '.join(outdated)} must be written again: python experiments/docs.py", 1)
     print_line(f"{'up to date' if not outdated else 'written: ' + ', '.join(outdated)}")
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Yield the path of each page that is written here, from the repository's root, and its text."""
+    models = publishing.published(ROOT / trained_models.FOLDER)
+    tables = {"README.md": overview(), "docs/recipes.md": reference()}
+    if models:
+        tables |= {"docs/zoo.md": zoo_tables(models), "docs/gallery.md": ["\n\n".join(publishing.gallery(models))]}
+    for path, lines in tables.items():
+        yield path, with_table((ROOT / path).read_text(encoding="utf-8"), list(lines), path)
+    for model in models:
+        yield (model.path / publishing.CARD_FILE).relative_to(ROOT).as_posix(), publishing.card(model)
 
 
 def with_table(text: str, lines: list[str], path: str) -> str:
@@ -74,6 +88,12 @@ def reference() -> Iterator[str]:
         weights = "" if recipe.weights is None else f"{recipe.weights:,}"
         columns = (names(recipe), recipe.source, recipe.dataset + size, recipe.epochs, recipe.batch_size)
         yield f"| {' | '.join(map(str, columns))} | {weights} | {parameters} |"
+
+
+def zoo_tables(models: Sequence[publishing.Published]) -> Iterator[str]:
+    """Yield the lines of docs/zoo.md: the models beside the literature, then ranked for each data set."""
+    yield from ("## Beside the literature", "", publishing.comparisons(models), "", "## By data set", "")
+    yield "\n\n".join(publishing.rankings(models))
 
 
 def names(recipe: zoo.Recipe) -> str:

@@ -7,7 +7,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "cards": ["card"],
         "publication": ["publish"],
-        "records": ["Published", "Record", "TrainedRun", "published", "read"],
+        "records": ["CARD_FILE", "Published", "Record", "TrainedRun", "published", "read"],
         "reproduction": ["TOLERANCE", "Comparison", "measure", "reproduce"],
+        "tables": ["comparisons", "gallery", "rankings"],
     },
 )

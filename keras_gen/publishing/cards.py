@@ -12,7 +12,7 @@ import jinja2
 
 from keras_gen.data import catalog
 from keras_gen.evaluation.score import Score
-from keras_gen.publishing import protocols
+from keras_gen.publishing import records
 from keras_gen.publishing.records import Published, Record, TrainedRun
 
 LICENSE = "apache-2.0"
@@ -36,7 +36,7 @@ def card(published: Published) -> str:
         published: the model, its record and evaluation.
     """
     record, scores = published.record, published.evaluation.scores
-    generated = protocols.of_generated(scores)
+    generated = records.of_generated(scores)
     data = record.data["name"]
     return _template().render(
         record=record,

@@ -13,9 +13,6 @@ from keras_gen.report.figures import interpolation
 from keras_gen.runs import history
 from keras_gen.utils import files, image_utils
 
-SAMPLES, LATENTS, CURVE = "samples.png", "latents.png", "curve.png"
-"""Names of the pictures in the folder of a model."""
-
 ROWS, COLUMNS = 6, 10
 CURVE_COLORS = 32
 PLANE = 14

@@ -6,11 +6,7 @@ from collections.abc import Sequence
 
 from keras_gen.evaluation import MEASURES, EvaluationSettings
 from keras_gen.evaluation.score import Score
-
-
-def of_generated(scores: Sequence[Score]) -> list[Score]:
-    """Return the scores that are of generated images, in contrast to reconstructed or encoded ones."""
-    return [score for score in scores if {"generated", "seed"} <= score.protocol.keys()]
+from keras_gen.publishing import records
 
 
 def settings_of(scores: Sequence[Score]) -> EvaluationSettings:
@@ -20,7 +16,7 @@ def settings_of(scores: Sequence[Score]) -> EvaluationSettings:
         scores: sequence of `Score` of one evaluation.
     """
     options = {"measures": (), "likelihood_images": 0}
-    of_images = [score.protocol for score in of_generated(scores)]
+    of_images = [score.protocol for score in records.of_generated(scores)]
     if of_images:
         protocol, metrics = of_images[0], {each["metric"] for each in of_images}
         seeds = [int(seed) for seed in str(protocol["seed"]).split(", ")]

@@ -143,7 +143,7 @@ def _check_same_settings(runs: Sequence[Path]) -> None:
 
 def _exported_scores(model: PretrainedModel, data, scores: Sequence[Score]) -> dict[str, float]:
     """Return the scores of a trained model's images, under the protocol of the run's scores."""
-    if not protocols.of_generated(scores):
+    if not records.of_generated(scores):
         return {}
     found, _ = evaluator.score_generated(model, data, protocols.settings_of(scores))
     expected = {score.name: score.fingerprint for score in scores}
@@ -152,12 +152,12 @@ def _exported_scores(model: PretrainedModel, data, scores: Sequence[Score]) -> d
 
 def _write_pictures(folder: Path, model: PretrainedModel, run: Path) -> None:
     """Write the pictures; of a model that generates no images, the run's last grid of reconstructions."""
-    pictures.write_curve(folder / records.HISTORY_FILE, folder / pictures.CURVE)
-    pictures.write_latents(model, folder / pictures.LATENTS)
+    pictures.write_curve(folder / records.HISTORY_FILE, folder / records.CURVE_FILE)
+    pictures.write_latents(model, folder / records.LATENTS_FILE)
     if "generate" in model.functions:
-        pictures.write_samples(model, folder / pictures.SAMPLES)
+        pictures.write_samples(model, folder / records.SAMPLES_FILE)
         return
     grids = sorted((run / run_directory.RECONSTRUCTIONS_FOLDER).glob("epoch-*.png"))
     if not grids:
         raise UsageError(f"run {run} must have grids of reconstructions: train it with --samples-every")
-    shutil.copyfile(grids[-1], folder / pictures.SAMPLES)
+    shutil.copyfile(grids[-1], folder / records.SAMPLES_FILE)

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from keras_gen.evaluation import results
 from keras_gen.evaluation.results import Evaluation
+from keras_gen.evaluation.score import Score
 from keras_gen.utils import safe_files, trained_models
 from keras_gen.utils.errors import UsageError
 
 RECORD_FILE, HISTORY_FILE, CARD_FILE = "record.json", "history.csv", "README.md"
+SAMPLES_FILE, LATENTS_FILE, CURVE_FILE = "samples.png", "latents.png", "curve.png"
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,18 @@ def read(path: str | os.PathLike) -> Published:
         raise UsageError(f"{path / RECORD_FILE} is damaged, or of another version of keras_gen: {error!r}") from error
 
 
-def published() -> list[Published]:
-    """Return all trained models that have a record, sorted by name."""
+def of_generated(scores: Sequence[Score]) -> list[Score]:
+    """Return the scores that are of generated images, in contrast to reconstructed or encoded ones."""
+    return [score for score in scores if {"generated", "seed"} <= score.protocol.keys()]
+
+
+def published(folder: str | os.PathLike | None = None) -> list[Published]:
+    """Return the trained models that have a record, sorted by name.
+
+    Args:
+        folder: str or path, the folder that has them. Defaults to all folders of trained models.
+    """
+    if folder is not None:
+        return [read(file.parent) for file in sorted(Path(folder).glob(f"*/{RECORD_FILE}"))]
     paths = [trained_models.find(name) for name in trained_models.names()]
     return [read(path) for path in paths if (path / RECORD_FILE).is_file()]

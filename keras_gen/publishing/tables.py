@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from keras_gen.evaluation import protocol
 from keras_gen.evaluation.score import Score
-from keras_gen.publishing import literature, pictures, protocols
+from keras_gen.publishing import literature, records
 from keras_gen.publishing.cards import number, table
 from keras_gen.publishing.records import Published
 
@@ -74,7 +74,7 @@ def gallery(models: Sequence[Published]) -> Iterator[str]:
         place = f"{FOLDER}/{model.path.name}"
         yield f"## {model.record.name}"
         yield f"[{model.record.summary}]({place}/README.md) {model.record.note}".rstrip()
-        named = {pictures.SAMPLES: "images", pictures.LATENTS: "latents", pictures.CURVE: "learning curve"}
+        named = {records.SAMPLES_FILE: "images", records.LATENTS_FILE: "latents", records.CURVE_FILE: "learning curve"}
         yield "\n".join(
             f"![{what} of {model.record.name}]({place}/{file})"
             for file, what in named.items()
@@ -87,7 +87,7 @@ def _link(model: Published) -> str:
 
 
 def _by_metric(model: Published) -> dict[str, Score]:
-    return {score.protocol["metric"]: score for score in protocols.of_generated(model.evaluation.scores)}
+    return {score.protocol["metric"]: score for score in records.of_generated(model.evaluation.scores)}
 
 
 def _obtained(model: Published, name: str) -> str:

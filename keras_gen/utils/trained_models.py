@@ -12,6 +12,7 @@ from keras_gen.utils import safe_files
 from keras_gen.utils.errors import UsageError, must_be
 
 VARIABLE = "KERAS_GEN_MODELS"
+FOLDER = "saved_models"
 SAVED_MODEL_FILE = "saved_model.pb"
 EVALUATION_FILE = "evaluation.json"
 RUN_FOLDER, RUN_RECORD = "saved_model", "recipe.json"  # of a run directory; keras_gen.runs must not be imported here
@@ -28,7 +29,7 @@ def folders() -> list[Path]:
         raise UsageError(f"${VARIABLE} must be a folder of SavedModels, received: {chosen!r}")
     package = Path(__file__).parents[1]
     # Inside the package if it was installed from a wheel, beside it in a checkout.
-    own = [path for path in (package / "saved_models", package.parent / "saved_models") if path.is_dir()]
+    own = [path for path in (package / FOLDER, package.parent / FOLDER) if path.is_dir()]
     return [Path(chosen), *own[:1]] if chosen else own[:1]
 
 
