@@ -28,6 +28,15 @@ def record_of(run):
     return safe_files.read_json(run / "recipe.json")
 
 
+def killed(run, epochs):
+    """Make a run one that was killed after its last checkpoint, of that many planned epochs; return its record."""
+    finished = record_of(run)
+    record = {name: value for name, value in finished.items() if name != "ended_early"}
+    files.write_json(run / "recipe.json", record | {"settings": record["settings"] | {"epochs": epochs}})
+    (run / export.RUN_FOLDER / export.DESCRIPTION_FILE).unlink()
+    return finished
+
+
 @pytest.fixture(scope="module")
 def images():
     return keras_gen.data.load("digits").train.images[:200]
@@ -49,7 +58,9 @@ def ended(images, tmp_path_factory):
         ([3, 1, 2, 0.5], None),
         ([math.nan, 2, math.nan, 3], "val_loss has not improved for 2 epochs"),
         ([None, None, None, None], None),  # not measured
-        ([1, None, None], "val_loss has not improved for 2 epochs"),
+        ([1, None, None], None),  # decided when it is measured
+        ([1, None, None, None, 0.5], None),
+        ([1, None, None, None, 2], "val_loss has not improved for 2 epochs"),
     ],
 )
 def test_patience_counts_epochs_since_the_lowest_value(losses, reason):
@@ -80,8 +91,8 @@ def test_a_run_ends_when_its_score_has_not_improved_and_says_so(ended):
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(ended, images, tmp_path):
     with without_artifacts():
         run = training.run(settings_of(3), data=images, out=tmp_path)
-        assert "ended_early" not in record_of(run)
-        training.resume(run, epochs=20, data=images)
+        assert "ended_early" not in killed(run, epochs=20)
+        training.resume(run, data=images)
     assert_same_run(run, ended)
     record = record_of(run)
     assert record["ended_early"] == record_of(ended)["ended_early"]
@@ -91,13 +102,32 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(ended, images, tmp_p
 def test_a_run_killed_before_it_recorded_its_end_trains_no_further(images, tmp_path):
     with without_artifacts():
         run = training.run(settings_of(20), data=images, out=tmp_path)
-        finished = record_of(run)
-        record = {name: value for name, value in finished.items() if name != "ended_early"}
-        files.write_json(run / "recipe.json", record | {"settings": record["settings"] | {"epochs": 20}})
-        (run / export.RUN_FOLDER / export.DESCRIPTION_FILE).unlink()
+        finished = killed(run, epochs=20)
         training.resume(run, data=images)
     assert len(history.read(run / "history.csv")) == 4
     assert {**record_of(run), "resumed": None} == {**finished, "resumed": None}
+
+
+def test_a_number_of_epochs_continues_a_run_killed_before_it_recorded_its_end(images, tmp_path):
+    with without_artifacts():
+        run = training.run(settings_of(20), data=images, out=tmp_path)
+        killed(run, epochs=20)
+        training.resume(run, epochs=5, data=images)
+    assert len(history.read(run / "history.csv")) == 5
+    assert "ended_early" not in record_of(run)
+
+
+def test_a_history_that_is_ahead_of_the_checkpoint_is_no_early_end(images, tmp_path, capsys):
+    with without_artifacts():
+        run = training.run(settings_of(5, patience=None), data=images, out=tmp_path)
+        rows = history.read(run / "history.csv")
+        history.write(run / "history.csv", [*rows, {**rows[-1], "epoch": 6}, {**rows[-1], "epoch": 7}])
+        killed(run, epochs=12)
+        capsys.readouterr()
+        training.resume(run, epochs=5, data=images)
+    assert "ended after" not in capsys.readouterr().out
+    assert history.read(run / "history.csv") == rows
+    assert "ended_early" not in record_of(run)
 
 
 def test_an_explicit_number_of_epochs_continues_a_run_that_ended_early(images, tmp_path, capsys):

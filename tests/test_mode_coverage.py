@@ -103,7 +103,7 @@ def test_the_confident_share_counts_probabilities_above_the_limit():
     assert confident_share(logits * 1000) == 1.0  # no overflow
 
 
-@pytest.mark.parametrize("confidence", [0, -0.1, 1.1, True, "0.9", math.nan])
+@pytest.mark.parametrize("confidence", [0, -0.1, 1, 1.1, True, "0.9", math.nan])
 def test_a_confidence_outside_of_0_to_1_is_refused(confidence):
-    with pytest.raises(UsageError, match="^confidence must be a number above 0 and at most 1"):
+    with pytest.raises(UsageError, match="^confidence must be a number above 0 and below 1"):
         confident_share(np.zeros((2, 3)), confidence=confidence)

@@ -112,10 +112,16 @@ def test_text_names_regularizers_and_their_weights():
         assert keras_gen.zoo.build("gan-mlp", hidden=8, regularizers=text).regularizers == expected
 
 
-@pytest.mark.parametrize("text", ["r3", "r1:", "r1:-1", "r1:x", "r1,,r2", "R1", "r1=1", "r1:nan"])
+@pytest.mark.parametrize("text", ["r3", "r1:", "r1,,r2", "R1", "r1=1"])
 def test_other_text_is_refused(text):
     message = "^regularizers must be names among gradient_penalty, r1, r2, separated by commas, such as r1:0.5,r2:0.5"
     with pytest.raises(UsageError, match=message):
+        regularizers.check("regularizers", text)
+
+
+@pytest.mark.parametrize("text", ["r1:0", "r2,r1:-1", "r1:x", "r1:nan", "r1:inf"])
+def test_text_with_another_weight_is_refused(text):
+    with pytest.raises(UsageError, match="^regularizers must be r1 with a weight above 0, received: "):
         regularizers.check("regularizers", text)
     with pytest.raises(UsageError, match="different regularizers"):
         regularizers.check("regularizers", "r1,r1:2")

@@ -102,13 +102,20 @@ def test_the_runs_of_a_list_have_the_options_of_their_lines(never_started):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "runs must be a list of at least one run"),
+        ("", "runs.txt: runs must be a list of at least one run"),
+        (
+            "\ufeff--model vae --latent-dim 3",
+            "line 1 of runs.txt: unrecognized arguments: --latent-dim 3, did you mean",
+        ),
         ("\n--epochs 3", "line 2 of runs.txt: the following arguments are required: --model"),
         ("--model vae --epochs x", "line 1 of runs.txt: argument --epochs: invalid int value: 'x'"),
         ("--model vae --resume there", "line 1 of runs.txt: unrecognized arguments: --resume there"),
         ("--model vea", "line 1 of runs.txt: model must be "),
         ("--model 'vae", "line 1 of runs.txt: No closing quotation"),
-        ("--model vae\n--model vae-lstm --seed 0", "runs must differ, but this one is there twice: vae-lstm"),
+        (
+            "--model vae\n--model vae-lstm --seed 0",
+            "runs.txt: runs must differ, but this one is there twice: vae-lstm seed=0",
+        ),
         (None, "--runs must be a text file, received: 'runs.txt'"),
     ],
 )

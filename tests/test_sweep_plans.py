@@ -91,7 +91,7 @@ def test_a_list_has_its_runs_in_order_each_with_its_label():
     ("settings", "message"),
     [
         ([], "runs must be a list of at least one run"),
-        ([RunSettings("vae"), RunSettings("vae-lstm")], "runs must differ, but this one is there twice: run 1"),
+        ([RunSettings("vae"), RunSettings("vae-lstm")], "runs must differ, but this one is there twice: run 1 seed=0"),
     ],
 )
 def test_a_list_without_runs_or_with_equal_ones_is_refused(settings, message):

@@ -361,6 +361,18 @@ def test_a_member_that_ended_early_is_finished_and_shows_its_last_epoch(commands
         assert row.quantities["loss"].mean == 1.0
 
 
+def test_a_member_that_ended_early_and_was_trained_on_is_still_the_member(commands):
+    settings = RunSettings("vae-mlp", {"latent_dim": 7}, epochs=2, max_minutes=5, patience=1, keep_best="loss")
+    sweep = sweeps.run(sweeps.RunList(["mine"], [settings]), commands)
+    path = sweep.members[0].run / "recipe.json"
+    record = json.loads(path.read_text())
+    del record["ended_early"]
+    record["settings"] |= {"epochs": 2, "patience": None, "max_minutes": None}
+    path.write_text(json.dumps(record))
+    (path.parent / "saved_model" / "description.json").write_text('{"epochs": 2}')
+    assert statuses(sweeps.read(sweep.path)) == ["finished"]
+
+
 def test_a_single_seed_has_no_deviation_and_infinity_stays(commands):
     sweep = sweeps.run(Plan("vae-mlp", QUICK, seeds=2), commands)
     history = sweep.members[1].run / "history.csv"

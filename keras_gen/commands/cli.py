@@ -50,14 +50,19 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str):
         """Print the message, with what unknown words may stand for, and exit."""
+        self.exit(USAGE_ERROR, f"{self.prog}: error: {printable(message + self.hints())}\n")
+
+    def hints(self) -> str:
+        """Return what the unknown words of the command line may stand for."""
+        hints = ""
         options, choices = self._option_string_actions, [name for a in self._actions for name in a.choices or ()]
         for name in (word.partition("=")[0] for word in self._words):
             parameter = name.removeprefix("--").replace("-", "_")
             if name.startswith("--") and parameter in self.parameters:
-                message += f", did you mean '--set {parameter}=VALUE'?"
+                hints += f", did you mean '--set {parameter}=VALUE'?"
             elif name not in (*options, *choices):
-                message += suggestion(name, options if name.startswith("--") else choices)
-        self.exit(USAGE_ERROR, f"{self.prog}: error: {printable(message)}\n")
+                hints += suggestion(name, options if name.startswith("--") else choices)
+        return hints
 
     def refuse(self, arguments: argparse.Namespace, reasons: Mapping[str, str]) -> None:
         """Raise `UsageError` for an option that was given although it would have no effect.
@@ -68,7 +73,8 @@ class ArgumentParser(argparse.ArgumentParser):
         """
         for action in self._actions:
             if action.dest in reasons and getattr(arguments, action.dest) != action.default:
-                raise UsageError(f"{action.option_strings[-1]} can't be used here: {reasons[action.dest]}")
+                name = (action.option_strings or [action.metavar or action.dest])[-1]
+                raise UsageError(f"{name} can't be used here: {reasons[action.dest]}")
 
 
 def file_name(text: str) -> str:

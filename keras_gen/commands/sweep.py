@@ -84,7 +84,7 @@ class LineParser(cli.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise `UsageError`."""
-        raise UsageError(message)
+        raise UsageError(message + self.hints())
 
 
 def read_runs(path: Path) -> sweeps.RunList:
@@ -94,7 +94,7 @@ def read_runs(path: Path) -> sweeps.RunList:
         UsageError: The file can't be read, a line is wrong, or two lines are the same run.
     """
     try:
-        lines = safe_files.read_bytes(path).decode().splitlines()
+        lines = safe_files.read_bytes(path).decode("utf-8-sig").split("\n")
     except (OSError, ValueError) as error:
         raise must_be("--runs", "a text file", str(path)) from error
     parser, labels, settings = LineParser(), [], []
@@ -104,10 +104,13 @@ def read_runs(path: Path) -> sweeps.RunList:
                 arguments = parser.parse_args(words)
                 settings.append(run_options.settings_of(arguments))
                 given = [word for word in run_options.given(parser, arguments) if not word.startswith("seed=")]
-                labels.append(" ".join([settings[-1].model, *arguments.set, *given]))
+                labels.append(" ".join([settings[-1].model, *sorted(arguments.set), *given]))
         except ValueError as error:  # a UsageError, or an open quotation mark
             raise UsageError(f"line {number} of {path}: {error}") from error
-    return sweeps.RunList(labels, settings)
+    try:
+        return sweeps.RunList(labels, settings)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def note_unscored(plan) -> None:

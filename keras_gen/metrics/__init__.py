@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "inception": ["InceptionScore", "inception_score"],
         "latent_units": ["ActiveUnits", "active_units"],
         "manifold_overlap": ["PrecisionRecall", "precision_recall"],
-        "modes": ["ModeCoverage", "mode_coverage"],
+        "modes": ["ModeCoverage", "confident_share", "mode_coverage"],
         "polynomial_mmd": ["KID", "kid"],
         "reconstruction": ["ReconstructionError", "reconstruction_error"],
     },

@@ -51,7 +51,8 @@ def mode_coverage(logits: np.ndarray, *, threshold: float = 0.1) -> ModeCoverage
         (2, 0.7771, [50, 48, 2, 0])
     """
     logits = arrays.logits("logits", logits)
-    _check_fraction("threshold", threshold)
+    if isinstance(threshold, bool) or not isinstance(threshold, numbers.Real) or not 0 < threshold <= 1:
+        raise must_be("threshold", "a number above 0 and at most 1", threshold)
     from scipy.special import entr
 
     classes = logits.shape[1]
@@ -65,23 +66,19 @@ def confident_share(logits: np.ndarray, *, confidence: float = 0.9) -> float:
     """Return the fraction of images whose most probable class has a probability above `confidence`.
 
     With the logits l_c of an image, the probabilities are softmax(l)_c. A classifier that has only seen images of its
-    classes can be confident of images that are of none: the fraction is an upper bound of how many are recognizable.
+    classes can be confident of images that are of none.
 
     Args:
         logits: a classifier's outputs before the softmax, shape `(n, K)`, K at least 2.
-        confidence: float in (0, 1], the probability that is needed; default 0.9.
+        confidence: float in (0, 1), the probability that is needed; default 0.9.
 
     Example:
         >>> confident_share(np.log([[0.95, 0.05], [0.3, 0.7]]))
         0.5
     """
     logits = arrays.logits("logits", logits)
-    _check_fraction("confidence", confidence)
+    if isinstance(confidence, bool) or not isinstance(confidence, numbers.Real) or not 0 < confidence < 1:
+        raise must_be("confidence", "a number above 0 and below 1", confidence)
     from scipy.special import softmax
 
     return float((softmax(logits, axis=1).max(axis=1) > confidence).mean())
-
-
-def _check_fraction(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value <= 1:
-        raise must_be(name, "a number above 0 and at most 1", value)

@@ -146,8 +146,10 @@ def check(argument: str, value: object) -> tuple[Regularizer, ...]:
 
 def _parse(argument: str, text: str, word: str) -> Regularizer:
     name, colon, weight = word.partition(":")
+    if name not in KINDS or (colon and not weight):
+        requirement = f"names among {', '.join(KINDS)}, separated by commas, such as r1:0.5,r2:0.5"
+        raise UsageError(f"{must_be(argument, requirement, text)}{suggestion(name, KINDS)}")
     try:
         return KINDS[name](float(weight)) if colon else KINDS[name]()
-    except (KeyError, ValueError) as error:  # a weight out of range too
-        requirement = f"names among {', '.join(KINDS)}, separated by commas, such as r1:0.5,r2:0.5"
-        raise UsageError(f"{must_be(argument, requirement, text)}{suggestion(name, KINDS)}") from error
+    except ValueError as error:  # no number, or out of range
+        raise must_be(argument, f"{name} with a weight above 0", text) from error

@@ -11,6 +11,7 @@ import keras
 
 from keras_gen.runs import history, run_directory
 from keras_gen.runs.settings import RunSettings
+from keras_gen.utils.progress import counted
 
 
 def reason(settings: RunSettings, rows: Sequence[Mapping[str, float]]) -> str | None:
@@ -19,8 +20,8 @@ def reason(settings: RunSettings, rows: Sequence[Mapping[str, float]]) -> str | 
     It depends on nothing but the history, so that a resumed run ends where an uninterrupted one does.
 
     Args:
-        settings: RunSettings. `patience` counts epochs since the lowest value of the column `keep_best`; `max_minutes`
-            limits the sum of the epochs' seconds.
+        settings: RunSettings. `patience` counts epochs since the lowest value of the column `keep_best`, in each epoch
+            that measured it; `max_minutes` limits the sum of the epochs' seconds.
         rows: sequence of the history's rows, one per epoch.
 
     Example:
@@ -29,13 +30,14 @@ def reason(settings: RunSettings, rows: Sequence[Mapping[str, float]]) -> str | 
         >>> reason(settings, [{"epoch": i, "seconds": 1.0, "val_loss": loss} for i, loss in enumerate(losses, 1)])
         'val_loss has not improved for 2 epochs'
     """
-    if settings.patience is not None and rows:
-        measured = [(row[settings.keep_best], row["epoch"]) for row in rows if settings.keep_best in row]
-        finite = [each for each in measured if math.isfinite(each[0])]
-        if finite and rows[-1]["epoch"] - min(finite)[1] >= settings.patience:
-            return f"{settings.keep_best} has not improved for {settings.patience} epochs"
-    if settings.max_minutes is not None and sum(row["seconds"] for row in rows) >= 60 * settings.max_minutes:
-        return f"training has taken {settings.max_minutes} minutes"
+    column = settings.keep_best
+    if settings.patience is not None and rows and column in rows[-1]:
+        values = [(row[column], row["epoch"]) for row in rows if math.isfinite(row.get(column, math.nan))]
+        if values and rows[-1]["epoch"] - min(values)[1] >= settings.patience:
+            return f"{column} has not improved for {counted(settings.patience, 'epoch')}"
+    minutes = sum(row.get("seconds", 0.0) for row in rows) / 60
+    if settings.max_minutes is not None and minutes >= settings.max_minutes:
+        return f"training has taken {counted(settings.max_minutes, 'minute')}"
     return None
 
 

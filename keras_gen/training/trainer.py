@@ -168,10 +168,12 @@ def resume(
             return path
         if start.epoch < settings.epochs:
             reference = monitor.restore_reference(settings, opened.data, record)
-            if record.pop(run_directory.ENDED_EARLY, None) is not None:
+            if run_directory.finished_epochs(path) != recorded.epochs:
+                begun = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+                record["resumed"] = [*record.get("resumed", ()), {"after": str(start), "at": begun}]
+            has_ended = record.pop(run_directory.ENDED_EARLY, None) is not None
+            if has_ended or (epochs is not None and early_stopping.reason_in(path, settings, start.epoch) is not None):
                 settings = dataclasses.replace(settings, patience=None, max_minutes=None)
-            begun = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            record["resumed"] = [*record.get("resumed", ()), {"after": str(start), "at": begun}]
         if start.epoch < settings.epochs or settings != recorded:
             files.write_json(path / run_directory.RECIPE_FILE, record | {"settings": settings.to_json()})
         steps = f" and {start.steps}" if start.step else ""
@@ -292,11 +294,17 @@ def _undivided_steps(settings: RunSettings, begin: TrainingPosition, steps_per_e
 
 
 def _with_its_end(path, settings) -> RunSettings:
-    """Return the settings with the number of epochs that were trained; if they are fewer, print and record why."""
+    """Return the settings with the number of epochs that were trained; if they are fewer, print and record why.
+
+    Rows of the history after the end are removed: a killed run's history can be ahead of its checkpoint.
+    """
     rows = history.read(path / run_directory.HISTORY_FILE)
-    if (epochs := rows[-1]["epoch"]) == settings.epochs:
+    trained = [row for row in rows if row["epoch"] <= min(settings.epochs, checkpoints.latest(path)[0].epoch)]
+    if trained != rows:
+        history.write(path / run_directory.HISTORY_FILE, trained)
+    epochs, reason = trained[-1]["epoch"], early_stopping.reason(settings, trained)
+    if epochs == settings.epochs or reason is None:
         return settings
-    reason = early_stopping.reason(settings, rows)
     print_line(f"ended after epoch {epochs} of {settings.epochs}: {reason}")
     ended = {"reason": reason, "planned_epochs": settings.epochs}
     settings = dataclasses.replace(settings, epochs=epochs)

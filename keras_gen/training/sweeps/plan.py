@@ -148,7 +148,8 @@ class RunList:
         if not self.settings:
             raise must_be("runs", "a list of at least one run", [])
         if (index := _duplicate(self.settings)) is not None:
-            raise UsageError(f"runs must differ, but this one is there twice: {self.labels[index]}")
+            again = f"{self.labels[index]} seed={self.settings[index].seed}"
+            raise UsageError(f"runs must differ, but this one is there twice: {again}")
 
     @property
     def values(self) -> list[dict[str, object]]:

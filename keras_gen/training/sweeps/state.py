@@ -56,9 +56,9 @@ class Member:
     @property
     def last_epoch(self) -> int:
         """The settings' number of epochs, or that after which the run ended early."""
-        if self.run is not None and run_directory.planned_epochs(record := run_directory.read_recipe(self.run)):
-            return min(self.settings.epochs, record["settings"]["epochs"])
-        return self.settings.epochs
+        record = {} if self.run is None else run_directory.read_recipe(self.run)
+        has_ended = run_directory.planned_epochs(record) is not None
+        return min(self.settings.epochs, record["settings"]["epochs"]) if has_ended else self.settings.epochs
 
     @property
     def status(self) -> str:
@@ -130,6 +130,9 @@ class Sweep:
                 for member in members_without.get(_key(settings, dataset, batch_size), ())
                 if member.run is None
                 and member.settings.extractor in ("auto", settings.extractor)
+                # A run that was trained on after it had ended early has neither.
+                and settings.patience in (None, member.settings.patience)
+                and settings.max_minutes in (None, member.settings.max_minutes)
                 and member.settings.epochs <= epochs
             ]
             if members:
@@ -179,6 +182,7 @@ def read(path: str | os.PathLike) -> Sweep:
 
 
 def _key(settings: RunSettings, dataset: object, batch_size: int | None) -> str:
-    """Return the settings as text, with the requested data set and batch size, without the extractor and the epochs."""
+    """Return the settings as text, with the requested data set and batch size, without what a run may change."""
     content = {"dataset": dataset, "batch_size": batch_size, "extractor": None, "epochs": None}
+    content |= {"patience": None, "max_minutes": None}
     return json.dumps(settings.to_json() | content, sort_keys=True)

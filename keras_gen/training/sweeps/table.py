@@ -48,8 +48,7 @@ def rows(sweep: Sweep) -> list[Row]:
     """Return one row per combination, in the order of the grid.
 
     The last epoch is that of the member's settings, even if the run was trained further, or that with which the run
-    ended early. A score that was not measured
-    in it (`fid_every` does not divide `epochs`) is not in the row.
+    ended early. A score that was not measured in it (`fid_every` does not divide `epochs`) is not in the row.
 
     Raises:
         UsageError: A finished member's history can't be read or lacks the last epoch.
