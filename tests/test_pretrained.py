@@ -54,6 +54,17 @@ def test_a_name_without_weights_says_where_they_belong(folder):
         zoo.load(folder / "gan-nothing")
 
 
+@pytest.mark.parametrize("name", [3, None, b"vae-mlp"])
+def test_what_is_no_name_is_refused(name):
+    with pytest.raises(UsageError, match="^path must be a name or a path, received: "):
+        zoo.load(name)
+
+
+def test_a_name_that_resembles_one_is_suggested():
+    with pytest.raises(UsageError, match="received: 'vae-mpl', did you mean 'vae-mlp'\\?$"):
+        zoo.load("vae-mpl")
+
+
 def test_a_wrong_name_is_refused_before_tensorflow_is_imported(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras_gen.models.pretrained", None)
     with pytest.raises(UsageError, match="received: 'nothing'"):

@@ -49,7 +49,9 @@ def runs(tmp_path_factory):
 def published(runs, tmp_path_factory):
     """Their published model."""
     out = tmp_path_factory.mktemp("models")
-    return publishing.read(publishing.publish(runs, out, name="mine", note="Digits, some of them."))
+    return publishing.read(
+        publishing.publish(runs, out, name="mine", note="Digits, some of them.", license="apache-2.0")
+    )
 
 
 def test_the_folder_has_a_saved_model_and_its_documents(published, runs):
@@ -106,7 +108,8 @@ def test_the_card_tells_how_to_use_it_and_what_it_reaches(published):
         'model = keras_gen.zoo.load("mine")',
         'images = model.generate(100, seed=0)["images"]  # uint8, (100, 28, 28, 1)',
         "| seeds | 0, 1; these weights: 0 |",
-        "Weights: Apache-2.0, as keras_gen. Data: digits, 1,797 handwritten digits (UCI, CC BY 4.0)",
+        "Data: digits, 1,797 handwritten digits (UCI, CC BY 4.0)",
+        "License of these weights: apache-2.0.",
     ):
         assert line in card
     [row] = [line for line in card.splitlines() if line.startswith("| `fd_lenet` |")]
@@ -155,8 +158,7 @@ def test_published_images_have_the_same_scores_again(published, monkeypatch):
     assert [row.name for row in rows] == ["fd_lenet", "confident_lenet"]
     for row in rows:
         assert row.obtained == pytest.approx(row.published, rel=1e-6)
-        assert row.is_equal
-        assert row.is_within is None
+        assert row.is_within
     monkeypatch.setenv("KERAS_GEN_MODELS", str(published.path.parent))
     outcome = call("evaluate", "--zoo", "mine")
     assert outcome.code == 0
@@ -164,7 +166,13 @@ def test_published_images_have_the_same_scores_again(published, monkeypatch):
     worse = published.record.to_json() | {"exported_scores": {"fd_lenet": 1.0}}
     monkeypatch.setattr(publishing, "read", lambda path: dataclasses.replace(published, record=Record.from_json(worse)))
     outcome = call("evaluate", "--zoo", "mine")
-    assert (outcome.code, outcome.err) == (1, "1 scores differ by more than 1%: mine fd_lenet\n")
+    assert (outcome.code, outcome.err.splitlines()[1:]) == (1, ["mine: fd_lenet differs"])
+    assert call("evaluate", "--zoo", "--images", 3).error == (
+        "error: --images can't be used here: --zoo measures as the published scores were"
+    )
+    assert call("evaluate", "run", "--zoo").error.startswith("error: run can't be used here")
+    monkeypatch.setattr(publishing, "published", list)
+    assert call("evaluate", "--zoo").error == "error: --zoo finds no published model with scores of generated images"
 
 
 def test_a_model_trained_again_is_compared_with_the_published_ones(published, tmp_path):
@@ -178,11 +186,47 @@ def test_a_model_trained_again_is_compared_with_the_published_ones(published, tm
     assert safe_files.read_json(run / "recipe.json")["settings"]["seed"] == 0
 
 
-def test_further_values_are_within_the_prediction_interval_as_often_as_it_says():
+def test_an_interrupted_reproduction_is_resumed_and_compared(published, runs, tmp_path):
+    path = copy_of(runs[0], tmp_path)
+    _, rows = publishing.reproduce(published, run=path)
+    first = published.record.runs[0]
+    assert {row.name: row.obtained for row in rows} == pytest.approx(first.scores | first.losses, rel=1e-5)
+    with pytest.raises(UsageError, match="run must be a run of vae-mlp, received: "):
+        publishing.reproduce(published, run=copy_of(runs[0], tmp_path / "other", model="gan-mlp", overrides={}))
+    error = call("reproduce", published.path, "--resume", path, "--seed", 3).error
+    assert error == "error: --seed can't be used here: a resumed run keeps its own"
+
+
+def test_other_data_of_the_same_name_are_refused(published, monkeypatch):
+    other = published.record.to_json()
+    other["data"]["fingerprint"] = "another"
+    changed = dataclasses.replace(published, record=Record.from_json(other))
+    for function in (publishing.measure, publishing.reproduce):
+        with pytest.raises(UsageError, match="^data set digits is not what mine was trained on$"):
+            function(changed)
+
+
+@pytest.mark.parametrize(
+    ("planned", "reason", "settings", "epochs"),
+    [
+        (None, None, {}, 3),
+        (20, "val_loss has not improved for 2 epochs", {"patience": 2}, 20),
+        (20, "training has taken 2 minutes", {"max_minutes": 2}, 3),
+    ],
+)
+def test_a_training_ends_again_as_it_did(published, planned, reason, settings, epochs):
+    content = published.record.to_json()
+    content["settings"] |= settings
+    content["runs"][0] |= {"planned_epochs": planned, "ended_early": reason}
+    again = reproduction._settings(dataclasses.replace(published, record=Record.from_json(content)), seed=5)
+    assert (again.epochs, again.patience, again.max_minutes, again.seed) == (epochs, settings.get("patience"), None, 5)
+
+
+def test_further_values_are_within_the_prediction_margin_as_often_as_it_says():
     values = np.random.default_rng(0).normal(7.0, 2.0, size=(4000, 4))
-    inside = [abs(last - np.mean(rest)) <= reproduction.prediction_interval(rest) for *rest, last in values.tolist()]
+    inside = [abs(last - np.mean(rest)) <= reproduction.prediction_margin(rest) for *rest, last in values.tolist()]
     assert np.mean(inside) == pytest.approx(0.95, abs=0.012)  # three and a half standard errors
-    assert reproduction.prediction_interval([3.0]) is None
+    assert reproduction.prediction_margin([3.0]) is None
 
 
 # What is refused
@@ -191,6 +235,16 @@ def test_further_values_are_within_the_prediction_interval_as_often_as_it_says()
 def test_runs_that_are_no_seeds_of_one_experiment_are_refused(runs, tmp_path):
     other = copy_of(runs[1], tmp_path, overrides={"hidden": 8})
     with pytest.raises(UsageError, match="differ in nothing but their seeds, received: 'different overrides'"):
+        publishing.publish([runs[0], other], tmp_path)
+    content = safe_files.read_json(runs[1] / "evaluation.json")
+    nll = evaluation.Score("nll", 740.0, {"metric": "nll", "samples": 9}).to_json()
+    content["scores"] = [nll if score["name"] == "nll" else score for score in content["scores"]]
+    other = copy_of(runs[1], tmp_path / "measured")
+    (other / "evaluation.json").write_text(json.dumps(content))
+    with pytest.raises(UsageError, match="received: 'different protocol of nll'"):
+        publishing.publish([runs[0], other], tmp_path)
+    (other / "evaluation.json").write_text(json.dumps(content | {"epoch": 1}))
+    with pytest.raises(UsageError, match="was measured after another epoch: measure it again: "):
         publishing.publish([runs[0], other], tmp_path)
     with pytest.raises(UsageError, match=r"runs must be runs of different seeds, received: \[0, 0\]"):
         publishing.publish([runs[0], runs[0]], tmp_path)
@@ -211,16 +265,37 @@ def test_a_run_that_is_not_finished_or_not_measured_is_refused(runs, tmp_path):
 def test_an_existing_model_is_replaced_only_when_asked(published, runs):
     with pytest.raises(UsageError, match="out exists already"):
         publishing.publish(runs[:1], published.path.parent, name="mine")
-    with pytest.raises(UsageError, match="name must be a name without a folder, received: 'a/b'"):
-        publishing.publish(runs[:1], published.path.parent, name="a/b")
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", '{"name": 3}', "{"])
-def test_a_damaged_record_is_named(published, tmp_path, content):
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", ".hidden", 'my "gan"'])
+def test_a_name_that_is_no_folder_of_its_own_is_refused(runs, tmp_path, name):
+    with pytest.raises(UsageError, match="^name must be letters, digits, "):
+        publishing.publish(runs[:1], tmp_path, name=name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "changes", [{"name": 3}, {"settings": None}, {"exported_scores": []}, {"runs": []}, {"runs": [1]}, {"odd": 1}]
+)
+def test_a_damaged_record_is_named(published, tmp_path, changes):
     path = shutil.copytree(published.path, tmp_path / "copy")
-    (path / "record.json").write_text(content)
-    with pytest.raises(UsageError, match=r"record\.json"):
+    (path / "record.json").write_text(json.dumps(published.record.to_json() | changes))
+    with pytest.raises(UsageError, match=r"record\.json is damaged, or of another version"):
         records.read(path)
+    for text in ("{}", "[]", "{"):
+        (path / "record.json").write_text(text)
+        with pytest.raises(UsageError, match=r"record\.json"):
+            records.read(path)
     (path / "record.json").unlink()
-    with pytest.raises(UsageError, match="must be a published model with record.json"):
+    with pytest.raises(UsageError, match="path must be a published model, with record.json and evaluation.json"):
         records.read(path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"), [("history.csv", "epoch,loss\n1,2\n"), ("recipe.json", '{"settings": null}')]
+)
+def test_a_damaged_run_is_named(runs, tmp_path, file, content):
+    path = copy_of(runs[0], tmp_path)
+    (path / file).write_text(content)
+    with pytest.raises(UsageError, match=file.replace(".", r"\.") + "|history of "):
+        publishing.publish([path], tmp_path / "out")

@@ -72,6 +72,19 @@ def test_models_stand_beside_the_literature_with_both_protocols(tmp_path):
     assert other[6] == "no: features: Inception there, a classifier of these data here"
 
 
+def test_a_likelihood_of_fewer_samples_has_another_protocol(tmp_path):
+    base = model(tmp_path, "vae-burda", 9.0)
+    protocol = {"metric": "nll", "binarized": "stochastic, seeds 0 to 2", "samples": 5000, "images_count": 10_000}
+    for samples, expected in ((5000, "yes"), (100, "no: samples 100 here, 5000 wanted")):
+        nll = Score("nll", 87.0, protocol | {"samples": samples}, "low", 0.23, "the mean of 10000 images")
+        measured = dataclasses.replace(base.evaluation, scores=[*base.evaluation.scores, nll])
+        runs = [dataclasses.replace(run, scores={"nll": 87.0}) for run in base.record.runs]
+        record = dataclasses.replace(base.record, runs=runs)
+        [line] = tables.comparisons([dataclasses.replace(base, record=record, evaluation=measured)]).splitlines()[2:]
+        assert cells(line)[3] == "87 ± 0.23 (the mean of 10000 images)"
+        assert cells(line)[6] == expected
+
+
 def test_a_score_that_was_not_measured_is_said_to_be_missing(tmp_path):
     [line] = tables.comparisons([model(tmp_path, "vae-burda", 9.0)]).splitlines()[2:]
     assert cells(line)[3] == "not measured"

@@ -21,6 +21,9 @@ def parser() -> cli.ArgumentParser:
     add("--out", type=cli.path, default=Path("saved_models"), metavar="DIR", help="folder of trained models")
     add("--name", metavar="NAME", help="name of the model; default: the recipe's")
     add("--note", default="", metavar="TEXT", help="what a look at the images shows, for the card")
+    add(
+        "--license", default="", metavar="NAME", help="license of the weights, such as apache-2.0; default: none stated"
+    )
     add("--overwrite", action="store_true", help="replace an older model of that name")
     run_options.add_recipes(parser)
     run_options.add_place_of_data(parser)
@@ -36,6 +39,6 @@ def main() -> None:
     cli.load_tensorflow()
     from keras_gen import publishing
 
-    names = ("out", "name", "note", "overwrite", "dataset", "data_dir")
+    names = ("out", "name", "note", "license", "overwrite", "dataset", "data_dir")
     path = publishing.publish(arguments.runs, **{name: getattr(arguments, name) for name in names})
     print_line(f"published: {path}")

@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "cards": ["card"],
         "publication": ["publish"],
         "records": ["CARD_FILE", "Published", "Record", "TrainedRun", "published", "read"],
-        "reproduction": ["TOLERANCE", "Comparison", "measure", "reproduce"],
+        "reproduction": ["Comparison", "measure", "reproduce"],
         "tables": ["comparisons", "gallery", "rankings"],
     },
 )

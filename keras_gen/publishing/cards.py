@@ -14,17 +14,16 @@ from keras_gen.data import catalog
 from keras_gen.evaluation.score import Score
 from keras_gen.publishing import records
 from keras_gen.publishing.records import Published, Record, TrainedRun
-
-LICENSE = "apache-2.0"
+from keras_gen.utils.progress import counted
 
 MEANINGS = {
-    "confident": "{value:.0%} of the images are recognized with more than 90 % certainty ({floor:.0%} of real ones)",
-    "mode_entropy": "their classes have an entropy of {value:.3f} nats (log 10 = 2.303 for ten even classes)",
-    "precision": "{value:.0%} of the images lie where real ones do ({floor:.0%} of other real ones)",
-    "recall": "{value:.0%} of real images lie where generated ones do ({floor:.0%})",
-    "coverage": "{value:.0%} of real images have a generated one nearby ({floor:.0%} with as many real ones)",
+    "confident": "{share} of the images are recognized with more than 90 % certainty{floor}",
+    "mode_entropy": "their classes have an entropy of {value:.3f} nats, with ten even classes it is 2.303",
+    "precision": "{share} of the images lie where real ones do{floor}",
+    "recall": "{share} of real images lie where generated ones do{floor}",
+    "coverage": "{share} of real images have a generated one nearby{floor}",
     "memorisation": "a generated image is nearer to a training image than a held-out one is with probability "
-    "{value:.2f} (½: no copies)",
+    "{value:.2f}, without copies ½",
 }
 """What a score says in words, by its metric."""
 
@@ -41,15 +40,14 @@ def card(published: Published) -> str:
     return _template().render(
         record=record,
         data=record.data,
-        license=LICENSE,
         tags=[record.recipe.partition("-")[0], "image-generation", "keras_gen"],
         shape=", ".join(map(str, record.data["image_shape"])),
         generates=record.sampler is not None,
         training=list(_training(record)),
         protocol=generated[0].protocol if generated else None,
         scores=list(_scores(published)),
-        meanings=list(_meanings(generated)),
-        about=catalog.find(data).about if catalog.find(data) else "data of your own",
+        meanings=list(_meanings(record, generated)),
+        about=(catalog.find(data).about if catalog.find(data) else "") or "data of the author",
     )
 
 
@@ -73,14 +71,13 @@ def _training(record: Record) -> Iterator[tuple[str, str]]:
     yield "data", f"{record.data['name']}: {counts}"
     yield "command", f"`python experiments/run.py {shlex.join(record.command)}`"
     yield "seeds", ", ".join(str(run.seed) for run in record.runs) + f"; these weights: {first.seed}"
-    yield "epochs", _epochs(first)
-    updates = {name.removesuffix("updates").strip("_"): count for name, count in first.updates.items()}
-    yield "updates", ", ".join(f"{count:,} {network}".strip() for network, count in updates.items())
-    devices = machine["gpus"] or [f"{machine['processor']}, {machine['cores']} cores"]
-    minutes = ", ".join(f"{run.minutes:.2g}" for run in record.runs)
+    yield "epochs", "; ".join(dict.fromkeys(map(_epochs, record.runs)))
+    yield "updates", "; ".join(dict.fromkeys(map(_updates, record.runs)))
+    devices = machine["gpus"] or [f"{machine['processor']}, {counted(machine['cores'], 'core')}"]
+    minutes = ", ".join(number(run.minutes) for run in record.runs)
     yield "time", f"{minutes} minutes; {', '.join(devices)}; {machine['precision']}"
     if resumed := sum(run.resumed for run in record.runs):
-        yield "interrupted and resumed", f"{resumed} {'time' if resumed == 1 else 'times'}"
+        yield "interrupted and resumed", counted(resumed, "time")
     yield "latents", {None: "none", "prior": "standard normal"}.get(record.sampler, str(record.sampler))
     yield (
         "versions",
@@ -90,45 +87,68 @@ def _training(record: Record) -> Iterator[tuple[str, str]]:
 
 def _epochs(run: TrainedRun) -> str:
     early = f" of {run.planned_epochs}: {run.ended_early}" if run.planned_epochs else ""
-    best = f"; weights of epoch {run.evaluated_epoch}, the best" if run.evaluated_epoch != run.epochs else ""
+    best = f", weights of epoch {run.evaluated_epoch}, the best" if run.evaluated_epoch != run.epochs else ""
     return f"{run.epochs}{early}{best}"
 
 
+def _updates(run: TrainedRun) -> str:
+    updates = {name.removesuffix("updates").strip("_"): count for name, count in run.updates.items()}
+    return ", ".join(f"{count:,} {network}".strip() for network, count in updates.items())
+
+
 def _scores(published: Published) -> Iterator[tuple[str, ...]]:
-    """Yield the rows of the table of scores: mean and spread over the runs, or else the spread of the score."""
+    """Yield the rows of the table of scores and losses."""
     record = published.record
     for score in published.evaluation.scores:
-        spread, over = record.spread(score.name), f"{len(record.values(score.name))} trainings"
-        if spread is None:
-            spread, over = score.spread, score.spread_over
-        value = number(record.mean(score.name)) + (f" ± {spread:.2g} ({over})" if spread is not None else "")
         better = {"low": "lower", "high": "higher", None: ""}[score.better]
         floor, stored = "" if score.floor is None else number(score.floor), ""
         if score.name in record.exported_scores:
             stored = f"{number(score.value)}, {number(record.exported_scores[score.name])}"
-        yield f"`{score.name}`", value, better, floor, stored, f"`{score.fingerprint}`"
+        yield f"`{score.name}`", measured(published, score.name), better, floor, stored, f"`{score.fingerprint}`"
     for name in published.evaluation.losses:
-        spread = record.spread(name)
-        more = f" ± {spread:.2g} ({len(record.values(name))} trainings)" if spread is not None else ""
-        yield f"{name} of test images", number(record.mean(name)) + more, "", "", "", ""
+        yield f"{name} of test images", measured(published, name), "", "", "", ""
 
 
-def _meanings(scores: Sequence[Score]) -> Iterator[str]:
+def measured(published: Published, name: str, *, brief: bool = False) -> str:
+    """Return a score or loss as text: mean and standard deviation over the trainings, or else its own spread.
+
+    Args:
+        published: the model.
+        name: str, name of the score or loss.
+        brief: bool, whether to leave out what the spread is over, and a spread that is not over trainings. Defaults to
+            False.
+    """
+    record = published.record
+    if math.isnan(mean := record.mean(name)):
+        return "not measured"
+    spread, over = record.spread(name), counted(len(record.values(name)), "training")
+    if spread is None and not brief:
+        own = next((score for score in published.evaluation.scores if score.name == name), None)
+        spread, over = (own.spread, own.spread_over) if own else (None, "")
+    if spread is None:
+        return number(mean)
+    return f"{number(mean)} ± {number(spread, digits=2)}" + ("" if brief else f" ({over})")
+
+
+def _meanings(record: Record, scores: Sequence[Score]) -> Iterator[str]:
     by_metric = {score.protocol["metric"]: score for score in scores}
     for metric, text in MEANINGS.items():
         if metric in by_metric:
             score = by_metric[metric]
-            yield text.format(value=score.value, floor=math.nan if score.floor is None else score.floor)
+            value, floor = record.mean(score.name), ""
+            if score.floor is not None:
+                floor = f" ({100 * score.floor:.0f} % with as many real images)"
+            yield text.format(value=value, share=f"{100 * value:.0f} %", floor=floor)
 
 
-def number(value: float) -> str:
-    """Return a score as text with four digits.
+def number(value: float, digits: int = 4) -> str:
+    """Return a number as text with that many digits, without an exponent if it is large.
 
     Example:
-        >>> number(12.34567), number(0.00123456), number(12345.6)
-        ('12.35', '0.001235', '12,346')
+        >>> number(12.34567), number(0.00123456), number(12345.6), number(187.3, digits=2)
+        ('12.35', '0.001235', '12,346', '187')
     """
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+    return f"{value:,.0f}" if 10**digits <= abs(value) < 1e9 else f"{value:.{digits}g}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

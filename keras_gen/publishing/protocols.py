@@ -23,6 +23,7 @@ def settings_of(scores: Sequence[Score]) -> EvaluationSettings:
         options |= {
             "measures": tuple(name for name, measure in MEASURES.items() if metrics & measure.better.keys()),
             "extractor": protocol["extractor"],
+            "extractor_precision": protocol["extractor_precision"],
             "num_images": protocol["generated"],
             "reference": protocol["reference_split"],
             "seed": seeds[0],
@@ -30,12 +31,14 @@ def settings_of(scores: Sequence[Score]) -> EvaluationSettings:
         }
     distances = [score.protocol for score in scores if score.protocol["metric"] == "rec_fid"]
     if distances:
-        options |= {"measures": (*options["measures"], "rec_fid"), "extractor": distances[0]["extractor"]}
+        options |= {name: distances[0][name] for name in ("extractor", "extractor_precision")}
+        options |= {"measures": (*options["measures"], "rec_fid")}
     likelihoods = [score.protocol for score in scores if score.protocol["metric"] == "nll"]
     if likelihoods:
         protocol = likelihoods[0]
         last = str(protocol["binarized"]).rpartition(" to ")[2]
         options |= {
+            "seed": protocol["seed"],
             "likelihood_images": protocol["images_count"],
             "likelihood_samples": protocol["samples"],
             "likelihood_binarizations": int(last) + 1 if last.isdecimal() else 1,

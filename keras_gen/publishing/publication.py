@@ -1,25 +1,31 @@
-"""Publish the model of one or several runs: a SavedModel with its record, scores, card and a picture."""
+"""Publish the model of one or several runs: a SavedModel with its record, scores, card and pictures."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 from keras_gen.evaluation import evaluator, results
+from keras_gen.evaluation.results import Evaluation
 from keras_gen.evaluation.score import Score
 from keras_gen.models import PretrainedModel, export
 from keras_gen.publishing import cards, pictures, protocols, records
 from keras_gen.publishing.records import Published, Record, TrainedRun
-from keras_gen.runs import hints, history, run_directory
-from keras_gen.runs.settings import RunSettings
+from keras_gen.runs import checkpoints, hints, history, run_directory
+from keras_gen.runs.settings import RunSettings, read_settings
 from keras_gen.utils import files, trained_models
 from keras_gen.utils.errors import UsageError, must_be
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OF_A_PLACE = dict.fromkeys(("data_dir", "extractor_weights"))
-_OF_A_RUN = ("seed", "epochs", "dataset", "data_dir")
+_MAY_DIFFER = ("seed", "epochs", "dataset", "data_dir")
+_OF_AN_EXPORT = ("functions", "half_precision", "num_classes", "sampler")
+"""Entries of a SavedModel's description that `export.save` writes itself."""
 
 
 def publish(
@@ -28,6 +34,7 @@ def publish(
     *,
     name: str | None = None,
     note: str = "",
+    license: str = "",
     overwrite: bool = False,
     **place: object,
 ) -> Path:
@@ -40,8 +47,9 @@ def publish(
         runs: sequence of paths of run directories with equal settings but the seed. The first is published, the others
             give the spread of its scores.
         out: str or path, folder of trained models. Defaults to `"saved_models"`.
-        name: str, name of the model. Defaults to the recipe's.
+        name: str, name of the model: letters, digits, `.`, `_` and `-`. Defaults to the recipe's.
         note: str, what a look at the images shows, for the card. Defaults to none.
+        license: str, license of the weights as model hubs spell it, such as `"apache-2.0"`. Defaults to none.
         overwrite: bool, whether to replace an older model of that name. Defaults to False.
         place: `dataset` and `data_dir`, where the data are now, as in `keras_gen.runs.load`.
 
@@ -49,96 +57,126 @@ def publish(
         The path of the folder.
 
     Raises:
-        UsageError: a run is not finished or not evaluated, or the runs differ in more than the seed.
+        UsageError: a run is not finished, or not evaluated as it is now, or the runs differ in more than the seed, or
+            were measured under different protocols.
     """
-    runs = [Path(run) for run in runs]
     if not runs:
         raise must_be("runs", "at least one run directory", [])
-    trained = [_trained(run) for run in runs]
-    _check_same_settings(runs)
-    record = run_directory.read_recipe(runs[0])
-    settings = RunSettings.from_json(record["settings"], str(runs[0]))
-    name = settings.model if name is None else name
-    if Path(name).name != name:
-        raise must_be("name", "a name without a folder", name)
+    files_of_runs = [_read(Path(run)) for run in runs]
+    first = files_of_runs[0]
+    _check_comparable(files_of_runs)
+    name = first.settings.model if name is None else name
+    if not _NAME.fullmatch(name):
+        raise must_be("name", "letters, digits, '.', '_' and '-', beginning with a letter or a digit", name)
     path = Path(out) / name
     files.check_can_write_directory(path, overwrite=overwrite, marker=export.SAVED_MODEL_FILE, argument="out")
-    opened = evaluator.open_run(runs[0], **place)
-    content = run_directory.read_json(runs[0] / trained_models.EVALUATION_FILE)
-    if opened.position.epoch != trained[0].evaluated_epoch:
-        raise UsageError(f"run {runs[0]} was measured after another epoch: measure it again: {hints.evaluate(runs[0])}")
-    evaluation = results.read(runs[0])
-    data = {key: value for key, value in record["data"].items() if key not in ("origin", "requested")}
-    settings = RunSettings.from_json(settings.to_json() | {"dataset": data["name"]} | _OF_A_PLACE, str(runs[0]))
+    opened = evaluator.open_run(first.path, **place)
 
     def write(folder: Path) -> None:
-        description = export.description(runs[0])
-        own = ("functions", "half_precision", "num_classes", "sampler")
-        description = {key: value for key, value in description.items() if key not in own}
+        description = export.description(first.path)
+        description = {key: value for key, value in description.items() if key not in _OF_AN_EXPORT}
         exported = export.save(opened.model, folder / "exported", half_precision=True, description=description)
         for entry in exported.iterdir():
             entry.rename(folder / entry.name)
         exported.rmdir()
+        shutil.copyfile(first.path / run_directory.HISTORY_FILE, folder / records.HISTORY_FILE)
+        shutil.copyfile(first.path / trained_models.EVALUATION_FILE, folder / trained_models.EVALUATION_FILE)
         model = PretrainedModel(folder)
-        made = Record(
-            name=name,
-            recipe=settings.model,
-            summary=settings.recipe.summary,
-            source=settings.recipe.source,
-            settings=settings.to_json(),
-            command=settings.words(only_changed=True),
-            data=data,
-            machine=record["machine"],
-            versions=record["versions"],
-            sampler=content["sampler"] if "generate" in model.functions else None,
-            runs=trained,
-            exported_scores=_exported_scores(model, opened.data, evaluation.scores),
-            note=note,
-        )
-        files.write_json(folder / records.RECORD_FILE, made.to_json())
-        shutil.copyfile(runs[0] / run_directory.HISTORY_FILE, folder / records.HISTORY_FILE)
-        shutil.copyfile(runs[0] / trained_models.EVALUATION_FILE, folder / trained_models.EVALUATION_FILE)
-        _write_pictures(folder, model, runs[0])
-        files.write_text(folder / records.CARD_FILE, cards.card(Published(folder, made, evaluation)))
+        record = _record(files_of_runs, model, opened.data, name=name, note=note, license=license)
+        files.write_json(folder / records.RECORD_FILE, record.to_json())
+        _write_pictures(folder, model, first.path)
+        files.write_text(folder / records.CARD_FILE, cards.card(Published(folder, record, first.evaluation)))
 
     return files.write_directory(path, write, overwrite=overwrite, marker=export.SAVED_MODEL_FILE, argument="out")
 
 
-def _trained(run: Path) -> TrainedRun:
-    """Return what a run was and reached."""
-    record, evaluation = run_directory.read_recipe(run), results.read(run)
-    epochs = record["settings"]["epochs"]
-    if run_directory.finished_epochs(run) != epochs:
-        raise UsageError(f"run {run} is not finished: {hints.resume(run)}")
-    rows = history.read(run / run_directory.HISTORY_FILE)
-    evaluated = run_directory.read_json(run / trained_models.EVALUATION_FILE)["epoch"]
-    ended = record.get(run_directory.ENDED_EARLY) or {}
-    return TrainedRun(
-        seed=record["settings"]["seed"],
-        epochs=epochs,
-        planned_epochs=run_directory.planned_epochs(record),
-        ended_early=ended.get("reason"),
-        evaluated_epoch=evaluated,
-        minutes=round(sum(row["seconds"] for row in rows) / 60, 1),
-        updates={key: value for key, value in rows[evaluated - 1].items() if key.endswith("updates")},
-        resumed=len(record.get("resumed", ())),
-        losses=evaluation.losses,
-        scores={score.name: score.value for score in evaluation.scores},
-    )
+@dataclass(frozen=True)
+class _RunFiles:
+    """What the files of a run say: `content` is that of `evaluation.json`."""
+
+    path: Path
+    record: dict
+    settings: RunSettings
+    rows: list[dict]
+    evaluation: Evaluation
+    content: dict
+
+    @property
+    def planned_epochs(self) -> int:
+        return run_directory.planned_epochs(self.record) or self.settings.epochs
 
 
-def _check_same_settings(runs: Sequence[Path]) -> None:
+def _read(path: Path) -> _RunFiles:
+    record, settings = read_settings(path)
+    evaluation = results.read(path)
+    if run_directory.finished_epochs(path) != settings.epochs:
+        raise UsageError(f"run {path} is not finished: {hints.resume(path)}")
+    rows = history.read(path / run_directory.HISTORY_FILE)
+    content = run_directory.read_json(path / trained_models.EVALUATION_FILE)
+    best = checkpoints.best(path, settings.keep_best)
+    if content.get("epoch") != (best.position.epoch if best else settings.epochs):
+        raise UsageError(f"run {path} was measured after another epoch: measure it again: {hints.evaluate(path)}")
+    if [row["epoch"] for row in rows] != list(range(1, settings.epochs + 1)):
+        raise UsageError(f"history of {path} must have one row for each of its {settings.epochs} epochs")
+    for part in ("data", "machine", "versions"):
+        if not isinstance(record.get(part), dict):
+            raise UsageError(f"{path / run_directory.RECIPE_FILE} is damaged: it must have the entry {part}")
+    return _RunFiles(path, record, settings, rows, evaluation, content)
+
+
+def _check_comparable(runs: Sequence[_RunFiles]) -> None:
+    """Check that runs differ in nothing but their seeds, and were measured under the same protocols."""
     kept = []
     for run in runs:
-        record = run_directory.read_recipe(run)
-        kept.append({key: value for key, value in record["settings"].items() if key not in _OF_A_RUN})
-        kept[-1] |= {"data": record["data"]["name"], "images": record["data"]["counts"]}
+        kept.append({key: value for key, value in run.settings.to_json().items() if key not in _MAY_DIFFER})
+        kept[-1] |= {"epochs": run.planned_epochs, "data": run.record["data"].get("fingerprint")}
+        kept[-1] |= {f"protocol of {score.name}": score.fingerprint for score in run.evaluation.scores}
     different = [key for key in kept[0] if any(each.get(key) != kept[0][key] for each in kept)]
     if different:
         raise must_be("runs", "runs that differ in nothing but their seeds", f"different {', '.join(different)}")
-    seeds = [run_directory.read_recipe(run)["settings"]["seed"] for run in runs]
-    if len(set(seeds)) < len(seeds):
-        raise must_be("runs", "runs of different seeds", seeds)
+    if len({run.settings.seed for run in runs}) < len(runs):
+        raise must_be("runs", "runs of different seeds", [run.settings.seed for run in runs])
+
+
+def _record(runs: Sequence[_RunFiles], model: PretrainedModel, data, **own: str) -> Record:
+    """Return the record of a published model; `own` is what its author says of it."""
+    first = runs[0]
+    described = {key: value for key, value in first.record["data"].items() if key not in ("origin", "requested")}
+    content = first.settings.to_json() | {"dataset": described["name"]} | _OF_A_PLACE
+    settings = RunSettings.from_json(content, str(first.path))
+    recipes = [f"--recipes={settings.recipe.file.name}"] if settings.recipe.file else []
+    return Record(
+        recipe=settings.model,
+        summary=settings.recipe.summary,
+        source=settings.recipe.source,
+        settings=settings.to_json(),
+        command=[*settings.words(only_changed=True), *recipes],
+        data=described,
+        machine=first.record["machine"],
+        versions=first.record["versions"],
+        sampler=str(first.content.get("sampler")) if "generate" in model.functions else None,
+        runs=[_trained(run) for run in runs],
+        exported_scores=_exported_scores(model, data, first.evaluation.scores),
+        **own,
+    )
+
+
+def _trained(run: _RunFiles) -> TrainedRun:
+    """Return what a run was and reached."""
+    epoch = run.content["epoch"]
+    ended = run.record.get(run_directory.ENDED_EARLY) or {}
+    return TrainedRun(
+        seed=run.settings.seed,
+        epochs=run.settings.epochs,
+        planned_epochs=run_directory.planned_epochs(run.record),
+        ended_early=ended.get("reason"),
+        evaluated_epoch=epoch,
+        minutes=round(sum(row.get("seconds", 0.0) for row in run.rows) / 60, 1),
+        updates={key: value for key, value in run.rows[epoch - 1].items() if key.endswith("updates")},
+        resumed=len(run.record.get("resumed", ())),
+        losses=run.evaluation.losses,
+        scores={score.name: score.value for score in run.evaluation.scores},
+    )
 
 
 def _exported_scores(model: PretrainedModel, data, scores: Sequence[Score]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from keras_gen.evaluation import results
 from keras_gen.evaluation.results import Evaluation
 from keras_gen.evaluation.score import Score
 from keras_gen.utils import safe_files, trained_models
-from keras_gen.utils.errors import UsageError
+from keras_gen.utils.errors import UsageError, must_be
 
 RECORD_FILE, HISTORY_FILE, CARD_FILE = "record.json", "history.csv", "README.md"
 SAMPLES_FILE, LATENTS_FILE, CURVE_FILE = "samples.png", "latents.png", "curve.png"
@@ -64,6 +64,7 @@ class Record:
         runs: sequence of `TrainedRun`; the published weights are of the first, the others have other seeds.
         exported_scores: dict, values of the scores of the published weights, which are stored as float16, by name.
         note: str, what a look at the images shows; empty for nothing.
+        license: str, license of the weights; empty if none is stated.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Record:
     runs: Sequence[TrainedRun]
     exported_scores: Mapping[str, float]
     note: str = ""
+    license: str = ""
 
     def to_json(self) -> dict:
         """Return the record as a JSON-serializable dict."""
@@ -88,8 +90,15 @@ class Record:
     def from_json(cls, content: dict) -> Record:
         """Restore a record from `to_json`. Raises KeyError, TypeError or ValueError for another dict."""
         record = cls(**content | {"runs": [TrainedRun(**run) for run in content["runs"]]})
-        if not record.runs or not isinstance(record.name, str):
-            raise ValueError("no runs or no name")
+        texts = (record.name, record.recipe, record.summary, record.source, record.note, record.license)
+        tables = (record.settings, record.data, record.machine, record.versions)
+        numbers = [record.exported_scores, *(part for run in record.runs for part in (run.losses, run.scores))]
+        if not record.runs or not all(isinstance(text, str) for text in (*texts, *record.command)):
+            raise TypeError("runs, or a text, are missing")
+        if not all(isinstance(table, dict) for table in (*tables, *numbers)):
+            raise TypeError("settings, data, machine, versions, losses and scores must be objects")
+        if not all(isinstance(value, int | float) for table in numbers for value in table.values()):
+            raise TypeError("losses and scores must be numbers")
         return record
 
     def values(self, name: str) -> list[float]:
@@ -126,7 +135,8 @@ def read(path: str | os.PathLike) -> Published:
         record = Record.from_json(safe_files.read_json(path / RECORD_FILE))
         return Published(path, record, results.read_file(path / trained_models.EVALUATION_FILE))
     except OSError as error:
-        raise UsageError(f"{path} must be a published model with {RECORD_FILE}: {error.strerror or error}") from error
+        wanted = f"a published model, with {RECORD_FILE} and {trained_models.EVALUATION_FILE}"
+        raise must_be("path", wanted, str(path)) from error
     except UsageError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:

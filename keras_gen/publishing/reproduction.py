@@ -11,19 +11,20 @@ from pathlib import Path
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 
 from keras_gen import evaluation, training
+from keras_gen.data import ImageData
 from keras_gen.evaluation import evaluator
 from keras_gen.models import PretrainedModel
 from keras_gen.publishing import protocols
 from keras_gen.publishing.records import Published
 from keras_gen.runs import loading
-from keras_gen.runs.settings import RunSettings
-from keras_gen.utils.errors import UsageError
+from keras_gen.runs.settings import RunSettings, read_settings
+from keras_gen.utils.errors import UsageError, must_be
 
 CONFIDENCE = 0.95
-"""Probability with which a further training's score is inside `Comparison.interval`."""
+"""Probability with which a further training's score is within `prediction_margin`."""
 
-TOLERANCE = 0.01
-"""Relative difference that other processors and versions may make to scores of the same weights."""
+RELATIVE, ABSOLUTE = 0.01, 0.005
+"""By how much scores of the same weights may differ with the processor and the versions, at least."""
 
 
 @dataclass(frozen=True)
@@ -32,29 +33,23 @@ class Comparison:
 
     Args:
         name: str, name of the score or loss.
-        published: float, the published value; the mean of the published trainings if `interval` is given.
+        published: float, the published value, or the mean of several trainings.
         obtained: float, the value now.
-        interval: float or None, by how much a further training is expected to differ from the mean; None if only one
-            training was published.
+        margin: float or None, by how much it may differ from the published one; None if that is not known.
     """
 
     name: str
     published: float
     obtained: float
-    interval: float | None = None
+    margin: float | None
 
     @property
     def is_within(self) -> bool | None:
-        """Whether the value is within the interval, or None without one."""
-        return None if self.interval is None else abs(self.obtained - self.published) <= self.interval
-
-    @property
-    def is_equal(self) -> bool:
-        """Whether the values are equal up to `TOLERANCE`, as for the same weights."""
-        return math.isclose(self.obtained, self.published, rel_tol=TOLERANCE, abs_tol=1e-6)
+        """Whether the value is within the margin, or None without one."""
+        return None if self.margin is None else abs(self.obtained - self.published) <= self.margin
 
 
-def prediction_interval(values: Sequence[float]) -> float | None:
+def prediction_margin(values: Sequence[float]) -> float | None:
     """Return by how much a further value differs from the mean of these with probability `CONFIDENCE` at most.
 
     For n values of a normal distribution with standard deviation s this is t s √(1 + 1/n), with the quantile t of
@@ -64,10 +59,10 @@ def prediction_interval(values: Sequence[float]) -> float | None:
         values: sequence of float.
 
     Returns:
-        The distance, or None for fewer than two values.
+        Half the width of the prediction interval, or None for fewer than two values.
 
     Example:
-        >>> round(prediction_interval([24.0, 25.0, 26.0]), 2)
+        >>> round(prediction_margin([24.0, 25.0, 26.0]), 2)
         4.97
     """
     if len(values) < 2:
@@ -87,17 +82,21 @@ def measure(published: Published, data_dir: str | os.PathLike | None = None) -> 
         data_dir: str or path, the folder that holds its data. Defaults to `$KERAS_GEN_DATA`.
 
     Raises:
-        UsageError: the model generates no images.
+        UsageError: the model has no scores of generated images, or the data are not those that it was trained on.
         DataUnavailableError: its data or extractor are unavailable.
     """
-    record = published.record
+    record, scores = published.record, published.evaluation.scores
     if not record.exported_scores:
         raise UsageError(f"{record.name} has no scores of generated images")
-    data, _ = loading.load_data(_settings(published, data_dir=data_dir))
-    settings = protocols.settings_of(published.evaluation.scores)
-    scores, _ = evaluator.score_generated(PretrainedModel(published.path), data, settings)
-    values = {score.name: score.value for score in scores}
-    return [Comparison(name, value, values[name]) for name, value in record.exported_scores.items() if name in values]
+    data = _data(published, _settings(published, data_dir=data_dir))
+    found, notes = evaluator.score_generated(PretrainedModel(published.path), data, protocols.settings_of(scores))
+    values, spreads = {score.name: score.value for score in found}, {score.name: score.spread for score in scores}
+    if missing := record.exported_scores.keys() - values.keys():
+        raise UsageError(f"{', '.join(sorted(missing))} of {record.name} can't be measured now: {'; '.join(notes)}")
+    return [
+        Comparison(name, value, values[name], max(RELATIVE * abs(value), ABSOLUTE, spreads.get(name) or 0.0))
+        for name, value in record.exported_scores.items()
+    ]
 
 
 def reproduce(
@@ -105,35 +104,58 @@ def reproduce(
     out: str | os.PathLike = "runs",
     *,
     seed: int | None = None,
+    run: str | os.PathLike | None = None,
     data_dir: str | os.PathLike | None = None,
 ) -> tuple[Path, list[Comparison]]:
     """Train a published model again and evaluate it under the same protocols.
+
+    A training that ended early by its `patience` has it again; one that ended by the clock gets as many epochs.
 
     Args:
         published: the model.
         out: str or path, folder of run directories. Defaults to `"runs"`.
         seed: int or None, seed of the training. Defaults to that of the published weights.
+        run: str or path, a run directory of an earlier call, which is resumed if it is not finished. Defaults to None,
+            a new run.
         data_dir: str or path, the folder that holds its data. Defaults to `$KERAS_GEN_DATA`.
 
     Returns:
         The run directory, and the comparisons of its scores and losses with the published ones.
 
     Raises:
-        UsageError, DataUnavailableError: as `keras_gen.training.run`.
+        UsageError, DataUnavailableError: as `keras_gen.training.run`; the data are not those that it was trained on, or
+            `run` has other settings.
     """
-    run = training.run(_settings(published, data_dir=data_dir, **({} if seed is None else {"seed": seed})), out=out)
-    result = evaluation.evaluate(run, protocols.settings_of(published.evaluation.scores))
-    found = {score.name: score.value for score in result.scores} | result.losses
     record = published.record
+    if run is None:
+        settings = _settings(published, data_dir=data_dir, **({} if seed is None else {"seed": seed}))
+        _data(published, settings)
+        run = training.run(settings, out=out)
+    else:
+        run = Path(run)
+        if read_settings(run)[1].model != record.recipe:
+            raise must_be("run", f"a run of {record.recipe}", str(run))
+        training.resume(run, data_dir=data_dir)
+    result = evaluation.evaluate(run, protocols.settings_of(published.evaluation.scores), data_dir=data_dir)
+    found = {score.name: score.value for score in result.scores} | result.losses
     return run, [
-        Comparison(name, record.mean(name), value, prediction_interval(record.values(name)))
+        Comparison(name, record.mean(name), value, prediction_margin(record.values(name)))
         for name, value in found.items()
         if record.values(name)
     ]
 
 
 def _settings(published: Published, **changes: object) -> RunSettings:
-    """Return the settings of the published run: with the epochs that were planned if it ended early."""
-    record = published.record
-    content = dict(record.settings) | {"epochs": record.runs[0].planned_epochs or record.runs[0].epochs}
-    return RunSettings.from_json(content | changes, str(published.path))
+    """Return the settings of the published run, with which its training ends as it did."""
+    record, first = published.record, published.record.runs[0]
+    ended_by_patience = first.planned_epochs is not None and record.settings.get("patience") is not None
+    content = dict(record.settings) | {"epochs": first.planned_epochs if ended_by_patience else first.epochs}
+    return RunSettings.from_json(content | {"max_minutes": None} | changes, str(published.path))
+
+
+def _data(published: Published, settings: RunSettings) -> ImageData:
+    """Return the data set of the settings; raise `UsageError` if it is not what the model was trained on."""
+    data, _ = loading.load_data(settings)
+    if data.fingerprint != published.record.data.get("fingerprint"):
+        raise UsageError(f"data set {settings.dataset} is not what {published.record.name} was trained on")
+    return data

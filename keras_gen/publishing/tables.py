@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from keras_gen.evaluation import protocol
 from keras_gen.evaluation.score import Score
 from keras_gen.publishing import literature, records
-from keras_gen.publishing.cards import number, table
+from keras_gen.publishing.cards import measured, number, table
+from keras_gen.publishing.literature import ReferenceValue
 from keras_gen.publishing.records import Published
+from keras_gen.utils.progress import counted
 
 RANKED_BY = "fid"
 """Metric by which models are ranked."""
@@ -38,10 +39,10 @@ def comparisons(models: Sequence[Published]) -> str:
                     _link(model),
                     str(record.data["name"]),
                     reference.metric,
-                    _obtained(model, reference.score),
+                    measured(model, reference.score),
                     f"{reference.value} ({reference.source})",
                     reference.protocol,
-                    f"no: {reference.difference}" if reference.difference else "yes",
+                    _is_same_protocol(model, reference),
                     _minutes(model),
                 )
             )
@@ -82,6 +83,19 @@ def gallery(models: Sequence[Published]) -> Iterator[str]:
         )
 
 
+def _is_same_protocol(model: Published, reference: ReferenceValue) -> str:
+    """Return "yes", or "no" with what differs."""
+    protocols = [score.protocol for score in model.evaluation.scores if score.name == reference.score]
+    wanted = reference.ours if protocols else {}
+    differences = [reference.difference] if reference.difference else []
+    differences += [
+        f"{name} {protocols[0].get(name)} here, {value} wanted"
+        for name, value in wanted.items()
+        if protocols[0].get(name) != value
+    ]
+    return f"no: {'; '.join(differences)}" if differences else "yes"
+
+
 def _link(model: Published) -> str:
     return f"[`{model.record.name}`]({FOLDER}/{model.path.name}/README.md)"
 
@@ -90,29 +104,12 @@ def _by_metric(model: Published) -> dict[str, Score]:
     return {score.protocol["metric"]: score for score in records.of_generated(model.evaluation.scores)}
 
 
-def _obtained(model: Published, name: str) -> str:
-    """Return a score or loss as text: the mean and standard deviation over trainings, or the spread of the score."""
-    record, spread, over = model.record, model.record.spread(name), f"{len(model.record.runs)} trainings"
-    if math.isnan(mean := record.mean(name)):
-        return "not measured"
-    if spread is None:
-        scores = [score for score in model.evaluation.scores if score.name == name and score.spread is not None]
-        spread, over = (scores[0].spread, scores[0].spread_over) if scores else (None, "")
-    return number(mean) + (f" ± {spread:.2g} ({over})" if spread is not None else "")
-
-
 def _row(model: Published) -> tuple[str, ...]:
     scores = _by_metric(model)
-    values = [_value(model, scores.get(metric)) for metric in (RANKED_BY, *SHOWN)]
+    shown = [scores.get(metric) for metric in (RANKED_BY, *SHOWN)]
+    values = ["" if score is None else measured(model, score.name, brief=True) for score in shown]
     size = sum(file.stat().st_size for file in (model.path / "variables").glob("*")) / 1e6
     return _link(model), *values, f"{size:.1f}", _minutes(model)
-
-
-def _value(model: Published, score: Score | None) -> str:
-    if score is None:
-        return ""
-    spread = model.record.spread(score.name)
-    return number(model.record.mean(score.name)) + (f" ± {spread:.2g}" if spread is not None else "")
 
 
 def _floor(value: float | None) -> str:
@@ -121,4 +118,4 @@ def _floor(value: float | None) -> str:
 
 def _minutes(model: Published) -> str:
     cores = model.record.machine["cores"]
-    return f"{model.record.runs[0].minutes:.2g} on {cores} {'core' if cores == 1 else 'cores'}"
+    return f"{number(model.record.runs[0].minutes)} on {counted(cores, 'core')}"

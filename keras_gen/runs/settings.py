@@ -250,12 +250,12 @@ class RunSettings:
         """Return the words of run.py's command line that give these settings.
 
         Args:
-            only_changed: bool, whether to leave out those that are the recipe's defaults, and those that a run resolves
-                by itself: an extractor, `float32`. Defaults to False.
+            only_changed: bool, whether to leave out those that are the recipe's defaults, and the extractor, which a
+                run resolves by itself. Defaults to False.
 
         Example:
-            >>> RunSettings("vae-mlp", {"latent_dim": 2}, dataset="mnist", epochs=5).words(only_changed=True)
-            ['--model=vae-mlp', '--set', 'latent_dim=2', '--epochs=5']
+            >>> RunSettings("gan-mlp", {"latent_dim": 2}, dataset="mnist", epochs=5).words(only_changed=True)
+            ['--model=gan-mlp', '--set', 'latent_dim=2', '--epochs=5']
         """
         words = [f"--model={self.model}"]
         if self.overrides:
@@ -264,7 +264,10 @@ class RunSettings:
         if only_changed:
             recipe, default = self.recipe, RunSettings(self.model, dataset=self.dataset, epochs=self.epochs)
             usual = dataclasses.asdict(default) | {"dataset": recipe.dataset, "epochs": recipe.epochs}
-            usual |= {"extractor": self.extractor, "precision": "float32"}
+            del usual["precision"]
+            usual |= {"extractor": self.extractor}
+            if not recipe.allows_bfloat16:  # else another processor would choose another one
+                usual["precision"] = "float32"
         for name, option in OPTIONS.items():
             value = getattr(self, name)
             if name in usual and value == usual[name]:

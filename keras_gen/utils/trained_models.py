@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from keras_gen.utils import safe_files
-from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.errors import UsageError, must_be, suggestion
 
 VARIABLE = "KERAS_GEN_MODELS"
 FOLDER = "saved_models"
@@ -56,6 +56,8 @@ def find_saved_model(path: str | os.PathLike) -> Path:
     Raises:
         UsageError: `path` is neither, or the run is not finished.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise must_be("path", "a name or a path", path)
     path = Path(path)
     if (path / SAVED_MODEL_FILE).is_file():
         return path
@@ -68,6 +70,8 @@ def find_saved_model(path: str | os.PathLike) -> Path:
         raise UsageError(f"run {path} is not finished and has no SavedModel yet: resume it")
     known = ", ".join(names()) or "none"
     error = must_be("path", f"a SavedModel, a finished run directory or a trained model ({known})", str(path))
+    if hint := suggestion(path, names()):
+        raise UsageError(f"{error}{hint}")
     if not path.exists() and path.name == os.fspath(path) and (places := folders()):
         raise UsageError(f"{error}; the weights of a model of that name belong in {places[0] / path.name}")
     raise error

@@ -49,8 +49,9 @@ def _described(name: str, path: Path) -> ModelInfo:
     file = path / trained_models.EVALUATION_FILE
     if not file.is_file():
         return ModelInfo(name, path, size, {})
+    content = safe_files.read_json(file)
     try:
-        scores = {score["name"]: float(score["value"]) for score in safe_files.read_json(file)["scores"]}
+        scores = {score["name"]: float(score["value"]) for score in content["scores"]}
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{file} is damaged: {error!r}") from error
     return ModelInfo(name, path, size, scores)
