@@ -57,7 +57,8 @@ def test_arrays_are_scored_by_the_functions_of_the_metrics(lenet):
     features = lenet(generated).features, lenet(real).features
     assert values["fd_lenet"] == pytest.approx(fid(*features), rel=1e-6)
     assert {"kd_lenet", "precision_lenet", "classifier_score_lenet"} <= values.keys()
-    assert [note.partition(":")[0] for note in result.notes][:2] == ["no mode_coverage", "no memorisation"]
+    missing = ["no mode_coverage", "no confidence", "no memorisation"]
+    assert [note.partition(":")[0] for note in result.notes][:3] == missing
     parts = compare_images([generated[:25], generated[25:]], real, extractor="lenet", measures=["fid"])
     assert parts.scores[0].value == pytest.approx(values["fd_lenet"], rel=1e-6)
     assert parts.scores[0].fingerprint == result.scores[0].fingerprint
