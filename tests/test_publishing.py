@@ -212,6 +212,7 @@ def test_other_data_of_the_same_name_are_refused(published, monkeypatch):
         (None, None, {}, 3),
         (20, "val_loss has not improved for 2 epochs", {"patience": 2}, 20),
         (20, "training has taken 2 minutes", {"max_minutes": 2}, 3),
+        (20, "training has taken 2 minutes", {"max_minutes": 2, "patience": 9}, 3),
     ],
 )
 def test_a_training_ends_again_as_it_did(published, planned, reason, settings, epochs):

@@ -1,4 +1,4 @@
-"""Pictures of a published model: samples, a walk through its latents, and its learning curve."""
+"""Pictures of a published model: samples, paths through its latents, and its learning curve."""
 
 from __future__ import annotations
 
@@ -26,27 +26,26 @@ def write_samples(model: PretrainedModel, path: Path) -> None:
     image_utils.save_png(path, image_utils.grid(model.generate(count, 0, labels)["images"], columns=COLUMNS))
 
 
-def write_latents(model: PretrainedModel, path: Path) -> bool:
-    """Write images along ways through the latents, and return whether the model has latents for that.
+def write_latents(model: PretrainedModel, path: Path) -> None:
+    """Write images along paths through the latents, if the model has latents for that.
 
     Of two latent dimensions it is the plane on normal quantiles (Kingma & Welling 2013), otherwise four spherical
     interpolations: between latents of the prior or, with another sampler, between the codes of generated images.
     """
     if not model.has_latent_vector or "generate" not in model.functions:
-        return False
+        return
     if model.latent_shape == (2,) and model.has_prior:
         latents, columns = interpolation.manifold(interpolation.normal_quantiles(PLANE)), PLANE
     else:
         ends = _ends(model, 2 * 4)
         if ends is None:
-            return False
+            return
         pairs = zip(ends[::2], ends[1::2], strict=True)
         latents = np.concatenate([interpolation.spherical_interpolation(*pair, COLUMNS) for pair in pairs])
         columns = COLUMNS
     latents = latents.reshape(-1, *model.latent_shape)
     labels = np.zeros(len(latents), int) if model.num_classes else None
     image_utils.save_png(path, image_utils.grid(model.decode(latents, labels), columns=columns, padding=0))
-    return True
 
 
 def _ends(model: PretrainedModel, count: int) -> Sequence[np.ndarray] | None:

@@ -148,7 +148,8 @@ def reproduce(
 def _settings(published: Published, **changes: object) -> RunSettings:
     """Return the settings of the published run, with which its training ends as it did."""
     record, first = published.record, published.record.runs[0]
-    ended_by_patience = first.planned_epochs is not None and record.settings.get("patience") is not None
+    # Its reason begins with the column that did not improve; a run can have both limits.
+    ended_by_patience = str(first.ended_early).startswith(f"{record.settings.get('keep_best')} ")
     content = dict(record.settings) | {"epochs": first.planned_epochs if ended_by_patience else first.epochs}
     return RunSettings.from_json(content | {"max_minutes": None} | changes, str(published.path))
 
