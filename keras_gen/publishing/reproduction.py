@@ -124,7 +124,7 @@ def reproduce(
 
     Raises:
         UsageError, DataUnavailableError: as `keras_gen.training.run`; the data are not those that it was trained on, or
-            `run` has other settings.
+            `run` is of another recipe.
     """
     record = published.record
     if run is None:

@@ -10,6 +10,7 @@ from keras_gen.publishing import literature, records
 from keras_gen.publishing.cards import measured, number, table
 from keras_gen.publishing.literature import ReferenceValue
 from keras_gen.publishing.records import Published
+from keras_gen.utils import trained_models
 from keras_gen.utils.progress import counted
 
 RANKED_BY = "fid"
@@ -21,7 +22,7 @@ SHOWN = ("precision", "recall", "density", "coverage", "confident", "mode_entrop
 OF_A_MODEL = ("moving_average",)
 """Entries of a protocol that are no part of how a model is measured: scores that differ in them are ranked."""
 
-FOLDER = "../saved_models"
+FOLDER = f"../{trained_models.FOLDER}"
 """Folder of the models, from the pages."""
 
 

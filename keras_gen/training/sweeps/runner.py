@@ -168,13 +168,13 @@ def _wait(member: Member, process: subprocess.Popen, lock: Lock, requests: StopS
     try:
         lock.say(f"process {os.getpid()}, whose member is process {process.pid}")
         while (code := process.poll()) is None:
-            if requests.count > handled:  # two signals at once, as when a session ends, count as one request
+            if (count := requests.count) > handled:  # two signals at once, as when a session ends, are one request
                 if handled:
                     process.kill()
                 else:
                     process.terminate()  # SIGINT would be ignored in a background job of a shell
                     progress.print_line(f"stopping member {member.number}; once more to kill it")
-                handled = requests.count
+                handled = count  # not what it is by now: a signal that came meanwhile is a second request
             time.sleep(POLL_SECONDS)
         return code
     except BaseException:  # such as a full disk: don't leave the member training
