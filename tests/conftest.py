@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TQDM_DISABLE"] = "1"  # what commands print must not depend on how slow the machine is
@@ -11,6 +12,8 @@ import browser_helpers
 import numpy as np
 import pytest
 
+from keras_gen import zoo
+from keras_gen.data import catalog
 from keras_gen.utils import processor
 
 chromium = browser_helpers.chromium
@@ -37,6 +40,19 @@ def slow_bfloat16():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processor, "is_fast_in_bfloat16", lambda: False)
         yield
+
+
+@pytest.fixture
+def registries(monkeypatch):
+    """Forget the recipes and data sets that a test registers."""
+    zoo.recipes()  # registers those of the package
+    monkeypatch.setattr(zoo.registry, "_RECIPES", dict(zoo.registry._RECIPES))
+    monkeypatch.setattr(catalog, "_BY_NAME", dict(catalog._BY_NAME))
+    modules = dict(sys.modules)
+    yield
+    for name in sys.modules.keys() - modules.keys():
+        if name.startswith("keras_gen_recipes"):
+            del sys.modules[name]
 
 
 def folder_with(file):

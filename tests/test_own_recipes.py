@@ -38,19 +38,6 @@ def test_the_recipe_of_the_contributors_page_is_one(registries, tmp_path):
 
 
 @pytest.fixture
-def registries(monkeypatch):
-    """Forget the recipes and data sets that a test registers."""
-    zoo.recipes()  # registers those of the package
-    monkeypatch.setattr(zoo.registry, "_RECIPES", dict(zoo.registry._RECIPES))
-    monkeypatch.setattr(catalog, "_BY_NAME", dict(catalog._BY_NAME))
-    modules = dict(sys.modules)
-    yield
-    for name in sys.modules.keys() - modules.keys():
-        if name.startswith("keras_gen_recipes"):
-            del sys.modules[name]
-
-
-@pytest.fixture
 def recipes(registries, tmp_path):
     path = tmp_path / "my_recipes.py"
     path.write_text(RECIPES, encoding="utf-8")

@@ -1,0 +1,286 @@
+"""Recipes to compare ours with: models with the layers, optimizers and train steps that a Keras user writes by hand.
+
+`keras-io-vae`, `keras-io-gan` and `keras-io-wgan-gp` have the networks and hyperparameters of three pages of
+keras.io/examples/generative; `plain-vae-lstm`, `plain-vae-mlp` and `plain-gan-conv` the networks of our recipes. The
+base classes only provide data, sampling, scores and exports; the weights change by the train steps of this file.
+
+python experiments/run.py --recipes experiments/zoo/stock_twins.py --model keras-io-vae
+"""
+
+from __future__ import annotations
+
+import math
+
+import keras_gen
+import keras
+import tensorflow as tf
+from keras import layers
+
+
+class PlainVAE(keras_gen.VAE):
+    """VAE with the train step of keras.io's page, and noise from Keras' own generator."""
+
+    def __init__(self, *networks, **options):
+        super().__init__(*networks, **options)
+        self.noise = keras.random.SeedGenerator(self.seed)
+
+    def train_step(self, data):
+        """Update the networks once."""
+        images = self.to_value_range(keras.utils.unpack_x_y_sample_weight(data)[0])
+        with tf.GradientTape() as tape:
+            mean, log_variance = self.encoder(images, training=True)
+            noise = keras.random.normal(tf.shape(mean), seed=self.noise)
+            output = self.to_images(self.decoder(mean + tf.exp(0.5 * log_variance) * noise, training=True))
+            if self.likelihood == "bernoulli":
+                of_pixels = keras.losses.binary_crossentropy(images, output)  # their mean over the channels
+            else:
+                error = tf.square((images - output) / self.scale)
+                of_pixels = tf.reduce_sum(0.5 * error + math.log(self.scale) + 0.5 * math.log(2 * math.pi), axis=-1)
+            reconstruction = tf.reduce_sum(of_pixels, axis=(1, 2))
+            kl = -0.5 * tf.reduce_sum(1 + log_variance - tf.square(mean) - tf.exp(log_variance), axis=1)
+            loss = tf.reduce_mean(reconstruction + kl)
+        weights = self.trainable_weights
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        values = {"loss": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
+        if self.likelihood == "gaussian":
+            values["mse"] = keras_gen.losses.mean_squared_error(images, output)
+        self.track(values)
+        return self.metric_results()
+
+
+class PlainGAN(keras_gen.GAN):
+    """GAN with the train step of keras.io's page: generated images are labeled 1, real ones 0, with noisy labels.
+
+    Args:
+        label_noise: float, the largest amount that is added to a label. Defaults to 0.05, as on the page.
+    """
+
+    def __init__(self, *networks, label_noise=0.05, **options):
+        super().__init__(*networks, **options)
+        self.label_noise = label_noise
+        self.noise = keras.random.SeedGenerator(self.seed)
+
+    def get_config(self):
+        """Return the constructor arguments."""
+        return super().get_config() | {"label_noise": self.label_noise}
+
+    def train_step(self, data):
+        """Update the discriminator, then the generator."""
+        real = self.to_value_range(keras.utils.unpack_x_y_sample_weight(data)[0])
+        cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+        size = tf.shape(real)[0]
+        fake = self._generated_now(size)
+        labels = tf.concat([tf.ones((size, 1)), tf.zeros((size, 1))], axis=0)
+        labels += self.label_noise * keras.random.uniform(tf.shape(labels), seed=self.noise)
+        with tf.GradientTape() as tape:
+            outputs = self.discriminator(tf.concat([fake, real], axis=0), training=True)
+            d_loss = cross_entropy(labels, outputs)
+        weights = self.discriminator.trainable_weights
+        self.discriminator_optimizer.apply_gradients(zip(tape.gradient(d_loss, weights), weights, strict=True))
+        with tf.GradientTape() as tape:
+            output = self.discriminator(self._generated_now(size * self.generator_batch_ratio), training=True)
+            g_loss = cross_entropy(tf.zeros_like(output), output)
+        weights = self.generator.trainable_weights
+        self.optimizer.apply_gradients(zip(tape.gradient(g_loss, weights), weights, strict=True))
+        fake_logits, real_logits = tf.split(-outputs[:, 0], 2)
+        values = {"d_loss_real": tf.nn.softplus(-real_logits), "d_loss_fake": tf.nn.softplus(fake_logits)}
+        values |= {"d_real": tf.sigmoid(real_logits), "d_fake": tf.sigmoid(fake_logits)}
+        values |= {"d_loss": tf.fill([size], d_loss), "g_loss": tf.fill([size], g_loss)}
+        values["jsd"] = keras_gen.losses.jensen_shannon_estimate(values["d_loss"])
+        self.track(values)
+        return self.metric_results()
+
+    def _generated_now(self, size):
+        latents = keras.random.normal((size, self.generator.input_shape[-1]), seed=self.noise)
+        return self.to_images(self.generator(latents, training=True))
+
+    def discriminate(self, images, labels, *, training):
+        """Return the logits of being real, as the scores of the base class have them."""
+        return -super().discriminate(images, labels, training=training)
+
+
+class PlainWGAN(keras_gen.WGAN):
+    """WGAN-GP with the train step of keras.io's page: several critic updates on the same batch of real images.
+
+    As on the page the points of the penalty are drawn on the line through both images with normally distributed
+    coefficients, where Gulrajani et al. 2017 have uniform ones.
+    """
+
+    batches_per_step = 1
+    updates_per_step = property(lambda self: (1, self.critic_steps))
+
+    def __init__(self, *networks, **options):
+        super().__init__(*networks, **options)
+        self.noise = keras.random.SeedGenerator(self.seed)
+
+    def train_step(self, data):
+        """Update the critic `critic_steps` times, then the generator."""
+        real = self.to_value_range(keras.utils.unpack_x_y_sample_weight(data)[0])
+        size = tf.shape(real)[0]
+        for _ in range(self.critic_steps):
+            with tf.GradientTape() as tape:
+                fake = self._generated_now(size)
+                emd = self.critic(real, training=True) - self.critic(fake, training=True)
+                penalty = self._penalty(real, fake, size)
+                loss = -tf.reduce_mean(emd) + self.gradient_penalty * tf.reduce_mean(penalty)
+            weights = self.critic.trainable_weights
+            self.discriminator_optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        with tf.GradientTape() as tape:
+            g_loss = -tf.reduce_mean(self.critic(self._generated_now(size), training=True))
+        weights = self.generator.trainable_weights
+        self.optimizer.apply_gradients(zip(tape.gradient(g_loss, weights), weights, strict=True))
+        values = {"critic_loss": loss, "emd": tf.reduce_mean(emd), "g_loss": g_loss}
+        values["gradient_penalty"] = tf.reduce_mean(penalty)
+        self.track({name: tf.fill([size], value) for name, value in values.items()})
+        return self.metric_results()
+
+    def _generated_now(self, size):
+        latents = keras.random.normal((size, self.generator.input_shape[-1]), seed=self.noise)
+        return self.generator(latents, training=True)
+
+    def _penalty(self, real, fake, size):
+        between = real + keras.random.normal((size, 1, 1, 1), seed=self.noise) * (fake - real)
+        with tf.GradientTape() as tape:
+            tape.watch(between)
+            output = self.critic(between, training=True)
+        slopes = tf.sqrt(tf.reduce_sum(tf.square(tape.gradient(output, between)), axis=(1, 2, 3)))
+        return tf.square(slopes - 1)
+
+
+def adam_pair(learning_rate: float, **betas: float) -> list[keras.optimizers.Adam]:
+    """Return Keras' own optimizers of a generator and a discriminator."""
+    return [keras.optimizers.Adam(learning_rate, **betas) for _ in range(2)]
+
+
+@keras_gen.zoo.recipe(
+    "keras-io-vae",
+    source="keras.io/examples/generative/vae",
+    dataset="mnist",
+    epochs=30,
+    batch_size=128,
+)
+def keras_io_vae(image_shape, *, latent_dim: int = 2) -> keras_gen.VAE:
+    """VAE of keras.io: two convolutions in each network, two latent dimensions, Bernoulli likelihood."""
+    height, width, channels = image_shape
+    images = keras.Input(image_shape)
+    x = layers.Conv2D(32, 3, activation="relu", strides=2, padding="same")(images)
+    x = layers.Conv2D(64, 3, activation="relu", strides=2, padding="same")(x)
+    x = layers.Dense(16, activation="relu")(layers.Flatten()(x))
+    encoder = keras.Model(images, [layers.Dense(latent_dim)(x), layers.Dense(latent_dim)(x)])
+    decoder = keras.Sequential(
+        [
+            keras.Input((latent_dim,)),
+            layers.Dense(height // 4 * (width // 4) * 64, activation="relu"),
+            layers.Reshape((height // 4, width // 4, 64)),
+            layers.Conv2DTranspose(64, 3, activation="relu", strides=2, padding="same"),
+            layers.Conv2DTranspose(32, 3, activation="relu", strides=2, padding="same"),
+            layers.Conv2DTranspose(channels, 3, activation="sigmoid", padding="same"),
+        ]
+    )
+    model = PlainVAE(encoder, decoder, from_logits=False)
+    model.compile(keras.optimizers.Adam())
+    return model
+
+
+@keras_gen.zoo.recipe(
+    "keras-io-gan-cifar10",
+    source="keras.io/examples/generative/dcgan_overriding_train_step",
+    dataset="cifar10",
+    epochs=30,
+    batch_size=64,
+)
+@keras_gen.zoo.recipe(
+    "keras-io-gan",
+    source="keras.io/examples/generative/dcgan_overriding_train_step",
+    dataset="mnist",
+    epochs=30,
+    batch_size=64,
+)
+def keras_io_gan(image_shape, *, latent_dim: int = 128) -> keras_gen.GAN:
+    """DCGAN of keras.io: two convolutions and a maximum over the image in the discriminator, noisy labels."""
+    height, width, channels = image_shape
+    discriminator = keras.Sequential(
+        [
+            keras.Input(image_shape),
+            layers.Conv2D(64, 3, strides=2, padding="same"),
+            layers.LeakyReLU(0.2),
+            layers.Conv2D(128, 3, strides=2, padding="same"),
+            layers.LeakyReLU(0.2),
+            layers.GlobalMaxPooling2D(),
+            layers.Dense(1),
+        ]
+    )
+    generator = keras.Sequential(
+        [
+            keras.Input((latent_dim,)),
+            layers.Dense(height // 4 * (width // 4) * 128),
+            layers.LeakyReLU(0.2),
+            layers.Reshape((height // 4, width // 4, 128)),
+            layers.Conv2DTranspose(128, 4, strides=2, padding="same"),
+            layers.LeakyReLU(0.2),
+            layers.Conv2DTranspose(128, 4, strides=2, padding="same"),
+            layers.LeakyReLU(0.2),
+            layers.Conv2D(channels, 7, padding="same", activation="sigmoid"),
+        ]
+    )
+    model = PlainGAN(generator, discriminator, from_logits=False)
+    model.compile(*adam_pair(3e-4))
+    return model
+
+
+@keras_gen.zoo.recipe(
+    "keras-io-wgan-gp",
+    source="keras.io/examples/generative/wgan_gp",
+    dataset="mnist",
+    epochs=20,
+    batch_size=512,
+)
+def keras_io_wgan_gp(image_shape, *, latent_dim: int = 128, critic_steps: int = 3) -> keras_gen.WGAN:
+    """WGAN-GP of keras.io: four 5×5 convolutions in the critic, nearest-neighbor resizing in the generator."""
+    images = keras.Input(image_shape)
+    x = layers.ZeroPadding2D(2)(images)
+    for filters, dropout in ((64, 0), (128, 0.3), (256, 0.3), (512, 0)):
+        x = layers.LeakyReLU(0.2)(layers.Conv2D(filters, 5, strides=2, padding="same")(x))
+        x = layers.Dropout(dropout)(x) if dropout else x
+    critic = keras.Model(images, layers.Dense(1)(layers.Dropout(0.2)(layers.Flatten()(x))))
+    latents = keras.Input((latent_dim,))
+    x = layers.BatchNormalization()(layers.Dense(4 * 4 * 256, use_bias=False)(latents))
+    x = layers.Reshape((4, 4, 256))(layers.LeakyReLU(0.2)(x))
+    for filters, activation in (
+        (128, layers.LeakyReLU(0.2)),
+        (64, layers.LeakyReLU(0.2)),
+        (1, layers.Activation("tanh")),
+    ):
+        x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(layers.UpSampling2D()(x))
+        x = activation(layers.BatchNormalization()(x))
+    generator = keras.Model(latents, layers.Cropping2D(2)(x))
+    model = PlainWGAN(generator, critic, critic_steps=critic_steps, value_range=(-1, 1), from_logits=False)
+    model.compile(*adam_pair(2e-4, beta_1=0.5, beta_2=0.9))
+    return model
+
+
+@keras_gen.zoo.recipe("plain-vae-lstm", source="R1 §2", dataset="mnist", epochs=100, batch_size=256)
+def plain_vae_lstm(image_shape) -> keras_gen.VAE:
+    """VAE with the networks of vae-lstm, Keras' Adam and a train step written by hand."""
+    ours = keras_gen.zoo.build("vae-lstm", image_shape)
+    model = PlainVAE(ours.encoder, ours.decoder)
+    model.compile(keras.optimizers.Adam(1e-3))
+    return model
+
+
+@keras_gen.zoo.recipe("plain-vae-mlp", source="R2", dataset="mnist", epochs=50, batch_size=64)
+def plain_vae_mlp(image_shape) -> keras_gen.VAE:
+    """VAE with the networks of vae-mlp, Keras' Adam and a train step written by hand."""
+    ours = keras_gen.zoo.build("vae-mlp", image_shape)
+    model = PlainVAE(ours.encoder, ours.decoder, likelihood="gaussian")
+    model.compile(keras.optimizers.Adam(5e-3))
+    return model
+
+
+@keras_gen.zoo.recipe("plain-gan-conv", source="R1 §3", dataset="mnist", epochs=100, batch_size=128)
+def plain_gan_conv(image_shape) -> keras_gen.GAN:
+    """GAN with the networks of gan-conv, Keras' Adam and a train step written by hand, without a moving average."""
+    ours = keras_gen.zoo.build("gan-conv", image_shape)
+    model = PlainGAN(ours.generator, ours.discriminator, label_noise=0.0, generator_batch_ratio=2)
+    model.compile(*adam_pair(1e-4, beta_1=0.5))
+    return model
