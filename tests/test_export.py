@@ -1,9 +1,11 @@
-"""A SavedModel runs on other devices than it was made on. (For its results, see test_conformance and test_sample.)"""
+"""A SavedModel runs on other devices than it was made on, and can be compressed. (Its results: test_conformance.)"""
 
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
+from model_helpers import make_gan
 
 from keras_gen import zoo
 from keras_gen.models import export
@@ -26,3 +28,23 @@ def test_a_saved_model_made_where_there_is_a_gpu_runs_where_there_is_none(tmp_pa
         assert "CudnnRNNV3" in traced_operations()  # the model itself stays as it was
     loaded = export.load(tmp_path / "saved")
     np.testing.assert_allclose(loaded.encode(tf.constant(images))["mean"], expected, atol=1e-5)
+
+
+def test_a_large_matrix_is_stored_as_a_product(tmp_path, monkeypatch):
+    """The images are those of the model with its best approximation of that rank, here found by the eigenvalues."""
+    model = make_gan()
+    kernel = max((weight for weight in model.generator.weights if len(weight.shape) == 2), key=tf.size)
+    monkeypatch.setattr(export, "LARGE", tf.size(kernel))
+    export.save(model, tmp_path / "whole")
+    export.save(model, tmp_path / "compressed", rank=2)
+    _, vectors = np.linalg.eigh(kernel.numpy().T.astype(np.float64) @ kernel.numpy())
+    kernel.assign(kernel.numpy() @ vectors[:, -2:] @ vectors[:, -2:].T)
+    expected = model.generate(4, seed=1)["images_float"]
+    compressed = export.generate(tmp_path / "compressed", 4, 1)["images_float"]
+    np.testing.assert_allclose(compressed, expected, atol=1e-5)
+    whole = export.generate(tmp_path / "whole", 4, 1)["images_float"]
+    assert np.abs(whole - expected).max() > 1e-3
+    sizes = [sum(f.stat().st_size for f in (tmp_path / n).glob("variables/*.data*")) for n in ("whole", "compressed")]
+    saved = 4 * (int(tf.size(kernel)) - 2 * sum(kernel.shape))
+    assert sizes[0] - sizes[1] == pytest.approx(saved, rel=0.2)  # the files also have names
+    assert export.description(tmp_path / "compressed")["rank"] == 2

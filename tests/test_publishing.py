@@ -263,6 +263,18 @@ def test_a_run_that_is_not_finished_or_not_measured_is_refused(runs, tmp_path):
     assert call("publish", tmp_path / "none").error.startswith("error: run must be a run directory")
 
 
+def test_a_compressed_model_says_so_and_has_the_scores_of_what_is_left(published, runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "LARGE", 10_000)
+    compressed = publishing.read(publishing.publish(runs, tmp_path, rank=3))
+    assert compressed.record.rank == 3
+    assert "are stored as products of rank 3" in (compressed.path / "README.md").read_text(encoding="utf-8")
+    assert compressed.record.exported_scores.keys() == published.record.exported_scores.keys()
+    assert compressed.record.exported_scores != published.record.exported_scores
+    assert compressed.record.runs == published.record.runs
+    with pytest.raises(UsageError, match="^rank must be"):
+        publishing.publish(runs, tmp_path, rank=0)
+
+
 def test_an_existing_model_is_replaced_only_when_asked(published, runs):
     with pytest.raises(UsageError, match="out exists already"):
         publishing.publish(runs[:1], published.path.parent, name="mine")

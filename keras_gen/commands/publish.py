@@ -24,6 +24,8 @@ def parser() -> cli.ArgumentParser:
     add(
         "--license", default="", metavar="NAME", help="license of the weights, such as apache-2.0; default: none stated"
     )
+    rank = "store matrices of ten million or more weights as products of two of this rank; the card says so"
+    add("--rank", type=int, metavar="N", help=rank)
     add("--overwrite", action="store_true", help="replace an older model of that name")
     run_options.add_recipes(parser)
     run_options.add_place_of_data(parser)
@@ -39,6 +41,6 @@ def main() -> None:
     cli.load_tensorflow()
     from keras_gen import publishing
 
-    names = ("out", "name", "note", "license", "overwrite", "dataset", "data_dir")
+    names = ("out", "name", "note", "license", "rank", "overwrite", "dataset", "data_dir")
     path = publishing.publish(arguments.runs, **{name: getattr(arguments, name) for name in names})
     print_line(f"published: {path}")

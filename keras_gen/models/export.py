@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import itertools
 import os
@@ -28,6 +29,10 @@ DESCRIPTION_FILE = "description.json"
 SAVED_MODEL_FILE = trained_models.SAVED_MODEL_FILE
 NUMPY_TYPES = {tf.int32: (tf.int32, tf.int64), tf.float32: (tf.float32, tf.float64)}
 """Types that a SavedModel's functions take for one: its own, and that of NumPy's integers and floats."""
+
+LARGE = 10_000_000
+"""Entries from which on a matrix is stored with a lower `rank`, if one is asked for."""
+
 find = trained_models.find_saved_model
 
 
@@ -37,6 +42,7 @@ def save(
     *,
     functions: Sequence[str] | None = None,
     half_precision: bool = False,
+    rank: int | None = None,
     description: dict | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -57,6 +63,9 @@ def save(
         functions: sequence of str, the endpoints to save. Only the networks they need are stored. Defaults to all.
         half_precision: bool, whether to store weights as float16, in half the space. Computations stay float32, so the
             images equal the model's but for the rounding of its weights. Defaults to `False`.
+        rank: int or None, rank of the approximations as which matrices of `LARGE` or more entries are stored, as products
+            of two: the best in the sense of least squares, by singular value decomposition. The functions compute the
+            products once a call. Defaults to None, exact matrices.
         description: dict, stored beside the model as `description.json`.
         overwrite: bool, whether to replace an existing folder. Defaults to `False`.
 
@@ -75,8 +84,12 @@ def save(
     dtype = tf.float16 if half_precision else tf.float32
     weights = {id(v): v for endpoint in endpoints.values() for network in endpoint.networks for v in network.weights}
     # Copies are not distributed by a strategy. Endpoints share them as they share the model's weights.
-    stored = {key: tf.Variable(tf.cast(v.value, dtype), trainable=False) for key, v in weights.items()}
+    stored = {
+        key: [tf.Variable(tf.cast(factor, dtype), trainable=False) for factor in _factors(v.value, rank)]
+        for key, v in weights.items()
+    }
     content = {"functions": list(endpoints), "half_precision": half_precision, "num_classes": model.num_classes}
+    content |= {} if rank is None else {"rank": rank}
     content |= ({"sampler": model.sampler.name} if getattr(model, "sampler", None) else {}) | (description or {})
 
     def write(folder: Path) -> None:
@@ -101,6 +114,15 @@ def check_functions(model: ImageModel, functions: Sequence[str] | None) -> dict[
     return {name: endpoint for name, endpoint in endpoints.items() if functions is None or name in functions}
 
 
+def _factors(weight: tf.Tensor, rank: int | None) -> list:
+    """Return two matrices of a rank whose product is close to a weight, or, unless it is a large matrix, the weight."""
+    if rank is None or len(weight.shape) != 2 or tf.size(weight) < LARGE or rank >= min(weight.shape):
+        return [weight]
+    left, scales, right = np.linalg.svd(weight, full_matrices=False)
+    root = np.sqrt(scales[:rank])  # in both, so that neither is beyond the range of float16
+    return [left[:, :rank] * root, root[:, np.newaxis] * right[:rank]]
+
+
 class _Callable(tf.Module):
     """A function that holds references to its variables.
 
@@ -115,7 +137,8 @@ class _Callable(tf.Module):
 
         def compute(*arguments):
             # Trace the function with the stored variables instead of the model's.
-            with keras.StatelessScope([(variable, tf.cast(value, tf.float32)) for variable, value in pairs]):
+            factors = [(variable, [tf.cast(factor, tf.float32) for factor in stored]) for variable, stored in pairs]
+            with keras.StatelessScope([(variable, functools.reduce(tf.matmul, each)) for variable, each in factors]):
                 return endpoint.function(*arguments)
 
         compute = tf.function(compute, autograph=False)
@@ -133,7 +156,7 @@ class _Callable(tf.Module):
                 self.__call__.get_concrete_function(*typed)
         self.signature = self.__call__.get_concrete_function(*endpoint.signature)
         self.concrete_functions = [self.signature]  # what keras.layers.TFSMLayer looks for
-        self.weights = [value for _, value in pairs]
+        self.weights = [factor for _, factors in pairs for factor in factors]
 
 
 class Prediction(keras.Model):

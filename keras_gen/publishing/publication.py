@@ -18,13 +18,13 @@ from keras_gen.publishing import cards, pictures, protocols, records
 from keras_gen.publishing.records import Published, Record, TrainedRun
 from keras_gen.runs import checkpoints, hints, history, run_directory
 from keras_gen.runs.settings import RunSettings, read_settings
-from keras_gen.utils import files, trained_models
+from keras_gen.utils import checks, files, trained_models
 from keras_gen.utils.errors import UsageError, must_be
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OF_A_PLACE = dict.fromkeys(("data_dir", "extractor_weights"))
 _MAY_DIFFER = ("seed", "epochs", "dataset", "data_dir")
-_OF_AN_EXPORT = ("functions", "half_precision", "num_classes", "sampler")
+_OF_AN_EXPORT = ("functions", "half_precision", "num_classes", "rank", "sampler")
 """Entries of a SavedModel's description that `export.save` writes itself."""
 
 
@@ -35,6 +35,7 @@ def publish(
     name: str | None = None,
     note: str = "",
     license: str = "",
+    rank: int | None = None,
     overwrite: bool = False,
     **place: object,
 ) -> Path:
@@ -50,6 +51,8 @@ def publish(
         name: str, name of the model: letters, digits, `.`, `_` and `-`. Defaults to the recipe's.
         note: str, what a look at the images shows, for the card. Defaults to none.
         license: str, license of the weights as model hubs spell it, such as `"apache-2.0"`. Defaults to none.
+        rank: int or None, rank as which matrices of ten million or more weights are stored, see
+            `keras_gen.models.export.save`; the card says so. Defaults to None, exact matrices.
         overwrite: bool, whether to replace an older model of that name. Defaults to False.
         place: `dataset` and `data_dir`, where the data are now, as in `keras_gen.runs.load`.
 
@@ -60,6 +63,8 @@ def publish(
         UsageError: a run is not finished, or not evaluated as it is now, or the runs differ in more than the seed, or
             were measured under different protocols.
     """
+    if rank is not None:
+        checks.positive_int("rank", rank)
     if not runs:
         raise must_be("runs", "at least one run directory", [])
     files_of_runs = [_read(Path(run)) for run in runs]
@@ -75,14 +80,16 @@ def publish(
     def write(folder: Path) -> None:
         description = export.description(first.path)
         description = {key: value for key, value in description.items() if key not in _OF_AN_EXPORT}
-        exported = export.save(opened.model, folder / "exported", half_precision=True, description=description)
+        exported = export.save(
+            opened.model, folder / "exported", half_precision=True, rank=rank, description=description
+        )
         for entry in exported.iterdir():
             entry.rename(folder / entry.name)
         exported.rmdir()
         shutil.copyfile(first.path / run_directory.HISTORY_FILE, folder / records.HISTORY_FILE)
         shutil.copyfile(first.path / trained_models.EVALUATION_FILE, folder / trained_models.EVALUATION_FILE)
         model = PretrainedModel(folder)
-        record = _record(files_of_runs, model, opened.data, name=name, note=note, license=license)
+        record = _record(files_of_runs, model, opened.data, name=name, note=note, license=license, rank=rank)
         files.write_json(folder / records.RECORD_FILE, record.to_json())
         _write_pictures(folder, model, first.path)
         files.write_text(folder / records.CARD_FILE, cards.card(Published(folder, record, first.evaluation)))
@@ -138,7 +145,7 @@ def _check_comparable(runs: Sequence[_RunFiles]) -> None:
         raise must_be("runs", "runs of different seeds", [run.settings.seed for run in runs])
 
 
-def _record(runs: Sequence[_RunFiles], model: PretrainedModel, data, **own: str) -> Record:
+def _record(runs: Sequence[_RunFiles], model: PretrainedModel, data, **own: object) -> Record:
     """Return the record of a published model; `own` is what its author says of it."""
     first = runs[0]
     described = {key: value for key, value in first.record["data"].items() if key not in ("origin", "requested")}

@@ -65,6 +65,7 @@ class Record:
         exported_scores: dict, values of the scores of the published weights, which are stored as float16, by name.
         note: str, what a look at the images shows; empty for nothing.
         license: str, license of the weights; empty if none is stated.
+        rank: int or None, rank as which the largest matrices of weights are stored; None for exact ones.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Record:
     exported_scores: Mapping[str, float]
     note: str = ""
     license: str = ""
+    rank: int | None = None
 
     def to_json(self) -> dict:
         """Return the record as a JSON-serializable dict."""
