@@ -63,9 +63,9 @@ def save(
         functions: sequence of str, the endpoints to save. Only the networks they need are stored. Defaults to all.
         half_precision: bool, whether to store weights as float16, in half the space. Computations stay float32, so the
             images equal the model's but for the rounding of its weights. Defaults to `False`.
-        rank: int or None, rank of the approximations as which matrices of `LARGE` or more entries are stored, as products
-            of two: the best in the sense of least squares, by singular value decomposition. The functions compute the
-            products once a call. Defaults to None, exact matrices.
+        rank: int or None, rank of the approximations that replace matrices of `LARGE` or more entries, stored as
+            products of two: the best in the sense of least squares, by singular value decomposition. The functions
+            compute the products once a call. Defaults to None, exact matrices.
         description: dict, stored beside the model as `description.json`.
         overwrite: bool, whether to replace an existing folder. Defaults to `False`.
 
