@@ -46,5 +46,5 @@ def test_a_large_matrix_is_stored_as_a_product(tmp_path, monkeypatch):
     assert np.abs(whole - expected).max() > 1e-3
     sizes = [sum(f.stat().st_size for f in (tmp_path / n).glob("variables/*.data*")) for n in ("whole", "compressed")]
     saved = 4 * (int(tf.size(kernel)) - 2 * sum(kernel.shape))
-    assert sizes[0] - sizes[1] == pytest.approx(saved, rel=0.2)  # the files also have names
+    assert sizes[0] - sizes[1] == pytest.approx(saved, rel=0.2)  # the files also contain names
     assert export.description(tmp_path / "compressed")["rank"] == 2

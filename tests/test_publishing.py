@@ -267,12 +267,15 @@ def test_a_compressed_model_says_so_and_has_the_scores_of_what_is_left(published
     monkeypatch.setattr(export, "LARGE", 10_000)
     compressed = publishing.read(publishing.publish(runs, tmp_path, rank=3))
     assert compressed.record.rank == 3
-    assert "are stored as products of rank 3" in (compressed.path / "README.md").read_text(encoding="utf-8")
+    card = (compressed.path / "README.md").read_text(encoding="utf-8")
+    assert "are stored as products of two matrices of rank 3." in card
     assert compressed.record.exported_scores.keys() == published.record.exported_scores.keys()
     assert compressed.record.exported_scores != published.record.exported_scores
     assert compressed.record.runs == published.record.runs
-    with pytest.raises(UsageError, match="^rank must be"):
-        publishing.publish(runs, tmp_path, rank=0)
+    for rank, error in ((0, "^rank must be"), (500, "^rank must be small enough to compress a matrix")):
+        with pytest.raises(UsageError, match=error):
+            publishing.publish(runs, tmp_path, name="other", rank=rank)
+    assert [path.name for path in tmp_path.iterdir()] == ["vae-mlp"]
 
 
 def test_an_existing_model_is_replaced_only_when_asked(published, runs):
@@ -288,7 +291,16 @@ def test_a_name_that_is_no_folder_of_its_own_is_refused(runs, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"name": 3}, {"settings": None}, {"exported_scores": []}, {"runs": []}, {"runs": [1]}, {"odd": 1}]
+    "changes",
+    [
+        {"name": 3},
+        {"settings": None},
+        {"exported_scores": []},
+        {"runs": []},
+        {"runs": [1]},
+        {"odd": 1},
+        {"rank": "3"},
+    ],
 )
 def test_a_damaged_record_is_named(published, tmp_path, changes):
     path = shutil.copytree(published.path, tmp_path / "copy")

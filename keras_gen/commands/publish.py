@@ -24,7 +24,7 @@ def parser() -> cli.ArgumentParser:
     add(
         "--license", default="", metavar="NAME", help="license of the weights, such as apache-2.0; default: none stated"
     )
-    rank = "store matrices of ten million or more weights as products of two of this rank; the card says so"
+    rank = "compress the largest matrices of weights: store each as two factors of this rank; the card says so"
     add("--rank", type=int, metavar="N", help=rank)
     add("--overwrite", action="store_true", help="replace an older model of that name")
     run_options.add_recipes(parser)

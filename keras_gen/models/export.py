@@ -6,6 +6,7 @@ import contextlib
 import functools
 import inspect
 import itertools
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ NUMPY_TYPES = {tf.int32: (tf.int32, tf.int64), tf.float32: (tf.float32, tf.float
 """Types that a SavedModel's functions take for one: its own, and that of NumPy's integers and floats."""
 
 LARGE = 10_000_000
-"""Entries from which on a matrix is stored with a lower `rank`, if one is asked for."""
+"""Minimum number of entries of a matrix that `rank` compresses."""
 
 find = trained_models.find_saved_model
 
@@ -63,9 +64,9 @@ def save(
         functions: sequence of str, the endpoints to save. Only the networks they need are stored. Defaults to all.
         half_precision: bool, whether to store weights as float16, in half the space. Computations stay float32, so the
             images equal the model's but for the rounding of its weights. Defaults to `False`.
-        rank: int or None, rank of the approximations that replace matrices of `LARGE` or more entries, stored as
-            products of two: the best in the sense of least squares, by singular value decomposition. The functions
-            compute the products once a call. Defaults to None, exact matrices.
+        rank: int or None, rank of the two factors as which each matrix of at least `LARGE` entries is stored: the best
+            approximation in the sense of least squares, by singular value decomposition. The functions multiply the
+            factors once per call. Defaults to None, exact matrices.
         description: dict, stored beside the model as `description.json`.
         overwrite: bool, whether to replace an existing folder. Defaults to `False`.
 
@@ -73,13 +74,15 @@ def save(
         The path.
 
     Raises:
-        UsageError: `path` exists, or the model lacks one of `functions`.
+        UsageError: `path` exists, the model lacks one of `functions`, or `rank` compresses none of its matrices.
 
     Example:
         >>> path = save(model, "saved_models/mine")
         >>> tf.saved_model.load("saved_models/mine").generate(n=100, seed=0)["images"].shape
         TensorShape([100, 28, 28, 1])
     """
+    if rank is not None:
+        checks.positive_int("rank", rank)
     endpoints = check_functions(model, functions)
     dtype = tf.float16 if half_precision else tf.float32
     weights = {id(v): v for endpoint in endpoints.values() for network in endpoint.networks for v in network.weights}
@@ -88,6 +91,10 @@ def save(
         key: [tf.Variable(tf.cast(factor, dtype), trainable=False) for factor in _factors(v.value, rank)]
         for key, v in weights.items()
     }
+    if rank is not None and all(len(factors) == 1 for factors in stored.values()):
+        raise must_be(
+            "rank", f"small enough to compress a matrix, and the model must have one of {LARGE:,} weights", rank
+        )
     content = {"functions": list(endpoints), "half_precision": half_precision, "num_classes": model.num_classes}
     content |= {} if rank is None else {"rank": rank}
     content |= ({"sampler": model.sampler.name} if getattr(model, "sampler", None) else {}) | (description or {})
@@ -114,9 +121,10 @@ def check_functions(model: ImageModel, functions: Sequence[str] | None) -> dict[
     return {name: endpoint for name, endpoint in endpoints.items() if functions is None or name in functions}
 
 
-def _factors(weight: tf.Tensor, rank: int | None) -> list:
-    """Return two matrices of a rank whose product is close to a weight, or, unless it is a large matrix, the weight."""
-    if rank is None or len(weight.shape) != 2 or tf.size(weight) < LARGE or rank >= min(weight.shape):
+def _factors(weight: tf.Tensor, rank: int | None) -> list[tf.Tensor | np.ndarray]:
+    """Return the factors of the best approximation of a large matrix, or the weight itself where that is smaller."""
+    size = math.prod(weight.shape)
+    if rank is None or len(weight.shape) != 2 or size < LARGE or rank * sum(weight.shape) >= size:
         return [weight]
     left, scales, right = np.linalg.svd(weight, full_matrices=False)
     root = np.sqrt(scales[:rank])  # in both, so that neither is beyond the range of float16
@@ -137,8 +145,11 @@ class _Callable(tf.Module):
 
         def compute(*arguments):
             # Trace the function with the stored variables instead of the model's.
-            factors = [(variable, [tf.cast(factor, tf.float32) for factor in stored]) for variable, stored in pairs]
-            with keras.StatelessScope([(variable, functools.reduce(tf.matmul, each)) for variable, each in factors]):
+            values = [
+                (variable, functools.reduce(tf.matmul, [tf.cast(factor, tf.float32) for factor in factors]))
+                for variable, factors in pairs
+            ]
+            with keras.StatelessScope(values):
                 return endpoint.function(*arguments)
 
         compute = tf.function(compute, autograph=False)

@@ -78,8 +78,6 @@ def _training(record: Record) -> Iterator[tuple[str, str]]:
     yield "time", f"{minutes} minutes; {', '.join(devices)}; {machine['precision']}"
     if resumed := sum(run.resumed for run in record.runs):
         yield "interrupted and resumed", counted(resumed, "time")
-    if record.rank is not None:
-        yield "compressed", f"matrices of ten million or more weights are stored as products of rank {record.rank}"
     yield "latents", {None: "none", "prior": "standard normal"}.get(record.sampler, str(record.sampler))
     yield (
         "versions",

@@ -18,7 +18,7 @@ from keras_gen.publishing import cards, pictures, protocols, records
 from keras_gen.publishing.records import Published, Record, TrainedRun
 from keras_gen.runs import checkpoints, hints, history, run_directory
 from keras_gen.runs.settings import RunSettings, read_settings
-from keras_gen.utils import checks, files, trained_models
+from keras_gen.utils import files, trained_models
 from keras_gen.utils.errors import UsageError, must_be
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -51,8 +51,9 @@ def publish(
         name: str, name of the model: letters, digits, `.`, `_` and `-`. Defaults to the recipe's.
         note: str, what a look at the images shows, for the card. Defaults to none.
         license: str, license of the weights as model hubs spell it, such as `"apache-2.0"`. Defaults to none.
-        rank: int or None, rank as which matrices of ten million or more weights are stored, see
-            `keras_gen.models.export.save`; the card says so. Defaults to None, exact matrices.
+        rank: int or None, rank of the factors as which large matrices are stored, see `keras_gen.models.export.save`;
+            the card says so. Only for models that generate images, so that the effect on their scores is measured.
+            Defaults to None, exact matrices.
         overwrite: bool, whether to replace an older model of that name. Defaults to False.
         place: `dataset` and `data_dir`, where the data are now, as in `keras_gen.runs.load`.
 
@@ -61,10 +62,8 @@ def publish(
 
     Raises:
         UsageError: a run is not finished, or not evaluated as it is now, or the runs differ in more than the seed, or
-            were measured under different protocols.
+            were measured under different protocols; or `rank` compresses nothing.
     """
-    if rank is not None:
-        checks.positive_int("rank", rank)
     if not runs:
         raise must_be("runs", "at least one run directory", [])
     files_of_runs = [_read(Path(run)) for run in runs]
@@ -78,6 +77,8 @@ def publish(
     opened = evaluator.open_run(first.path, **place)
 
     def write(folder: Path) -> None:
+        if rank is not None and not records.of_generated(first.evaluation.scores):
+            raise must_be("rank", "None for a model without scores of generated images", rank)
         description = export.description(first.path)
         description = {key: value for key, value in description.items() if key not in _OF_AN_EXPORT}
         exported = export.save(
@@ -146,7 +147,7 @@ def _check_comparable(runs: Sequence[_RunFiles]) -> None:
 
 
 def _record(runs: Sequence[_RunFiles], model: PretrainedModel, data, **own: object) -> Record:
-    """Return the record of a published model; `own` is what its author says of it."""
+    """Return the record of a published model; `own` is what its author chose."""
     first = runs[0]
     described = {key: value for key, value in first.record["data"].items() if key not in ("origin", "requested")}
     content = first.settings.to_json() | {"dataset": described["name"]} | _OF_A_PLACE

@@ -62,10 +62,10 @@ class Record:
         machine, versions: dicts, as in a run's record.
         sampler: str, distribution of the latents of generated images, such as `prior`; None if it generates none.
         runs: sequence of `TrainedRun`; the published weights are of the first, the others have other seeds.
-        exported_scores: dict, values of the scores of the published weights, which are stored as float16, by name.
+        exported_scores: dict, values of the scores of the published weights as they are stored, by name.
         note: str, what a look at the images shows; empty for nothing.
         license: str, license of the weights; empty if none is stated.
-        rank: int or None, rank as which the largest matrices of weights are stored; None for exact ones.
+        rank: int or None, rank of the factors as which large matrices of weights are stored; None for exact ones.
     """
 
     name: str
@@ -97,6 +97,8 @@ class Record:
         numbers = [record.exported_scores, *(part for run in record.runs for part in (run.losses, run.scores))]
         if not record.runs or not all(isinstance(text, str) for text in (*texts, *record.command)):
             raise TypeError("runs, or a text, are missing")
+        if record.rank is not None and not isinstance(record.rank, int):
+            raise TypeError("rank must be an integer")
         if not all(isinstance(table, dict) for table in (*tables, *numbers)):
             raise TypeError("settings, data, machine, versions, losses and scores must be objects")
         if not all(isinstance(value, int | float) for table in numbers for value in table.values()):
