@@ -76,7 +76,7 @@ def test_a_system_without_proc_is_slow(monkeypatch):
 
 def test_auto_is_bfloat16_for_compared_recipes_on_fast_processors(monkeypatch):
     compared = [recipe.name for recipe in zoo.recipes() if recipe.allows_bfloat16]
-    assert {"vae-mlp"} <= set(compared) < {recipe.name for recipe in zoo.recipes()}
+    assert {"vae-mlp", "vae-lstm"} <= set(compared) < {recipe.name for recipe in zoo.recipes()}
     for is_fast in (True, False):
         monkeypatch.setattr(processor, "is_fast_in_bfloat16", lambda is_fast=is_fast: is_fast)
         for recipe in zoo.recipes():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     batch_size=256,
     weights=39_673_598,
     options=common.VAE_OPTIONS,
+    allows_bfloat16=True,
 )
 def vae_lstm(
     image_shape,
