@@ -63,7 +63,7 @@ def test_the_sampler_in_the_repository_draws_all_digits(mnist, classifier):
 
 
 def test_the_sampler_is_small_and_repeats_itself():
-    assert sum(file.stat().st_size for file in SAMPLER.rglob("*") if file.is_file()) < 1_000_000
+    assert sum(file.stat().st_size for file in SAMPLER.rglob("*") if file.is_file()) < 1_500_000
     one, other, third = (export.load(SAMPLER).generate(n=20, seed=seed)["images"].numpy() for seed in (0, 0, 1))
     assert np.array_equal(one, other)
     assert not np.array_equal(one, third)

@@ -27,7 +27,8 @@ def folder(tmp_path, monkeypatch):
 def test_a_trained_model_generates_by_its_name():
     model = zoo.load("vae-mlp")
     assert isinstance(model, PretrainedModel)
-    assert (model.name, model.functions, model.image_shape) == ("vae-mlp", ("generate", "decode"), (28, 28, 1))
+    assert (model.name, model.image_shape) == ("vae-mlp", (28, 28, 1))
+    assert model.functions == ("generate", "decode", "encode", "reconstruct")
     images = model.generate(3, seed=5)
     np.testing.assert_array_equal(images["images"], export.generate(MODEL, 3, 5)["images"])
     assert isinstance(images["images_float"], np.ndarray)

@@ -92,8 +92,9 @@ def reference() -> Iterator[str]:
 
 def zoo_tables(models: Sequence[publishing.Published]) -> Iterator[str]:
     """Yield the lines of docs/zoo.md: the models beside the literature, then ranked for each data set."""
-    yield from ("## Beside the literature", "", publishing.comparisons(models), "", "## By data set", "")
-    yield "\n\n".join(publishing.rankings(models))
+    if compared := publishing.comparisons(models):
+        yield from ("## Compared with the literature", "", compared, "")
+    yield from ("## By data set", "", "\n\n".join(publishing.rankings(models)))
 
 
 def names(recipe: zoo.Recipe) -> str:

@@ -45,7 +45,7 @@ class PretrainedModel:
     Example:
         >>> digits = PretrainedModel("vae-mlp")
         >>> digits.functions, digits.image_shape, digits.latent_shape
-        (('generate', 'decode'), (28, 28, 1), (16,))
+        (('generate', 'decode', 'encode', 'reconstruct'), (28, 28, 1), (16,))
         >>> digits.generate(4, seed=0)["images"].shape
         (4, 28, 28, 1)
     """

@@ -27,7 +27,7 @@ FOLDER = f"../{trained_models.FOLDER}"
 
 
 def comparisons(models: Sequence[Published]) -> str:
-    """Return a Markdown table of models beside published numbers, with both protocols, misses included."""
+    """Return a Markdown table of models beside published numbers, with both protocols; empty without such numbers."""
     by_name = {model.record.name: model for model in models}
     header = ("model", "data", "metric", "obtained", "reference", "its protocol", "same protocol?", "minutes")
     rows = []
@@ -47,7 +47,7 @@ def comparisons(models: Sequence[Published]) -> str:
                     _minutes(model),
                 )
             )
-    return table(header, rows)
+    return table(header, rows) if rows else ""
 
 
 def rankings(models: Sequence[Published]) -> Iterator[str]:
