@@ -85,6 +85,10 @@ def test_the_record_has_every_run_and_no_place_of_this_machine(published, runs):
     assert record.runs[1].losses == measured.losses
     assert record.command[:4] == ["--model=vae-mlp", "--set", "hidden=16", "--dataset=digits"]
     assert str(runs[0].parent) not in (published.path / "record.json").read_text()
+    places = {"origin", "requested"}
+    assert places & safe_files.read_json(runs[0] / "evaluation.json")["data"].keys()
+    for file in ("record.json", "evaluation.json", "description.json"):
+        assert not places & safe_files.read_json(published.path / file)["data"].keys()
     values = [run.scores["fd_lenet"] for run in record.runs]
     assert record.mean("fd_lenet") == pytest.approx(np.mean(values))
     assert record.spread("fd_lenet") == pytest.approx(np.std(values, ddof=1))

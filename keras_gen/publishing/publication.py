@@ -23,6 +23,7 @@ from keras_gen.utils.errors import UsageError, must_be
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OF_A_PLACE = dict.fromkeys(("data_dir", "extractor_weights"))
+_OF_A_PLACE_OF_DATA = ("origin", "requested")
 _MAY_DIFFER = ("seed", "epochs", "dataset", "data_dir")
 _OF_AN_EXPORT = ("functions", "half_precision", "num_classes", "rank", "sampler")
 """Entries of a SavedModel's description that `export.save` writes itself."""
@@ -74,11 +75,11 @@ def publish(
         raise must_be("name", "letters, digits, '.', '_' and '-', beginning with a letter or a digit", name)
     path = Path(out) / name
     files.check_can_write_directory(path, overwrite=overwrite, marker=export.SAVED_MODEL_FILE, argument="out")
+    if rank is not None and not records.of_generated(first.evaluation.scores):
+        raise must_be("rank", "None for a model without scores of generated images", rank)
     opened = evaluator.open_run(first.path, **place)
 
     def write(folder: Path) -> None:
-        if rank is not None and not records.of_generated(first.evaluation.scores):
-            raise must_be("rank", "None for a model without scores of generated images", rank)
         description = export.description(first.path)
         description = {key: value for key, value in description.items() if key not in _OF_AN_EXPORT}
         exported = export.save(
@@ -88,7 +89,8 @@ def publish(
             entry.rename(folder / entry.name)
         exported.rmdir()
         shutil.copyfile(first.path / run_directory.HISTORY_FILE, folder / records.HISTORY_FILE)
-        shutil.copyfile(first.path / trained_models.EVALUATION_FILE, folder / trained_models.EVALUATION_FILE)
+        content = first.content | {"data": _without_place(first.content.get("data") or {})}
+        files.write_json(folder / trained_models.EVALUATION_FILE, content)
         model = PretrainedModel(folder)
         record = _record(files_of_runs, model, opened.data, name=name, note=note, license=license, rank=rank)
         files.write_json(folder / records.RECORD_FILE, record.to_json())
@@ -149,7 +151,7 @@ def _check_comparable(runs: Sequence[_RunFiles]) -> None:
 def _record(runs: Sequence[_RunFiles], model: PretrainedModel, data, **own: object) -> Record:
     """Return the record of a published model; `own` is what its author chose."""
     first = runs[0]
-    described = {key: value for key, value in first.record["data"].items() if key not in ("origin", "requested")}
+    described = _without_place(first.record["data"])
     content = first.settings.to_json() | {"dataset": described["name"]} | _OF_A_PLACE
     settings = RunSettings.from_json(content, str(first.path))
     recipes = [f"--recipes={settings.recipe.file.name}"] if settings.recipe.file else []
@@ -167,6 +169,11 @@ def _record(runs: Sequence[_RunFiles], model: PretrainedModel, data, **own: obje
         exported_scores=_exported_scores(model, data, first.evaluation.scores),
         **own,
     )
+
+
+def _without_place(description: dict) -> dict:
+    """Return the description of a data set without where it was on this machine."""
+    return {key: value for key, value in description.items() if key not in _OF_A_PLACE_OF_DATA}
 
 
 def _trained(run: _RunFiles) -> TrainedRun:
