@@ -93,7 +93,9 @@ def save(
     }
     if rank is not None and all(len(factors) == 1 for factors in stored.values()):
         raise must_be(
-            "rank", f"small enough to compress a matrix, and the model must have one of {LARGE:,} weights", rank
+            "rank",
+            f"small enough to compress a matrix, and the model must have one with {LARGE:,} weights or more",
+            rank,
         )
     content = {"functions": list(endpoints), "half_precision": half_precision, "num_classes": model.num_classes}
     content |= {} if rank is None else {"rank": rank}
