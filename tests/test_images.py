@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from keras_gen import UsageError
-from keras_gen.utils.image_utils import check_value_range, grid, save_png
+from keras_gen.utils.image_utils import check_value_range, grid, save_png, split_grid
 
 GRAY = 128
 
@@ -36,6 +36,14 @@ def test_grid_lays_images_out_row_by_row():
 @pytest.mark.parametrize("count, rows, columns", [(1, 1, 1), (2, 1, 2), (4, 2, 2), (5, 2, 3), (9, 3, 3), (10, 3, 4)])
 def test_grid_is_as_square_as_can_be(count, rows, columns):
     assert grid(_numbered(count), padding=0).shape == (rows * 2, columns * 3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_grid_is_split_into_its_images(channels):
+    images = np.random.default_rng(0).integers(0, 256, (5, 4, 6, channels), np.uint8)
+    cells = split_grid(grid(images, columns=3), 4, 6)
+    assert cells.shape == (2, 3, 4, 6, channels)
+    np.testing.assert_array_equal(cells.reshape(6, 4, 6, channels)[:5], images)
 
 
 def test_grid_takes_columns_and_padding():

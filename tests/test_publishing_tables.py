@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from keras_gen.evaluation.results import Evaluation
 from keras_gen.evaluation.score import Score
-from keras_gen.publishing import Record, TrainedRun, literature, tables
+from keras_gen.publishing import Record, TrainedRun, collage, literature, quality, tables
 from keras_gen.publishing.records import Published
+from keras_gen.utils import image_utils
 
 BASE = {"extractor": "lenet", "generated": 10_000, "reference_count": 55_000, "reference_split": "train", "seed": 0}
 
@@ -96,6 +98,54 @@ def test_the_gallery_shows_the_pictures_that_are_there(tmp_path):
     assert "[A VAE.](../saved_models/mine/README.md) A note." in text
     assert "![images of mine](../saved_models/mine/samples.png)" in text
     assert "latents.png" not in text
+
+
+def digits(folder, name, confident=0.9, entropy=2.29, coverage=0.7, **protocol):
+    """A published model of digits with the scores that are asked for, and a picture of images of one gray."""
+    published = model(folder, name, 9.0)
+    values = {"confident": confident, "mode_entropy": entropy, "coverage": coverage}
+    scores = [score(metric, value, "high", **protocol) for metric, value in values.items()]
+    runs = [dataclasses.replace(published.record.runs[0], scores={each.name: each.value for each in scores})]
+    images = np.full((60, 28, 28, 1), len(name), np.uint8)
+    image_utils.save_png(published.path / "samples.png", image_utils.grid(images, columns=10))
+    record = dataclasses.replace(published.record, runs=runs)
+    return dataclasses.replace(published, record=record, evaluation=Evaluation({}, scores, []))
+
+
+@pytest.mark.parametrize(
+    ("values", "missed"),
+    [
+        ({}, []),
+        ({"confident": 0.8, "entropy": 2.25, "coverage": 0.6}, []),
+        ({"confident": 0.79}, ["confident"]),
+        ({"entropy": 1.5, "coverage": 0.1}, ["mode_entropy", "coverage"]),
+    ],
+)
+def test_a_model_of_digits_is_asked_for_three_scores(values, missed, tmp_path):
+    asked = quality.requirements(digits(tmp_path, "mine", **values))
+    assert [each.metric for each in asked] == ["confident", "mode_entropy", "coverage"]
+    assert [each.metric for each in asked if not each.is_met] == missed
+
+
+@pytest.mark.parametrize("protocol", [{"extractor": "cifar"}, {"generated": 5000}])
+def test_nothing_is_asked_of_scores_under_another_protocol(protocol, tmp_path):
+    assert quality.requirements(digits(tmp_path, "mine", **protocol)) == []
+    assert quality.requirements(model(tmp_path, "unscored", 9.0)) == []
+
+
+def test_the_collage_has_a_row_for_each_model_that_reaches_what_is_asked(tmp_path):
+    models = [
+        digits(tmp_path, "ab"),
+        digits(tmp_path, "bad", coverage=0.1),
+        digits(tmp_path, "abcd"),
+        model(tmp_path, "x", 1.0),
+    ]
+    path = tmp_path / "collage.png"
+    assert collage.write_collage(models, path)
+    assert not collage.write_collage(models, path)  # it has not changed
+    assert not collage.write_collage(models[1:2], tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+    assert collage.write_collage(models[:1], path)
 
 
 @pytest.mark.parametrize("reference", literature.REFERENCES, ids=lambda each: f"{each.model} {each.value}")

@@ -12,7 +12,7 @@ import jinja2
 
 from keras_gen.data import catalog
 from keras_gen.evaluation.score import Score
-from keras_gen.publishing import records
+from keras_gen.publishing import quality, records
 from keras_gen.publishing.records import Published, Record, TrainedRun
 from keras_gen.utils.progress import counted
 
@@ -47,6 +47,7 @@ def card(published: Published) -> str:
         protocol=generated[0].protocol if generated else None,
         scores=list(_scores(published)),
         meanings=list(_meanings(record, generated)),
+        asked=_asked(published),
         about=(catalog.find(data).about if catalog.find(data) else "") or "data of the author",
     )
 
@@ -139,6 +140,18 @@ def _meanings(record: Record, scores: Sequence[Score]) -> Iterator[str]:
             if score.floor is not None:
                 floor = f" ({100 * score.floor:.0f} % with as many real images)"
             yield text.format(value=value, share=f"{100 * value:.0f} %", floor=floor)
+
+
+def _asked(published: Published) -> str:
+    """Return what is asked of the model, and whether it reaches it; nothing if nothing is asked."""
+    asked = quality.requirements(published)
+    missed = ", ".join(f"{each.metric} {number(each.value)}" for each in asked if not each.is_met)
+    least = ", ".join(f"{each.metric} at least {each.least}" for each in asked)
+    return (
+        f"Of a model of digits we ask {least}. This one {'misses ' + missed if missed else 'reaches them'}."
+        if asked
+        else ""
+    )
 
 
 def number(value: float, digits: int = 4) -> str:

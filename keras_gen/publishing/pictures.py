@@ -9,12 +9,11 @@ import numpy as np
 
 from keras_gen import report
 from keras_gen.models import PretrainedModel, sampling
-from keras_gen.report.figures import interpolation
+from keras_gen.report.figures import interpolation, style
 from keras_gen.runs import history
-from keras_gen.utils import files, image_utils
+from keras_gen.utils import image_utils
 
 ROWS, COLUMNS = 6, 10
-CURVE_COLORS = 32
 PLANE = 14
 """Images along a side of the plane of two latent dimensions."""
 
@@ -57,9 +56,5 @@ def _ends(model: PretrainedModel, count: int) -> Sequence[np.ndarray] | None:
 
 
 def write_curve(history_file: Path, path: Path) -> None:
-    """Write the learning curve of a history, with few colors, so that the pictures of a zoo stay small."""
-    from PIL import Image
-
-    report.save_figure(report.loss_curves(history.read(history_file)), path)
-    with Image.open(path) as picture, files.atomic_path(path) as temporary:
-        picture.convert("RGB").quantize(CURVE_COLORS).save(temporary, "png", optimize=True)
+    """Write the learning curve of a history."""
+    style.save_small(report.loss_curves(history.read(history_file)), path)

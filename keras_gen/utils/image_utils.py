@@ -58,6 +58,25 @@ def grid(images: np.ndarray, *, columns: int | None = None, padding: int = 1) ->
     return picture[..., 0] if channels == 1 else picture
 
 
+def split_grid(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return the images of a picture that `grid` made with its default padding, empty cells included.
+
+    Args:
+        picture: uint8, `(H, W)` or `(H, W, 3)`.
+        height, width: int, size of an image.
+
+    Returns:
+        uint8 of shape `(rows, columns, height, width, channels)`.
+
+    Example:
+        >>> split_grid(grid(np.zeros((5, 28, 28, 1), "uint8")), 28, 28).shape
+        (2, 3, 28, 28, 1)
+    """
+    picture = picture.reshape(*picture.shape[:2], -1)[1:, 1:]
+    cells = picture.reshape(picture.shape[0] // (height + 1), height + 1, -1, width + 1, picture.shape[-1])
+    return cells.swapaxes(1, 2)[:, :, :height, :width]
+
+
 def to_uint8(images: np.ndarray) -> np.ndarray:
     """Return images in [0, 1] as uint8, rounded. Values beyond the range are clipped.
 

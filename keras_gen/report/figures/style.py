@@ -34,6 +34,7 @@ PAGE_WIDTH = 7.2
 """Width in inches of a figure that fits on A4 or letter paper."""
 
 DOTS_PER_INCH = 120
+_FEW_COLORS = 32
 
 PLAIN = {"parse_math": False, "usetex": False}
 """Options of a matplotlib text that may contain names: a dollar sign in it begins no formula."""
@@ -101,6 +102,15 @@ def save_figure(figure: Figure, path: str | os.PathLike) -> None:
     """Save a figure as PNG with 120 dots per inch, in one atomic step, whatever the suffix of `path`."""
     with atomic_path(path) as temporary:
         write(figure, temporary, "png")
+
+
+def save_small(figure: Figure, path: str | os.PathLike) -> None:
+    """Save a figure as `save_figure` does, with 32 colors, so that the pictures of a page stay small."""
+    from PIL import Image
+
+    save_figure(figure, path)
+    with Image.open(path) as picture, atomic_path(path) as temporary:
+        picture.convert("RGB").quantize(_FEW_COLORS).save(temporary, "png", optimize=True)
 
 
 def save(figure: Figure, path: str | os.PathLike) -> tuple[Path, Path]:

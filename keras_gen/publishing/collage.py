@@ -1,0 +1,40 @@
+"""One picture of the published models of digits that reach what we ask of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_gen.publishing import quality, records
+from keras_gen.publishing.records import Published
+from keras_gen.report.figures import canvas, style
+from keras_gen.utils import image_utils
+
+COLUMNS = 20
+"""Images of a model."""
+
+
+def write_collage(models: Sequence[Published], path: Path) -> bool:
+    """Write a picture with the first images of each model of digits that reaches what we ask, one row a model.
+
+    Args:
+        models: sequence of published models.
+        path: Path, the PNG file.
+
+    Returns:
+        Whether the file has changed.
+    """
+    rows = []
+    for model in models:
+        asked = quality.requirements(model)
+        if asked and all(each.is_met for each in asked):
+            grid = image_utils.read_picture(model.path / records.SAMPLES_FILE, ["PNG"], np.asarray)
+            cells = image_utils.split_grid(grid, *model.record.data["image_shape"][:2])
+            rows.append((model.record.name, cells.reshape(-1, *cells.shape[2:])[:COLUMNS]))
+    if not rows:
+        return False
+    before = path.read_bytes() if path.is_file() else b""
+    style.save_small(canvas.rows_figure("", rows, COLUMNS), path)
+    return path.read_bytes() != before
