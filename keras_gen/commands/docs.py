@@ -8,11 +8,14 @@ from pathlib import Path
 import keras_gen
 from keras_gen import publishing, zoo
 from keras_gen.commands import cli
+from keras_gen.publishing import reports
 from keras_gen.utils import files, trained_models
 from keras_gen.utils.errors import UsageError
 from keras_gen.utils.progress import print_line
 
 ROOT = Path(keras_gen.__file__).parents[1]
+REPORTS, COLLAGE = "docs/reports", "docs/samples.png"
+"""Folder of the records of the reports that were made again, and README's picture, from the repository's root."""
 
 
 def parser() -> cli.ArgumentParser:
@@ -34,6 +37,10 @@ def main() -> None:
             outdated.append(path)
             if not arguments.check:
                 files.write_text(file, updated)
+    if not arguments.check and publishing.write_collage(
+        publishing.published(ROOT / trained_models.FOLDER), ROOT / COLLAGE
+    ):
+        outdated.append(COLLAGE)
     if arguments.check and outdated:
         cli.fail(f"{' and '.join(outdated)} must be written again: python experiments/docs.py", 1)
     print_line(f"{'up to date' if not outdated else 'written: ' + ', '.join(outdated)}")
@@ -45,6 +52,8 @@ def pages() -> Iterator[tuple[str, str]]:
     tables = {"README.md": overview(), "docs/recipes.md": reference()}
     if models:
         tables |= {"docs/zoo.md": zoo_tables(models), "docs/gallery.md": ["\n\n".join(publishing.gallery(models))]}
+    if folders := sorted(path.parent for path in (ROOT / REPORTS).glob(f"*/{reports.RECORD_FILE}")):
+        tables["docs/reports.md"] = [reports.markdown(reports.read(each), f"reports/{each.name}") for each in folders]
     for path, lines in tables.items():
         yield path, with_table((ROOT / path).read_text(encoding="utf-8"), list(lines), path)
     for model in models:

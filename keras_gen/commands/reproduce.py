@@ -1,38 +1,82 @@
-"""The command `experiments/reproduce.py`: train a published model again and compare the scores."""
+"""The command `experiments/reproduce.py`: train a published model or the experiments of a report again, and compare."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from keras_gen.commands import cli, run_options
+from keras_gen.commands import cli, run_options, sweep
+from keras_gen.publishing import reports
 from keras_gen.runs import run_directory
+from keras_gen.training import sweeps
 from keras_gen.utils import trained_models
+from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.progress import print_line
+
+OF_A_REPORT = "it is for a report"
+OF_A_MODEL = "it is for a published model"
 
 
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(
-        description="Train a published model again, evaluate it under the same protocols, and compare the scores."
+        description="Train a published model again, evaluate it under the same protocols, and compare the scores; or "
+        "make one of the five course reports again, and write a page with its figures and tables beside ours."
     )
     add = parser.add_argument
-    add("name", type=cli.path, help="name of a published model, or its folder")
-    add("--seed", type=int, metavar="N", help="seed of the training; default: that of the published weights")
-    run = "run directory of an earlier, interrupted call: resume it and compare"
-    add("--resume", type=cli.path, metavar="RUN", help=run)
-    add("--out", type=cli.path, default=Path("runs"), metavar="DIR", help="folder of run directories")
+    what = f"name of a published model, or its folder; or a report: {', '.join(reports.NAMES)}"
+    add("name", type=cli.path, help=what)
+    add("--seed", type=int, metavar="N", help="seed of a model's training; default: that of the published weights")
+    add("--quick", action="store_true", help="a report's trainings on digits, for a few epochs")
+    use = "run directory or published model in place of one of a report's trainings, such as vae=saved_models/vae-lstm"
+    add("--use", nargs="+", action="extend", default=[], metavar="TRAINING=PATH", help=use)
+    run = "directory of an earlier, interrupted call: resume it and compare"
+    add("--resume", type=cli.path, metavar="DIR", help=run)
+    out = "folder of run directories; default: runs, of a report's reports"
+    add("--out", type=cli.path, default=None, metavar="DIR", help=out)
     run_options.add_recipes(parser)
-    data_dir = "folder that holds the model's data; default: $KERAS_GEN_DATA"
+    data_dir = "folder that holds the data; default: $KERAS_GEN_DATA"
     add("--data-dir", type=cli.file_name, metavar="DIR", help=data_dir)
     return parser
 
 
 def main() -> None:
-    """Run the command: train, evaluate, print obtained and published scores."""
+    """Run the command: train, evaluate, and compare with what was published or reported."""
     command_line = parser()
     arguments = command_line.parse_args()
     if arguments.resume is not None:
-        command_line.refuse(arguments, dict.fromkeys(("seed", "out"), "a resumed run keeps its own"))
+        command_line.refuse(arguments, dict.fromkeys(("seed", "out", "quick", "use"), "what is resumed keeps its own"))
+    if str(arguments.name) in reports.NAMES:
+        command_line.refuse(arguments, {"seed": OF_A_MODEL, "recipes": OF_A_MODEL})
+        reproduce_report(arguments)
+    else:
+        command_line.refuse(arguments, {"quick": OF_A_REPORT, "use": OF_A_REPORT})
+        reproduce_model(arguments)
+
+
+def reproduce_report(arguments) -> None:
+    """Make a report again and print where its page is."""
+    use = {}
+    for word in arguments.use:
+        name, equals, path = word.partition("=")
+        if not equals:
+            raise must_be("--use", "training=path", word)
+        if name in use:
+            raise UsageError(f"{name} is given twice: --use {name}={use[name]} and --use {word}")
+        use[name] = path
+    cli.load_tensorflow()
+    name, path = str(arguments.name), arguments.resume
+    if path is None:
+        path = reports.start(name, arguments.out or "reports", quick=arguments.quick, use=use)
+    commands = sweeps.Commands(sweep.start_command, sweep.resume_command)
+    try:
+        page = reports.finish(path, commands, data_dir=arguments.data_dir)
+    except sweeps.SweepInterrupted:
+        resume = f"{name} --resume {path}"
+        cli.fail(f"interrupted; resume with: python experiments/reproduce.py {resume}", cli.INTERRUPTED)
+    print_line(f"page: {page}")
+
+
+def reproduce_model(arguments) -> None:
+    """Train a published model again and print obtained and published scores."""
+    if arguments.resume is not None:
         run_directory.read_recipe(arguments.resume)
     run_options.load_recipes(arguments)
     path = trained_models.find_saved_model(arguments.name)
@@ -42,7 +86,7 @@ def main() -> None:
     model = publishing.read(path)
     try:
         options = {"seed": arguments.seed, "run": arguments.resume, "data_dir": arguments.data_dir}
-        run, rows = publishing.reproduce(model, arguments.out, **options)
+        run, rows = publishing.reproduce(model, arguments.out or "runs", **options)
     except training.RunInterrupted as interruption:
         cli.fail(f"{interruption}, then compare with --resume", interruption.exit_code)
     print_line()

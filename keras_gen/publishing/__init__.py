@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "cards": ["card"],
+        "collage": ["write_collage"],
         "publication": ["publish"],
         "records": ["CARD_FILE", "Published", "Record", "TrainedRun", "published", "read"],
         "reproduction": ["Comparison", "measure", "reproduce"],

@@ -134,6 +134,7 @@ class RunList:
         labels: sequence of str. What each run is, without its seed; runs that differ in nothing else share a label, and
             a row of the results.
         settings: sequence of RunSettings, one for each label.
+        name: str. Name of the sweep directory. Defaults to `"runs"`.
 
     Raises:
         UsageError: There are no runs, or two are the same.
@@ -141,7 +142,7 @@ class RunList:
 
     labels: Sequence[str]
     settings: Sequence[RunSettings]
-    name: ClassVar[str] = "runs"
+    name: str = "runs"
     grid: ClassVar[Sequence[str]] = ("run",)
 
     def __post_init__(self):

@@ -63,14 +63,19 @@ def run(plan: Plan | RunList, commands: Commands, *, out: str | os.PathLike = "s
         UsageError: `out` can't be written.
         SweepInterrupted: Ctrl-C, SIGTERM or SIGHUP; the running member has been stopped and can be resumed.
     """
-    path = run_directory.create(out, plan.name)
-    with locked(path, "sweep") as lock:
-        sweep = Sweep.of(plan, path)
-        for folder in (state.RUNS_FOLDER, state.LOGS_FOLDER):
-            (path / folder).mkdir()
-        sweep.write()
-        progress.print_line(f"{len(sweep.members)} members, sweep directory {path}")
+    sweep = create(plan, out)
+    with locked(sweep.path, "sweep") as lock:
         _train(sweep, commands, lock)
+    return sweep
+
+
+def create(plan: Plan | RunList, out: str | os.PathLike = "sweeps") -> Sweep:
+    """Make the next numbered sweep directory for `resume`, and train nothing; arguments and errors as in `run`."""
+    sweep = Sweep.of(plan, run_directory.create(out, plan.name))
+    for folder in (state.RUNS_FOLDER, state.LOGS_FOLDER):
+        (sweep.path / folder).mkdir()
+    sweep.write()
+    progress.print_line(f"{len(sweep.members)} members, sweep directory {sweep.path}")
     return sweep
 
 

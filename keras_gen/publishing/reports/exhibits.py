@@ -1,0 +1,161 @@
+"""What the page of a report shows: numbers, tables and pictures."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_gen import report
+from keras_gen.data import ImageData
+from keras_gen.metrics import extractors
+from keras_gen.metrics.extractors import Extractor
+from keras_gen.publishing.cards import number
+from keras_gen.publishing.reports.experiments import Trained
+from keras_gen.publishing.reports.record import Table
+from keras_gen.report.figures import style
+from keras_gen.runs import loading
+from keras_gen.runs.settings import RunSettings
+from keras_gen.utils import image_utils
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SEED = 0
+"""Seed of all generated images and latents."""
+
+SCORES = {
+    "fid": "Fréchet distance",
+    "coverage": "coverage",
+    "precision": "precision",
+    "recall": "recall",
+    "confident": "certain digits",
+    "mode_entropy": "class entropy",
+    "classifier_score": "classifier score",
+}
+"""Metrics of the tables of scores, and the headings of their columns."""
+
+
+class Exhibits:
+    """What a report shows: numbers, tables, and pictures, which are written to a folder at once.
+
+    Args:
+        folder: Path, which exists.
+        place: `dataset` and `data_dir`, where the data are now, as in `keras_gen.runs.load`. Defaults to where they
+            were.
+
+    Attributes:
+        values: dict of numbers by name, for the text.
+        tables: dict of `Table` by name.
+        pictures: list of names.
+    """
+
+    def __init__(self, folder: Path, **place: str | None):
+        self.values: dict[str, object] = {}
+        self.tables: dict[str, Table] = {}
+        self.pictures: list[str] = []
+        self._folder = folder
+        self._place = {name: value for name, value in place.items() if value is not None}
+        self._data: dict[str, ImageData] = {}
+
+    def data(self, trained: Trained) -> ImageData:
+        """Return the data set of a training."""
+        name = str(trained.data["name"])
+        if name not in self._data:
+            content = trained.settings.to_json() | {"dataset": name} | self._place
+            self._data[name], _ = loading.load_data(RunSettings.from_json(content, str(trained.path)))
+        return self._data[name]
+
+    def grid(self, name: str, images: np.ndarray, columns: int = 20) -> None:
+        """Write a grid of uint8 images."""
+        image_utils.save_png(self._path(name), image_utils.grid(images, columns=columns))
+
+    def generated(self, name: str, trained: Trained, count: int = 100) -> None:
+        """Write a grid of generated images."""
+        self.grid(name, trained.model.generate(count, SEED)["images"])
+
+    def reconstructed(self, name: str, trained: Trained, count: int = 20) -> None:
+        """Write the first test images above their reconstructions."""
+        images = self.data(trained).test.images[:count]
+        self.grid(name, np.concatenate([images, trained.model.reconstruct(images)]), columns=count)
+
+    def figure(self, name: str, figure: Figure) -> None:
+        """Write a figure, with few colors, so that it is small."""
+        style.save_small(figure, self._path(name))
+
+    def losses(self, name: str, trained: Trained) -> None:
+        """Write the curves of the losses and scores of a training."""
+        self.figure(name, report.loss_curves(trained.history, columns=3))
+
+    def through_training(self, name: str, trained: Trained, epochs: Sequence[int], folder: str = "samples") -> None:
+        """Write the first row of the run's grids after some epochs; nothing for a published model, which has none."""
+        height, width, _ = trained.data["image_shape"]
+        grids = {epoch: path for epoch in epochs if (path := trained.grid(epoch, folder))}
+        if grids:
+            pictures_of = {epoch: image_utils.read_picture(path, ["PNG"], np.asarray) for epoch, path in grids.items()}
+            rows = [(epoch, image_utils.split_grid(each, height, width)[0]) for epoch, each in pictures_of.items()]
+            self.figure(name, report.samples_through_training(rows))
+
+    def _path(self, name: str) -> Path:
+        self.pictures.append(name)
+        return self._folder / f"{name}.png"
+
+
+@functools.cache
+def extractor(name: str) -> Extractor:
+    """Return an extractor of features by name."""
+    return extractors.build(name)
+
+
+def scores(trained: Mapping[str, Trained]) -> Table:
+    """Return a table of scores: a row for each training, and one for real images.
+
+    Args:
+        trained: mapping of names to trainings on the same data.
+    """
+    metrics = [metric for metric in SCORES if any(each.score(metric) for each in trained.values())]
+    rows = [(name, *(_cell(each.value(metric)) for metric in metrics)) for name, each in trained.items()]
+    first = next(iter(trained.values()))
+    rows.append(
+        ("real images", *(_cell(score.floor if (score := first.score(metric)) else None) for metric in metrics))
+    )
+    protocol = first.score(metrics[0]).protocol
+    caption = (
+        f"{protocol['generated']:,} generated images against {protocol['reference_count']:,} real ones, features of "
+        f"{protocol['extractor']}"
+    )
+    return Table(("", *(SCORES[metric] for metric in metrics)), rows, caption)
+
+
+def last_values(trained: Mapping[str, Trained], columns: Sequence[str]) -> Table:
+    """Return a table of the last epoch's values of columns of the history: a row for each training."""
+    shown = [column for column in columns if any(column in each.history[-1] for each in trained.values())]
+    rows = [(name, *(_cell(each.history[-1].get(column)) for column in shown)) for name, each in trained.items()]
+    return Table(("", *shown), rows, "After the last epoch; val_ of images that were not trained on")
+
+
+def by_epoch(trained: Trained, columns: Sequence[str]) -> Table:
+    """Return a table of columns of a history: a row for each epoch that has all of them."""
+    rows = [(row["epoch"], [row.get(column) for column in columns]) for row in trained.history]
+    lines = [(str(epoch), *map(number, values)) for epoch, values in rows if all(map(_is_number, values))]
+    return Table(("epoch", *columns), lines)
+
+
+def rank_correlation(trained: Trained, first: str, second: str) -> tuple[float, int]:
+    """Return Spearman's rank correlation of two columns of a history, and the number of epochs that have both."""
+    from scipy import stats
+
+    pairs = [(row.get(first), row.get(second)) for row in trained.history]
+    pairs = [pair for pair in pairs if all(map(_is_number, pair))]
+    return float(stats.spearmanr(*zip(*pairs, strict=True)).statistic), len(pairs)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and bool(np.isfinite(value))
+
+
+def _cell(value: object) -> str:
+    return number(value) if _is_number(value) else "–"

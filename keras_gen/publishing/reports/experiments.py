@@ -1,0 +1,111 @@
+"""The trainings of a report: what is planned, and what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_gen.evaluation import results
+from keras_gen.evaluation.results import Evaluation
+from keras_gen.evaluation.score import Score
+from keras_gen.models import PretrainedModel
+from keras_gen.publishing import records
+from keras_gen.runs import history, run_directory
+from keras_gen.runs.settings import RunSettings, read_settings
+from keras_gen.utils.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A training that a report needs.
+
+    Args:
+        name: str, name within the report.
+        settings: RunSettings, as the report has them, or as we complete them.
+        quick_epochs: int, epochs of the quick version, which trains on `digits`.
+    """
+
+    name: str
+    settings: RunSettings
+    quick_epochs: int
+
+    def planned(self, *, quick: bool = False) -> RunSettings:
+        """Return the settings of the full or of the quick version."""
+        if not quick:
+            return self.settings
+        shorter = {"dataset": "digits", "batch_size": None, "epochs": self.quick_epochs}
+        return dataclasses.replace(self.settings, **shorter, fid_every=min(self.settings.fid_every, self.quick_epochs))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: a run directory, or a published model.
+
+    Args:
+        path: Path, of the run directory or of the published model.
+        settings: RunSettings, as it was trained.
+        history: list of dict, one row for each epoch.
+        evaluation: Evaluation, its scores and losses of test images.
+        data: mapping, description of its data set.
+        machine: mapping, description of the machine that trained it.
+    """
+
+    path: Path
+    settings: RunSettings
+    history: Sequence[Mapping[str, float]]
+    evaluation: Evaluation
+    data: Mapping[str, object]
+    machine: Mapping[str, object]
+
+    @functools.cached_property
+    def model(self) -> PretrainedModel:
+        """Its SavedModel."""
+        return PretrainedModel(self.path)
+
+    @property
+    def minutes(self) -> float:
+        """Minutes of training, validation included."""
+        return sum(row.get("seconds", 0.0) for row in self.history) / 60
+
+    @property
+    def extractor(self) -> str:
+        """Name of the extractor of its scores."""
+        return next(score.protocol["extractor"] for score in records.of_generated(self.evaluation.scores))
+
+    def score(self, metric: str) -> Score | None:
+        """Return its score by a metric such as `fid`, with whichever extractor; None if it has none."""
+        return next((score for score in self.evaluation.scores if score.protocol["metric"] == metric), None)
+
+    def value(self, metric: str) -> float | None:
+        """Return the value of a score, or of a loss of the test images; None if it has neither."""
+        score = self.score(metric)
+        return self.evaluation.losses.get(metric) if score is None else score.value
+
+    def grid(self, epoch: int, folder: str = run_directory.SAMPLES_FOLDER) -> Path | None:
+        """Return the file of the grid of images after an epoch; None if there is none, as for a published model."""
+        path = self.path / folder / f"epoch-{epoch:05d}.png"
+        return path if path.is_file() else None
+
+
+def read(path: str | os.PathLike) -> Trained:
+    """Read a finished and evaluated run, or a published model.
+
+    Raises:
+        UsageError: it is neither, or damaged, or not evaluated.
+    """
+    path = Path(path)
+    if (path / records.RECORD_FILE).is_file():
+        published = records.read(path)
+        record = published.record
+        settings = RunSettings.from_json(dict(record.settings), str(path))
+        rows = history.read(path / records.HISTORY_FILE)
+        return Trained(path, settings, rows, published.evaluation, record.data, record.machine)
+    record, settings = read_settings(path)
+    if run_directory.finished_epochs(path) != settings.epochs:
+        raise UsageError(f"run {path} is not finished")
+    rows = history.read(path / run_directory.HISTORY_FILE)
+    return Trained(path, settings, rows, results.read(path), record["data"], record["machine"])

@@ -1,0 +1,160 @@
+"""Make a report again: train what it needs, measure it, and write its page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
+from keras_gen import evaluation
+from keras_gen.evaluation import results
+from keras_gen.publishing import records
+from keras_gen.publishing.cards import number
+from keras_gen.publishing.reports import experiments, pages, record, registry
+from keras_gen.publishing.reports.exhibits import Exhibits
+from keras_gen.publishing.reports.experiments import Experiment, Trained
+from keras_gen.publishing.reports.record import ReportRecord, Table
+from keras_gen.report.pages import comparison_page
+from keras_gen.runs import run_directory
+from keras_gen.runs.settings import RunSettings
+from keras_gen.training import sweeps
+from keras_gen.utils import files, safe_files
+from keras_gen.utils.errors import UsageError, must_be, suggestion
+from keras_gen.utils.progress import counted, print_line
+
+PLAN_FILE, PAGES_FOLDER = "reproduction.json", "report"
+PAGE_FILE, COMPARISON_FILE = "report.html", "comparison.html"
+
+
+def start(
+    name: str,
+    out: str | os.PathLike = "reports",
+    *,
+    quick: bool = False,
+    use: Mapping[str, str | os.PathLike] | None = None,
+) -> Path:
+    """Make the next numbered directory for a report, as a sweep of what must be trained; train nothing yet.
+
+    Args:
+        name: str, name of the report, one of `keras_gen.publishing.reports.NAMES`.
+        out: str or path, folder of such directories. Defaults to `"reports"`.
+        quick: bool, whether to train for a few epochs on `digits` in place of the report's data. Defaults to False.
+        use: mapping of names of trainings to finished and evaluated run directories or published models that take their
+            place. Defaults to none.
+
+    Returns:
+        The directory, for `finish`.
+
+    Raises:
+        UsageError: there is no report of that name or no training of a name in `use`, or one of its paths is neither a
+            run that is finished and evaluated nor a published model, or is of another recipe.
+    """
+    planned = _planned(name)
+    use = {key: Path(path) for key, path in (use or {}).items()}
+    for key, path in use.items():
+        if key not in planned:
+            raise must_be("use", f"one of {', '.join(planned)}", f"{key}{suggestion(key, planned)}")
+        given, wanted = experiments.read(path).settings.model, planned[key].settings.model
+        if given != wanted:
+            raise must_be(f"use {key}", f"trained with {wanted}", f"{path}, of {given}")
+    missing = {key: each.planned(quick=quick) for key, each in planned.items() if key not in use}
+    if missing:
+        plan = sweeps.RunList(list(missing), list(missing.values()), name)
+        path = sweeps.create(plan, out).path
+    else:
+        path = run_directory.create(out, name)
+    used = {key: str(each.absolute()) for key, each in use.items()}
+    files.write_json(path / PLAN_FILE, {"report": name, "quick": quick, "use": used})
+    return path
+
+
+def finish(path: str | os.PathLike, commands: sweeps.Commands, **place: str | None) -> Path:
+    """Train what is missing in a directory of `start`, measure it and write the page; resume what was interrupted.
+
+    Args:
+        path: str or path, the directory.
+        commands: Commands, the command lines that train, as in `keras_gen.training.sweeps.run`.
+        place: `dataset` and `data_dir`, where the data are now, as in `keras_gen.runs.load`.
+
+    Returns:
+        The path of the page. `report.json` and the pictures are in the folder `report` beside it, and a page that
+        compares the runs is in `comparison.html`.
+
+    Raises:
+        UsageError: `path` is no such directory, or a training failed.
+        SweepInterrupted: Ctrl-C, SIGTERM or SIGHUP.
+    """
+    path = Path(path)
+    name, quick, use = _read_plan(path)
+    planned = _planned(name)
+    if any(key not in use for key in planned):
+        sweep = sweeps.resume(path, commands)
+        if failed := [f"{member.label}: {member.error}" for member in sweep.members if not member.is_finished]:
+            raise UsageError(f"{counted(len(failed), 'training')} of {path} failed: {'; '.join(failed)}")
+        use |= {str(member.values["run"]): member.run for member in sweep.members}
+    for key in planned:
+        _measure(Path(use[key]), **place)
+    trained = {key: experiments.read(use[key]) for key in planned}
+    folder = path / PAGES_FOLDER
+    folder.mkdir(exist_ok=True)
+    shown = Exhibits(folder, **place)
+    registry.report(name).show(trained, shown)
+    found = ReportRecord(
+        name=name,
+        quick=quick,
+        minutes=sum(each.minutes for each in trained.values()),
+        machine=", ".join(dict.fromkeys(_machine(each) for each in trained.values())),
+        trainings=_trainings({key: each.planned(quick=quick) for key, each in planned.items()}, trained),
+        values=shown.values,
+        tables=shown.tables,
+        pictures=shown.pictures,
+    )
+    files.write_json(folder / record.RECORD_FILE, found.to_json())
+    files.write_text(path / PAGE_FILE, pages.html(found, folder))
+    if runs := list(dict.fromkeys(each.path for each in trained.values() if not _is_published(each.path))):
+        comparison_page.write(runs, path / COMPARISON_FILE)
+    return path / PAGE_FILE
+
+
+def _planned(name: str) -> dict[str, Experiment]:
+    return {each.name: each for each in registry.report(name).experiments()}
+
+
+def _read_plan(path: Path) -> tuple[str, bool, dict[str, str]]:
+    try:
+        plan = safe_files.read_json(path / PLAN_FILE)
+        return plan["report"], bool(plan["quick"]), dict(plan["use"])
+    except OSError as error:
+        raise must_be("path", f"a directory with {PLAN_FILE}", str(path)) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{path / PLAN_FILE} is damaged: {error!r}") from error
+
+
+def _measure(path: Path, **place: str | None) -> None:
+    """Evaluate a run that is not evaluated yet."""
+    if not _is_published(path) and not (path / results.EVALUATION_FILE).is_file():
+        print_line(f"evaluating {path}")
+        evaluation.evaluate(path, **place)
+
+
+def _is_published(path: Path) -> bool:
+    return (path / records.RECORD_FILE).is_file()
+
+
+def _machine(trained: Trained) -> str:
+    machine = trained.machine
+    gpus = machine.get("gpus") or []
+    return ", ".join(gpus) if gpus else f"{counted(machine['cores'], 'core')} of {machine['processor']}"
+
+
+def _trainings(planned: Mapping[str, RunSettings], trained: Mapping[str, Trained]) -> Table:
+    rows = []
+    for key, each in trained.items():
+        last = each.history[-1]
+        updates = ", ".join(f"{value:,}" for name, value in last.items() if name.endswith("updates"))
+        words = " ".join(each.settings.words(only_changed=True))
+        planned_epochs = planned[key].epochs
+        epochs = f"{last['epoch']}" + ("" if last["epoch"] == planned_epochs else f" of {planned_epochs}")
+        rows.append((key, f"`run.py {words}`", epochs, updates, number(each.minutes, 3)))
+    return Table(("training", "command", "epochs", "updates", "minutes"), rows)
