@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_gen import zoo
 from keras_gen.commands import cli, run_options
 from keras_gen.distribution import cluster
-from keras_gen.runs import run_directory
+from keras_gen.runs.settings import RunSettings, read_settings
 from keras_gen.utils import trained_models
 from keras_gen.utils.command_lines import command
+from keras_gen.utils.errors import UsageError, must_be, one_line
 from keras_gen.utils.progress import print_line
+
+if TYPE_CHECKING:
+    import keras
 
 
 def parser() -> cli.ArgumentParser:
@@ -30,6 +37,8 @@ def parser() -> cli.ArgumentParser:
     running.add_argument("--worker-index", type=int, metavar="I", help=index)
     wait = "maximum time to wait for the other workers"
     running.add_argument("--worker-wait", type=float, default=cluster.PATIENCE, metavar="SECONDS", help=wait)
+    callback = "function of the run's settings that returns a Keras callback, such as one that logs to another service"
+    running.add_argument("--callback", action="append", default=[], metavar="MODULE:FUNCTION", help=callback)
     results.add_argument("--out", type=cli.path, default=Path("runs"), metavar="DIR", help="folder of run directories")
     results.add_argument("--export", type=cli.path, metavar="DIR", help="folder for a further copy of the SavedModel")
     functions = "functions of the exported SavedModel, separated by commas; default: all"
@@ -51,15 +60,14 @@ def main() -> None:
         list_recipes()
         return
     if arguments.resume:
-        run_directory.read_recipe(arguments.resume)  # reject a wrong path before importing TensorFlow
-        settings = None
+        _, settings = read_settings(arguments.resume)  # reject a wrong path before importing TensorFlow
     else:
         settings = run_options.settings_of(arguments)
     workers = cluster.from_arguments(arguments.workers, arguments.worker_index, arguments.worker_wait)
     cli.load_tensorflow(devices=workers is None and cluster.VARIABLE not in os.environ)
     from keras_gen import training
 
-    options = {"cluster": workers}
+    options = {"cluster": workers, "callbacks": [load_callback(word, settings) for word in arguments.callback]}
     if arguments.export is not None:
         functions = None if arguments.export_functions is None else arguments.export_functions.split(",")
         options["export_options"] = training.ExportOptions(
@@ -75,6 +83,30 @@ def main() -> None:
         cli.fail(str(interruption), interruption.exit_code)
 
 
+def load_callback(word: str, settings: RunSettings) -> keras.callbacks.Callback:
+    """Return the Keras callback that a function of a module makes from the run's settings.
+
+    Args:
+        word: str, `module:function`; the module may be in the working directory. It is a program.
+        settings: the run's settings.
+    """
+    import keras
+
+    module, colon, name = word.partition(":")
+    if not (module and colon and name):
+        raise must_be("--callback", "module:function", word)
+    sys.path.insert(0, os.getcwd())
+    try:
+        made = getattr(importlib.import_module(module), name)(settings)
+    except Exception as error:
+        raise UsageError(f"--callback {word} can't be used: {type(error).__name__}: {one_line(error)}") from error
+    finally:
+        sys.path.remove(os.getcwd())
+    if not isinstance(made, keras.callbacks.Callback):
+        raise must_be(f"--callback {word}", "a function that returns a Keras callback", type(made).__name__)
+    return made
+
+
 def check_combination(parser: cli.ArgumentParser, arguments) -> None:
     """Reject options that would have no effect."""
     everything, export_options = vars(arguments).keys(), {"export_functions", "export_half", "overwrite"}
@@ -84,7 +116,7 @@ def check_combination(parser: cli.ArgumentParser, arguments) -> None:
     if arguments.list:
         reasons |= dict.fromkeys(everything - {"list", "recipes"}, "--list only lists")
     elif arguments.resume:
-        own = {"resume", "recipes", "epochs", "dataset", "data_dir", "export", *export_options}
+        own = {"resume", "recipes", "callback", "epochs", "dataset", "data_dir", "export", *export_options}
         own |= {"workers", "worker_index", "worker_wait"}
         reasons |= dict.fromkeys(everything - own, "a resumed run keeps its own settings")
     parser.refuse(arguments, reasons)

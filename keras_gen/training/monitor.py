@@ -96,15 +96,15 @@ def restore_reference(settings: RunSettings, data: ImageData, record: dict) -> R
     return reference
 
 
-def callbacks_of(path, settings, model, data, reference, start, requests) -> list[keras.callbacks.Callback]:
-    """Return the callbacks of `fit`.
+def callbacks_of(path, settings, model, data, reference, start, requests, others=()) -> list[keras.callbacks.Callback]:
+    """Return the callbacks of `fit`, with `others` of the user among them.
 
     The order matters: scores are added to the logs, then the logs are recorded, then the checkpoint is saved. Without a
     path (on a worker that writes no files) only the callbacks that every worker needs are returned.
     """
     chosen = [callbacks.StopOnDivergence(start.step)]
     if path is not None:
-        chosen += [*_observers(path, settings, model, data, reference, start), EarlyStopping(path, settings)]
+        chosen += [*_observers(path, settings, model, data, reference, start), *others, EarlyStopping(path, settings)]
     options = {"start": start, "requests": requests, "keep_best": settings.keep_best}
     chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every, **options))
     if start.step:

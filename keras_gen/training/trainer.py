@@ -55,6 +55,7 @@ def run(
     data: ImageData | np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
     out: str | os.PathLike = "runs",
     export_options: ExportOptions | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     cluster: Cluster | None = None,
 ) -> Path | None:
     """Train a recipe and write a run directory.
@@ -68,6 +69,8 @@ def run(
         out: str or path. Folder of run directories; the new one gets the next number, as in `out/00003-vae-lstm`.
             Defaults to `"runs"`.
         export_options: ExportOptions or None. Where to save a further copy of the SavedModel. Defaults to None.
+        callbacks: sequence of Keras callbacks for `fit`, besides the run's own; only on the chief of several workers.
+            What they keep in memory is not saved for a resumed run. Defaults to none.
         cluster: Cluster or None. The workers that train together, each by this call; the chief writes all files.
             Defaults to the cluster that `TF_CONFIG` describes, if any.
 
@@ -99,7 +102,7 @@ def run(
     if export_options is not None:
         export.check_functions(model, export_options.functions)
     if not writes:
-        _train(None, settings, model, data, None, start=TrainingPosition(), export_options=None)
+        _train(None, settings, model, data, None, start=TrainingPosition())
         return None
     reference = monitor.make_reference(settings, data)
     monitor.check_keep_best(settings, model, data, reference)
@@ -111,7 +114,8 @@ def run(
         with _removed_on_failure(path):
             _write_record(path, settings, model, data, reference, requested=requested, note=note)
         _describe(settings, data, path)
-        _train(path, settings, model, data, reference, start=TrainingPosition(), export_options=export_options)
+        options = {"export_options": export_options, "callbacks": callbacks}
+        _train(path, settings, model, data, reference, start=TrainingPosition(), **options)
     return path
 
 
@@ -123,6 +127,7 @@ def resume(
     dataset: str | None = None,
     data_dir: str | os.PathLike | None = None,
     export_options: ExportOptions | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     cluster: Cluster | None = None,
 ) -> Path:
     """Resume a run from its last checkpoint, bit for bit as if it had not been interrupted.
@@ -134,6 +139,7 @@ def resume(
         data: As in `run`, for a run that was trained on them. Defaults to None.
         dataset, data_dir: Where the data are now, as in `keras_gen.runs.load`. Default to where they were.
         export_options: ExportOptions or None. Where to save a further copy of the SavedModel. Defaults to None.
+        callbacks: sequence of Keras callbacks. As in `run`. Defaults to none.
         cluster: Cluster or None. As in `run`. All workers must have access to the run directory.
 
     Returns:
@@ -164,7 +170,7 @@ def resume(
         _check_environment(path, opened)
         reference = None
         if not writes:
-            _train(None, settings, opened.model, opened.data, reference, start=start, export_options=None)
+            _train(None, settings, opened.model, opened.data, reference, start=start)
             return path
         if start.epoch < settings.epochs:
             reference = monitor.restore_reference(settings, opened.data, record)
@@ -178,7 +184,8 @@ def resume(
             files.write_json(path / run_directory.RECIPE_FILE, record | {"settings": settings.to_json()})
         steps = f" and {start.steps}" if start.step else ""
         print_line(f"{path}: {start.epoch} of {settings.epochs} epochs{steps} done")
-        _train(path, settings, opened.model, opened.data, reference, start=start, export_options=export_options)
+        options = {"export_options": export_options, "callbacks": callbacks}
+        _train(path, settings, opened.model, opened.data, reference, start=start, **options)
     return path
 
 
@@ -232,13 +239,13 @@ def _check_environment(path, opened):
         print_line(f"NOTE: the run's environment has changed, so its bits may differ: {changes}")
 
 
-def _train(path, settings, model, data, reference, *, start, export_options):
+def _train(path, settings, model, data, reference, *, start, export_options=None, callbacks=()):
     """Train and write the results; without a path (on a worker that writes no files), only train."""
     requests = StopSignals("stopping after this step; Ctrl-C once more to stop at once", second_interrupt_raises=True)
     with explain_errors(path, requests, model):
         if start.epoch < settings.epochs:
             with requests, notice_lost_workers(model):
-                _fit(path, settings, model, data, reference, start, requests)
+                _fit(path, settings, model, data, reference, start, requests, callbacks)
         elif path is None:
             return
         elif export_options is None and run_directory.finished_epochs(path) == settings.epochs:
@@ -248,7 +255,7 @@ def _train(path, settings, model, data, reference, *, start, export_options):
             _finish(path, _with_its_end(path, settings), model, data, export_options)
 
 
-def _fit(path, settings, model, data, reference, start, requests):
+def _fit(path, settings, model, data, reference, start, requests, others):
     validation = None
     if len(data.validation):
         split = data.evaluated("validation")
@@ -271,7 +278,7 @@ def _fit(path, settings, model, data, reference, start, requests):
         )
         undivided = _undivided_steps(settings, begin, train.steps_per_epoch)
         model.limit_steps_per_execution(undivided, settings.steps_per_execution)
-        callbacks = monitor.callbacks_of(path, settings, model, data, reference, begin, requests)
+        callbacks = monitor.callbacks_of(path, settings, model, data, reference, begin, requests, others)
         saver = next(each for each in callbacks if isinstance(each, Checkpoint))
         with contextlib.closing(saver):  # if an error ends training, its message names the newest checkpoint
             model.fit(
