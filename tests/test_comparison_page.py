@@ -54,8 +54,8 @@ def test_scores_are_ranked_as_compare_does(tmp_path):
         other = score("precision_lenet", value / 10, better="high", generated=int(100 * value))
         measure(path, score(value=value), other)
     words = words_of(*runs)
-    ranked = ["fd_lenet", "5 (3)", "3 (1)", "3 (1)", "precision_lenet", "0.5", "0.3", "0.3"]
-    assert after(words, "Scores; rank 1 is the best", 12)[4:] == ranked
+    ranked = ["fd_lenet", "lower", "5 (3)", "3 (1)", "3 (1)", "precision_lenet", "higher", "0.5", "0.3", "0.3"]
+    assert after(words, "Scores; rank 1 is the best", 15)[5:] == ranked
     reason = ["precision_lenet", "generated", "500", "300", "300"]
     assert after(words, "Not ranked because these protocol entries differ", 10)[5:] == reason
     assert "0.5 (1)" in words_of(*runs, ignore=["generated"])

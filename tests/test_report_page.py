@@ -12,6 +12,7 @@ import report_helpers
 from PIL import Image
 from report_helpers import DRAWN, Page, change, make_run, measure, picture, score, write_history
 
+from keras_gen import report
 from keras_gen.report import run_files
 from keras_gen.report.pages import comparison_page, data_uri, run_page
 from keras_gen.utils import image_utils
@@ -113,7 +114,8 @@ def test_curves_are_svgs_with_one_for_narrow_screens_and_the_page_is_small(run, 
     monkeypatch.setattr(data_uri, "svg", DRAWN)
     read = page_of(run)
     sizes = []
-    for source in (read.all("source")[0]["srcset"], read.all("img")[0]["src"]):
+    [plot, *_] = [image for image in read.all("img") if image.get("class") == "plot"]
+    for source in (read.all("source")[0]["srcset"], plot["src"]):
         kind, content = opened(source)
         assert kind == "svg+xml"
         assert b"<script" not in content
@@ -132,8 +134,8 @@ def test_a_page_has_its_sections_in_order(run):
     measure(run, score())
     read = page_of(run)
     headings = [attributes["id"] for tag, attributes in read.elements if tag == "h2"]
-    expected = ["recipe-and-data", "settings", "time-and-machine", "losses", "scores-during-training", "samples"]
-    expected += ["reconstructions", "latents-and-images", "scores", "model", "next-steps"]
+    expected = ["losses", "scores", "samples", "reconstructions", "scores-during-training", "latents-and-images"]
+    expected += ["settings", "recipe-and-data", "time-and-machine", "model", "next-steps"]
     assert headings == expected
     shown = {"vae-mlp on mnist, 8 epochs", "55,000 train, 5,000 validation, 10,000 test", "f00d" * 16}
     shown |= {"8×8×1 (height, width, channels)", "4 min 36 s, 8 epochs", "34.5 s (median; 31 s to 38 s)"}
@@ -233,7 +235,42 @@ def test_a_damaged_file_has_a_notice_in_its_section(run, file, content, notice):
 
 def test_a_history_without_losses_or_scores(run):
     write_history(run / "history.csv", [{"epoch": 1, "seconds": 2.0}])
-    assert "The history has no losses. Scores during training No scores were measured" in page_of(run).shown
+    shown = page_of(run).shown
+    assert "The history has no losses." in shown
+    assert "No scores were measured during training." in shown
+
+
+def test_the_first_screen_has_the_samples_the_headline_score_and_the_losses(run):
+    measure(run, score(value=80.0, spread=0.754, floor=0.5))
+    read = page_of(run)
+    start = read.words.index("fd_lenet")
+    words = "± 0.75; lower is better, 10,000 generated images; as many real images have 0.5"
+    assert read.words[start : start + 3] == ["fd_lenet", "80", words]
+    navigation = next(index for index, (tag, _) in enumerate(read.elements) if tag == "nav")
+    first = [attributes["alt"] for tag, attributes in read.elements[:navigation] if tag == "img"]
+    assert first[0].startswith("A grid of images of vae-mlp after epoch 8")
+    assert first[1].startswith("Curves of kl, loss")
+
+
+def test_without_an_evaluation_the_headline_is_of_the_training(run):
+    words = page_of(run).words
+    start = words.index("fd_lenet")
+    note = "after epoch 8, lower is better, 1,000 generated images; not evaluated yet"
+    assert words[start : start + 3] == ["fd_lenet", "80.5", note]
+    write_history(run / "history.csv", [{"epoch": 1, "seconds": 1.0, "loss": 3.0, "val_loss": 4.0}])
+    words = page_of(run).words
+    start = words.index("val_loss")
+    assert words[start : start + 3] == ["val_loss", "4", "after epoch 1, lower is better"]
+
+
+def test_a_figure_of_the_model_has_a_version_for_dark_screens(run):
+    codes = np.random.default_rng(0).normal(size=(30, 2))
+    figure = report.scatter(codes, np.arange(30) % 3, "")
+    read = Page(run_page.run_page(run_files.read(run), [run_page.PageFigure("Codes", figure, "Thirty.")]))
+    [dark] = [source for source in read.all("source") if "dark" in source["media"]]
+    [light] = [image for image in read.all("img") if image["alt"] == "Codes. Thirty."]
+    corners = [pixels(source)[0, 0, :3].tolist() for source in (light["src"], dark["srcset"])]
+    assert corners == [[255, 255, 255], [0x21, 0x23, 0x27]]
 
 
 def test_a_record_of_nothing_or_of_the_wrong_kinds(run):

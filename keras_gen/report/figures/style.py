@@ -36,6 +36,9 @@ PAGE_WIDTH = 7.2
 DOTS_PER_INCH = 120
 _FEW_COLORS = 32
 
+DARK, LIGHT = "#212327", "#e8e6e3"
+"""Background and text of a dark figure."""
+
 PLAIN = {"parse_math": False, "usetex": False}
 """Options of a matplotlib text that may contain names: a dollar sign in it begins no formula."""
 
@@ -96,6 +99,37 @@ def class_style(index: int) -> tuple[str, str]:
     index = checks.non_negative_int("index", index)
     # After each ten classes the markers shift by one against the colors: 100 pairs.
     return CLASS_COLORS[index % len(CLASS_COLORS)], MARKERS[(index + index // len(CLASS_COLORS)) % len(MARKERS)]
+
+
+def darken(figure: Figure) -> None:
+    """Give a figure a dark background and light text and lines; the images and colors of its data stay.
+
+    Args:
+        figure: figure to change.
+
+    Example:
+        >>> figure = new_figure(4, 3, "a title")
+        >>> darken(figure)
+        >>> figure.get_facecolor()[:3] == matplotlib.colors.to_rgb(DARK)
+        True
+    """
+    from matplotlib import colors, patches, spines, text
+    from matplotlib.legend import Legend
+
+    white = colors.to_rgba("white")
+    figure.set_facecolor(DARK)
+    for axes in figure.axes:
+        axes.set_facecolor(DARK)
+        axes.tick_params(which="both", color=LIGHT)
+    for legend in figure.findobj(Legend):
+        legend.get_frame().set(facecolor=DARK, edgecolor=LIGHT)
+    for spine in figure.findobj(spines.Spine):
+        spine.set_edgecolor(LIGHT)
+    for patch in figure.findobj(patches.Rectangle):
+        if patch.get_facecolor() == white:  # it covers empty cells of a grid of images
+            patch.set_facecolor(DARK)
+    for label in figure.findobj(text.Text):
+        label.set_color(LIGHT)
 
 
 def save_figure(figure: Figure, path: str | os.PathLike) -> None:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 MAX_GRIDS = 24
 """Maximum number of runs whose last samples are shown, the first ones."""
 
-_COLUMNS, _PANEL_WIDTH, _PANEL_HEIGHT, _LEGEND_LINE = 2, 3.6, 2.7, 0.2
-"""Number of panels side by side; sizes in inches of a panel and of a line of the legend."""
+_COLUMNS, _PANEL_WIDTH, _PANEL_HEIGHT, _LEGEND_WIDTH, _LEGEND_LINE = 2, 3.6, 2.7, 2.4, 0.2
+"""Number of panels side by side; sizes in inches of a panel, and of the legend and its lines."""
 
 # Paths do not explain different results; overrides are listed as arguments.
 _IGNORED_SETTINGS = ("overrides", "data_dir", "extractor_weights")
@@ -103,7 +103,8 @@ def seed_groups(compared: Sequence[RunFiles]) -> list[list[int]]:
 def loss_figure(histories: Sequence[tuple[str, history_columns.Rows]], columns: int = _COLUMNS) -> Figure:
     """Draw losses and scores of several runs, one panel per quantity, one color and marker per run.
 
-    Training is solid, validation dashed; a non-finite value is a gap. The legend is below the panels. `UsageError` is
+    Training is solid, validation dashed; a non-finite value is a gap. The legend is beside the panels, or below
+    those of a single column. `UsageError` is
     raised if no history has a quantity to draw.
 
     Args:
@@ -115,18 +116,19 @@ def loss_figure(histories: Sequence[tuple[str, history_columns.Rows]], columns: 
     names = [*losses, *scores]
     if not names:
         raise UsageError("histories must have a quantity to draw, received: none")
+    is_beside = columns > 1  # below the panels of a narrow screen
     columns = min(columns, len(names))
-    panel_rows, lines = math.ceil(len(names) / columns), len(histories) + 1
-    height = _PANEL_HEIGHT * panel_rows + _LEGEND_LINE * (lines / columns + 1)
-    figure = style.new_figure(_PANEL_WIDTH * columns, height)
+    width, height = _PANEL_WIDTH * columns, _PANEL_HEIGHT * math.ceil(len(names) / columns)
+    lines = _LEGEND_LINE * (len(histories) + 3)
+    figure = style.new_figure(*((width + _LEGEND_WIDTH, max(height, lines)) if is_beside else (width, height + lines)))
     for place, name in enumerate(names):
-        axes = figure.add_subplot(panel_rows, columns, place + 1)
+        axes = figure.add_subplot(math.ceil(len(names) / columns), columns, place + 1)
         style.describe(axes, name, "epoch", _unit(name, histories) if name in losses else history_columns.better(name))
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.3)
         for index, (_, rows) in enumerate(histories):
             _draw(axes, rows, name, index)
-    _legend(figure, [name for name, _ in histories], columns)
+    _legend(figure, [name for name, _ in histories], "right upper" if is_beside else "lower center")
     return figure
 
 
@@ -139,7 +141,7 @@ def _draw(axes: Axes, rows: history_columns.Rows, name: str, index: int) -> None
             axes.plot(epochs, values, dashes, color=color, marker=marker, markevery=every, markersize=4, linewidth=1.3)
 
 
-def _legend(figure: Figure, names: Sequence[str], columns: int) -> None:
+def _legend(figure: Figure, names: Sequence[str], place: str) -> None:
     from matplotlib.lines import Line2D
 
     handles = []
@@ -148,7 +150,7 @@ def _legend(figure: Figure, names: Sequence[str], columns: int) -> None:
         handles.append(Line2D([], [], color=color, marker=marker, markersize=4, label=style.legend_label(name)))
     for dashes, kind in (("-", "training, or score"), ("--", "validation")):
         handles.append(Line2D([], [], color="0.4", linestyle=dashes, label=kind))
-    style.legend(figure, handles=handles, loc="outside lower center", ncols=columns)
+    style.legend(figure, handles=handles, loc=f"outside {place}")
 
 
 def _unit(name: str, histories: Sequence[tuple[str, history_columns.Rows]]) -> str:
@@ -261,7 +263,7 @@ def _curves(named: Sequence[tuple[str, RunFiles]]) -> Picture | None:
     counts = {row.get(name + history_columns.COUNT_ENDING) for _, rows in histories for row in rows for name in scores}
     counts.discard(None)
     note = "Scores were measured on different numbers of images and are not comparable." if len(counts) > 1 else ""
-    return Picture(wide, alternative, note, narrow)
+    return Picture(wide, alternative, note, narrow, is_plot=True)
 
 
 def _last_grid(run: RunFiles) -> Picture | None:

@@ -38,6 +38,12 @@ def png(figure: Figure) -> str:
     return _data_uri("png", buffer.getvalue())
 
 
+def dark_png(figure: Figure) -> str:
+    """Return a figure as a PNG data URI for dark screens; the figure itself becomes dark."""
+    style.darken(figure)
+    return png(figure)
+
+
 def grid(path: Path, cell_height: int | None = None, rows: int | None = None) -> str:
     """Return a PNG file of `keras_gen.utils.image_utils.grid` as a data URI, or raise `UsageError` if it can't be read.
 

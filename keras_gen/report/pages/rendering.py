@@ -24,6 +24,8 @@ class Picture:
         alternative: str, alternative text for screen readers.
         caption: str, text below the picture; default none.
         narrow: str, data URI of another version for narrow screens such as a phone's; default none.
+        dark: str, data URI of another version for dark screens; default none.
+        is_plot: bool, whether it is a plot of lines, which is inverted on a dark screen; default False.
         problem: str, why the picture is missing; default none.
     """
 
@@ -31,6 +33,8 @@ class Picture:
     alternative: str = ""
     caption: str = ""
     narrow: str = ""
+    dark: str = ""
+    is_plot: bool = False
     problem: str = ""
 
 

@@ -66,6 +66,7 @@ def run_page(run: RunFiles, latents: Sequence[PageFigure] = ()) -> str:
         run=run,
         title=f"{run.model} on {run.data_name}, {epochs} {'epoch' if epochs == '1' else 'epochs'}",
         notices=_notices(run),
+        headline=_headline(run),
         data=_data(run),
         data_notes=recorded_notes if isinstance(recorded_notes, list) else [],
         changed=[[name, *map(str, values)] for name, values in changed_settings(run).items()],
@@ -144,6 +145,27 @@ def _notices(run: RunFiles) -> list[tuple[str, str]]:
     return notices
 
 
+def _headline(run: RunFiles) -> dict[str, object] | None:
+    """Return name and value of the run's first score of generated images, or of its last loss, and what they are."""
+    scores = run.evaluation.scores if run.evaluation else []
+    for score in (each for each in scores if "generated" in each.protocol):
+        spread = "" if score.spread is None else f"± {score.spread:.2g}; "
+        floor = "" if score.floor is None else f"; as many real images have {number(score.floor)}"
+        count, better = number(score.protocol["generated"]), {"low": "lower is better, ", "high": "higher is better, "}
+        words = f"{spread}{better.get(score.better, '')}{count} generated images{floor}"
+        return {"name": score.name, "value": score.value, "words": words}
+    names = history_columns.score_names(run.history)
+    for row in reversed(run.history):
+        for name in (each for each in names if row.get(each) is not None):
+            count = number(int(row[name + history_columns.COUNT_ENDING]))
+            words = f"after epoch {row['epoch']}, lower is better, {count} generated images; not evaluated yet"
+            return {"name": name, "value": row[name], "words": words}
+    for name in ("val_loss", "loss"):
+        if name in run.last:
+            return {"name": name, "value": run.last[name], "words": f"after epoch {run.last['epoch']}, lower is better"}
+    return None
+
+
 def _data(run: RunFiles) -> list[tuple[str, object]]:
     record = run.part("data")
     rows = [("recipe", run.model)]
@@ -196,7 +218,7 @@ def _losses(run: RunFiles) -> dict[str, object]:
     alternative = f"Curves of {', '.join(names)} over {len(run.history)} epochs; the last values are in the table above"
     units = [history_columns.unit(name, names, run.history) for name in names]
     rows = [(name, run.last.get(name), run.last.get(f"val_{name}"), unit) for name, unit in zip(names, units)]
-    return {"losses": rows, "loss_curves": Picture(draw(2), alternative, narrow=draw(1))}
+    return {"losses": rows, "loss_curves": Picture(draw(2), alternative, narrow=draw(1), is_plot=True)}
 
 
 def _training_scores(run: RunFiles) -> dict[str, object]:
@@ -207,7 +229,8 @@ def _training_scores(run: RunFiles) -> dict[str, object]:
     picture = Picture(
         data_uri.svg(curves.metric_curves(run.history, "", columns=2)),
         f"Curves of {', '.join(names)}; the values are in the table below",
-        "Measured during training on the number of images in the legend; the final scores below have other protocols.",
+        "Measured during training on the number of images in the legend; the final scores have other protocols.",
+        is_plot=True,
     )
     rows = [(row["epoch"], *(row.get(name) for name in names)) for row in measured]
     return {"score_names": names, "score_curves": picture, "training_scores": rows}
@@ -235,7 +258,8 @@ def _grids(run: RunFiles) -> dict[str, tuple[Picture, list[Picture]] | None]:
 def _latent_picture(figure: PageFigure) -> Picture:
     if figure.figure is None:
         return Picture(problem=f"Not shown: {figure.words}")
-    return Picture(data_uri.png(figure.figure), f"{figure.heading}. {figure.words}", figure.words)
+    light, dark = data_uri.png(figure.figure), data_uri.dark_png(figure.figure)
+    return Picture(light, f"{figure.heading}. {figure.words}", figure.words, dark=dark)
 
 
 def _protocols(run: RunFiles) -> dict[str, list[tuple]]:
