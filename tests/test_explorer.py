@@ -99,6 +99,15 @@ def test_samples_are_the_models_and_the_latent_of_a_seed_is_the_first_ones(saved
     np.testing.assert_array_equal(explorers[kind].decode(latent[None]), samples[:1])
 
 
+def test_of_many_dimensions_the_most_active_ones_are_found(saved, monkeypatch):
+    _, explorers = saved
+    assert explorers["vae"].active_dimensions(LATENT) == list(range(LATENT))
+    codes = np.random.default_rng(0).normal(size=(256, LATENT)) * np.arange(1, LATENT + 1)
+    monkeypatch.setattr(explorers["vae"], "encode", lambda images: codes)
+    assert explorers["vae"].active_dimensions(LATENT - 1) == list(range(LATENT - 1, 0, -1))
+    assert explorers["gan"].active_dimensions(1) == explorers["conditional"].active_dimensions(1) == [0]
+
+
 def test_latents_are_decoded_as_by_keras(saved):
     models, explorers = saved
     latents = np.random.default_rng(0).normal(size=(4, LATENT))

@@ -16,6 +16,9 @@ from keras_gen.utils.errors import UsageError
 
 INTERPOLATIONS = {"spherical": interpolation.spherical_interpolation, "linear": interpolation.linear_interpolation}
 
+_ENCODED = 256
+"""Generated images that are encoded to find the most active dimensions."""
+
 
 class Explorer(PretrainedModel):
     """A `PretrainedModel` that calls each function once in the constructor, since the first call is slow.
@@ -60,6 +63,21 @@ class Explorer(PretrainedModel):
         if not self.has_prior:
             raise UsageError(f"latents of {self.path} can't be sampled: the model has no prior")
         return sampling.latents(1, self.latent_shape[0], checks.seed("seed", seed))[0].numpy()
+
+    def active_dimensions(self, most: int) -> list[int]:
+        """Return all latent dimensions in order or, of more than `most`, those in which codes of images vary most.
+
+        The codes are those of generated images. Without an encoder, and with classes, on which codes depend, the first
+        dimensions are returned.
+
+        Args:
+            most: int, maximum number of dimensions.
+        """
+        (size,) = self.latent_shape
+        if size <= most or self.num_classes or not {"generate", "encode"} <= set(self.functions):
+            return list(range(min(size, most)))
+        codes = self.encode(self.sample(_ENCODED))
+        return np.argsort(-codes.astype(np.float64).var(axis=0), kind="stable")[:most].tolist()
 
     def interpolate(
         self, start: np.ndarray, end: np.ndarray, steps: int = 10, kind: str = "spherical", label: int | None = None

@@ -94,11 +94,11 @@ def sample_tab(explorer: Explorer) -> None:
 
 
 def latent_tab(explorer: Explorer) -> None:
-    """Build the tab of a decoded image with one slider per latent dimension."""
+    """Build the tab of a decoded image with a slider for each latent dimension, or for the most active ones if there are many."""
     import gradio as gr
 
     (size,) = explorer.latent_shape
-    first = list(range(min(SLIDERS, size)))
+    first = explorer.active_dimensions(SLIDERS)
     latent = gr.State([0.0] * size)
 
     def decoded(latent, label):
