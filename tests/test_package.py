@@ -58,6 +58,8 @@ LIGHT_COMMANDS = {
     ("run.py", "--list"): (0, "vae-lstm"),
     ("run.py", "--help"): (0, "--resume"),
     ("sample.py", "--help"): (0, "--num"),
+    ("convert.py", "--help"): (0, "LiteRT"),
+    ("convert.py", "nowhere"): (2, "path must be a SavedModel, a finished run directory or a trained model"),
     ("evaluate.py", "--help"): (0, "run directory"),
     ("compare.py", "--help"): (0, "--ignore"),
     ("train_extractor.py", "--help"): (0, "lenet"),

@@ -14,13 +14,14 @@ COMMANDS = {
     "run": "train a recipe, or resume a run",
     "list": "list the recipes and their parameters",
     "sample": "generate images from a trained model",
+    "convert": "convert a function of a trained model to ONNX or LiteRT",
     "evaluate": "measure a run",
     "compare": "compare evaluated runs",
     "report": "write the report page of a run, or of several",
     "explore": "explore trained models in the browser",
     "sweep": "train a recipe on a grid of settings and seeds, or a list of runs",
     "publish": "publish a trained model with its record, scores and card",
-    "reproduce": "train a published model again and compare the scores",
+    "reproduce": "train a published model, or a report's experiments, again and compare",
 }
 """Names of the commands and what they do."""
 

@@ -1,6 +1,6 @@
 """Models: subclasses of `keras.Model` that train with `fit`; base classes `ImageModel` and `GenerativeModel`."""
 
-from keras_gen.models import augmentation, export, regularizers, samplers
+from keras_gen.models import augmentation, conversion, export, regularizers, samplers
 from keras_gen.models.autoencoder import Autoencoder
 from keras_gen.models.base import ImageModel
 from keras_gen.models.gan import GAN
@@ -18,6 +18,7 @@ __all__ = [
     "ImageModel",
     "PretrainedModel",
     "augmentation",
+    "conversion",
     "export",
     "regularizers",
     "samplers",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -14,7 +16,7 @@ import tensorflow as tf
 from keras_gen import distribution
 from keras_gen.data.pipeline import Batches
 from keras_gen.distribution import sharding
-from keras_gen.models import export, fitting, inputs, network_checks, sampling, updates
+from keras_gen.models import conversion, export, fitting, inputs, network_checks, sampling, updates
 from keras_gen.models.settings import Setting, WithSettings
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
@@ -361,20 +363,31 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         """Compile the model as the saved one was."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, *, function=None, **kwargs):
         """Export the model for inference. It keeps an existing SavedModel unless `overwrite=True`.
 
         Args:
             filepath: str or path, the folder or file to write.
             format: str. `"tf_saved_model"`, the default, writes a SavedModel with `keras_gen.models.export.save`. Other
-                formats are those of `keras.Model.export`; the exported function is that of `predict`.
+                formats are those of `keras.Model.export`.
             verbose: bool, whether to print the path. Defaults to `False`.
             input_signature: as in `keras.Model.export`; None for a SavedModel, whose functions have fixed signatures.
+            function: str or None, the function of the SavedModel that a file of format `"onnx"` or `"litert"` computes:
+                `"decode"`, `"encode"` or `"reconstruct"`, see `keras_gen.models.conversion`. Defaults to None, the
+                function of `predict`.
             **kwargs: options of `keras_gen.models.export.save` or of another format.
 
         Raises:
-            UsageError: `filepath` exists and `overwrite` is not set, or a SavedModel is given a signature.
+            UsageError: `filepath` exists and `overwrite` is not set, a SavedModel is given a signature, or as
+                `keras_gen.models.conversion.convert`.
         """
+        if function is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                saved = export.save(self, os.path.join(folder, self.name), functions=[function])
+                path = conversion.convert(saved, filepath, function, format)
+            if verbose:
+                print_line(f"saved to {path}")
+            return
         if format != "tf_saved_model":
             if input_signature is None:
                 shape = network_checks.main_input_shape(self.input_network)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
-import keras_gen
 import tensorflow as tf
+
+import keras_gen
 
 
 class SigmoidCriticWGAN(keras_gen.WGAN):

@@ -94,7 +94,7 @@ def sample_tab(explorer: Explorer) -> None:
 
 
 def latent_tab(explorer: Explorer) -> None:
-    """Build the tab of a decoded image with a slider for each latent dimension, or for the most active ones if there are many."""
+    """Build the tab of a decoded image with a slider for each latent dimension, or for the most active ones."""
     import gradio as gr
 
     (size,) = explorer.latent_shape
