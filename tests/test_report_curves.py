@@ -173,6 +173,21 @@ def test_missing_cells_are_left_out_and_values_that_are_not_finite_are_gaps():
     assert validation.get_marker() == "None"
 
 
+def test_an_explosion_in_the_first_epoch_leaves_space_for_the_others():
+    rows = [{"epoch": epoch, "loss": 150.0 - epoch, "val_loss": 151.0 - epoch} for epoch in range(1, 9)]
+    [axes] = report.loss_curves(rows).axes
+    assert axes.get_ylim()[1] > 149 and not axes.texts
+    rows[0]["loss"] = 2e12
+    [axes] = report.loss_curves(rows).axes
+    assert 150 < axes.get_ylim()[1] < 152
+    assert [text.get_text() for text in axes.texts] == ["1 value beyond the axis"]
+    rows[1]["loss"] = float("nan")
+    [axes] = report.loss_curves(rows).axes
+    assert [text.get_text() for text in axes.texts] == ["1 value not finite, 1 value beyond the axis"]
+    rows[0]["loss"] = 450.0  # an ordinary beginning
+    assert report.loss_curves(rows).axes[0].get_ylim()[1] > 450
+
+
 def test_rows_are_drawn_in_the_order_of_their_epochs():
     rows = [{"epoch": 2, "loss": 1.0}, {"epoch": 1, "loss": 5.0}]
     assert drawn(report.loss_curves(rows, "x").axes[0]) == {"training": [[1, 5], [2, 1]]}

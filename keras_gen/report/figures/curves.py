@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+OUTLIER, MIN_VALUES = 200.0, 8
+"""A value is left out above the third quartile by more than `OUTLIER` times the distance of the quartile to the least
+value, such as the loss of a first epoch that began with an explosion; only in panels of `MIN_VALUES` values or more."""
+
 COLUMNS, PANEL_WIDTH, PANEL_HEIGHT = 4, 3.2, 2.6
 """Maximum number of panels in a row of a figure, and the size of a panel in inches."""
 
@@ -30,7 +34,8 @@ def loss_curves(
 
     Related quantities share a panel, such as D's losses on real and on generated images and G's loss
     (`history_columns.GROUPS`). The panel of a Jensen-Shannon estimate shows its upper bound, log 2. A NaN or infinite
-    value is a gap in the curve; the panel states the number of such values.
+    value is a gap in the curve, and a value that would leave no space for all others is beyond the axis; the panel
+    states the numbers of such values.
 
     With α = `smoothing` above 0 the curve is the exponential moving average
 
@@ -179,12 +184,29 @@ def _marker(values: np.ndarray) -> str | None:
 
 
 def _prepare(axes: Axes, not_finite: int) -> None:
+    outliers = _leave_out_outliers(axes)
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.grid(alpha=0.3)
-    if not_finite:
-        note = f"{not_finite} value{'s' if not_finite > 1 else ''} not finite"
+    counted = {"not finite": not_finite, "beyond the axis": outliers}
+    note = ", ".join(f"{n} value{'s' if n > 1 else ''} {what}" for what, n in counted.items() if n)
+    if note:
         axes.text(0.03, 0.03, note, transform=axes.transAxes, fontsize=style.SMALL_SIZE, color=style.COLORS[1])
+
+
+def _leave_out_outliers(axes: Axes) -> int:
+    """End the axis below values that would leave no space for all others, and return their number."""
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
+    values = values[np.isfinite(values)]
+    if len(values) < MIN_VALUES:
+        return 0
+    low, quartile = values.min(), np.quantile(values, 0.75)
+    kept = values[values <= quartile + OUTLIER * (quartile - low)]
+    if len(kept) < len(values) and np.ptp(kept):
+        margin = 0.05 * np.ptp(kept)
+        axes.set_ylim(low - margin, kept.max() + margin)
+        return len(values) - len(kept)
+    return 0
 
 
 def _draw_bound(axes: Axes, value: float, label: str) -> None:
