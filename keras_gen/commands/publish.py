@@ -6,6 +6,7 @@ from pathlib import Path
 
 from keras_gen.commands import cli, run_options
 from keras_gen.runs import run_directory
+from keras_gen.utils import hub
 from keras_gen.utils.progress import print_line
 
 
@@ -27,6 +28,8 @@ def parser() -> cli.ArgumentParser:
     rank = "compress the largest matrices of weights: store each as two factors of this rank; the card says so"
     add("--rank", type=int, metavar="N", help=rank)
     add("--overwrite", action="store_true", help="replace an older model of that name")
+    push = "also upload it to the Hugging Face hub, to hf://user/name"
+    add("--push", metavar="ADDRESS", help=push)
     run_options.add_recipes(parser)
     run_options.add_place_of_data(parser)
     return parser
@@ -36,6 +39,8 @@ def main() -> None:
     """Run the command: parse, publish, print the path."""
     arguments = parser().parse_args()
     run_options.load_recipes(arguments)
+    if arguments.push is not None:
+        hub.repository(arguments.push)
     for run in arguments.runs:
         run_directory.read_recipe(run)
     cli.load_tensorflow()
@@ -44,3 +49,6 @@ def main() -> None:
     names = ("out", "name", "note", "license", "rank", "overwrite", "dataset", "data_dir")
     path = publishing.publish(arguments.runs, **{name: getattr(arguments, name) for name in names})
     print_line(f"published: {path}")
+    if arguments.push is not None:
+        publishing.push(path, arguments.push)
+        print_line(f"uploaded to {arguments.push}")

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "cards": ["card"],
         "collage": ["write_collage"],
-        "publication": ["publish"],
+        "publication": ["publish", "push"],
         "records": ["CARD_FILE", "Published", "Record", "TrainedRun", "published", "read"],
         "reproduction": ["Comparison", "measure", "reproduce"],
         "tables": ["comparisons", "gallery", "rankings"],

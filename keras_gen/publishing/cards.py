@@ -48,6 +48,7 @@ def card(published: Published) -> str:
         scores=list(_scores(published)),
         meanings=list(_meanings(record, generated)),
         asked=_asked(published),
+        results=[(name, f"{value:.6g}") for name, value in record.exported_scores.items()],
         about=(catalog.find(data).about if catalog.find(data) else "") or "data of the author",
     )
 

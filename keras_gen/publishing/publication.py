@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from keras_gen.publishing import cards, pictures, protocols, records
 from keras_gen.publishing.records import Published, Record, TrainedRun
 from keras_gen.runs import checkpoints, hints, history, run_directory
 from keras_gen.runs.settings import RunSettings, read_settings
-from keras_gen.utils import files, trained_models
+from keras_gen.utils import files, hub, trained_models
 from keras_gen.utils.errors import UsageError, must_be
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -98,6 +99,28 @@ def publish(
         files.write_text(folder / records.CARD_FILE, cards.card(Published(folder, record, first.evaluation)))
 
     return files.write_directory(path, write, overwrite=overwrite, marker=export.SAVED_MODEL_FILE, argument="out")
+
+
+def push(path: str | os.PathLike, address: str, **options: object) -> None:
+    """Upload a trained model to the Hugging Face hub, with its record and card.
+
+    huggingface_hub has the token: log in with its command `hf auth login`, or set `$HF_TOKEN`.
+
+    Args:
+        path: str or path, the folder of a published model, or a finished and evaluated run, which is published first.
+        address: str, such as `"hf://user/vae-mlp"`; the repository is made if it does not exist.
+        options: for a run, arguments of `publish`, such as `note` and `license`.
+
+    Raises:
+        UsageError: as in `publish`; the address has another form, huggingface_hub is not installed, or the upload
+            fails.
+    """
+    name = hub.repository(address).partition("/")[2]
+    if (Path(path) / records.RECORD_FILE).is_file():
+        hub.upload(records.read(path).path, address)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        hub.upload(publish([path], folder, name=name, **options), address)
 
 
 @dataclass(frozen=True)

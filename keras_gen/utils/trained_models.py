@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from keras_gen.utils import safe_files
+from keras_gen.utils import hub, safe_files
 from keras_gen.utils.errors import UsageError, must_be, suggestion
 
 VARIABLE = "KERAS_GEN_MODELS"
@@ -51,14 +51,14 @@ def names() -> list[str]:
 
 
 def find_saved_model(path: str | os.PathLike) -> Path:
-    """Return the folder of the SavedModel at `path` or in the run directory `path`.
+    """Return the folder of the SavedModel at `path` or in the run directory `path`; one on the hub is downloaded.
 
     Raises:
-        UsageError: `path` is neither, or the run is not finished.
+        UsageError: `path` is neither, or the run is not finished, or the download fails.
     """
     if not isinstance(path, str | os.PathLike):
         raise must_be("path", "a name or a path", path)
-    path = Path(path)
+    path = hub.download(path) if hub.is_address(path) else Path(path)
     if (path / SAVED_MODEL_FILE).is_file():
         return path
     safe_files.check_entries(path, [RUN_FOLDER, f"{RUN_FOLDER}/**/*"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_gen.utils import safe_files, trained_models
+from keras_gen.utils import hub, safe_files, trained_models
 from keras_gen.utils.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,8 +63,9 @@ def load(name: str | os.PathLike) -> PretrainedModel:
     A SavedModel is a program: load only ones you trust.
 
     Args:
-        name: str or path, the name of a trained model (see `pretrained`), or the folder of a SavedModel. For a run
-            directory, with its data and a model that can be trained further, see `keras_gen.runs.load`.
+        name: str or path, the name of a trained model (see `pretrained`), the folder of a SavedModel, or an address on
+            the Hugging Face hub, such as `"hf://user/vae-mlp"`, which is downloaded. For a run directory, with its data
+            and a model that can be trained further, see `keras_gen.runs.load`.
 
     Returns:
         A `keras_gen.models.PretrainedModel`.
@@ -77,8 +78,8 @@ def load(name: str | os.PathLike) -> PretrainedModel:
         >>> images.shape, images.dtype
         ((16, 28, 28, 1), dtype('uint8'))
     """
-    trained_models.find_saved_model(name)  # a wrong name is rejected before TensorFlow is imported
+    path = trained_models.find_saved_model(name)  # a wrong name is rejected before TensorFlow is imported
 
     from keras_gen.models.pretrained import PretrainedModel
 
-    return PretrainedModel(name)
+    return PretrainedModel(path if hub.is_address(name) else name)

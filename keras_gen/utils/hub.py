@@ -1,0 +1,79 @@
+"""Trained models on the Hugging Face hub: addresses such as `hf://user/name`, download and upload.
+
+The transport is that of huggingface_hub, which also has the cache, the token and the settings for a mirror.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from keras_gen.utils.errors import UsageError, must_be, one_line
+
+PREFIX = "hf://"
+_ADDRESS = re.compile(r"hf:/{1,2}([\w.-]+/[\w.-]+)")  # a Path has one of the two slashes
+
+
+def is_address(path: object) -> bool:
+    """Return whether a path is meant as an address on the hub.
+
+    Example:
+        >>> is_address("hf://user/vae-mlp"), is_address("saved_models/vae-mlp")
+        (True, False)
+    """
+    return os.fspath(path).startswith(("hf://", "hf:/")) if isinstance(path, str | os.PathLike) else False
+
+
+def repository(address: str | os.PathLike) -> str:
+    """Return the repository of an address.
+
+    Raises:
+        UsageError: `address` has another form.
+
+    Example:
+        >>> repository("hf://user/vae-mlp")
+        'user/vae-mlp'
+    """
+    match = _ADDRESS.fullmatch(os.fspath(address))
+    if not match:
+        raise must_be("address", f"of the form {PREFIX}user/name", os.fspath(address))
+    return match[1]
+
+
+def download(address: str | os.PathLike) -> Path:
+    """Download a repository into the cache of huggingface_hub, unless it is there, and return its folder.
+
+    Raises:
+        UsageError: `address` has another form, huggingface_hub is not installed, or the download fails.
+    """
+    name = repository(address)
+    return Path(_call(f"{PREFIX}{name} can't be downloaded", lambda hub: hub.snapshot_download(name)))
+
+
+def upload(folder: str | os.PathLike, address: str | os.PathLike) -> None:
+    """Upload a folder to a repository, which is made if it does not exist.
+
+    Raises:
+        UsageError: as in `download`, of the upload.
+    """
+    name = repository(address)
+
+    def send(hub) -> None:
+        api = hub.HfApi()
+        api.create_repo(name, exist_ok=True)
+        api.upload_folder(folder_path=os.fspath(folder), repo_id=name, commit_message="Trained with keras_gen")
+
+    _call(f"{folder} can't be uploaded to {PREFIX}{name}", send)
+
+
+def _call(failure: str, function: Callable):
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise UsageError(f"{failure}: it needs huggingface_hub: pip install huggingface_hub") from error
+    try:
+        return function(huggingface_hub)
+    except Exception as error:  # of the network, of the hub, or of a file
+        raise UsageError(f"{failure}: {type(error).__name__}: {one_line(error)[:300]}") from error
