@@ -48,3 +48,14 @@ def test_a_large_matrix_is_stored_as_a_product(tmp_path, monkeypatch):
     saved = 4 * (int(tf.size(kernel)) - 2 * sum(kernel.shape))
     assert sizes[0] - sizes[1] == pytest.approx(saved, rel=0.2)  # the files also contain names
     assert export.description(tmp_path / "compressed")["rank"] == 2
+
+
+def test_saving_writes_no_lines_of_tensorflow(tmp_path, monkeypatch):
+    lines, level = [], tf.get_logger().level
+    monkeypatch.setattr(tf.get_logger(), "handle", lambda record: lines.append(record.getMessage()))
+    tf.get_logger().setLevel("INFO")
+    try:
+        export.save(make_gan(), tmp_path / "saved")
+        assert (lines, tf.get_logger().level) == ([], 20)
+    finally:
+        tf.get_logger().setLevel(level)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import termios
+import textwrap
 import time
 import types
 from pathlib import Path
@@ -225,3 +226,19 @@ def test_the_bar_counts_no_step_beyond_the_epoch_and_shows_no_count_as_a_mean(ca
     assert "fd_lenet_images" not in shown
     assert with_progress_bar(None, 0) is None
     assert with_progress_bar([bar], 1) == [bar]
+
+
+def test_a_notebook_without_ipywidgets_has_a_bar_of_text_and_no_warning():
+    script = """
+        import sys, types, warnings
+        warnings.simplefilter("error")
+        sys.modules["ipykernel.zmqshell"] = sys.modules["ipywidgets"] = None
+        from keras_gen.utils import progress
+        with progress.task("reading", 3, at_once=True) as task:
+            task.advance()
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
+    words = [sys.executable, "-c", textwrap.dedent(script)]
+    result = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+    assert "reading" in result.stderr and "Warning" not in result.stderr

@@ -47,7 +47,8 @@ def on_files(files, config):
     """Add the pages and files that are outside of docs/."""
     for source, place in PAGES.items():
         files.append(File.generated(config, place, content=links_within_the_site((ROOT / source).read_text("utf-8"))))
-    for name in FILES:
+    notebooks = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    for name in (*FILES, *notebooks):
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     files.append(File.generated(config, "site.css", content=STYLE))
     for path in sorted((ROOT / "saved_models").glob("*/*")) + [ROOT / "saved_models" / "README.md"]:

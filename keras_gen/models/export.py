@@ -108,7 +108,8 @@ def save(
             for name, endpoint in endpoints.items():
                 setattr(root, name, _Callable(endpoint, stored))
             signatures = {name: getattr(root, name).signature for name in endpoints}
-            tf.saved_model.save(root, os.fspath(folder), signatures=signatures)
+            with _without_lines_of_tensorflow():
+                tf.saved_model.save(root, os.fspath(folder), signatures=signatures)
         files.write_json(folder / DESCRIPTION_FILE, content)
 
     return files.write_directory(path, write, overwrite=overwrite, marker=SAVED_MODEL_FILE, argument="export")
@@ -196,6 +197,18 @@ def _without_cudnn(networks: Sequence[keras.Model]) -> Iterator[None]:
     finally:
         for layer, use_cudnn in before:
             layer.use_cudnn = use_cudnn
+
+
+@contextlib.contextmanager
+def _without_lines_of_tensorflow() -> Iterator[None]:
+    """Leave out lines on the progress of saving, which name a temporary folder, while the block runs."""
+    logger = tf.get_logger()
+    before = logger.level
+    logger.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def load(path: str | os.PathLike, function: str | None = "generate"):

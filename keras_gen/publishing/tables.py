@@ -111,7 +111,7 @@ def _row(model: Published) -> tuple[str, ...]:
     values = ["" if score is None else measured(model, score.name, brief=True) for score in shown]
     size = sum(file.stat().st_size for file in (model.path / "variables").glob("*")) / 1e6
     compressed = "" if model.record.rank is None else f", compressed to rank {model.record.rank}"
-    return _link(model), *values, f"{size:.1f}{compressed}", _minutes(model)
+    return _link(model), *values, f"{number(size, 2)}{compressed}", _minutes(model)
 
 
 def _floor(value: float | None) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,8 @@ def _seconds() -> float:
 def _bar(label: str, delay: float, **options: object) -> tqdm:
     options |= {"desc": printable(label), "delay": delay, "leave": False}
     if draws_bars():
-        from tqdm.auto import tqdm
+        with warnings.catch_warnings(action="ignore"):  # in a notebook without ipywidgets it is a bar of text
+            from tqdm.auto import tqdm
 
         return tqdm(dynamic_ncols=True, **options)
     from tqdm import tqdm
