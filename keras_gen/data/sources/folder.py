@@ -41,6 +41,7 @@ class _Content:
                 return path, function(path)
             except UsageError as error:
                 self.damaged[path] = str(error)
+                return None
 
         with progress.task(label, len(paths)) as task:
             for result in pool.map(attempt, paths):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_gen import zoo
-from keras_gen.metrics.frechet import GaussianStatistics, frechet_distance
+from keras_gen.metrics.frechet import fid
 from keras_gen.publishing.cards import number
 from keras_gen.publishing.reports import exhibits
 from keras_gen.publishing.reports.exhibits import Exhibits
@@ -77,11 +77,8 @@ def _distances_of_half_batches(vae: Trained, shown: Exhibits) -> dict[str, float
     """Return the Fréchet distance between half batches of real images, its spread, and that of many real images."""
     extractor, images = exhibits.extractor(vae.extractor), shown.data(vae).train.images
     pairs = min(MAX_PAIRS, len(images) // (2 * HALF_BATCH))
-    statistics = []
-    for batch in np.split(images[: 2 * pairs * HALF_BATCH], 2 * pairs):
-        statistics.append(GaussianStatistics())
-        statistics[-1].update(extractor(batch).features)
-    distances = [frechet_distance(*pair) for pair in zip(statistics[::2], statistics[1::2], strict=True)]
+    batches = [extractor(batch).features for batch in np.split(images[: 2 * pairs * HALF_BATCH], 2 * pairs)]
+    distances = [fid(*pair) for pair in zip(batches[::2], batches[1::2], strict=True)]
     floor = vae.score("fid").floor
     return {
         "half_batch": HALF_BATCH,

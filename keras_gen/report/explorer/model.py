@@ -92,8 +92,8 @@ class Explorer(PretrainedModel):
         """
         self._need("decode")
         interpolate, shape = INTERPOLATIONS[checks.one_of("kind", kind, INTERPOLATIONS)], self.latent_shape
-        ends = [
+        first, last = [
             arrays.finite(name, value, f"of shape {shape}", lambda received: received == shape).ravel()
             for name, value in (("start", start), ("end", end))
         ]
-        return self.decode(interpolate(*ends, steps).reshape(-1, *self.latent_shape), label)
+        return self.decode(interpolate(first, last, steps).reshape(-1, *self.latent_shape), label)

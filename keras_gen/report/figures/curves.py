@@ -185,7 +185,7 @@ def _marker(values: np.ndarray) -> str | None:
 
 def _prepare(axes: Axes, not_finite: int) -> None:
     outliers = _leave_out_outliers(axes)
-    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # type: ignore[call-arg]
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.grid(alpha=0.3)
     counted = {"not finite": not_finite, "beyond the axis": outliers}

@@ -112,7 +112,8 @@ def _name_classes(axes: Axes, codes: np.ndarray, labels: np.ndarray, class_names
     options = {"weight": "bold", "fontsize": style.TITLE_SIZE, "ha": "center", "va": "center", **style.PLAIN}
     options["path_effects"] = [withStroke(linewidth=3, foreground="white")]
     for index, name in class_names.items():
-        axes.text(*np.median(codes[labels == index], axis=0), name, **options)
+        x, y = np.median(codes[labels == index], axis=0)
+        axes.text(x, y, name, **options)
 
 
 def _check_labels(labels: object, count: int) -> np.ndarray | None:

@@ -60,7 +60,7 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(checks.positive("width", width), checks.positive("height", height)), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.07, h_pad=0.05)
+    figure.get_layout_engine().set(w_pad=0.07, h_pad=0.05)  # type: ignore[call-arg]
     if title:
         figure.suptitle(title, fontsize=TITLE_SIZE, wrap=True, **PLAIN)
     return figure

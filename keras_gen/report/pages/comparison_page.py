@@ -124,7 +124,7 @@ def loss_figure(histories: Sequence[tuple[str, history_columns.Rows]], columns: 
     for place, name in enumerate(names):
         axes = figure.add_subplot(math.ceil(len(names) / columns), columns, place + 1)
         style.describe(axes, name, "epoch", _unit(name, histories) if name in losses else history_columns.better(name))
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # type: ignore[call-arg]
         axes.grid(alpha=0.3)
         for index, (_, rows) in enumerate(histories):
             _draw(axes, rows, name, index)

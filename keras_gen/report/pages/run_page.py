@@ -236,7 +236,7 @@ def _training_scores(run: RunFiles) -> dict[str, object]:
     return {"score_names": names, "score_curves": picture, "training_scores": rows}
 
 
-def _grids(run: RunFiles) -> dict[str, tuple[Picture, list[Picture]] | None]:
+def _grids(run: RunFiles) -> dict[str, tuple[Picture | None, list[Picture]] | None]:
     """Return samples and reconstructions: the whole last grid, and the first rows of images of several epochs."""
     denoises = run.part("arguments").get("corruption", "none") != "none"
     content = "images, noisy inputs and reconstructions" if denoises else "images above their reconstructions"
