@@ -67,7 +67,8 @@ def assert_same(path, format, saved, function, *inputs):
 )
 def test_a_converted_function_computes_what_the_saved_model_does(format, make, function, inputs, tmp_path):
     saved = export.save(make(), tmp_path / "saved")
-    out = conversion.convert(saved, tmp_path / f"it{conversion.SUFFIXES[format]}", function, format)
+    [suffix] = [suffix for suffix, name in conversion.FORMATS.items() if name == format]
+    out = conversion.convert(saved, tmp_path / f"it{suffix}", function)
     assert_same(out, format, saved, function, *inputs)
 
 
@@ -101,7 +102,7 @@ def test_the_command_writes_a_file(tmp_path):
     outcome = call("convert", saved, "--out", tmp_path / "decode.tflite")
     assert outcome.code == 0 and "decode.tflite, 0." in outcome.out
     assert_same(tmp_path / "decode.tflite", "litert", saved, "decode", LATENTS)
-    assert "--out must be a file name that ends in .onnx or .tflite" in call("convert", saved, "--out", "x.pb").error
+    assert "out must be a file name that ends in .onnx or .tflite" in call("convert", saved, "--out", "x.pb").error
     assert "path must be a SavedModel, a finished run" in call("convert", "nowhere").error
     assert "function encode" in call("convert", saved, "--function", "encode", "--out", tmp_path / "x.tflite").error
     outcome = call("convert", saved, "--function", "generate", "--out", tmp_path / "x.tflite")
@@ -110,13 +111,16 @@ def test_the_command_writes_a_file(tmp_path):
 
 def test_what_is_missing_or_wrong_is_named(tmp_path, monkeypatch):
     saved = export.save(make_gan(), tmp_path / "saved")
-    with pytest.raises(UsageError, match="out must be a file name that ends in .tflite"):
-        conversion.convert(saved, tmp_path / "x.onnx", format="litert")
-    with pytest.raises(UsageError, match="format must be one of onnx, litert"):
-        conversion.convert(saved, tmp_path / "x.onnx", format="pb")
+    model = make_gan()
+    with pytest.raises(UsageError, match="format must be one of onnx, litert, received: 'openvino'"):
+        model.export(tmp_path / "x.onnx", format="openvino", function="decode")
+    with pytest.raises(UsageError, match="filepath must be a file name with the ending of format litert"):
+        model.export(tmp_path / "x.onnx", format="litert", function="decode")
+    with pytest.raises(UsageError, match="function must be left out with overwrite, input_signature"):
+        model.export(tmp_path / "x.onnx", "onnx", None, [1], function="decode", overwrite=True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="format onnx needs tf2onnx, which is not installed"):
         conversion.convert(saved, tmp_path / "x.onnx")
     monkeypatch.setattr(conversion, "_litert", lambda *arguments: 1 / 0)
     with pytest.raises(UsageError, match="decode of .*saved can't be converted to litert: division by zero"):
-        conversion.convert(saved, tmp_path / "x.tflite", format="litert")
+        conversion.convert(saved, tmp_path / "x.tflite")

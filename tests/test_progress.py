@@ -232,6 +232,8 @@ def test_a_notebook_without_ipywidgets_has_a_bar_of_text_and_no_warning():
     script = """
         import sys, types, warnings
         warnings.simplefilter("error")
+        shell = types.SimpleNamespace(config={"IPKernelApp": {}})
+        sys.modules["IPython"] = types.SimpleNamespace(get_ipython=lambda: shell)
         sys.modules["ipykernel.zmqshell"] = sys.modules["ipywidgets"] = None
         from keras_gen.utils import progress
         with progress.task("reading", 3, at_once=True) as task:

@@ -18,7 +18,7 @@ from keras_gen.evaluation import EvaluationSettings
 from keras_gen.models import export
 from keras_gen.publishing import Record, protocols, records, reproduction
 from keras_gen.runs.settings import RunSettings
-from keras_gen.utils import safe_files
+from keras_gen.utils import hub, safe_files
 
 SETTINGS = {"dataset": "digits", "epochs": 3, "fid_every": 0, "samples_every": 3, "sample_count": 4}
 MEASURED = EvaluationSettings(measures=("fid", "confidence"), num_images=40, likelihood_images=8, likelihood_samples=4)
@@ -127,8 +127,9 @@ def test_the_card_tells_how_to_use_it_and_what_it_reaches(published):
 
 def test_published_models_are_found_by_name(published, monkeypatch):
     monkeypatch.setenv("KERAS_GEN_MODELS", str(published.path.parent))
-    assert publishing.published()[0] == published
-    assert zoo.pretrained()[0].scores == {score.name: score.value for score in published.evaluation.scores}
+    assert {each.record.name: each for each in publishing.published()}["mine"] == published
+    scores = {each.name: each.scores for each in zoo.pretrained()}["mine"]
+    assert scores == {score.name: score.value for score in published.evaluation.scores}
 
 
 def test_the_pages_have_the_models_of_the_repository(published, tmp_path, monkeypatch):
@@ -200,7 +201,7 @@ def test_an_interrupted_reproduction_is_resumed_and_compared(published, runs, tm
     with pytest.raises(UsageError, match="run must be a run of vae-mlp, received: "):
         publishing.reproduce(published, run=copy_of(runs[0], tmp_path / "other", model="gan-mlp", overrides={}))
     error = call("reproduce", published.path, "--resume", path, "--seed", 3).error
-    assert error == "error: --seed can't be used here: a resumed run keeps its own"
+    assert error == "error: --seed can't be used here: what is resumed keeps its own"
 
 
 def test_other_data_of_the_same_name_are_refused(published, monkeypatch):
@@ -358,13 +359,17 @@ def hub_stand_in(monkeypatch, tmp_path):
     module = types.ModuleType("huggingface_hub")
     module.HfApi, module.snapshot_download = Api, snapshot_download
     monkeypatch.setitem(sys.modules, "huggingface_hub", module)
-    return repositories, calls
+    hub.download.cache_clear()
+    yield repositories, calls
+    hub.download.cache_clear()
 
 
 def test_a_published_model_goes_to_the_hub_and_comes_back(published, hub_stand_in, tmp_path, monkeypatch):
     repositories, calls = hub_stand_in
     publishing.push(published.path, "hf://somebody/mine")
     assert (repositories / "somebody" / "mine" / "README.md").is_file()
+    with pytest.raises(UsageError, match="options must be left out, since .* is published already, received: 'note'"):
+        publishing.push(published.path, "hf://somebody/mine", note="new")
     calls.clear()
     loaded = zoo.load("hf://somebody/mine")
     assert calls == ["somebody/mine"]
@@ -389,14 +394,13 @@ def test_a_wrong_address_or_a_failure_of_the_hub_is_one_line(runs, hub_stand_in,
     for address in ("hf://somebody", "hf://a/b/c", "s3://a/b"):
         with pytest.raises(UsageError, match="address must be of the form hf://user/name"):
             publishing.push(runs[0], address)
-    assert "--push" not in call("publish", runs[0], "--push", "nowhere").out
     assert "address must be of the form hf://user/name" in call("publish", runs[0], "--push", "nowhere").error
     with pytest.raises(
         UsageError, match="hf://somebody/else can't be downloaded: OSError: 404: there is no somebody/else"
     ):
         zoo.load("hf://somebody/else")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(UsageError, match="can't be downloaded: it needs huggingface_hub: pip install huggingface_hub"):
+    with pytest.raises(UsageError, match="hf:// addresses need huggingface_hub: pip install huggingface_hub"):
         zoo.load("hf://somebody/else")
 
 

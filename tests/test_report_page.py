@@ -6,6 +6,9 @@ import json
 import re
 import xml.etree.ElementTree
 
+import matplotlib.collections
+import matplotlib.colors
+import matplotlib.text
 import numpy as np
 import pytest
 import report_helpers
@@ -14,6 +17,7 @@ from report_helpers import DRAWN, Page, change, make_run, measure, picture, scor
 
 from keras_gen import report
 from keras_gen.report import run_files
+from keras_gen.report.figures import style
 from keras_gen.report.pages import comparison_page, data_uri, run_page
 from keras_gen.utils import image_utils
 
@@ -271,6 +275,23 @@ def test_a_figure_of_the_model_has_a_version_for_dark_screens(run):
     [light] = [image for image in read.all("img") if image["alt"] == "Codes. Thirty."]
     corners = [pixels(source)[0, 0, :3].tolist() for source in (light["src"], dark["srcset"])]
     assert corners == [[255, 255, 255], [0x21, 0x23, 0x27]]
+
+
+def test_a_dark_figure_has_light_text_and_points_that_can_be_seen():
+    codes = np.random.default_rng(0).normal(size=(100, 2))
+    figure = report.scatter(codes, np.arange(100) % 10, "ten classes")
+    style.darken(figure)
+    for text in figure.findobj(matplotlib.text.Text):
+        assert text.get_color() == style.LIGHT
+        for effect in text.get_path_effects():
+            assert effect._gc["foreground"] == style.DARK  # what surrounds a name on points
+    weights = [0.2126, 0.7152, 0.0722]
+    background = np.dot(weights, matplotlib.colors.to_rgb(style.DARK))
+    points = [
+        color for each in figure.findobj(matplotlib.collections.PathCollection) for color in each.get_facecolors()
+    ]
+    assert len(points) >= 10
+    assert min(np.dot(weights, color[:3]) for color in points) > background + 0.15
 
 
 def test_a_record_of_nothing_or_of_the_wrong_kinds(run):

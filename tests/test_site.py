@@ -43,6 +43,5 @@ def test_every_page_and_every_card_is_there(site):
 
 def test_nothing_is_loaded_from_other_sites(site):
     loads = r"<(?:script|link|img|source)\b[^>]*?\b(?:src|href|srcset)=[\"']?(?:https?:)?//[^\"' >]+"
-    # The canonical address of a page is no load.
     found = {page.name: re.findall(loads, page.read_text("utf-8")) for page in site.rglob("*.html")}
     assert {name: links for name, links in found.items() if links} == {}

@@ -6,10 +6,7 @@ from pathlib import Path
 
 from keras_gen.commands import cli
 from keras_gen.utils import trained_models
-from keras_gen.utils.errors import must_be
 from keras_gen.utils.progress import print_line
-
-FORMATS = {".onnx": "onnx", ".tflite": "litert"}
 
 
 def parser() -> cli.ArgumentParser:
@@ -28,11 +25,9 @@ def main() -> None:
     """Run the command: parse, convert, print the file."""
     arguments = parser().parse_args()
     out = arguments.out or Path(f"{arguments.function}.onnx")
-    if out.suffix not in FORMATS:
-        raise must_be("--out", f"a file name that ends in {' or '.join(FORMATS)}", str(out))
     trained_models.find_saved_model(arguments.path)  # reject a wrong path before importing TensorFlow
     cli.load_tensorflow()
     from keras_gen.models import conversion
 
-    path = conversion.convert(arguments.path, out, arguments.function, FORMATS[out.suffix])
+    path = conversion.convert(arguments.path, out, arguments.function)
     print_line(f"{arguments.function} of {arguments.path}: {path}, {path.stat().st_size / 1e6:.1f} MB")

@@ -41,6 +41,7 @@ def main() -> None:
     run_options.load_recipes(arguments)
     if arguments.push is not None:
         hub.repository(arguments.push)
+        hub.check_installed()
     for run in arguments.runs:
         run_directory.read_recipe(run)
     cli.load_tensorflow()

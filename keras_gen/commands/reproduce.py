@@ -7,6 +7,7 @@ from keras_gen.publishing import reports
 from keras_gen.runs import run_directory
 from keras_gen.training import sweeps
 from keras_gen.utils import trained_models
+from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.progress import print_line
 
@@ -25,11 +26,11 @@ def parser() -> cli.ArgumentParser:
     add("name", type=cli.path, help=what)
     add("--seed", type=int, metavar="N", help="seed of a model's training; default: that of the published weights")
     add("--quick", action="store_true", help="a report's trainings on digits, for a few epochs")
-    use = "run directory or published model in place of one of a report's trainings, such as vae=saved_models/vae-lstm"
-    add("--use", nargs="+", action="extend", default=[], metavar="TRAINING=PATH", help=use)
+    use = "run or published model in place of a report's training, such as vae=saved_models/vae-lstm; may be repeated"
+    add("--use", action="append", default=[], metavar="TRAINING=PATH", help=use)
     run = "directory of an earlier, interrupted call: resume it and compare"
     add("--resume", type=cli.path, metavar="DIR", help=run)
-    out = "folder of run directories; default: runs, of a report's reports"
+    out = "folder of run directories; default: runs; for a report: reports"
     add("--out", type=cli.path, default=None, metavar="DIR", help=out)
     run_options.add_recipes(parser)
     data_dir = "folder that holds the data; default: $KERAS_GEN_DATA"
@@ -43,7 +44,7 @@ def main() -> None:
     arguments = command_line.parse_args()
     if arguments.resume is not None:
         command_line.refuse(arguments, dict.fromkeys(("seed", "out", "quick", "use"), "what is resumed keeps its own"))
-    if str(arguments.name) in reports.NAMES:
+    if str(arguments.name).upper() in reports.NAMES:
         command_line.refuse(arguments, {"seed": OF_A_MODEL, "recipes": OF_A_MODEL})
         reproduce_report(arguments)
     else:
@@ -60,17 +61,16 @@ def reproduce_report(arguments) -> None:
             raise must_be("--use", "training=path", word)
         if name in use:
             raise UsageError(f"{name} is given twice: --use {name}={use[name]} and --use {word}")
-        use[name] = path
+        use[name] = cli.path(path)
     cli.load_tensorflow()
-    name, path = str(arguments.name), arguments.resume
+    name, path, place = str(arguments.name).upper(), arguments.resume, {"data_dir": arguments.data_dir}
     if path is None:
-        path = reports.start(name, arguments.out or "reports", quick=arguments.quick, use=use)
+        path = reports.start(name, arguments.out or "reports", quick=arguments.quick, use=use, **place)
     commands = sweeps.Commands(sweep.start_command, sweep.resume_command)
     try:
-        page = reports.finish(path, commands, data_dir=arguments.data_dir)
-    except sweeps.SweepInterrupted:
-        resume = f"{name} --resume {path}"
-        cli.fail(f"interrupted; resume with: python experiments/reproduce.py {resume}", cli.INTERRUPTED)
+        page = reports.finish(path, commands, name=name, **place)
+    except (sweeps.SweepInterrupted, KeyboardInterrupt):
+        cli.fail(f"interrupted; resume with: {command('reproduce', name, '--resume', path)}", cli.INTERRUPTED)
     print_line(f"page: {page}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import sys
@@ -65,9 +66,14 @@ def main() -> None:
         settings = run_options.settings_of(arguments)
     workers = cluster.from_arguments(arguments.workers, arguments.worker_index, arguments.worker_wait)
     cli.load_tensorflow(devices=workers is None and cluster.VARIABLE not in os.environ)
-    from keras_gen import training
+    from keras_gen import distribution, training
 
-    options = {"cluster": workers, "callbacks": [load_callback(word, settings) for word in arguments.callback]}
+    options = {"cluster": workers}
+    together = distribution.cluster_of(settings.strategy, workers)
+    if together is None or together.is_chief:
+        if arguments.resume and arguments.epochs is not None:
+            settings = dataclasses.replace(settings, epochs=arguments.epochs)
+        options["callbacks"] = [load_callback(word, settings) for word in arguments.callback]
     if arguments.export is not None:
         functions = None if arguments.export_functions is None else arguments.export_functions.split(",")
         options["export_options"] = training.ExportOptions(
@@ -95,13 +101,14 @@ def load_callback(word: str, settings: RunSettings) -> keras.callbacks.Callback:
     module, colon, name = word.partition(":")
     if not (module and colon and name):
         raise must_be("--callback", "module:function", word)
-    sys.path.insert(0, os.getcwd())
+    folder = os.getcwd()
+    sys.path.insert(0, folder)
     try:
         made = getattr(importlib.import_module(module), name)(settings)
     except Exception as error:
         raise UsageError(f"--callback {word} can't be used: {type(error).__name__}: {one_line(error)}") from error
     finally:
-        sys.path.remove(os.getcwd())
+        sys.path.remove(folder)
     if not isinstance(made, keras.callbacks.Callback):
         raise must_be(f"--callback {word}", "a function that returns a Keras callback", type(made).__name__)
     return made

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from keras_gen.evaluation import protocol
 from keras_gen.evaluation.protocol import Protocol
 
 _OTHER_NAMES = {"fid": "fd", "fid_infinity": "fd_infinity", "kid": "kd", "inception_score": "classifier_score"}
+
+
+def of_generated(scores: Sequence[Score]) -> list[Score]:
+    """Return the scores that are of generated images, in contrast to reconstructed or encoded ones."""
+    return [score for score in scores if {"generated", "seed"} <= score.protocol.keys()]
 
 
 def score_name(metric: str, extractor: str) -> str:

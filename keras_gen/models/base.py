@@ -373,8 +373,8 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
             verbose: bool, whether to print the path. Defaults to `False`.
             input_signature: as in `keras.Model.export`; None for a SavedModel, whose functions have fixed signatures.
             function: str or None, the function of the SavedModel that a file of format `"onnx"` or `"litert"` computes:
-                `"decode"`, `"encode"` or `"reconstruct"`, see `keras_gen.models.conversion`. Defaults to None, the
-                function of `predict`.
+                `"decode"`, `"encode"` or `"reconstruct"`, see `keras_gen.models.conversion`; an existing file is
+                replaced. Defaults to None, the function of `predict`.
             **kwargs: options of `keras_gen.models.export.save` or of another format.
 
         Raises:
@@ -382,9 +382,15 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
                 `keras_gen.models.conversion.convert`.
         """
         if function is not None:
+            checks.one_of("format", format, conversion.FORMATS.values())
+            if conversion.FORMATS.get(os.path.splitext(filepath)[1]) != format:
+                raise must_be("filepath", f"a file name with the ending of format {format}", os.fspath(filepath))
+            if kwargs or input_signature is not None:
+                left = ", ".join([*kwargs, *(["input_signature"] if input_signature is not None else [])])
+                raise must_be("function", f"left out with {left}", function)
             with tempfile.TemporaryDirectory() as folder:
                 saved = export.save(self, os.path.join(folder, self.name), functions=[function])
-                path = conversion.convert(saved, filepath, function, format)
+                path = conversion.convert(saved, filepath, function)
             if verbose:
                 print_line(f"saved to {path}")
             return

@@ -14,8 +14,8 @@ from keras_gen.utils import checks, files
 from keras_gen.utils.errors import UsageError, must_be, one_line
 from keras_gen.utils.progress import print_line
 
-SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
-"""Formats, and the ending of their files."""
+FORMATS = {".onnx": "onnx", ".tflite": "litert"}
+"""Formats by the ending of their files."""
 
 FUNCTIONS = ("decode", "encode", "reconstruct")
 """Functions that can be converted: `generate` draws random numbers, which these formats do not."""
@@ -24,7 +24,7 @@ OPSET = 18
 """Version of ONNX's operators."""
 
 
-def convert(path: str | os.PathLike, out: str | os.PathLike, function: str = "decode", format: str = "onnx") -> Path:
+def convert(path: str | os.PathLike, out: str | os.PathLike, function: str = "decode") -> Path:
     """Convert a function of a SavedModel to a file of another format.
 
     The inputs are called `input_latents`, `input_images` and, for a conditional model, `input_labels` in ONNX; outputs
@@ -32,9 +32,9 @@ def convert(path: str | os.PathLike, out: str | os.PathLike, function: str = "de
 
     Args:
         path: str or path of a SavedModel or a finished run, or the name of a trained model, as in `keras_gen.zoo.load`.
-        out: str or path, the file to write, atomically; it ends in `.onnx` or `.tflite`.
+        out: str or path, the file to write, atomically. Its ending is its format: `.onnx`, which needs the package
+            tf2onnx, or `.tflite` for LiteRT.
         function: str, one of `FUNCTIONS`. Defaults to `"decode"`.
-        format: str, `"onnx"`, which needs the package tf2onnx, or `"litert"`. Defaults to `"onnx"`.
 
     Returns:
         The file.
@@ -48,10 +48,10 @@ def convert(path: str | os.PathLike, out: str | os.PathLike, function: str = "de
         'decode.onnx'
     """
     out = Path(out)
-    checks.one_of("format", format, SUFFIXES)
     checks.one_of("function", function, FUNCTIONS)
-    if out.suffix != SUFFIXES[format]:
-        raise must_be("out", f"a file name that ends in {SUFFIXES[format]}", str(out))
+    if out.suffix not in FORMATS:
+        raise must_be("out", f"a file name that ends in {' or '.join(FORMATS)}", str(out))
+    format = FORMATS[out.suffix]
     if format == "onnx" and importlib.util.find_spec("tf2onnx") is None:
         raise UsageError("format onnx needs tf2onnx, which is not installed: pip install tf2onnx")
     loaded = export.load(path, function)

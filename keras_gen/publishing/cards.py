@@ -11,8 +11,8 @@ from pathlib import Path
 import jinja2
 
 from keras_gen.data import catalog
-from keras_gen.evaluation.score import Score
-from keras_gen.publishing import quality, records
+from keras_gen.evaluation.score import Score, of_generated
+from keras_gen.publishing import quality
 from keras_gen.publishing.records import Published, Record, TrainedRun
 from keras_gen.utils.progress import counted
 
@@ -35,7 +35,7 @@ def card(published: Published) -> str:
         published: the model, its record and evaluation.
     """
     record, scores = published.record, published.evaluation.scores
-    generated = records.of_generated(scores)
+    generated = of_generated(scores)
     data = record.data["name"]
     return _template().render(
         record=record,
@@ -145,14 +145,11 @@ def _meanings(record: Record, scores: Sequence[Score]) -> Iterator[str]:
 
 def _asked(published: Published) -> str:
     """Return what is asked of the model, and whether it reaches it; nothing if nothing is asked."""
-    asked = quality.requirements(published)
-    missed = ", ".join(f"{each.metric} {number(each.value)}" for each in asked if not each.is_met)
-    least = ", ".join(f"{each.metric} at least {each.least}" for each in asked)
-    return (
-        f"Of a model of digits we ask {least}. This one {'misses ' + missed if missed else 'reaches them'}."
-        if asked
-        else ""
-    )
+    if not (asked := quality.requirements(published)):
+        return ""
+    missed = ", ".join(f"`{each.metric}` {number(each.value)}" for each in asked if not each.is_met)
+    least = ", ".join(f"`{each.metric}` of at least {each.least}" for each in asked)
+    return f"Of a model of digits we ask {least}. This one {'misses ' + missed if missed else 'reaches them'}."
 
 
 def number(value: float, digits: int = 4) -> str:

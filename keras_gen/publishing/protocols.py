@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keras_gen.evaluation import MEASURES, EvaluationSettings
-from keras_gen.evaluation.score import Score
-from keras_gen.publishing import records
+from keras_gen.evaluation.score import Score, of_generated
 
 
 def settings_of(scores: Sequence[Score]) -> EvaluationSettings:
@@ -16,7 +15,7 @@ def settings_of(scores: Sequence[Score]) -> EvaluationSettings:
         scores: sequence of `Score` of one evaluation.
     """
     options = {"measures": (), "likelihood_images": 0}
-    of_images = [score.protocol for score in records.of_generated(scores)]
+    of_images = [score.protocol for score in of_generated(scores)]
     if of_images:
         protocol, metrics = of_images[0], {each["metric"] for each in of_images}
         seeds = [int(seed) for seed in str(protocol["seed"]).split(", ")]

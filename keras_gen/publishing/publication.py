@@ -13,17 +13,16 @@ from pathlib import Path
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 from keras_gen.evaluation import evaluator, results
 from keras_gen.evaluation.results import Evaluation
-from keras_gen.evaluation.score import Score
+from keras_gen.evaluation.score import Score, of_generated
 from keras_gen.models import PretrainedModel, export
 from keras_gen.publishing import cards, pictures, protocols, records
 from keras_gen.publishing.records import Published, Record, TrainedRun
-from keras_gen.runs import checkpoints, hints, history, run_directory
+from keras_gen.runs import history, run_directory
 from keras_gen.runs.settings import RunSettings, read_settings
 from keras_gen.utils import files, hub, trained_models
 from keras_gen.utils.errors import UsageError, must_be
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_OF_A_PLACE = dict.fromkeys(("data_dir", "extractor_weights"))
 _OF_A_PLACE_OF_DATA = ("origin", "requested")
 _MAY_DIFFER = ("seed", "epochs", "dataset", "data_dir")
 _OF_AN_EXPORT = ("functions", "half_precision", "num_classes", "rank", "sampler")
@@ -76,7 +75,7 @@ def publish(
         raise must_be("name", "letters, digits, '.', '_' and '-', beginning with a letter or a digit", name)
     path = Path(out) / name
     files.check_can_write_directory(path, overwrite=overwrite, marker=export.SAVED_MODEL_FILE, argument="out")
-    if rank is not None and not records.of_generated(first.evaluation.scores):
+    if rank is not None and not of_generated(first.evaluation.scores):
         raise must_be("rank", "None for a model without scores of generated images", rank)
     opened = evaluator.open_run(first.path, **place)
 
@@ -116,7 +115,10 @@ def push(path: str | os.PathLike, address: str, **options: object) -> None:
             fails.
     """
     name = hub.repository(address).partition("/")[2]
+    hub.check_installed()
     if (Path(path) / records.RECORD_FILE).is_file():
+        if options:
+            raise must_be("options", f"left out, since {path} is published already", ", ".join(options))
         hub.upload(records.read(path).path, address)
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -142,13 +144,9 @@ class _RunFiles:
 def _read(path: Path) -> _RunFiles:
     record, settings = read_settings(path)
     evaluation = results.read(path)
-    if run_directory.finished_epochs(path) != settings.epochs:
-        raise UsageError(f"run {path} is not finished: {hints.resume(path)}")
     rows = history.read(path / run_directory.HISTORY_FILE)
     content = run_directory.read_json(path / trained_models.EVALUATION_FILE)
-    best = checkpoints.best(path, settings.keep_best)
-    if content.get("epoch") != (best.position.epoch if best else settings.epochs):
-        raise UsageError(f"run {path} was measured after another epoch: measure it again: {hints.evaluate(path)}")
+    records.check_measured(path, settings, content)
     if [row["epoch"] for row in rows] != list(range(1, settings.epochs + 1)):
         raise UsageError(f"history of {path} must have one row for each of its {settings.epochs} epochs")
     for part in ("data", "machine", "versions"):
@@ -175,15 +173,13 @@ def _record(runs: Sequence[_RunFiles], model: PretrainedModel, data, **own: obje
     """Return the record of a published model; `own` is what its author chose."""
     first = runs[0]
     described = _without_place(first.record["data"])
-    content = first.settings.to_json() | {"dataset": described["name"]} | _OF_A_PLACE
-    settings = RunSettings.from_json(content, str(first.path))
-    recipes = [f"--recipes={settings.recipe.file.name}"] if settings.recipe.file else []
+    settings, command = records.command_of(first.settings, described["name"])
     return Record(
         recipe=settings.model,
         summary=settings.recipe.summary,
         source=settings.recipe.source,
         settings=settings.to_json(),
-        command=[*settings.words(only_changed=True), *recipes],
+        command=command,
         data=described,
         machine=first.record["machine"],
         versions=first.record["versions"],
@@ -219,7 +215,7 @@ def _trained(run: _RunFiles) -> TrainedRun:
 
 def _exported_scores(model: PretrainedModel, data, scores: Sequence[Score]) -> dict[str, float]:
     """Return the scores of a trained model's images, under the protocol of the run's scores."""
-    if not records.of_generated(scores):
+    if not of_generated(scores):
         return {}
     found, _ = evaluator.score_generated(model, data, protocols.settings_of(scores))
     expected = {score.name: score.fingerprint for score in scores}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_gen.publishing import records
+from keras_gen.evaluation.score import of_generated
 from keras_gen.publishing.records import Published
 
 REQUIRED = {"confident": 0.8, "mode_entropy": 2.25, "coverage": 0.6}
@@ -43,7 +43,7 @@ def requirements(published: Published) -> list[Requirement]:
     """
     scores = {
         score.protocol["metric"]: score.name
-        for score in records.of_generated(published.evaluation.scores)
+        for score in of_generated(published.evaluation.scores)
         if score.protocol["extractor"] == _EXTRACTOR and score.protocol["generated"] == _IMAGES
     }
     if not REQUIRED.keys() <= scores.keys():

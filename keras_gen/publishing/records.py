@@ -12,11 +12,13 @@ from pathlib import Path
 
 from keras_gen.evaluation import results
 from keras_gen.evaluation.results import Evaluation
-from keras_gen.evaluation.score import Score
+from keras_gen.runs import checkpoints, hints, run_directory
+from keras_gen.runs.settings import RunSettings
 from keras_gen.utils import safe_files, trained_models
 from keras_gen.utils.errors import UsageError, must_be
 
 RECORD_FILE, HISTORY_FILE, CARD_FILE = "record.json", "history.csv", "README.md"
+_OF_A_PLACE = dict.fromkeys(("data_dir", "extractor_weights"))
 SAMPLES_FILE, LATENTS_FILE, CURVE_FILE = "samples.png", "latents.png", "curve.png"
 
 
@@ -147,9 +149,25 @@ def read(path: str | os.PathLike) -> Published:
         raise UsageError(f"{path / RECORD_FILE} is damaged, or of another version of keras_gen: {error!r}") from error
 
 
-def of_generated(scores: Sequence[Score]) -> list[Score]:
-    """Return the scores that are of generated images, in contrast to reconstructed or encoded ones."""
-    return [score for score in scores if {"generated", "seed"} <= score.protocol.keys()]
+def check_measured(run: Path, settings: RunSettings, content: Mapping[str, object]) -> None:
+    """Check that the `evaluation.json` of a finished run is of the weights that it has now.
+
+    Raises:
+        UsageError: the run is not finished, or was measured after another epoch.
+    """
+    if run_directory.finished_epochs(run) != settings.epochs:
+        raise UsageError(f"run {run} is not finished: {hints.resume(run)}")
+    best = checkpoints.best(run, settings.keep_best)
+    if content.get("epoch") != (best.position.epoch if best else settings.epochs):
+        raise UsageError(f"run {run} was measured after another epoch: measure it again: {hints.evaluate(run)}")
+
+
+def command_of(settings: RunSettings, data_name: str) -> tuple[RunSettings, list[str]]:
+    """Return the settings without places of this machine, and the words of run.py's command line that give them."""
+    content = settings.to_json() | {"dataset": data_name} | _OF_A_PLACE
+    settings = RunSettings.from_json(content, settings.model)
+    recipes = [f"--recipes={settings.recipe.file.name}"] if settings.recipe.file else []
+    return settings, [*settings.words(only_changed=True), *recipes]
 
 
 def published(folder: str | os.PathLike | None = None) -> list[Published]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from keras_gen.evaluation import protocol
-from keras_gen.evaluation.score import Score
+from keras_gen.evaluation.score import Score, of_generated
 from keras_gen.publishing import literature, records
 from keras_gen.publishing.cards import measured, number, table
 from keras_gen.publishing.literature import ReferenceValue
@@ -102,7 +102,7 @@ def _link(model: Published) -> str:
 
 
 def _by_metric(model: Published) -> dict[str, Score]:
-    return {score.protocol["metric"]: score for score in records.of_generated(model.evaluation.scores)}
+    return {score.protocol["metric"]: score for score in of_generated(model.evaluation.scores)}
 
 
 def _row(model: Published) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ The transport is that of huggingface_hub, which also has the cache, the token an
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Callable
@@ -23,7 +24,7 @@ def is_address(path: object) -> bool:
         >>> is_address("hf://user/vae-mlp"), is_address("saved_models/vae-mlp")
         (True, False)
     """
-    return os.fspath(path).startswith(("hf://", "hf:/")) if isinstance(path, str | os.PathLike) else False
+    return os.fspath(path).startswith("hf:/") if isinstance(path, str | os.PathLike) else False
 
 
 def repository(address: str | os.PathLike) -> str:
@@ -42,8 +43,9 @@ def repository(address: str | os.PathLike) -> str:
     return match[1]
 
 
+@functools.cache
 def download(address: str | os.PathLike) -> Path:
-    """Download a repository into the cache of huggingface_hub, unless it is there, and return its folder.
+    """Download a repository into the cache of huggingface_hub, and return its folder; once for each process.
 
     Raises:
         UsageError: `address` has another form, huggingface_hub is not installed, or the download fails.
@@ -68,11 +70,18 @@ def upload(folder: str | os.PathLike, address: str | os.PathLike) -> None:
     _call(f"{folder} can't be uploaded to {PREFIX}{name}", send)
 
 
-def _call(failure: str, function: Callable):
+def check_installed() -> None:
+    """Check that huggingface_hub is installed, or raise `UsageError`."""
     try:
-        import huggingface_hub
+        import huggingface_hub  # noqa: F401
     except ImportError as error:
-        raise UsageError(f"{failure}: it needs huggingface_hub: pip install huggingface_hub") from error
+        raise UsageError("hf:// addresses need huggingface_hub: pip install huggingface_hub") from error
+
+
+def _call(failure: str, function: Callable):
+    check_installed()
+    import huggingface_hub
+
     try:
         return function(huggingface_hub)
     except Exception as error:  # of the network, of the hub, or of a file

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_gen.utils import hub, safe_files, trained_models
+from keras_gen.utils import safe_files, trained_models
 from keras_gen.utils.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def load(name: str | os.PathLike) -> PretrainedModel:
         >>> images.shape, images.dtype
         ((16, 28, 28, 1), dtype('uint8'))
     """
-    path = trained_models.find_saved_model(name)  # a wrong name is rejected before TensorFlow is imported
+    trained_models.find_saved_model(name)  # a wrong name is rejected before TensorFlow is imported
 
     from keras_gen.models.pretrained import PretrainedModel
 
-    return PretrainedModel(path if hub.is_address(name) else name)
+    return PretrainedModel(name)

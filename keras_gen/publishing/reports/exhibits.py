@@ -17,9 +17,10 @@ from keras_gen.publishing.cards import number
 from keras_gen.publishing.reports.experiments import Trained
 from keras_gen.publishing.reports.record import Table
 from keras_gen.report.figures import style
-from keras_gen.runs import loading
+from keras_gen.runs import loading, run_directory
 from keras_gen.runs.settings import RunSettings
 from keras_gen.utils import image_utils
+from keras_gen.utils.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +41,7 @@ SCORES = {
 
 
 class Exhibits:
-    """What a report shows: numbers, tables, and pictures, which are written to a folder at once.
+    """What a report shows: numbers, tables, and pictures, which are written to a folder immediately.
 
     Args:
         folder: Path, which exists.
@@ -90,14 +91,27 @@ class Exhibits:
         """Write the curves of the losses and scores of a training."""
         self.figure(name, report.loss_curves(trained.history, columns=3))
 
-    def through_training(self, name: str, trained: Trained, epochs: Sequence[int], folder: str = "samples") -> None:
-        """Write the first row of the run's grids after some epochs; nothing for a published model, which has none."""
+    def reconstructions_through_training(self, name: str, trained: Trained, epochs: Sequence[int]) -> None:
+        """Write validation images above their reconstructions after some epochs, as `through_training`."""
+        rows = self._rows(trained, epochs, run_directory.RECONSTRUCTIONS_FOLDER)
+        if rows:
+            originals = rows[0][1][0]
+            self.figure(name, report.reconstructions(originals, [(epoch, cells[1]) for epoch, cells in rows]))
+
+    def through_training(self, name: str, trained: Trained, epochs: Sequence[int]) -> None:
+        """Write the first generated images of the run's grids after some epochs, if there are any.
+
+        A published model has none.
+        """
+        if rows := self._rows(trained, epochs, run_directory.SAMPLES_FOLDER):
+            self.figure(name, report.samples_through_training([(epoch, cells[0]) for epoch, cells in rows]))
+
+    def _rows(self, trained: Trained, epochs: Sequence[int], folder: str) -> list[tuple[int, np.ndarray]]:
+        """Return the epochs that have a grid, and its images by row and column."""
         height, width, _ = trained.data["image_shape"]
         grids = {epoch: path for epoch in epochs if (path := trained.grid(epoch, folder))}
-        if grids:
-            pictures_of = {epoch: image_utils.read_picture(path, ["PNG"], np.asarray) for epoch, path in grids.items()}
-            rows = [(epoch, image_utils.split_grid(each, height, width)[0]) for epoch, each in pictures_of.items()]
-            self.figure(name, report.samples_through_training(rows))
+        pictures = {epoch: image_utils.read_picture(path, ["PNG"], np.asarray) for epoch, path in grids.items()}
+        return [(epoch, image_utils.split_grid(each, height, width)) for epoch, each in pictures.items()]
 
     def _path(self, name: str) -> Path:
         self.pictures.append(name)
@@ -119,6 +133,7 @@ def scores(trained: Mapping[str, Trained]) -> Table:
     metrics = [metric for metric in SCORES if any(each.score(metric) for each in trained.values())]
     rows = [(name, *(_cell(each.value(metric)) for metric in metrics)) for name, each in trained.items()]
     first = next(iter(trained.values()))
+    _check_comparable(trained, metrics)
     rows.append(
         ("real images", *(_cell(score.floor if (score := first.score(metric)) else None) for metric in metrics))
     )
@@ -128,6 +143,18 @@ def scores(trained: Mapping[str, Trained]) -> Table:
         f"{protocol['extractor']}"
     )
     return Table(("", *(SCORES[metric] for metric in metrics)), rows, caption)
+
+
+def _check_comparable(trained: Mapping[str, Trained], metrics: Sequence[str]) -> None:
+    """Check that scores of one table have the same numbers of images and the same extractor."""
+    if not metrics:
+        raise UsageError(f"{', '.join(str(each.path) for each in trained.values())} must be evaluated with fid")
+    for name in ("generated", "reference_count", "extractor"):
+        found = {str(each.path): each.score(metrics[0]) for each in trained.values()}
+        values = {path: score.protocol[name] if score else None for path, score in found.items()}
+        if len(set(values.values())) > 1:
+            listed = ", ".join(f"{path}: {value}" for path, value in values.items())
+            raise UsageError(f"trainings of one table must be evaluated with the same {name}, received: {listed}")
 
 
 def last_values(trained: Mapping[str, Trained], columns: Sequence[str]) -> Table:
@@ -144,12 +171,17 @@ def by_epoch(trained: Trained, columns: Sequence[str]) -> Table:
     return Table(("epoch", *columns), lines)
 
 
-def rank_correlation(trained: Trained, first: str, second: str) -> tuple[float, int]:
-    """Return Spearman's rank correlation of two columns of a history, and the number of epochs that have both."""
+def rank_correlation(trained: Trained, first: str, second: str) -> tuple[float | None, int]:
+    """Return Spearman's rank correlation of two columns of a history, and the number of epochs that have both.
+
+    The correlation is None for fewer than three such epochs.
+    """
     from scipy import stats
 
     pairs = [(row.get(first), row.get(second)) for row in trained.history]
     pairs = [pair for pair in pairs if all(map(_is_number, pair))]
+    if len(pairs) < 3:
+        return None, len(pairs)
     return float(stats.spearmanr(*zip(*pairs, strict=True)).statistic), len(pairs)
 
 

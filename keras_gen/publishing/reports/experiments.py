@@ -16,7 +16,10 @@ from keras_gen.models import PretrainedModel
 from keras_gen.publishing import records
 from keras_gen.runs import history, run_directory
 from keras_gen.runs.settings import RunSettings, read_settings
-from keras_gen.utils.errors import UsageError
+from keras_gen.utils.errors import UsageError, must_be
+
+MAY_DIFFER = ("moving_average",)
+"""Hyperparameters in which a training may differ that takes the place of another: they leave its training alone."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,32 @@ class Experiment:
     settings: RunSettings
     quick_epochs: int
 
-    def planned(self, *, quick: bool = False) -> RunSettings:
-        """Return the settings of the full or of the quick version."""
+    def planned(self, *, quick: bool = False, data_dir: str | None = None) -> RunSettings:
+        """Return the settings of the full version, on the data of its recipe and no others, or of the quick one.
+
+        Args:
+            quick: bool, whether it is the quick version. Defaults to False.
+            data_dir: str or None, folder that holds the data. Defaults to `$KERAS_GEN_DATA`.
+        """
         if not quick:
-            return self.settings
+            return dataclasses.replace(self.settings, dataset=self.settings.recipe.dataset, data_dir=data_dir)
         shorter = {"dataset": "digits", "batch_size": None, "epochs": self.quick_epochs}
         return dataclasses.replace(self.settings, **shorter, fid_every=min(self.settings.fid_every, self.quick_epochs))
+
+    def check(self, path: Path, trained: Trained, *, quick: bool) -> None:
+        """Check that a training can take the place of this one: its recipe, hyperparameters and data are the same.
+
+        Raises:
+            UsageError: they are not.
+        """
+        planned = self.planned(quick=quick)
+        wanted = {"recipe": planned.model, **planned.arguments(), "data": planned.dataset}
+        found = {"recipe": trained.settings.model, **trained.settings.arguments(), "data": trained.data.get("name")}
+        differences = [name for name in wanted if name not in MAY_DIFFER and wanted[name] != found.get(name)]
+        if differences:
+            listed = ", ".join(f"{name} {wanted[name]}" for name in differences)
+            received = ", ".join(f"{name} {found.get(name)}" for name in differences)
+            raise must_be(f"use {self.name}", f"trained with {listed}", f"{path}, with {received}")
 
 
 @dataclass(frozen=True)
@@ -74,7 +97,17 @@ class Trained:
     @property
     def extractor(self) -> str:
         """Name of the extractor of its scores."""
-        return next(score.protocol["extractor"] for score in records.of_generated(self.evaluation.scores))
+        return str(self._distance().protocol["extractor"])
+
+    @property
+    def distance(self) -> float:
+        """Fréchet distance of its generated images."""
+        return self._distance().value
+
+    def _distance(self) -> Score:
+        if (score := self.score("fid")) is None:
+            raise UsageError(f"{self.path} must be evaluated with fid: the report compares Fréchet distances")
+        return score
 
     def score(self, metric: str) -> Score | None:
         """Return its score by a metric such as `fid`, with whichever extractor; None if it has none."""
@@ -105,7 +138,7 @@ def read(path: str | os.PathLike) -> Trained:
         rows = history.read(path / records.HISTORY_FILE)
         return Trained(path, settings, rows, published.evaluation, record.data, record.machine)
     record, settings = read_settings(path)
-    if run_directory.finished_epochs(path) != settings.epochs:
-        raise UsageError(f"run {path} is not finished")
+    evaluation = results.read(path)
+    records.check_measured(path, settings, run_directory.read_json(path / results.EVALUATION_FILE))
     rows = history.read(path / run_directory.HISTORY_FILE)
-    return Trained(path, settings, rows, results.read(path), record["data"], record["machine"])
+    return Trained(path, settings, rows, evaluation, record["data"], record["machine"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from keras_gen.runs import run_directory
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
 from keras_gen.utils import files, safe_files
+from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError, must_be, suggestion
 from keras_gen.utils.progress import counted, print_line
 
-PLAN_FILE, PAGES_FOLDER = "reproduction.json", "report"
+PLAN_FILE, RECORD_FOLDER = "reproduction.json", "report"
 PAGE_FILE, COMPARISON_FILE = "report.html", "comparison.html"
 
 
@@ -33,6 +35,7 @@ def start(
     *,
     quick: bool = False,
     use: Mapping[str, str | os.PathLike] | None = None,
+    data_dir: str | os.PathLike | None = None,
 ) -> Path:
     """Make the next numbered directory for a report, as a sweep of what must be trained; train nothing yet.
 
@@ -42,23 +45,23 @@ def start(
         quick: bool, whether to train for a few epochs on `digits` in place of the report's data. Defaults to False.
         use: mapping of names of trainings to finished and evaluated run directories or published models that take their
             place. Defaults to none.
+        data_dir: str or path, folder that holds the data. Defaults to `$KERAS_GEN_DATA`.
 
     Returns:
         The directory, for `finish`.
 
     Raises:
         UsageError: there is no report of that name or no training of a name in `use`, or one of its paths is neither a
-            run that is finished and evaluated nor a published model, or is of another recipe.
+            run that is finished and evaluated nor a published model, or has another recipe, hyperparameters or data.
     """
     planned = _planned(name)
     use = {key: Path(path) for key, path in (use or {}).items()}
     for key, path in use.items():
         if key not in planned:
             raise must_be("use", f"one of {', '.join(planned)}", f"{key}{suggestion(key, planned)}")
-        given, wanted = experiments.read(path).settings.model, planned[key].settings.model
-        if given != wanted:
-            raise must_be(f"use {key}", f"trained with {wanted}", f"{path}, of {given}")
-    missing = {key: each.planned(quick=quick) for key, each in planned.items() if key not in use}
+        planned[key].check(path, experiments.read(path), quick=quick)
+    place = None if data_dir is None else os.path.abspath(data_dir)
+    missing = {key: each.planned(quick=quick, data_dir=place) for key, each in planned.items() if key not in use}
     if missing:
         plan = sweeps.RunList(list(missing), list(missing.values()), name)
         path = sweeps.create(plan, out).path
@@ -69,12 +72,13 @@ def start(
     return path
 
 
-def finish(path: str | os.PathLike, commands: sweeps.Commands, **place: str | None) -> Path:
+def finish(path: str | os.PathLike, commands: sweeps.Commands, *, name: str | None = None, **place: str | None) -> Path:
     """Train what is missing in a directory of `start`, measure it and write the page; resume what was interrupted.
 
     Args:
         path: str or path, the directory.
         commands: Commands, the command lines that train, as in `keras_gen.training.sweeps.run`.
+        name: str or None, name of the report that it must be. Defaults to None, any.
         place: `dataset` and `data_dir`, where the data are now, as in `keras_gen.runs.load`.
 
     Returns:
@@ -82,26 +86,29 @@ def finish(path: str | os.PathLike, commands: sweeps.Commands, **place: str | No
         compares the runs is in `comparison.html`.
 
     Raises:
-        UsageError: `path` is no such directory, or a training failed.
+        UsageError: `path` is no such directory, or of another report, or a training failed.
         SweepInterrupted: Ctrl-C, SIGTERM or SIGHUP.
     """
     path = Path(path)
-    name, quick, use = _read_plan(path)
-    planned = _planned(name)
+    report, quick, use = _read_plan(path)
+    if name not in (None, report):
+        raise must_be("path", f"a directory of {name}", f"{path}, of {report}")
+    planned = _planned(report)
     if any(key not in use for key in planned):
         sweep = sweeps.resume(path, commands)
         if failed := [f"{member.label}: {member.error}" for member in sweep.members if not member.is_finished]:
-            raise UsageError(f"{counted(len(failed), 'training')} of {path} failed: {'; '.join(failed)}")
+            hint = command("reproduce", report, "--resume", path)
+            raise UsageError(f"{counted(len(failed), 'training')} failed: {'; '.join(failed)}; resume with: {hint}")
         use |= {str(member.values["run"]): member.run for member in sweep.members}
     for key in planned:
         _measure(Path(use[key]), **place)
     trained = {key: experiments.read(use[key]) for key in planned}
-    folder = path / PAGES_FOLDER
+    folder = path / RECORD_FOLDER
     folder.mkdir(exist_ok=True)
     shown = Exhibits(folder, **place)
-    registry.report(name).show(trained, shown)
+    registry.report(report).show(trained, shown)
     found = ReportRecord(
-        name=name,
+        name=report,
         quick=quick,
         minutes=sum(each.minutes for each in trained.values()),
         machine=", ".join(dict.fromkeys(_machine(each) for each in trained.values())),
@@ -153,8 +160,8 @@ def _trainings(planned: Mapping[str, RunSettings], trained: Mapping[str, Trained
     for key, each in trained.items():
         last = each.history[-1]
         updates = ", ".join(f"{value:,}" for name, value in last.items() if name.endswith("updates"))
-        words = " ".join(each.settings.words(only_changed=True))
+        _, words = records.command_of(each.settings, str(each.data["name"]))
         planned_epochs = planned[key].epochs
         epochs = f"{last['epoch']}" + ("" if last["epoch"] == planned_epochs else f" of {planned_epochs}")
-        rows.append((key, f"`run.py {words}`", epochs, updates, number(each.minutes, 3)))
+        rows.append((key, f"`run.py {shlex.join(words)}`", epochs, updates, number(each.minutes, 3)))
     return Table(("training", "command", "epochs", "updates", "minutes"), rows)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_gen import report
-from keras_gen.metrics.modes import mode_coverage
+from keras_gen.metrics.modes import ModeCoverage, mode_coverage
 from keras_gen.models import sampling
 from keras_gen.publishing.reports import exhibits
 from keras_gen.publishing.reports.exhibits import Exhibits
@@ -37,7 +37,8 @@ def show(trained: Mapping[str, Trained], shown: Exhibits) -> None:
     data = shown.data(vae)
     pixels = math.prod(vae.model.image_shape)
     codes, labels = vae.model.encode(data.test.images[:CODES]), data.test.labels[:CODES]
-    counts = _digits(gan)
+    digits = _digits(gan)
+    counts = digits.counts
     shown.values |= {
         "pixels": pixels,
         "bound": 0.5 * pixels * math.log(2 * math.pi),
@@ -49,11 +50,12 @@ def show(trained: Mapping[str, Trained], shown: Exhibits) -> None:
         "neighbors": NEIGHBORS,
         "agreement": _agreement_of_neighbors(codes, labels),
         "gan_epochs": gan.history[-1]["epoch"],
-        "latent_dim": gan.model.latent_shape[0],
+        "latent_dim": codes.shape[1],
         "steps": STEPS,
         "counted": COUNTED,
         **{name: gan.history[-1][name] for name in ("d_loss_real", "d_loss_fake", "g_loss", "jsd")},
-        **{f"{kind}_entropy": trained[kind].value("mode_entropy") for kind in ("vae", "gan")},
+        "gan_entropy": digits.entropy,
+        "even_entropy": math.log(digits.classes),
     }
     shown.tables["scores"] = exhibits.scores({"VAE": vae, "GAN": gan})
     shown.tables["digits"] = Table(
@@ -62,7 +64,7 @@ def show(trained: Mapping[str, Trained], shown: Exhibits) -> None:
     for name, each in trained.items():
         shown.losses(f"{name}-losses", each)
         shown.generated(f"{name}-samples", each)
-    shown.through_training("vae-through-training", vae, EPOCHS, "reconstructions")
+    shown.reconstructions_through_training("vae-through-training", vae, EPOCHS)
     shown.through_training("gan-through-training", gan, EPOCHS)
     shown.figure("vae-codes", report.embedding_figure(report.tsne(codes), labels, names=data.class_names))
     shown.figure("interpolation", report.interpolations([_interpolation("VAE", vae), _interpolation("GAN", gan)]))
@@ -84,10 +86,10 @@ def _agreement_of_neighbors(codes: np.ndarray, labels: np.ndarray) -> float:
     return float((stats.mode(labels[indices[:, 1:]], axis=1).mode == labels).mean())
 
 
-def _digits(trained: Trained) -> np.ndarray:
-    """Return how many generated images the classifier calls each class."""
+def _digits(trained: Trained) -> ModeCoverage:
+    """Return how many generated images the classifier assigns to each class."""
     images = trained.model.generate(COUNTED, exhibits.SEED)["images"]
-    return mode_coverage(exhibits.extractor(trained.extractor)(images).logits).counts
+    return mode_coverage(exhibits.extractor(trained.extractor)(images).logits)
 
 
 def _interpolation(name: str, trained: Trained) -> tuple[str, np.ndarray]:

@@ -63,7 +63,7 @@ def show(trained: Mapping[str, Trained], shown: Exhibits) -> None:
     for kind in RECIPES:
         depths = {f"depth {depth}": trained[f"{kind}-depth-{depth}"] for depth in DEPTHS}
         shown.tables[f"{kind}_scores"] = exhibits.scores(depths)
-        best = min(depths, key=lambda label: depths[label].value("fid"))
-        shown.values["best"][kind], shown.values["distance"][kind] = best, depths[best].value("fid")
+        best = min(depths, key=lambda label: depths[label].distance)
+        shown.values["best"][kind], shown.values["distance"][kind] = best, depths[best].distance
         for label, each in depths.items():
             shown.generated(f"{kind}-{label.replace(' ', '-')}-samples", each, IMAGES)

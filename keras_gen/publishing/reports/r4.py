@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from keras_gen.publishing.reports.exhibits import Exhibits
 from keras_gen.publishing.reports.experiments import Experiment, Trained
 from keras_gen.report.figures import interpolation
 from keras_gen.runs.settings import RunSettings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TITLE = "VAE with two latents, autoencoders and DCGAN on MNIST"
 
@@ -38,10 +42,11 @@ def show(trained: Mapping[str, Trained], shown: Exhibits) -> None:
     vae, autoencoder, denoiser, dcgan = trained.values()
     data = shown.data(vae)
     codes = vae.model.encode(data.test.images[:CODES])
-    level = _corruption_level(denoiser)
+    level = float(denoiser.settings.arguments()["corruption_level"])
     shown.values |= {
         **{f"vae_{name}": vae.value(name) for name in ("loss", "reconstruction", "kl")},
         **{f"{name}_epochs": each.history[-1]["epoch"] for name, each in trained.items()},
+        "beta": vae.settings.arguments()["beta"],
         "codes": len(codes),
         "side": SIDE,
         "lowest": LOSSES[0],
@@ -66,12 +71,7 @@ def show(trained: Mapping[str, Trained], shown: Exhibits) -> None:
     shown.generated("dcgan-samples", dcgan)
 
 
-def _corruption_level(denoiser: Trained) -> float:
-    parameters = denoiser.settings.recipe.parameters
-    return denoiser.settings.overrides.get("corruption_level", parameters["corruption_level"].default)
-
-
-def _denoised(denoiser: Trained, images: np.ndarray, level: float):
+def _denoised(denoiser: Trained, images: np.ndarray, level: float) -> Figure:
     noise = np.random.default_rng(exhibits.SEED).normal(0, level, images.shape)
     noisy = (np.clip(images / 255 + noise, 0, 1) * 255).round().astype(np.uint8)
     return report.denoising(noisy, denoiser.model.reconstruct(noisy), images)

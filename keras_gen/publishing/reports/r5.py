@@ -38,7 +38,7 @@ def experiments() -> list[Experiment]:
 
 def show(trained: Mapping[str, Trained], shown: Exhibits) -> None:
     """Show the figures of the report."""
-    shown.values |= {"steps": STEPS, "distances_of": {}, "labels_of": {}}
+    shown.values |= {"steps": STEPS, "distances_of": {}, "labels_of": {}, "change_of": {}}
     for data, recipes in RECIPES.items():
         for kind in recipes:
             stem = f"{data}-{kind}"
@@ -47,11 +47,13 @@ def show(trained: Mapping[str, Trained], shown: Exhibits) -> None:
 
 
 def _show(stem: str, steps: Mapping[tuple[int, int], Trained], curves: tuple[str, ...], shown: Exhibits) -> None:
-    labeled = {
-        f"{latent_dim} latents, {each.history[-1]['epoch']} epochs": each for (latent_dim, _), each in steps.items()
-    }
+    labeled = {}
+    for (latent_dim, epochs), each in steps.items():
+        done = each.history[-1]["epoch"]
+        counted = f"{epochs}" if done == epochs else f"{done} of {epochs}"
+        labeled[f"{latent_dim} latents, {counted} epochs"] = each
     last = list(labeled.values())[-1]
-    shown.values["distances_of"][stem] = [each.value("fid") for each in labeled.values()]
+    shown.values["distances_of"][stem] = [each.distance for each in labeled.values()]
     shown.values["labels_of"][stem] = list(labeled)
     shown.tables[f"{stem}-scores"] = exhibits.scores(labeled)
     columns = [f"{prefix}{column}" for column in curves for prefix in ("", "val_")]
@@ -59,5 +61,14 @@ def _show(stem: str, steps: Mapping[tuple[int, int], Trained], curves: tuple[str
     shown.losses(f"{stem}-losses", last)
     for (latent_dim, epochs), each in steps.items():
         shown.generated(f"{stem}-{latent_dim}-{epochs}-samples", each, IMAGES)
+    if "kl" in curves:
+        shown.values["change_of"][stem] = _late_change(last)
     if "reconstruct" in last.model.functions:
         shown.reconstructed(f"{stem}-reconstructions", last)
+
+
+def _late_change(vae: Trained) -> dict[str, float]:
+    """Return the relative change of KL and squared error of validation images in the last two fifths of the epochs."""
+    start = vae.history[3 * len(vae.history) // 5 - 1]
+    end = vae.history[-1]
+    return {name: abs(start[f"val_{name}"] / end[f"val_{name}"] - 1) for name in ("kl", "mse")}

@@ -67,8 +67,8 @@ class Explorer(PretrainedModel):
     def active_dimensions(self, most: int) -> list[int]:
         """Return all latent dimensions in order or, of more than `most`, those in which codes of images vary most.
 
-        The codes are those of generated images. Without an encoder, and with classes, on which codes depend, the first
-        dimensions are returned.
+        The codes are those of generated images. Of a model without an encoder, or with classes, on which codes depend,
+        it returns the first dimensions.
 
         Args:
             most: int, maximum number of dimensions.

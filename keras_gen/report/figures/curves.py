@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_AS_MEASURED = " as measured"
 OUTLIER, MIN_VALUES = 200.0, 8
-"""A value is left out above the third quartile by more than `OUTLIER` times the distance of the quartile to the least
-value, such as the loss of a first epoch that began with an explosion; only in panels of `MIN_VALUES` values or more."""
+"""Values are left out that exceed the third quartile by more than `OUTLIER` times its distance to the minimum, such as
+the loss of a first epoch that began with an explosion; only in panels of `MIN_VALUES` values or more."""
 
 COLUMNS, PANEL_WIDTH, PANEL_HEIGHT = 4, 3.2, 2.6
 """Maximum number of panels in a row of a figure, and the size of a panel in inches."""
@@ -140,7 +141,7 @@ def _draw_losses(axes: Axes, panel: Panel, history: Rows, smoothing: float, inde
             label = kind if not grouped else quantity if kind == "training" else f"_{column}"
             drawn = values
             if smoothing:
-                axes.plot(epochs, values, dashes, color=color, alpha=0.25, label=f"_{column} as measured")
+                axes.plot(epochs, values, dashes, color=color, alpha=0.25, label=f"_{column}{_AS_MEASURED}")
                 drawn = smoothed(values, smoothing)
             dot = {"marker": _marker(drawn), "markersize": 4.5}
             if kind == "validation":  # a single dot shows no dashes
@@ -196,7 +197,9 @@ def _prepare(axes: Axes, not_finite: int) -> None:
 
 def _leave_out_outliers(axes: Axes) -> int:
     """End the axis below values that would leave no space for all others, and return their number."""
-    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
+    lines = axes.get_lines()
+    measured = [line for line in lines if str(line.get_label()).endswith(_AS_MEASURED)]  # behind smoothed ones
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in measured or lines])
     values = values[np.isfinite(values)]
     if len(values) < MIN_VALUES:
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -38,6 +39,9 @@ _FEW_COLORS = 32
 
 DARK, LIGHT = "#212327", "#e8e6e3"
 """Background and text of a dark figure."""
+
+DARKEST_POINT = 0.3
+"""Least brightness of a color of points in a dark figure that stays as it is; white is 1."""
 
 PLAIN = {"parse_math": False, "usetex": False}
 """Options of a matplotlib text that may contain names: a dollar sign in it begins no formula."""
@@ -113,7 +117,7 @@ def darken(figure: Figure) -> None:
         >>> figure.get_facecolor()[:3] == matplotlib.colors.to_rgb(DARK)
         True
     """
-    from matplotlib import colors, patches, spines, text
+    from matplotlib import collections, colors, patches, patheffects, spines, text
     from matplotlib.legend import Legend
 
     white = colors.to_rgba("white")
@@ -130,6 +134,18 @@ def darken(figure: Figure) -> None:
             patch.set_facecolor(DARK)
     for label in figure.findobj(text.Text):
         label.set_color(LIGHT)
+        if label.get_path_effects():  # the line around a name on points
+            label.set_path_effects([patheffects.withStroke(linewidth=3, foreground=DARK)])
+    for points in figure.findobj(collections.PathCollection):
+        points.set_facecolors([_lightened(color) for color in points.get_facecolors()])
+
+
+def _lightened(color: Sequence[float]) -> tuple[float, ...]:
+    """Return a color of points, or one that is between it and white if it is too dark on a dark background."""
+    red, green, blue, alpha = color
+    brightness = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    white = max(0.0, 1 - brightness / DARKEST_POINT)
+    return (*(value + 0.75 * white * (1 - value) for value in (red, green, blue)), alpha)
 
 
 def save_figure(figure: Figure, path: str | os.PathLike) -> None:

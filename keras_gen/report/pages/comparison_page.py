@@ -103,9 +103,8 @@ def seed_groups(compared: Sequence[RunFiles]) -> list[list[int]]:
 def loss_figure(histories: Sequence[tuple[str, history_columns.Rows]], columns: int = _COLUMNS) -> Figure:
     """Draw losses and scores of several runs, one panel per quantity, one color and marker per run.
 
-    Training is solid, validation dashed; a non-finite value is a gap. The legend is beside the panels, or below
-    those of a single column. `UsageError` is
-    raised if no history has a quantity to draw.
+    Training is solid, validation dashed; a non-finite value is a gap. The legend is beside the panels, or below those
+    of a single column. `UsageError` is raised if no history has a quantity to draw.
 
     Args:
         histories: sequence of (name, rows) with at least one run, rows as `history_columns.check_history` returns them.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_gen.evaluation import protocol
+from keras_gen.evaluation.score import of_generated
 from keras_gen.report import history_columns, run_files
 from keras_gen.report.figures import curves
 from keras_gen.report.pages import data_uri, rendering
@@ -148,7 +149,7 @@ def _notices(run: RunFiles) -> list[tuple[str, str]]:
 def _headline(run: RunFiles) -> dict[str, object] | None:
     """Return name and value of the run's first score of generated images, or of its last loss, and what they are."""
     scores = run.evaluation.scores if run.evaluation else []
-    for score in (each for each in scores if "generated" in each.protocol):
+    for score in of_generated(scores):
         spread = "" if score.spread is None else f"± {score.spread:.2g}; "
         floor = "" if score.floor is None else f"; as many real images have {number(score.floor)}"
         count, better = number(score.protocol["generated"]), {"low": "lower is better, ", "high": "higher is better, "}
@@ -157,8 +158,9 @@ def _headline(run: RunFiles) -> dict[str, object] | None:
     names = history_columns.score_names(run.history)
     for row in reversed(run.history):
         for name in (each for each in names if row.get(each) is not None):
-            count = number(int(row[name + history_columns.COUNT_ENDING]))
-            words = f"after epoch {row['epoch']}, lower is better, {count} generated images; not evaluated yet"
+            counted = row.get(name + history_columns.COUNT_ENDING)
+            images = "" if counted is None else f", {counted:,.0f} generated images"
+            words = f"after epoch {row['epoch']}, {history_columns.better(name)}{images}; not evaluated yet"
             return {"name": name, "value": row[name], "words": words}
     for name in ("val_loss", "loss"):
         if name in run.last:
