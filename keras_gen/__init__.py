@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "models",
         "networks",
         "optimizers",
+        "publishing",
         "report",
         "runs",
         "training",

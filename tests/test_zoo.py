@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import types
 
 import pytest
 
@@ -237,6 +238,16 @@ def test_a_recipe_has_its_own_image_size(register):
 def test_a_registered_name_is_refused(register, name, aliases):
     with pytest.raises(ValueError, match="is registered twice"):
         register(name, made_up, aliases=aliases)
+
+
+def test_the_cell_of_a_notebook_can_be_run_again(register, monkeypatch):
+    monkeypatch.setattr(made_up, "__module__", "__main__")
+    again = types.FunctionType(made_up.__code__.replace(co_filename="another cell"), made_up.__globals__, "made_up")
+    again.__kwdefaults__, again.__doc__, again.__module__ = made_up.__kwdefaults__, "Another.", "__main__"
+    again.__annotations__ = made_up.__annotations__
+    register("new", made_up)
+    register("new", again)
+    assert zoo.get("new").function is again
 
 
 def positional(image_shape, units: int = 3):

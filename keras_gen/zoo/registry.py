@@ -260,12 +260,19 @@ def recipe(
             parameters=_parameters(function, options or {}, defaults or {}),
         )
         for key in (name, *aliases):
-            if key in _RECIPES:
+            if key in _RECIPES and not _is_again(_RECIPES[key].function, function):
                 raise ValueError(f"recipe {key!r} is registered twice")
             _RECIPES[key] = entry
         return function
 
     return register
+
+
+def _is_again(function: Callable, other: Callable) -> bool:
+    """Return whether two functions are the same one, defined again by another run of its file or notebook's cell."""
+    same_module = function.__module__ == other.__module__ == "__main__"
+    same_file = function.__code__.co_filename == other.__code__.co_filename
+    return function.__qualname__ == other.__qualname__ and (same_module or same_file)
 
 
 def recipes() -> list[Recipe]:

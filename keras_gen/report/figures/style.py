@@ -112,10 +112,11 @@ def darken(figure: Figure) -> None:
         figure: figure to change.
 
     Example:
+        >>> from matplotlib import colors
         >>> figure = new_figure(4, 3, "a title")
         >>> darken(figure)
-        >>> figure.get_facecolor()[:3] == matplotlib.colors.to_rgb(DARK)
-        True
+        >>> colors.to_hex(figure.get_facecolor())
+        '#212327'
     """
     from matplotlib import collections, colors, patches, patheffects, spines, text
     from matplotlib.legend import Legend
