@@ -6,13 +6,12 @@ import functools
 import math
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import jinja2
 
 from keras_gen.data import catalog
 from keras_gen.evaluation.score import Score, of_generated
-from keras_gen.publishing import quality
+from keras_gen.publishing import quality, templating
 from keras_gen.publishing.records import Published, Record, TrainedRun
 from keras_gen.utils.progress import counted
 
@@ -55,13 +54,7 @@ def card(published: Published) -> str:
 
 @functools.cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templating.environment(__file__)
     environment.globals["table"] = table
     return environment.get_template("card.md")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jinja2
 
-from keras_gen.publishing import cards
+from keras_gen.publishing import cards, templating
 from keras_gen.publishing.reports import registry
 from keras_gen.publishing.reports.record import ReportRecord, Table
 from keras_gen.report.pages import data_uri, rendering
@@ -88,11 +88,6 @@ def _to_html(folder: Path) -> Callable[[str], str]:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templating.environment(__file__)
     environment.filters |= {"number": cards.number, "percent": lambda share: f"{100 * share:.0f} %"}
     return environment

@@ -1,0 +1,22 @@
+"""The environment of the Markdown templates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+
+
+def environment(module: str) -> jinja2.Environment:
+    """Return an environment for the templates in the folder `templates` beside a module; undefined names are errors.
+
+    Args:
+        module: str, file of the module.
+    """
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(module).parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
