@@ -149,8 +149,8 @@ def _check_comparable(trained: Mapping[str, Trained], metrics: Sequence[str]) ->
     """Check that scores of one table have the same numbers of images and the same extractor."""
     if not metrics:
         raise UsageError(f"{', '.join(str(each.path) for each in trained.values())} must be evaluated with fid")
+    found = {str(each.path): each.score(metrics[0]) for each in trained.values()}
     for name in ("generated", "reference_count", "extractor"):
-        found = {str(each.path): each.score(metrics[0]) for each in trained.values()}
         values = {path: score.protocol[name] if score else None for path, score in found.items()}
         if len(set(values.values())) > 1:
             listed = ", ".join(f"{path}: {value}" for path, value in values.items())
