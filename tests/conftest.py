@@ -42,15 +42,15 @@ def slow_bfloat16():
         yield
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def registries(monkeypatch):
-    """Forget the recipes and data sets that a test registers."""
+    """Forget the recipes and data sets that a test registers, or a command that it calls."""
     zoo.recipes()  # registers those of the package
     monkeypatch.setattr(zoo.registry, "_RECIPES", dict(zoo.registry._RECIPES))
     monkeypatch.setattr(catalog, "_BY_NAME", dict(catalog._BY_NAME))
-    modules = dict(sys.modules)
+    modules = set(sys.modules)
     yield
-    for name in sys.modules.keys() - modules.keys():
+    for name in sys.modules.keys() - modules:
         if name.startswith("keras_gen_recipes"):
             del sys.modules[name]
 

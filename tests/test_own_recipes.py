@@ -29,7 +29,7 @@ PAGE = Path(zoo.__file__).parents[2] / "docs" / "running.md"
 """The example of the documentation."""
 
 
-def test_the_recipe_of_the_contributors_page_is_one(registries, tmp_path):
+def test_the_recipe_of_the_contributors_page_is_one(tmp_path):
     text = (PAGE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (example,) = re.findall("```python\n(.*?)```", text, re.S)
     (tmp_path / "my_recipes.py").write_text(textwrap.dedent(example), encoding="utf-8")
@@ -38,7 +38,7 @@ def test_the_recipe_of_the_contributors_page_is_one(registries, tmp_path):
 
 
 @pytest.fixture
-def recipes(registries, tmp_path):
+def recipes(tmp_path):
     path = tmp_path / "my_recipes.py"
     path.write_text(RECIPES, encoding="utf-8")
     return path
@@ -111,7 +111,7 @@ def test_a_sweep_trains_a_recipe_of_a_file(recipes, monkeypatch, tmp_path):
         (RECIPES.replace("stripes-gan", "vae-mlp"), "recipe 'vae-mlp' is registered twice"),
     ],
 )
-def test_a_file_that_is_no_file_of_recipes_is_refused(content, message, registries, tmp_path):
+def test_a_file_that_is_no_file_of_recipes_is_refused(content, message, tmp_path):
     path = tmp_path / "my_recipes.py"
     if content is not None:
         path.write_text(content, encoding="utf-8")
@@ -156,7 +156,7 @@ def test_a_run_on_arrays_is_resumed_with_them(tmp_path):
     assert opened.data.train.images.any()
 
 
-def test_a_registered_data_set_is_loaded_by_name_with_the_options_of_load(registries):
+def test_a_registered_data_set_is_loaded_by_name_with_the_options_of_load():
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
     data.register("my-noise", lambda: {"x_train": images, "x_test": images[:4]}, (8, 8, 1))
     loaded = data.load("my-noise", image_size=6, validation=5)

@@ -16,7 +16,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 1), dtype=np.uint8)
 
 
 @pytest.fixture
-def twins(registries):
+def twins():
     zoo.load_recipes(FILE)
     return sys.modules[zoo.get("keras-io-vae").function.__module__]
 
