@@ -15,7 +15,7 @@ from keras_gen.metrics import extractors
 from keras_gen.metrics.extractors import Extractor
 from keras_gen.publishing.cards import number
 from keras_gen.publishing.reports.experiments import Trained
-from keras_gen.publishing.reports.record import Table
+from keras_gen.publishing.reports.record import Table, dark_picture
 from keras_gen.report.figures import style
 from keras_gen.runs import loading, run_directory
 from keras_gen.runs.settings import RunSettings
@@ -84,8 +84,11 @@ class Exhibits:
         self.grid(name, np.concatenate([images, trained.model.reconstruct(images)]), columns=count)
 
     def figure(self, name: str, figure: Figure) -> None:
-        """Write a figure, with few colors, so that it is small."""
-        style.save_small(figure, self._path(name))
+        """Write a figure for light and one for dark screens, with few colors, so that they are small."""
+        path = self._path(name)
+        style.save_small(figure, path)
+        style.darken(figure)
+        style.save_small(figure, dark_picture(path))
 
     def losses(self, name: str, trained: Trained) -> None:
         """Write the curves of the losses and scores of a training."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
 from keras_gen.publishing import cards, templating
 from keras_gen.publishing.reports import registry
-from keras_gen.publishing.reports.record import ReportRecord, Table
+from keras_gen.publishing.reports.record import ReportRecord, Table, dark_picture
 from keras_gen.report.pages import data_uri, rendering
+
+if TYPE_CHECKING:
+    from markdown_it.renderer import RendererHTML
+    from markdown_it.token import Token
 
 
 def markdown(record: ReportRecord, folder: str = ".") -> str:
@@ -62,7 +67,11 @@ def title(record: ReportRecord) -> str:
 
 
 def _summary(record: ReportRecord) -> str:
-    what = "The quick version, on digits: its numbers say only that it runs. " if record.quick else ""
+    what = (
+        "This is the quick version, trained on digits for a few epochs: its numbers only show that everything runs. "
+        if record.quick
+        else ""
+    )
     return f"{what}Training took {cards.number(record.minutes, 3)} minutes in all, on {record.machine}."
 
 
@@ -74,16 +83,19 @@ def _to_html(folder: Path) -> Callable[[str], str]:
     """Return a function from Markdown to HTML that embeds the pictures of a folder."""
     from markdown_it import MarkdownIt
 
+    def picture(renderer: RendererHTML, tokens: Sequence[Token], index: int, *rest: Any) -> str:
+        attributes = tokens[index].attrs
+        path = folder / Path(str(attributes["src"])).name
+        attributes["src"] = data_uri.grid(path)
+        dark, image = dark_picture(path), renderer.image(tokens, index, *rest)
+        if not dark.is_file():
+            return image
+        media = "screen and (prefers-color-scheme: dark)"
+        return f'<picture><source media="{media}" srcset="{data_uri.grid(dark)}">{image}</picture>'
+
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-
-    def embed(text: str) -> str:
-        tokens = parser.parse(text)
-        for token in (child for each in tokens for child in each.children or ()):
-            if token.type == "image":
-                token.attrs["src"] = data_uri.grid(folder / Path(str(token.attrs["src"])).name)
-        return parser.renderer.render(tokens, parser.options, {})
-
-    return embed
+    parser.add_render_rule("image", picture)
+    return parser.render
 
 
 @functools.cache

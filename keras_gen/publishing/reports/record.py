@@ -42,7 +42,8 @@ class ReportRecord:
         trainings: Table, the trainings with their commands.
         values: mapping, numbers by name, for the text.
         tables: mapping of names to Table.
-        pictures: sequence of names of its pictures, PNG files beside the record, without their suffix.
+        pictures: sequence of names of its pictures, PNG files beside the record, without their suffix. Figures have a
+            `dark_picture` as well.
     """
 
     name: str
@@ -65,6 +66,11 @@ class ReportRecord:
         record = cls(**content | {"trainings": Table(**content["trainings"]), "tables": tables})
         checks.one_of("report", record.name, NAMES)
         return record
+
+
+def dark_picture(path: Path) -> Path:
+    """Return the path of the version of a picture for dark screens."""
+    return path.with_stem(f"{path.stem}-dark")
 
 
 def read(folder: str | os.PathLike) -> ReportRecord:
