@@ -17,14 +17,14 @@ from keras_gen.utils.progress import counted
 
 MEANINGS = {
     "confident": "{share} of the images are recognized with more than 90 % certainty{floor}",
-    "mode_entropy": "their classes have an entropy of {value:.3f} nats, with ten even classes it is 2.303",
+    "mode_entropy": "the entropy of their classes is {value:.3f} nats (2.303 for ten equally frequent classes)",
     "precision": "{share} of the images lie where real ones do{floor}",
     "recall": "{share} of real images lie where generated ones do{floor}",
     "coverage": "{share} of real images have a generated one nearby{floor}",
-    "memorisation": "a generated image is nearer to a training image than a held-out one is with probability "
-    "{value:.2f}, without copies ½",
+    "memorisation": "with probability {value:.2f}, a generated image is nearer to a training image than a held-out "
+    "image is (0.5 without copies)",
 }
-"""What a score says in words, by its metric."""
+"""Explanations of scores in words, by metric."""
 
 
 def card(published: Published) -> str:
@@ -137,12 +137,13 @@ def _meanings(record: Record, scores: Sequence[Score]) -> Iterator[str]:
 
 
 def _asked(published: Published) -> str:
-    """Return what is asked of the model, and whether it reaches it; nothing if nothing is asked."""
+    """Return the minimum scores that apply to the model and whether it reaches them; empty text if there are none."""
     if not (asked := quality.requirements(published)):
         return ""
     missed = ", ".join(f"`{each.metric}` {number(each.value)}" for each in asked if not each.is_met)
     least = ", ".join(f"`{each.metric}` of at least {each.least}" for each in asked)
-    return f"Of a model of digits we ask {least}. This one {'misses ' + missed if missed else 'reaches them'}."
+    verdict = f"This model misses {missed}" if missed else "This model reaches all of them"
+    return f"Models of digits should have {least}. {verdict}."
 
 
 def number(value: float, digits: int = 4) -> str:

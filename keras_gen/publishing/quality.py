@@ -1,4 +1,4 @@
-"""What we ask of a published model of digits, and which models reach it."""
+"""Minimum scores of published models of digits, and which models reach them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from keras_gen.evaluation.score import of_generated
 from keras_gen.publishing.records import Published
 
 REQUIRED = {"confident": 0.8, "mode_entropy": 2.25, "coverage": 0.6}
-"""Least values of the metrics of generated digits: the share of images of which the classifier is certain, the entropy
-of their classes in nats (ten even classes have 2.303), and the share of real images with a generated one nearby."""
+"""Minimum values of the metrics of generated digits: the share of images of which the classifier is certain, the
+entropy of their classes in nats (ten even classes have 2.303), and the share of real images with a generated one
+nearby."""
 
 _EXTRACTOR, _IMAGES = "lenet", 10_000
 """With fewer images coverage is another quantity, and the classifier of other data knows other classes."""
@@ -17,12 +18,12 @@ _EXTRACTOR, _IMAGES = "lenet", 10_000
 
 @dataclass(frozen=True)
 class Requirement:
-    """A score and the least value that we ask for.
+    """A score and its minimum value.
 
     Args:
         metric: str, name of the metric.
         value: float, the mean over the trainings.
-        least: float, the least value.
+        least: float, the minimum value.
     """
 
     metric: str
