@@ -75,7 +75,7 @@ def build(explorers: Sequence[Explorer]) -> gradio.Blocks:
     if not explorers:
         raise must_be("explorers", "at least one", list(explorers))
     gr = _gradio()
-    names = [f"{explorer.name} ({explorer.path})" for explorer in explorers]
+    names = [each.name if str(each.path) == each.name else f"{each.name} ({each.path})" for each in explorers]
     with gr.Blocks(title="keras_gen", analytics_enabled=False) as page:
         options = {"type": "index", "label": "Model", "interactive": True, "visible": len(names) > 1}
         choice = gr.Dropdown(names, value=names[0], **options)
