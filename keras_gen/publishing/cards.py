@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import jinja2
 
@@ -25,6 +25,13 @@ MEANINGS = {
     "image is (0.5 without copies)",
 }
 """Explanations of scores in words, by metric."""
+
+_NETWORKS = {
+    "updates": "",
+    "d_updates": " of the discriminator",
+    "g_updates": " of the generator",
+    "critic_updates": " of the critic",
+}
 
 
 def card(published: Published) -> str:
@@ -67,10 +74,10 @@ def _training(record: Record) -> Iterator[tuple[str, str]]:
     yield "command", f"`python experiments/run.py {shlex.join(record.command)}`"
     yield "seeds", ", ".join(str(run.seed) for run in record.runs) + f"; these weights: {first.seed}"
     yield "epochs", "; ".join(dict.fromkeys(map(_epochs, record.runs)))
-    yield "updates", "; ".join(dict.fromkeys(map(_updates, record.runs)))
+    yield "updates", "; ".join(dict.fromkeys(updates(run.updates) for run in record.runs))
     devices = machine["gpus"] or [f"{machine['processor']}, {counted(machine['cores'], 'core')}"]
     minutes = ", ".join(number(run.minutes) for run in record.runs)
-    yield "time", f"{minutes} minutes; {', '.join(devices)}; {machine['precision']}"
+    yield "time", f"{minutes} minutes; {', '.join(devices)}; {record.settings['precision']}"
     if resumed := sum(run.resumed for run in record.runs):
         yield "interrupted and resumed", counted(resumed, "time")
     yield "latents", {None: "none", "prior": "standard normal"}.get(record.sampler, str(record.sampler))
@@ -84,11 +91,6 @@ def _epochs(run: TrainedRun) -> str:
     early = f" of {run.planned_epochs}: {run.ended_early}" if run.planned_epochs else ""
     best = f", weights of epoch {run.evaluated_epoch}, the best" if run.evaluated_epoch != run.epochs else ""
     return f"{run.epochs}{early}{best}"
-
-
-def _updates(run: TrainedRun) -> str:
-    updates = {name.removesuffix("updates").strip("_"): count for name, count in run.updates.items()}
-    return ", ".join(f"{count:,} {network}".strip() for network, count in updates.items())
 
 
 def _scores(published: Published) -> Iterator[tuple[str, ...]]:
@@ -144,6 +146,19 @@ def _asked(published: Published) -> str:
     least = ", ".join(f"`{each.metric}` of at least {each.least}" for each in asked)
     verdict = f"This model misses {missed}" if missed else "This model reaches all of them"
     return f"Models of digits should have {least}. {verdict}."
+
+
+def updates(counts: Mapping[str, int]) -> str:
+    """Return the numbers of updates in words.
+
+    Args:
+        counts: mapping of the columns of a history, such as `"g_updates"`, to numbers of updates.
+
+    Example:
+        >>> updates({"updates": 43000}), updates({"critic_updates": 4300, "g_updates": 860})
+        ('43,000', '4,300 of the critic, 860 of the generator')
+    """
+    return ", ".join(f"{count:,}{_NETWORKS.get(column, f' {column}')}" for column, count in counts.items())
 
 
 def number(value: float, digits: int = 4) -> str:

@@ -164,7 +164,7 @@ def last_values(trained: Mapping[str, Trained], columns: Sequence[str]) -> Table
     """Return a table of the last epoch's values of columns of the history: a row for each training."""
     shown = [column for column in columns if any(column in each.history[-1] for each in trained.values())]
     rows = [(name, *(_cell(each.history[-1].get(column)) for column in shown)) for name, each in trained.items()]
-    return Table(("", *shown), rows, "After the last epoch; val_ of images that were not trained on")
+    return Table(("", *shown), rows, "After the last epoch; the columns with `val_` are of held-out images")
 
 
 def by_epoch(trained: Trained, columns: Sequence[str]) -> Table:

@@ -69,7 +69,7 @@ def interpolations(rows: Sequence[tuple[str, np.ndarray]], title: str = "") -> F
     if steps < 2:
         raise UsageError(f"rows must have at least 2 images each, received: {steps}")
     labels = [f"{t:.2f}".rstrip("0").rstrip(".") for t in np.linspace(0, 1, steps)]
-    bottom = AxisLabels(labels, "t, the interpolation weight", MAX_NUMBERS + 1)
+    bottom = AxisLabels(labels, "t, the interpolation weight", MAX_NUMBERS + 2)
     return canvas.rows_figure(title, [(str(name), images) for name, images in rows], steps, bottom)
 
 
@@ -114,7 +114,7 @@ def latent_name(dimension: int) -> str:
 
 
 def _check_values(values: object, count: int) -> list[str]:
-    array = arrays.finite("values", values, f"of shape ({count},), as the images", lambda shape: shape == (count,))
+    array = arrays.finite("values", values, f"of shape ({count},), like the images", lambda shape: shape == (count,))
     return [f"{value:.2f}".replace("-", "−") for value in array + 0.0]  # + 0.0: no "-0.00" for a zero
 
 
