@@ -80,7 +80,9 @@ def _training(record: Record) -> Iterator[tuple[str, str]]:
     yield "time", f"{minutes} minutes; {', '.join(devices)}; {record.settings['precision']}"
     if resumed := sum(run.resumed for run in record.runs):
         yield "interrupted and resumed", counted(resumed, "time")
-    yield "latents", {None: "none", "prior": "standard normal"}.get(record.sampler, str(record.sampler))
+    components = (record.sampler or "").removeprefix("gmm-")
+    mixture = f"mixture of {components} Gaussians, fitted to the codes of the training images"
+    yield "latents", {None: "none", "prior": "standard normal"}.get(record.sampler, mixture)
     yield (
         "versions",
         f"keras_gen {versions['keras_gen']}, TensorFlow {versions['tensorflow']}, Keras {versions['keras']}",
