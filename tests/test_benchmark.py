@@ -79,7 +79,7 @@ def test_both_ways_to_inception_features_agree_and_their_times_are_compared(meas
     differences = [float(value) for value in re.findall(r"^2 images.* (\S+)$", out, re.MULTILINE)]
     assert differences
     assert max(differences) < 1e-3  # features of random weights are about 0.05
-    assert "images a second" in out
+    assert "images per second" in out
     assert found["images"] == 2
     assert_compared(out, found["seconds"], 1)
 
@@ -94,7 +94,7 @@ def test_memory_of_a_long_run_is_measured(measured):
             assert (0 <= epoch <= 2, memory > 100, files > 3, threads > 1) == (True,) * 4
             held = [found_memory for _, found_memory, *_ in found[model]["samples"]]
             assert any(memory == pytest.approx(each, abs=0.051) for each in held)
-    assert "KB an epoch from epoch 0 on" in out
+    assert "KB per epoch from epoch 0 on" in out
     assert re.search(r"written, in KB: checkpoints \d", out)
 
 
@@ -157,7 +157,7 @@ def test_a_step_is_timed_as_batches_images_and_data_grow(measured):
     expected += [(64, 28, 512, 8), (64, 28, 1024, 16)]
     assert list(found) == ["vae-mlp", "gan-mlp"]
     for name, cases in found.items():
-        table = out[out.index(f"{name}: a train step") :].splitlines()[1:7]
+        table = out[out.index(f"{name}: time of a train step") :].splitlines()[1:7]
         for case, sizes, row in zip(cases, expected, table, strict=True):
             assert (case["batch_size"], case["image_shape"][0], case["images"], case["steps"]) == sizes
             text, shown = re.fullmatch(rf"(.*): {SPREAD} ms; {SPREAD} ×", row)[1], numbers(re.findall(NUMBER, row))
@@ -218,8 +218,8 @@ def test_both_sides_of_the_comparison_are_one_model():
         (["lenet"], "invalid choice: 'lenet'"),
         (["frechet", "--repeats", 0], "--repeats must be an integer of at least 1"),
         (["frechet", "--size", 0], "--size must be an integer of at least 1"),
-        (["frechet", "--models", "vae-mlp"], "--models can't be used here: frechet has none"),
-        (["start-up", "--size", 5], "--size can't be used here: start-up has none"),
+        (["frechet", "--models", "vae-mlp"], "--models can't be used here: frechet has no models"),
+        (["start-up", "--size", 5], "--size can't be used here: start-up has no size"),
         (["sampling", "--models", "vae-mpl"], "did you mean 'vae-mlp'?"),
         (["sampling", "--models", "ae-conv"], "--models must be recipes that generate images, received: 'ae-conv'"),
         (["evaluation", "--models", ""], "model must be one of"),

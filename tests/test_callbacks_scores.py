@@ -134,7 +134,7 @@ def test_training_is_the_same_to_the_bit_with_the_callback(make):
     [
         ({"reference": squares(5) / 255.0}, "reference must be uint8 images"),
         ({"reference": squares(1)}, "reference must be at least 2 images"),
-        ({"extractor": None}, "extractor must be given with images as reference"),
+        ({"extractor": None}, "extractor must be given if reference is images"),
         ({"extractor": "letnet"}, "extractor must be one of .*lenet"),
         ({"every": 0}, "every must be"),
         ({"num_images": 1}, "num_images must be an integer of at least 2"),

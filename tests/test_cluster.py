@@ -75,7 +75,7 @@ def test_a_wrong_address_in_the_variable_is_named(monkeypatch, workers):
     [
         ("a:1", None, "--workers and --worker-index must be given together"),
         (None, 0, "--workers and --worker-index must be given together"),
-        ("a:1,a:1", 0, "workers must be one different host:port for each worker"),
+        ("a:1,a:1", 0, "workers must be a different host:port for each worker"),
         ("a:1,b", 0, "workers must be host:port with a port from 1 to 65535, separated by commas, received: 'b'"),
         ("a:1,:2", 0, "workers must be host:port"),
         ("a:1,b:0", 0, "workers must be host:port"),
@@ -128,7 +128,7 @@ def test_a_worker_that_is_started_wrongly_is_named(index):
     wrong = (workers[0], "127.0.0.1:9") if index else (workers[1], workers[0])
     with concurrent.futures.ThreadPoolExecutor() as pool:
         pool.submit(cluster.wait_for_workers, Cluster(wrong, 0, patience=2))
-        with pytest.raises(UsageError, match="is started as another worker, or with other workers: it says "):
+        with pytest.raises(UsageError, match="was started with another index or other workers: it says "):
             cluster.wait_for_workers(Cluster(workers, index, patience=10))
 
 

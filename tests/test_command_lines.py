@@ -73,7 +73,7 @@ def test_every_option_for_a_path_expands_the_home_folder(monkeypatch, tmp_path):
 def test_a_sweep_takes_the_options_of_a_run():
     words = "--model vae-mlp --dataset digits --epochs 3 --fid-every 0 --deterministic --grid latent_dim=2,3 --dry-run"
     outcome = call("sweep", *words.split())
-    assert outcome.out.splitlines()[-1] == "2 members, 6 epochs in all"
+    assert outcome.out.splitlines()[-1] == "2 members, 6 epochs in total"
     assert "epochs is given twice" in call("sweep", *words.split(), "--set", "epochs=2").error
     words = "--resume sweeps/1 --samples 3"
     assert call("sweep", *words.split()).error.startswith("error: --samples can't be used here")

@@ -277,7 +277,7 @@ MISTAKES = {
     ),
     "weights missing": ([*DIGITS, *V3, "--extractor-weights", "none.h5"], "weights must be a file with the weights of"),
     "weights of another kind": (weights_that_are_none, "weights.h5"),
-    "out": (file_as_out, "out must be in a folder that can be written"),
+    "out": (file_as_out, "out must be in a writable folder"),
     "export exists": (export_that_exists, "export exists already"),
     "export a file": (export_onto_a_file, "export must be a folder or a new name"),
 }

@@ -135,7 +135,7 @@ def test_the_error_for_an_unevaluated_run_names_the_command(make):
     one, two = make("one", distance(9.0)), make("two")
     with pytest.raises(UsageError) as error:
         comparison.compare([one, two])
-    assert str(error.value) == f"run {two} was not measured yet: keras-gen evaluate {two}"
+    assert str(error.value) == f"run {two} has not been evaluated yet: keras-gen evaluate {two}"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_the_command_marks_the_best_and_names_what_differs(make):
         ["not", "ranked:", "generated", "100", "|", "50"],
         ["precision_lenet", "high", "0.5", "0.75", "*"],
         ["memorisation_lenet", "-", "0.5"],
-        "* the best run by this score; what the scores mean: docs/measuring.md in keras_gen's source".split(),
+        "* best run by this score; docs/measuring.md in keras_gen's source explains the scores".split(),
     ]
     ignoring = call("compare", one, two, "--ignore", "generated").out.splitlines()
     assert ignoring[1].split() == ["fd_lenet", "low", "9.25", "7.5", "*"]

@@ -84,7 +84,7 @@ def test_what_can_not_be_compared_has_a_notice(tmp_path):
     shown = " ".join(words_of(one, two))
     assert "trained on different data" in shown
     assert "two is not finished: 3 of 8 epochs are done." in shown
-    assert f"two: run {two} was not measured yet" in shown
+    assert f"two: run {two} has not been evaluated yet" in shown
     assert "Scores are compared if at least two runs were evaluated." in shown
 
 

@@ -114,7 +114,7 @@ def test_what_is_missing_or_wrong_is_named(tmp_path, monkeypatch):
     model = make_gan()
     with pytest.raises(UsageError, match="format must be one of onnx, litert, received: 'openvino'"):
         model.export(tmp_path / "x.onnx", format="openvino", function="decode")
-    with pytest.raises(UsageError, match="filepath must be a file name with the ending of format litert"):
+    with pytest.raises(UsageError, match="filepath must be a file name with the suffix of format litert"):
         model.export(tmp_path / "x.onnx", format="litert", function="decode")
     with pytest.raises(UsageError, match="function must be left out with overwrite, input_signature"):
         model.export(tmp_path / "x.onnx", "onnx", None, [1], function="decode", overwrite=True)

@@ -77,7 +77,7 @@ def test_unknown_names_are_refused(name, message):
         ({"image_size": 0}, "image_size must be an integer of at least 1, received: 0"),
         ({"image_size": 2.5}, "image_size must be"),
         ({"channels": 2}, "channels must be one of 1, 3, received: 2"),
-        ({"validation": 1.0}, "validation must be a number from 0 to below 1"),
+        ({"validation": 1.0}, r"validation must be a number in \[0, 1\)"),
         ({"validation": -0.1}, "validation must be"),
         ({"validation": -1}, "validation must be"),
         ({"validation": float("nan")}, "validation must be"),
@@ -88,9 +88,9 @@ def test_unknown_names_are_refused(name, message):
         ({"binarize": "otsu"}, "binarize must be one of None, threshold, stochastic, dynamic, received: 'otsu'"),
         ({"binarize_seed": -1}, "binarize_seed must be"),
         ({"bits": 7}, "bits must be one of 8, 9, .*, 16, received: 7"),
-        ({"bits": 12}, "bits must be left out: the data have values of 8 bits"),
+        ({"bits": 12}, "bits must be left out: the data have 8-bit values"),
         ({"skip_damaged": 1}, "skip_damaged must be True or False"),
-        ({"skip_damaged": True}, "skip_damaged must be left out: the data are no folder of images"),
+        ({"skip_damaged": True}, "skip_damaged must be left out: the data are not a folder of images"),
         ({"data_dir": "nowhere"}, "data_dir must be an existing folder, received: 'nowhere'"),
         ({"data_dir": 3}, "data_dir must be"),
     ],
@@ -239,7 +239,7 @@ def test_number_of_classes_of_loaded_data(digits, tmp_path):
     assert digits.num_classes == data.load("digits", validation=0).num_classes == 10
     write_npz(tmp_path / "half.npz", x_train=coded(9), y_train=np.arange(9), x_test=coded(3))
     half = data.load("half", data_dir=tmp_path)
-    assert half.num_classes == 9 and "test images have no labels, train images have" in half.notes
+    assert half.num_classes == 9 and "test images have no labels, train images do" in half.notes
     write_npz(tmp_path / "other.npz", x_train=coded(9), x_test=coded(3), y_test=np.arange(3))
     assert data.load("other", data_dir=tmp_path).num_classes == 0
 

@@ -321,7 +321,7 @@ def test_splits_are_known_in_usual_spellings(folder, names):
         assert len(split) == count and set(split.images.ravel()) == {value}
     train, test, validation = names
     assert f"splits are the sub-folders {train} (train), {validation} (validation), {test} (test)" in loaded.notes
-    assert any("what is beside the splits (1: more)" in note for note in loaded.notes)
+    assert any("files and folders next to the splits (1: more)" in note for note in loaded.notes)
     write_image(folder / "TRAINING" / "a.png", gray(0))
     with pytest.raises(UsageError, match="must hold .*TRAINING.*, not both"):
         data.load(folder)
@@ -332,7 +332,7 @@ def test_folders_named_like_splits_without_train_are_classes_and_say_so(folder):
         for index in range(3):
             write_image(folder / name / f"{index}.png", gray(index))
     assert data.load(folder).class_names == ("cat", "test")
-    assert "test: taken for classes, not for splits" in everything(folder)[1]
+    assert "test: read as classes, not as splits" in everything(folder)[1]
 
 
 def test_links_are_followed_once(tmp_path):
@@ -347,7 +347,7 @@ def test_links_are_followed_once(tmp_path):
     assert loaded.class_names == ("cat", "dog")
     assert [len(loaded.train), loaded.num_classes] == [8, 2]
     assert all((split.labels == split.images[:, 0, 0, 0] // 100).all() for split in (loaded.train, loaded.test))
-    assert any("links to folders that are read anyway (2: again, up)" in note for note in loaded.notes)
+    assert any("links to folders that are already read (2: again, up)" in note for note in loaded.notes)
     (folder / "bird").symlink_to(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="bird is a link to a file or folder that can't be found"):
         data.load(folder)
@@ -374,10 +374,10 @@ def test_the_notes_count_what_is_left_out(folder):
     for name in (".hidden.png", "cat/a.txt", "b.csv"):
         (folder / name).write_text("no image")
     notes = everything(folder)[1]
-    assert "4 images were read from 4 files; left out: files that are no images (2: b.csv, a.txt), " in notes
+    assert "4 images were read from 4 files; left out: files that are not images (2: b.csv, a.txt), " in notes
     assert "hidden files and folders (1: .hidden.png)" in notes
     write_image(folder / "stray.png", gray(9))
-    assert "images have no labels, since 1 of 5 are in no sub-folder (stray.png)" in everything(folder)[1]
+    assert "images have no labels, since 1 of 5 are not in a sub-folder (stray.png)" in everything(folder)[1]
 
 
 def test_damaged_files_are_named_together_or_left_out(tmp_path):
@@ -444,7 +444,7 @@ def test_values_of_more_than_8_bits_keep_their_range(tmp_path, bits, bands):
     images, notes = everything(tmp_path)
     expected = (values >> (bits - 8)).astype(np.uint8)
     assert {image.tobytes() for image in images} == {image.tobytes() for image in expected}
-    assert f"values are up to {2**bits - 1:,}: taken for {bits} bits (--bits)" in notes
+    assert f"values are up to {2**bits - 1:,}: read as {bits} bits (--bits)" in notes
     loaded = data.load(tmp_path)
     assert loaded.description()["bits"] == bits
     assert data.load(tmp_path, **loaded.options).fingerprint == loaded.fingerprint
@@ -495,7 +495,7 @@ def test_values_of_more_than_8_bits_in_other_formats(tmp_path):
     assert all(np.array_equal(image, read["gray"]) for image in everything(tmp_path / "others")[0])
     planes = values.transpose(2, 0, 1)
     tifffile.imwrite(tmp_path / "gray" / "planes.tif", planes, photometric="rgb", planarconfig="separate")
-    with pytest.raises(UsageError, match="planes.tif can't be read .*its arrangement of 16 bits is not supported"):
+    with pytest.raises(UsageError, match="planes.tif can't be read .*its 16-bit layout is not supported"):
         data.load(tmp_path / "gray")
 
 

@@ -49,9 +49,9 @@ def record_of(run):
 
 
 def test_a_run_finds_data_that_moved(run, moved, monkeypatch):
-    with pytest.raises(UsageError, match="noise.npz of .* is not there: name its place with --dataset, or the folder"):
+    with pytest.raises(UsageError, match="noise.npz of .* was not found: pass its new path with --dataset, or the f"):
         runs.load(run)
-    with pytest.raises(UsageError, match="is not there"):
+    with pytest.raises(UsageError, match="was not found"):
         runs.load(run, data_dir=run)
     np.savez(moved / "other.npz", x_train=IMAGES, y_train=LABELS, x_test=IMAGES[1:9])
     with pytest.raises(UsageError, match="other.npz is no longer what .* was trained on: its fingerprint differs"):

@@ -47,6 +47,6 @@ def test_the_tables_list_every_recipe_with_its_present_defaults(tmp_path, monkey
     monkeypatch.setattr(docs, "ROOT", tmp_path)
     outcome = call("docs", "--check")
     assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.err == "README.md and docs/recipes.md must be written again: python experiments/docs.py\n"
+    assert outcome.err == "README.md and docs/recipes.md must be regenerated: python experiments/docs.py\n"
     assert call("docs").out == "written: README.md, docs/recipes.md\n"
     assert (tmp_path / "README.md").read_bytes() == (ROOT / "README.md").read_bytes()

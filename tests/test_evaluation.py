@@ -214,8 +214,8 @@ def test_only_requested_measures_are_taken(vae):
 def test_test_images_as_reference_leave_out_memorisation(gan):
     scores, result, out = measured(gan, "--reference", "test", "--images", 100)
     assert list(scores) == SAMPLE_SCORES[:-1]
-    assert "no memorisation: the reference is not of training images" in result.notes
-    assert "NOTE: no memorisation: the reference is not of training images" in out.splitlines()
+    assert "no memorisation: the reference images are not training images" in result.notes
+    assert "NOTE: no memorisation: the reference images are not training images" in out.splitlines()
     protocol = scores["fd_lenet"].protocol
     assert (protocol["reference_split"], protocol["reference_count"]) == ("test", 60)
     assert scores["fd_lenet"].floor is not None  # of training images

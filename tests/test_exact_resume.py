@@ -97,7 +97,7 @@ def test_a_run_stopped_in_an_epoch_ends_in_the_same_bits(
         training.run(settings_of(name), out=tmp_path)
     assert [signal.getsignal(number) for number in SIGNALS] == handlers
     (run,) = tmp_path.glob("0*")
-    assert "stopping after this step; Ctrl-C once more to stop at once" in capfd.readouterr().err
+    assert "stopping after this step; press Ctrl-C again to stop now" in capfd.readouterr().err
     assert str(stop.value).startswith("interrupted after epoch 1 and 2 steps of the next; resume with: ")
     assert stop.value.exit_code == 128 + signal.SIGTERM
     assert checkpoints.latest(run)[0] == TrainingPosition(1, 2)
@@ -208,7 +208,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(t
     run = only_run(tmp_path / "runs")
     assert error.startswith("error: training diverged: ")
     assert " is nan after step " in error or " is inf after step " in error
-    assert f" of epoch 1; {run} has no checkpoint from before, but resuming it would end the same" in error
+    assert f" of epoch 1; {run} has no earlier checkpoint, but resuming would diverge again" in error
 
 
 def test_a_weight_that_is_not_finite_is_never_saved(tmp_path):
@@ -287,7 +287,7 @@ def test_a_changed_environment_is_reported_or_refused(copied, deterministic, mon
         assert str(error.value) == f"run {copied} is deterministic, and its environment has changed: {what}"
     else:
         training.resume(copied, epochs=2)
-        expected = f"NOTE: the run's environment has changed, so its bits may differ: {what}\n"
+        expected = f"NOTE: the run's environment has changed, so its results may differ: {what}\n"
         assert expected in capsys.readouterr().out
 
 

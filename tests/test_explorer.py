@@ -352,7 +352,7 @@ def test_noise_has_the_given_level_and_seed():
         (np.zeros((8, 8, 5), np.uint8), r"received: 'uint8 of shape \(8, 8, 5\)'"),
         (np.zeros((0, 8), np.uint8), r"received: 'uint8 of shape \(0, 8\)'"),
         (np.zeros((2, 8, 8, 1), np.uint8), r"received: 'uint8 of shape \(2, 8, 8, 1\)'"),
-        (paper(), "picture must be one with something drawn in it, received: 'brightness from 0 to 0'"),
+        (paper(), "picture must be one that is not blank, received: 'brightness from 0 to 0'"),
     ],
 )
 def test_invalid_drawings_are_refused(picture, message):

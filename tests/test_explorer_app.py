@@ -156,7 +156,7 @@ def test_the_command_serves_the_given_models_on_this_machine_only(monkeypatch, e
     monkeypatch.setattr(app, "serve", serve)
     paths = [explorers[kind].path for kind in ("vae", "sampler")]
     outcome = call("explore", *paths, "--port", 8001)
-    assert (outcome.code, outcome.out) == (0, "open http://127.0.0.1:8001/ (Ctrl-C ends it)\n")
+    assert (outcome.code, outcome.out) == (0, "open http://127.0.0.1:8001/ (Ctrl-C to stop)\n")
     assert served == [(paths, "127.0.0.1", 8001)]
 
 
@@ -169,7 +169,7 @@ def test_without_paths_the_command_serves_all_trained_models(monkeypatch, explor
     assert call("explore").code == 0
     assert served == ["vae-mlp"]
     monkeypatch.setattr(trained_models, "names", list)
-    assert call("explore").error == "error: PATH must be given, since no trained models are there, received: None"
+    assert call("explore").error == "error: PATH must be given, since there are no trained models, received: None"
 
 
 # With Gradio

@@ -180,7 +180,7 @@ def test_other_weights_than_at_first_use_are_refused_until_the_record_is_deleted
     other.write_bytes(graph_of(changed))
     found = hashlib.sha256(other.read_bytes()).hexdigest()
     record = cache / "weights.json"
-    with pytest.raises(UsageError, match="not those of its first use") as raised:
+    with pytest.raises(UsageError, match="differ from those first used") as raised:
         Inception2015(other)
     for part in (str(other), first, found, f"delete the entry inception-2015 in {record}"):
         assert part in str(raised.value)

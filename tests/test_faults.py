@@ -96,7 +96,7 @@ def test_a_folder_that_can_not_be_written_is_refused(small_disk, data):
     run = only_run(disk)
     remount("ro")
     refused = trained(disk, data, "--epochs", 1).error
-    assert f"out must be in a folder that can be written, which {disk} is not" in refused
+    assert f"out must be in a writable folder, which {disk} is not" in refused
     error = call("run", "--resume", run, "--epochs", 2).error
     assert str(run) in error
     assert "(Read-only file system)" in error

@@ -74,7 +74,7 @@ GOOD = np.ones((3, 2))
     ("call", "named"),
     [
         (lambda: fid(GOOD[0], GOOD), "features_a must be of shape"),
-        (lambda: fid(GOOD, np.ones((3, 4))), r"features_b must be of shape \(n, 2\), as features_a.*\(3, 4\)"),
+        (lambda: fid(GOOD, np.ones((3, 4))), r"features_b must be of shape \(n, 2\), like features_a.*\(3, 4\)"),
         (lambda: fid(GOOD[:1], GOOD), "features_a must be at least 2 samples"),
         (lambda: fid(GOOD, GOOD[:1]), "features_b must be at least 2 samples"),
         (lambda: fid(GOOD, GOOD * np.nan), "features_b must be finite, received: 6 of 6"),

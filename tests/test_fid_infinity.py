@@ -73,7 +73,7 @@ def test_the_value_is_not_cut_off_at_zero():
     [
         ({"generated_features": samples(0, 20)}, r"generated_features must be enough samples for 15.*\(20, 32\)"),
         ({"generated_features": samples(0, 1)}, "generated_features must be at least 2 samples"),
-        ({"generated_features": np.ones((50, 3))}, r"generated_features must be of shape \(n, 32\), as reference"),
+        ({"generated_features": np.ones((50, 3))}, r"generated_features must be of shape \(n, 32\), like reference"),
         ({"reference": GaussianStatistics()}, "reference must be of at least 2 samples, received: 0"),
         ({"reference": np.eye(3)}, "reference must be GaussianStatistics, received: ndarray"),
         ({"points": 1}, "points must be an integer of at least 2, received: 1"),

@@ -116,7 +116,7 @@ def test_statistics_of_another_program_are_a_reference_for_the_distance(lenet, t
     [score] = result.scores
     assert score.value == pytest.approx(fid(lenet(generated).features, lenet(real).features), rel=1e-6)
     assert score.protocol["reference"] == "real.npz" and score.protocol["reference_count"] is None
-    assert "no kid: of the reference only mean and covariance are known" in result.notes
+    assert "no kid: only mean and covariance of the reference are known" in result.notes
     np.savez(tmp_path / "generated.npz", images=generated)
     again = scores_of(
         call("evaluate", "--generated", tmp_path / "generated.npz", "--real", path, "--extractor", "lenet")
@@ -265,8 +265,8 @@ def test_a_run_generates_as_many_images_as_there_are_for_the_floors(tmp_path):
 
 
 REFUSED = {
-    "nothing": ((), "run must be a run directory, or --generated and --real must name images"),
-    "only one": (("--generated", "."), "--real must be given with the other of --generated and --real"),
+    "nothing": ((), "run must be a run directory, unless --generated and --real are given"),
+    "only one": (("--generated", "."), "--real must be given together with --generated"),
     "only the other": (("--real", "digits"), "--generated must be given"),
     "and a run": (
         ("a-run", "--generated", ".", "--real", "digits"),

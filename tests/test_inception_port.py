@@ -65,7 +65,7 @@ def test_tensors_of_a_file_by_pytorch_are_read():
 
 @pytest.mark.parametrize("end", [0, 10, 200, 600, -1])
 def test_a_file_that_was_cut_off_is_refused(end):
-    with pytest.raises(ValueError, match="^it (is damaged or of another kind|is of another format|has other values)"):
+    with pytest.raises(ValueError, match="^its values do not|^it is (damaged or not such a file|in another format)"):
         torch_files.read_tensors(TORCH_FILE.read_bytes()[:end])
 
 
@@ -82,11 +82,11 @@ class Evil:
 
 def test_nothing_else_is_unpickled(capsys):
     for content in (Evil(), {"a": Evil()}, collections.Counter(), types.SimpleNamespace()):
-        with pytest.raises(ValueError, match="which is no tensor"):
+        with pytest.raises(ValueError, match="which is not a tensor"):
             torch_files.read_tensors(legacy_file(content))
     assert capsys.readouterr().out == ""
     for content in (3, [1], {"a": 1}, None):
-        with pytest.raises(ValueError, match="damaged or of another kind"):
+        with pytest.raises(ValueError, match="damaged or not such a file"):
             torch_files.read_tensors(legacy_file(content))
 
 

@@ -477,10 +477,10 @@ def test_a_subclass_names_the_quantities_that_its_objective_returns():
     history = fit(model(Declared), images(4), batch_size=4)
     assert history["twice"][0] == pytest.approx(2 * history["kl"][0], rel=1e-5)
     with pytest.raises(
-        UsageError, match="^what the objective returns must be quantities named in tracked_names of Richer, .*'twice'"
+        UsageError, match="^quantities of the objective must be named in tracked_names of Richer, .*'twice'"
     ):
         fit(model(Richer), images(4))
-    with pytest.raises(UsageError, match="^objective must be a function that returns reconstruction, kl too"):
+    with pytest.raises(UsageError, match="^objective must be a function that also returns reconstruction, kl"):
         fit(model(Poorer), images(4))
 
 

@@ -132,10 +132,10 @@ def test_in_a_graph_it_says_what_to_do(extractor):
 
 
 WRONG = {
-    "nothing": (lambda: FrechetDistance(), "extractor must be given, or reference, and not both"),
+    "nothing": (lambda: FrechetDistance(), "extractor must be given without reference, or left out with it"),
     "both": (
         lambda: KernelDistance("lenet", reference=Reference(squares(9), QuadrantExtractor())),
-        "extractor must be given, or reference, and not both",
+        "extractor must be given without reference, or left out with it",
     ),
     "no reference": (
         lambda: FrechetDistance(reference=squares(9)),

@@ -99,7 +99,7 @@ GOOD = np.ones((5, 2))
     [
         ({"features_a": GOOD[:1]}, r"features_a must be at least 2 samples, received: shape \(1, 2\)"),
         ({"features_b": GOOD[0]}, r"features_b must be of shape \(n, D\).*\(2,\)"),
-        ({"features_b": np.ones((5, 3))}, r"features_b must be of shape \(n, 2\), as features_a.*\(5, 3\)"),
+        ({"features_b": np.ones((5, 3))}, r"features_b must be of shape \(n, 2\), like features_a.*\(5, 3\)"),
         ({"features_b": GOOD * np.inf}, "features_b must be finite, received: 10 of 10"),
         ({"subsets": 0}, "subsets must be an integer of at least 1, received: 0"),
         ({"subset_size": 1}, "subset_size must be from 2 to 5, the samples of the smaller set, received: 1"),

@@ -105,8 +105,8 @@ GOOD = np.ones((3, 2))
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((GOOD[:, :1], GOOD, GOOD), r"^generated must be of shape \(n, 2\), as train, received: shape \(3, 1\)$"),
-        ((GOOD, np.ones((3, 5)), GOOD), r"^test must be of shape \(n, 2\), as train, received: shape \(3, 5\)$"),
+        ((GOOD[:, :1], GOOD, GOOD), r"^generated must be of shape \(n, 2\), like train, received: shape \(3, 1\)$"),
+        ((GOOD, np.ones((3, 5)), GOOD), r"^test must be of shape \(n, 2\), like train, received: shape \(3, 5\)$"),
         ((GOOD[:0], GOOD, GOOD), "^generated must be at least 1 sample"),
         ((GOOD, GOOD[:0], GOOD), "^test must be at least 1 sample"),
         ((GOOD, GOOD, GOOD[:0]), "^train must be at least 1 sample"),

@@ -256,14 +256,14 @@ def test_mistakes_are_one_line(tmp_path):
     no_file, folder = tmp_path / "no" / "page.html", "must be a file in a folder that exists, received: "
     for message, *arguments in (
         ("run must be a run directory, a folder with recipe.json, received: ", tmp_path / "no"),
-        ("a comparison opens no model", one, two, "--quick"),
-        ("--ignore can't be used here: it is about several runs", one, "--quick", "--ignore", "seed"),
+        ("a comparison loads no models", one, two, "--quick"),
+        ("--ignore can't be used here: it is for several runs", one, "--quick", "--ignore", "seed"),
         ("ignore must name entries of a protocol", one, two, "--ignore", "nothing"),
         ("runs must be different run directories, at least one, received: ", one, one),
         (f"argument --out: {folder}{str(tmp_path)!r}", one, "--quick", "--out", tmp_path),
         (f"argument --out: {folder}{str(no_file)!r}", one, "--quick", "--out", no_file),
         (f"argument --animate: {folder}{str(no_file)!r}", one, "--quick", "--animate", no_file),
-        ("--animate can't be used here: it is about one run", one, two, "--animate", "a.gif"),
+        ("--animate can't be used here: it is for one run", one, two, "--animate", "a.gif"),
         ("path must be a name that ends in .gif or .webp", one, "--quick", "--animate", "a.png"),
         ("is not finished and has no SavedModel yet", one, "--quick", "--interpolate", "a.png"),
     ):

@@ -21,7 +21,7 @@ def test_compile_refuses_losses_and_metrics(kind):
 @pytest.mark.parametrize("kind", ["gan", "wgan"])
 def test_an_optimizer_shared_between_the_networks_is_refused(kind):
     model, optimizer = make(kind), keras.optimizers.Adam()
-    with pytest.raises(UsageError, match="^discriminator_optimizer must be another object"):
+    with pytest.raises(UsageError, match="^discriminator_optimizer must be a different object"):
         model.compile(optimizer, optimizer)
 
 

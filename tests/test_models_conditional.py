@@ -432,7 +432,7 @@ def test_an_unconditional_model_ignores_labels_in_training(kind):
 def test_the_number_of_classes_is_that_of_the_networks():
     assert make("vae").num_classes == make("gan").num_classes == CLASSES
     assert GAN(decoder(num_classes=1), critic(num_classes=1)).num_classes == 1
-    with pytest.raises(UsageError, match=r"^discriminator must be a model with labels of 2 classes, as the generator"):
+    with pytest.raises(UsageError, match=r"^discriminator must be a model with labels of 2 classes, like the gener"):
         GAN(decoder(num_classes=2), critic(num_classes=3))
     model = make("gan")
     assert model.image_shape == SHAPE

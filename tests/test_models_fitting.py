@@ -303,7 +303,7 @@ def test_batches_of_the_package_are_epochs_of_all_images():
         (make_vae, {"images": np.zeros((9, 8, 9, 1), np.uint8)}, "batches of images of shape (8, 8, 1), received: "),
         (lambda: make_vae(num_classes=3), {}, "batches with labels from 0 to 2, received: 'no labels'"),
         (lambda: make_vae(num_classes=3), {"labels": np.arange(10)}, "from 0 to 2, received: 'labels up to 9'"),
-        (lambda: make_gan(WGAN, critic_steps=2), {}, "batches of data.batches with batches_per_step=2, received: 1"),
+        (lambda: make_gan(WGAN, critic_steps=2), {}, "batches from data.batches with batches_per_step=2, received: 1"),
     ],
     ids=["shape", "no labels", "labels", "steps"],
 )
@@ -320,7 +320,7 @@ def test_batches_from_within_an_epoch_need_the_number_of_steps():
         model.fit(batches, verbose=0)
     model.fit(batches, steps_per_epoch=3, verbose=0)
     assert model.updates == {"updates": 3}
-    with pytest.raises(UsageError, match="^initial_step must be less than 5, the steps of an epoch, received: 5"):
+    with pytest.raises(UsageError, match="^initial_step must be less than 5, the steps per epoch, received: 5"):
         data.batches(pixels(20), batch_size=4, seed=0, initial_step=5)
 
 

@@ -54,7 +54,7 @@ def forget(monkeypatch):
 
 def test_a_recipe_of_a_file_is_listed_trained_resumed_evaluated_and_exported(recipes, tmp_path, monkeypatch):
     listed = call("run", "--list", "--recipes", recipes)
-    assert "stripes-gan: GAN of stripes.\n    ours, stripes, 30 epochs of batch 50\n" in listed.out
+    assert "stripes-gan: GAN of stripes.\n    ours, stripes, 30 epochs, batch size 50\n" in listed.out
     assert "--set latent_dim=2 learning_rate=0.001 moving_average=0.9" in listed.out
     forget(monkeypatch)
     options = ("--set", "moving_average=0.8", "--out", tmp_path / "runs", "--epochs", 1, "--fid-every", 0)
@@ -66,7 +66,7 @@ def test_a_recipe_of_a_file_is_listed_trained_resumed_evaluated_and_exported(rec
     assert record["recipes"]["file"] == str(recipes)
     assert record["data"]["source"] == "registered"
     forget(monkeypatch)
-    message = f"recipe 'stripes-gan' of {run} is not loaded: name its file with --recipes (it was {recipes})"
+    message = f"recipe 'stripes-gan' of {run} is not loaded: pass its file with --recipes (it was {recipes})"
     assert call("run", "--resume", run).error == f"error: {message}"
     assert call("evaluate", run).error == f"error: {message}"
     assert call("report", run, "--recipes", recipes, "--quick").code == 0
@@ -77,7 +77,7 @@ def test_a_recipe_of_a_file_is_listed_trained_resumed_evaluated_and_exported(rec
     recipes.write_text(recipes.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
     resumed = call("run", "--resume", run, "--recipes", recipes, "--epochs", 2, "--export", tmp_path / "exported")
     assert resumed.code == 0, resumed.err
-    assert f"so its bits may differ: the file of the recipe, {recipes}" in resumed.out
+    assert f"so its results may differ: the file of the recipe, {recipes}" in resumed.out
     assert "1 of 2 epochs done" in resumed.out
     assert generated(tmp_path / "exported").shape == (3, 16, 16, 1)
     forget(monkeypatch)
@@ -97,7 +97,7 @@ def test_a_sweep_trains_a_recipe_of_a_file(recipes, monkeypatch, tmp_path):
     sweeps.Sweep.of(sweeps.Plan("stripes-gan", {}), tmp_path / "sweep").write()
     assert sweeps.read(tmp_path / "sweep").members[0].settings.model == "stripes-gan"
     forget(monkeypatch)
-    message = f"recipes of {tmp_path / 'sweep'} are not loaded: name their file with --recipes (it was {recipes})"
+    message = f"recipes of {tmp_path / 'sweep'} are not loaded: pass their file with --recipes (it was {recipes})"
     assert call("sweep", "--resume", tmp_path / "sweep").error == f"error: {message}"
 
 
@@ -138,14 +138,14 @@ def test_a_run_on_arrays_is_resumed_with_them(tmp_path):
         record = record_of(run)
         assert (record["data"]["name"], record["data"]["source"]) == ("arrays", "arrays")
         with pytest.raises(
-            UsageError, match="was trained on arrays in memory: it can be loaded from Python, with them"
+            UsageError, match="was trained on arrays in memory: load it from Python, with them"
         ):
             training.resume(run, epochs=2)
         with pytest.raises(UsageError, match="is no longer what .* was trained on"):
             training.resume(run, epochs=2, data=(images[::-1], labels))
         training.resume(run, epochs=2, data=data.from_arrays(images, labels))
     assert hints.resume(run) == f"keras_gen.training.resume({str(run)!r}, data=...)"
-    with pytest.raises(UsageError, match=re.escape(f"not measured yet: {hints.evaluate(run)}")):
+    with pytest.raises(UsageError, match=re.escape(f"not been evaluated yet: {hints.evaluate(run)}")):
         results.read(run)
     evaluated = evaluation.evaluate(run, evaluation.EvaluationSettings(measures=()), data=(images, labels))
     assert evaluated.losses["loss"] > 0
@@ -164,7 +164,7 @@ def test_a_registered_data_set_is_loaded_by_name_with_the_options_of_load():
     assert (loaded.name, loaded.source, loaded.image_shape) == ("my-noise", "registered", (6, 6, 1))
     assert images.flags.writeable
     assert catalog.image_shape("my-noise") == (8, 8, 1)
-    with pytest.raises(UsageError, match="name must be a word that no data set is called by yet, received: 'digits'"):
+    with pytest.raises(UsageError, match="name must be a word that is not yet a data set's name, received: 'digits'"):
         data.register("digits", lambda: {}, (8, 8, 1))
     data.register("wrong", lambda: {"train": images}, (8, 8, 1))
     with pytest.raises(UsageError, match="data set wrong must hold an array x_train"):

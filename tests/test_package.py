@@ -148,7 +148,7 @@ def test_the_list_of_recipes_names_every_recipe_alias_and_parameter(light_outcom
     for recipe in zoo.recipes():
         assert f"\n{recipe.name}" in f"\n{listed}"
         assert recipe.summary in listed
-        assert f"{recipe.epochs} epochs of batch {recipe.batch_size}, {recipe.weights:,} trainable weights" in listed
+        assert f"{recipe.epochs} epochs, batch size {recipe.batch_size}, {recipe.weights:,} trainable weights" in listed
         assert all(f"(= {alias})" in listed for alias in recipe.aliases)
         assert all(f"{parameter.name}={parameter.default}" in listed for parameter in recipe.parameters.values())
 

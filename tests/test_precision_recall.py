@@ -165,7 +165,7 @@ GOOD = np.random.default_rng(0).normal(size=(8, 2))
     [
         (GOOD[:5], GOOD, 5, r"^real must be at least 6 samples, one more than k, received: shape \(5, 2\)$"),
         (GOOD, GOOD[:3], 3, r"^generated must be at least 4 samples, one more than k, received: shape \(3, 2\)$"),
-        (GOOD, GOOD[:, :1], 1, r"^generated must be of shape \(n, 2\), as real, received: shape \(8, 1\)$"),
+        (GOOD, GOOD[:, :1], 1, r"^generated must be of shape \(n, 2\), like real, received: shape \(8, 1\)$"),
         (GOOD[0], GOOD, 1, r"^real must be of shape \(n, D\)"),
         (GOOD, GOOD * np.nan, 1, "^generated must be finite, received: 16 of 16"),
         (GOOD, GOOD, 0, "^k must be an integer of at least 1, received: 0$"),

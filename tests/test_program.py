@@ -51,7 +51,7 @@ def test_a_trained_model_is_found_by_its_name(tmp_path, monkeypatch):
     listed = trained_models.names()
     assert "vae-mlp" in listed
     assert call("program", "list").out.endswith(
-        f"\ntrained models: {' '.join(listed)}; for images: keras-gen sample {listed[0]}\n"
+        f"\ntrained models: {' '.join(listed)}; generate images: keras-gen sample {listed[0]}\n"
     )
     assert call("program", "sample", "vae-mlp", "--num", 4).out.startswith("4 images 28x28x1 with seed 0")
     shutil.copytree(MODEL, tmp_path / "more" / "mine")

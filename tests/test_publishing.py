@@ -125,6 +125,15 @@ def test_the_card_tells_how_to_use_it_and_what_it_reaches(published):
     assert "interrupted" not in card
 
 
+def test_the_card_names_the_precision_and_the_network_of_updates(published):
+    record = published.record
+    assert "| updates | 66 |" in publishing.card(published)
+    runs = tuple(dataclasses.replace(run, updates={"critic_updates": 5000, "g_updates": 7}) for run in record.runs)
+    changed = dataclasses.replace(record, settings={**record.settings, "precision": "bfloat16"}, runs=runs)
+    card = publishing.card(dataclasses.replace(published, record=changed))
+    assert "; bfloat16 |" in card and "| updates | 5,000 of the critic, 7 of the generator |" in card
+
+
 def test_published_models_are_found_by_name(published, monkeypatch):
     monkeypatch.setenv("KERAS_GEN_MODELS", str(published.path.parent))
     assert {each.record.name: each for each in publishing.published()}["mine"] == published
@@ -175,11 +184,11 @@ def test_published_images_have_the_same_scores_again(published, monkeypatch):
     outcome = call("evaluate", "--zoo", "mine")
     assert (outcome.code, outcome.err.splitlines()[1:]) == (1, ["mine: fd_lenet differs"])
     assert call("evaluate", "--zoo", "--images", 3).error == (
-        "error: --images can't be used here: --zoo measures as the published scores were"
+        "error: --images can't be used here: --zoo uses the settings of the published scores"
     )
     assert call("evaluate", "run", "--zoo").error.startswith("error: run can't be used here")
     monkeypatch.setattr(publishing, "published", list)
-    assert call("evaluate", "--zoo").error == "error: --zoo finds no published model with scores of generated images"
+    assert call("evaluate", "--zoo").error == "error: --zoo found no published model with scores of generated images"
 
 
 def test_a_model_trained_again_is_compared_with_the_published_ones(published, tmp_path):
@@ -201,7 +210,7 @@ def test_an_interrupted_reproduction_is_resumed_and_compared(published, runs, tm
     with pytest.raises(UsageError, match="run must be a run of vae-mlp, received: "):
         publishing.reproduce(published, run=copy_of(runs[0], tmp_path / "other", model="gan-mlp", overrides={}))
     error = call("reproduce", published.path, "--resume", path, "--seed", 3).error
-    assert error == "error: --seed can't be used here: what is resumed keeps its own"
+    assert error == "error: --seed can't be used here: a resumed call keeps its own settings"
 
 
 def test_other_data_of_the_same_name_are_refused(published, monkeypatch):
@@ -242,7 +251,7 @@ def test_further_values_are_within_the_prediction_margin_as_often_as_it_says():
 
 def test_runs_that_are_no_seeds_of_one_experiment_are_refused(runs, tmp_path):
     other = copy_of(runs[1], tmp_path, overrides={"hidden": 8})
-    with pytest.raises(UsageError, match="differ in nothing but their seeds, received: 'different overrides'"):
+    with pytest.raises(UsageError, match="differ only in their seeds, received: 'different overrides'"):
         publishing.publish([runs[0], other], tmp_path)
     content = safe_files.read_json(runs[1] / "evaluation.json")
     nll = evaluation.Score("nll", 740.0, {"metric": "nll", "samples": 9}).to_json()
@@ -252,7 +261,7 @@ def test_runs_that_are_no_seeds_of_one_experiment_are_refused(runs, tmp_path):
     with pytest.raises(UsageError, match="received: 'different protocol of nll'"):
         publishing.publish([runs[0], other], tmp_path)
     (other / "evaluation.json").write_text(json.dumps(content | {"epoch": 1}))
-    with pytest.raises(UsageError, match="was measured after another epoch: measure it again: "):
+    with pytest.raises(UsageError, match="was evaluated after another epoch: evaluate it again: "):
         publishing.publish([runs[0], other], tmp_path)
     with pytest.raises(UsageError, match=r"runs must be runs of different seeds, received: \[0, 0\]"):
         publishing.publish([runs[0], runs[0]], tmp_path)
@@ -266,7 +275,7 @@ def test_a_run_that_is_not_finished_or_not_measured_is_refused(runs, tmp_path):
         publishing.publish([unfinished], tmp_path)
     (unfinished / "evaluation.json").unlink()
     outcome = call("publish", unfinished, "--out", tmp_path)
-    assert outcome.error.startswith(f"error: run {unfinished} was not measured yet: ")
+    assert outcome.error.startswith(f"error: run {unfinished} has not been evaluated yet: ")
     assert call("publish", tmp_path / "none").error.startswith("error: run must be a run directory")
 
 
@@ -312,7 +321,7 @@ def test_a_name_that_is_no_folder_of_its_own_is_refused(runs, tmp_path, name):
 def test_a_damaged_record_is_named(published, tmp_path, changes):
     path = shutil.copytree(published.path, tmp_path / "copy")
     (path / "record.json").write_text(json.dumps(published.record.to_json() | changes))
-    with pytest.raises(UsageError, match=r"record\.json is damaged, or of another version"):
+    with pytest.raises(UsageError, match=r"record\.json is damaged, or from another version"):
         records.read(path)
     for text in ("{}", "[]", "{"):
         (path / "record.json").write_text(text)
@@ -368,7 +377,7 @@ def test_a_published_model_goes_to_the_hub_and_comes_back(published, hub_stand_i
     repositories, calls = hub_stand_in
     publishing.push(published.path, "hf://somebody/mine")
     assert (repositories / "somebody" / "mine" / "README.md").is_file()
-    with pytest.raises(UsageError, match="options must be left out, since .* is published already, received: 'note'"):
+    with pytest.raises(UsageError, match="options must be left out, since .* is already published, received: 'note'"):
         publishing.push(published.path, "hf://somebody/mine", note="new")
     calls.clear()
     loaded = zoo.load("hf://somebody/mine")

@@ -125,4 +125,4 @@ def test_classes_of_data_without_labels_are_refused(tmp_path):
     outcome = call("run", "--model", "vae-mlp", *SMALL, "num_classes=3", "--dataset", data, "--out", tmp_path / "runs")
     assert outcome.code == 2
     outcome = train(tmp_path / "runs", data, "--set", "num_classes=3")
-    assert "num_classes must be 0, since it has no labels, for data set plain, received: 3" in outcome.error
+    assert "num_classes must be 0 for data set plain, which has no labels, received: 3" in outcome.error

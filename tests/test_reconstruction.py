@@ -120,7 +120,7 @@ RANGE = "must be uint8 images, or floats from 0 to 1"
         (FLOATS + 2, FLOATS, f"^images {RANGE}"),
         (BYTES, FLOATS * np.nan, f"^reconstructions {RANGE}.* from nan to nan$"),
         (BYTES, BYTES.astype(int), f"^reconstructions {RANGE}, received: dtype.'int64'.$"),
-        (BYTES, FLOATS[:1], r"^reconstructions must be of shape \(2, 11, 11, 1\), as images.* \(1, 11, 11, 1\)$"),
+        (BYTES, FLOATS[:1], r"^reconstructions must be of shape \(2, 11, 11, 1\), like images.* \(1, 11, 11, 1\)$"),
         (BYTES[..., 0], FLOATS, r"^images must be images of shape \(n, H, W, C\).* received: shape \(2, 11, 11\)$"),
         (BYTES[:0], FLOATS[:0], r"^images must be images of shape .*shape \(0, 11, 11, 1\)$"),
         (BYTES[:, :10], FLOATS[:, :10], r"^images must be images of at least 11 x 11 pixels.* \(2, 10, 11, 1\)$"),

@@ -188,7 +188,7 @@ def test_spectral_normalization_keeps_float32_weights_under_bfloat16():
     kernel = layer.layer.kernel.value
     assert np.any(kernel.numpy() != tf.cast(tf.cast(kernel, "bfloat16"), "float32").numpy())
     with pytest.raises(
-        UsageError, match="^normalized must be left out with normalization 'spectral', which is of all layers"
+        UsageError, match="^normalized must be left out with normalization 'spectral', which is for all layers"
     ):
         networks.deep_conv_discriminator(SHAPE, normalized=[True, True], normalization="spectral")
 

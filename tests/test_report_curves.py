@@ -150,7 +150,7 @@ def test_the_figure_states_the_strength_and_keeps_the_values_behind_the_lines():
 
 @pytest.mark.parametrize("smoothing", [1.0, -0.1, math.nan, "much"])
 def test_smoothing_out_of_range_is_refused(smoothing):
-    with pytest.raises(UsageError, match=r"^smoothing must be a number from 0 to below 1, received: "):
+    with pytest.raises(UsageError, match=r"^smoothing must be a number in \[0, 1\), received: "):
         report.loss_curves(VAE, "vae", smoothing)
 
 
@@ -211,10 +211,10 @@ def test_a_quantity_that_was_never_finite_has_an_empty_panel_that_says_so(tmp_pa
 @pytest.mark.parametrize(
     ("history", "message"),
     [
-        ([], r"history must be rows with an epoch each, at least one, received: \[\]"),
-        ({"loss": [1.0]}, r"history must be rows with an epoch each, at least one, received: \{'loss': \[1.0\]\}"),
-        ([{"loss": 1.0}], r"history must be rows with an epoch each, at least one, received: \{'loss': 1.0\}"),
-        ([{"epoch": math.nan}], r"history must be rows with an epoch each, at least one, received: .*nan.*"),
+        ([], r"history must be one or more rows, each with an epoch, received: \[\]"),
+        ({"loss": [1.0]}, r"history must be one or more rows, each with an epoch, received: \{'loss': \[1.0\]\}"),
+        ([{"loss": 1.0}], r"history must be one or more rows, each with an epoch, received: \{'loss': 1.0\}"),
+        ([{"epoch": math.nan}], r"history must be one or more rows, each with an epoch, received: .*nan.*"),
         ([{"epoch": 1, "loss": "low"}], r"history must have numbers in loss, received: 'low' in epoch 1"),
         ([{"epoch": 1, "seconds": 2.0}], r"history must have a quantity to draw, received: columns epoch, seconds"),
     ],

@@ -173,7 +173,7 @@ def test_other_arrays_are_refused_with_the_name_of_the_argument(wrong, received)
 
 NO_PAIRS = "samples must be pairs of a name and images, at least one, received: "
 UNSORTED = "distances must be at least 0 and ascending in every row, received: negative or unsorted values"
-OTHER = r"must be of shape \(2, 5, 5, 1\), as"
+OTHER = r"must be of shape \(2, 5, 5, 1\), like"
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ OTHER = r"must be of shape \(2, 5, 5, 1\), as"
         (
             "nearest_neighbors",
             [made(2), made((3, 1)), np.ones((3, 1))],
-            r"neighbors .*, k, 5, 5, 1\), as generated, .*",
+            r"neighbors .*, k, 5, 5, 1\), like generated, .*",
         ),
         (
             "nearest_neighbors",

@@ -231,7 +231,7 @@ def test_a_long_interpolation_stays_in_one_row():
         ),
         (
             lambda: report.manifold(made(2, 2), [0, 1, 2], "x"),
-            r"values must be of shape \(2,\), as the images, received: shape \(3,\)",
+            r"values must be of shape \(2,\), like the images, received: shape \(3,\)",
         ),
         (
             lambda: report.manifold(made(4), [0, 1], "x"),
@@ -239,7 +239,7 @@ def test_a_long_interpolation_stays_in_one_row():
         ),
         (
             lambda: report.traversals(made(2, 3), [0, 1], "x"),
-            r"values must be of shape \(3,\), as the images, received: shape \(2,\)",
+            r"values must be of shape \(3,\), like the images, received: shape \(2,\)",
         ),
         (
             lambda: report.traversals(made(2, 3), [0, 1, 2], "x", dimensions=[4]),
@@ -248,7 +248,7 @@ def test_a_long_interpolation_stays_in_one_row():
         (lambda: report.interpolations([("a", made(1))], "x"), "rows must have at least 2 images each, received: 1"),
         (
             lambda: report.interpolations([("a", made(2)), ("b", made(3))], "x"),
-            r"rows \(b\) must be of shape \(2, 5, 6, 1\), as the first, received: \(3, 5, 6, 1\)",
+            r"rows \(b\) must be of shape \(2, 5, 6, 1\), like the first, received: \(3, 5, 6, 1\)",
         ),
     ],
 )

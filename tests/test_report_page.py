@@ -219,7 +219,7 @@ def test_a_run_that_has_just_begun(tmp_path):
     assert "no epoch is finished yet: there is no history" in shown
     assert "no epoch is finished yet" in shown
     assert "There are no sample grids" in shown
-    assert "was not measured yet" in shown
+    assert "has not been evaluated yet" in shown
 
 
 @pytest.mark.parametrize(

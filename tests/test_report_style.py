@@ -174,7 +174,7 @@ def test_one_frame_is_an_animation_too(tmp_path, frames):
             r"frames must be uint8 of .*1 or 3.*, received: uint8 of shape \(2, 4, 4, 2\)",
         ),
         (np.zeros((0, 4, 4), np.uint8), r"frames must be .*none of them 0, received: uint8 of shape \(0, 4, 4, 1\)"),
-        ([np.zeros((4, 4)), np.zeros((5, 4))], r"frames must be of one size, received: several"),
+        ([np.zeros((4, 4)), np.zeros((5, 4))], r"frames must be of the same size, received: several"),
     ],
 )
 def test_invalid_frames_are_refused(tmp_path, wrong, message):

@@ -212,7 +212,7 @@ def test_the_command_refuses_what_is_for_the_other_kind(tmp_path):
     outcome = call("reproduce", "R2", "--resume", tmp_path)
     assert outcome.code == 2 and "reproduction.json" in outcome.err
     outcome = call("reproduce", "R2", "--resume", tmp_path, "--quick")
-    assert outcome.code == 2 and "--quick can't be used here: what is resumed keeps its own" in outcome.err
+    assert outcome.code == 2 and "--quick can't be used here: a resumed call keeps its own settings" in outcome.err
 
 
 @pytest.mark.slow

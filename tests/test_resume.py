@@ -54,7 +54,7 @@ def test_a_finished_run_has_nothing_left_to_do(copied):
     assert outcome.code == 0, outcome.err
     assert outcome.out.splitlines() == [
         f"{copied}: 2 of 2 epochs done",
-        "nothing to do: to train on, give --epochs a larger number",
+        "nothing to do: to continue training, increase --epochs",
     ]
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -107,7 +107,7 @@ DAMAGES = [
     (changed_settings(model="vae-mlpp"), "model must be one of"),
     (changed_settings(epochs="2"), "epochs must be an integer"),
     (changed_settings(overrides=["hidden"]), "recipe.json is damaged"),
-    (changed_settings(color="red"), "recipe.json is damaged, or of another version"),
+    (changed_settings(color="red"), "recipe.json is damaged, or from another version"),
     (changed_settings(dataset=["digits"]), "dataset must be a name or a path"),
     (changed_settings(data_dir=5), "data_dir must be "),
     (changed_settings(binarize=["threshold"]), "binarize must be one of"),
@@ -140,7 +140,7 @@ def test_a_damaged_run_is_refused_in_one_line(copied, name, damage, message):
         ({"extractor": ["lenet"]}, "extractor must be one of"),
         ({"extractor": "lenet", "extractor_weights": "w.h5"}, "weights must be left out with extractor lenet"),
         ({"fid_images": 1}, "fid_images must be an integer of at least 2"),
-        ({"fid_count": 1000}, "is damaged, or of another version of keras_gen"),
+        ({"fid_count": 1000}, "is damaged, or from another version of keras_gen"),
     ],
     ids=str,
 )
@@ -171,7 +171,7 @@ def test_a_run_is_not_resumed_on_other_data(only_training, tmp_path):
         )
     assert record_of(run)["settings"]["epochs"] == 1
     data.unlink()
-    assert "is not there: name its place with --dataset" in call("run", "--resume", run, "--epochs", 2).error
+    assert "was not found: pass its new path with --dataset" in call("run", "--resume", run, "--epochs", 2).error
     write_npz(data)
     assert call("run", "--resume", run, "--epochs", 2).code == 0
 
@@ -252,7 +252,7 @@ def test_ctrl_c_stops_a_process_that_can_be_resumed(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130
-    position, stopping = checkpoints.latest(run)[0], "stopping after this step; Ctrl-C once more to stop at once"
+    position, stopping = checkpoints.latest(run)[0], "stopping after this step; press Ctrl-C again to stop now"
     how = f"resume with: python {EXPERIMENTS / 'run.py'} --resume {run}"
     assert err == f"{stopping}\ninterrupted after {position}; {how}\n"
     check_interrupted_run(run, position)

@@ -117,7 +117,7 @@ def test_an_extractor_that_can_not_be_downloaded_stops_a_new_run_but_not_a_resum
     )
     outcome = call("run", "--resume", copied, "--epochs", 5)
     assert outcome.code == 0, outcome.err
-    assert "NOTE: generated images are not scored any more: the weights of inception-2015" in outcome.out
+    assert "NOTE: generated images are no longer scored: the weights of inception-2015" in outcome.out
     rows = history.read(copied / "history.csv")
     assert ["fd_lenet" in row for row in rows] == [False, True, False, True, False]
 

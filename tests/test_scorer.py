@@ -168,7 +168,7 @@ def test_few_images_give_a_warning(reference):
     few, many = (Scorer(reference, num_images=n).score(NoiseModel(level=128))[0] for n in (6, 3000))
     assert many.warning is None
     far = dataclasses.replace(few, value=10.0, bias=2.5)
-    assert far.warning == "fd_lenet is measured on too few images (6): about 2.5 of 10 is bias of the sample size"
+    assert far.warning == "fd_lenet is measured on too few images (6): about 2.5 of 10 is sample-size bias"
 
 
 def test_without_keep_only_statistics_are_stored(reference):
@@ -256,7 +256,7 @@ def test_measures_that_an_extractor_does_not_support_are_refused():
     with pytest.raises(UsageError, match="without mode_coverage, since lenet does not know the classes of circles"):
         Scorer(other, ("mode_coverage",))
     test = Reference(squares(20), QuadrantExtractor(), data="squares", split="test")
-    with pytest.raises(UsageError, match="without memorisation, since the reference is not of training images"):
+    with pytest.raises(UsageError, match="without memorisation, since the reference images are not training images"):
         Scorer(test, ("memorisation",), held_out=Reference(squares(20, 1), test.extractor))
     with pytest.raises(UsageError, match="reference must be a"):
         Scorer(squares(20))

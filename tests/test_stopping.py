@@ -142,7 +142,7 @@ def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, cap
         files.write_text(tmp_path / "a.txt", "a")
     assert capsys.readouterr().out == (
         f"NOTE: run {tmp_path} is not locked, since its file system has no locks (No locks available): "
-        "start no other process on it\n"
+        "do not start another process on it\n"
     )
 
 

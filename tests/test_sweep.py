@@ -77,7 +77,7 @@ def test_a_dry_run_prints_members_and_epochs_and_leaves_nothing(never_started):
     lines = outcome.out.splitlines()
     assert lines[0] == "[1/8] latent_dim=2 epochs=20 seed=0: 20 epochs, batch size 8, waiting"
     assert lines[7] == "[8/8] latent_dim=3 epochs=100 seed=1: 100 epochs, batch size 8, waiting"
-    assert lines[8:] == ["8 members, 480 epochs in all"]
+    assert lines[8:] == ["8 members, 480 epochs in total"]
     assert names(Path()) == []
 
 
@@ -96,7 +96,7 @@ def test_the_runs_of_a_list_have_the_options_of_their_lines(never_started):
     assert lines[0] == "[1/3] run=vae-lstm dropout=0.1 epochs=20 seed=0: 20 epochs, batch size default, waiting"
     assert lines[1].startswith("[2/3] run=vae-lstm dropout=0.1 epochs=20 seed=1: 20 epochs")
     assert lines[2].startswith("[3/3] run=gan-mlp dataset=my digits.npz seed=0: 50 epochs")
-    assert lines[3:] == ["3 members, 90 epochs in all"]
+    assert lines[3:] == ["3 members, 90 epochs in total"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_the_runs_of_a_list_have_the_options_of_their_lines(never_started):
         ("--model 'vae", "line 1 of runs.txt: No closing quotation"),
         (
             "--model vae\n--model vae-lstm --seed 0",
-            "runs.txt: runs must differ, but this one is there twice: vae-lstm seed=0",
+            "runs.txt: runs must differ, but this one appears twice: vae-lstm seed=0",
         ),
         (None, "--runs must be a text file, received: 'runs.txt'"),
     ],
@@ -136,7 +136,7 @@ def test_settings_of_a_list_are_in_its_lines(never_started):
 def test_a_last_epoch_that_will_have_no_score_is_pointed_out(never_started):
     outcome = call("sweep", "--model", "vae-mlp", "--grid", "epochs=5,20,25", "--dry-run")
     notes = [line for line in outcome.out.splitlines() if line.startswith("NOTE: ")]
-    assert notes == ["NOTE: of 25 epochs the last will not be scored: fid_every does not divide their number"]
+    assert notes == ["NOTE: the last of 25 epochs will not be scored, since fid_every does not divide 25"]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_sweep_with_a_failing_member_trains_the_rest_and_ends_in_a_table_and_a
 
     # A dry run lists the remaining members.
     left = call("sweep", "--resume", path, "--dry-run").out.splitlines()
-    assert left == ["[1/2] latent_dim=0 seed=0: 2 epochs, batch size 8, waiting", "1 member, 2 epochs in all"]
+    assert left == ["[1/2] latent_dim=0 seed=0: 2 epochs, batch size 8, waiting", "1 member, 2 epochs in total"]
 
 
 def in_a_process(*arguments):

@@ -40,15 +40,15 @@ def test_no_recipe_has_a_parameter_that_is_called_as_a_setting_is():
 REFUSED = {
     "near a setting": (["epoch=3"], [], "has no setting or parameter 'epoch', did you mean 'epochs'?"),
     "near a parameter": ([], ["latentdim=2"], "has no setting or parameter 'latentdim', did you mean 'latent_dim'?"),
-    "near nothing": (["qqq=3"], [], "'qqq' (known are: latent_dim, hidden, "),
+    "near nothing": (["qqq=3"], [], "'qqq' (known: latent_dim, hidden, "),
     "no value": (["epochs"], [], "--set must be name=value, received: 'epochs'"),
     "no values": ([], ["epochs"], "--grid must be name=value,value, received: 'epochs'"),
     "an empty value": ([], ["epochs=1,"], "epochs must be an integer or None, received: ''"),
     "type": ([], ["beta=1,big"], "beta must be a number, received: 'big'"),
     "setting's value": ([], ["epochs=5,0"], "epochs must be an integer of at least 1, received: 0"),
     "setting's choice": (["strategy=foo"], [], "strategy must be one of auto, none, mirrored"),
-    "model": ([], ["model=vae,gan"], "model can't be among the values of a sweep: it is given by --model"),
-    "seed": (["seed=3"], [], "seed can't be among the values of a sweep: it is given by --seeds"),
+    "model": ([], ["model=vae,gan"], "model can't be a value of a sweep: use --model"),
+    "seed": (["seed=3"], [], "seed can't be a value of a sweep: use --seeds"),
     "fixed twice": (["epochs=1", "epochs=2"], [], "epochs is given twice: --set epochs=1 and --set epochs=2"),
     "in the grid twice": ([], ["epochs=1", "epochs=2"], "epochs is given twice"),
     "fixed and in the grid": (["epochs=1"], ["epochs=2,3"], "epochs is given twice: as one value and in the grid"),
@@ -91,7 +91,7 @@ def test_a_list_has_its_runs_in_order_each_with_its_label():
     ("settings", "message"),
     [
         ([], "runs must be a list of at least one run"),
-        ([RunSettings("vae"), RunSettings("vae-lstm")], "runs must differ, but this one is there twice: run 1 seed=0"),
+        ([RunSettings("vae"), RunSettings("vae-lstm")], "runs must differ, but this one appears twice: run 1 seed=0"),
     ],
 )
 def test_a_list_without_runs_or_with_equal_ones_is_refused(settings, message):

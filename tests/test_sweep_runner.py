@@ -242,7 +242,7 @@ def test_a_second_request_kills_a_member_that_does_not_stop(commands):
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "stopping member 1; once more to kill it\n" in out
+    assert "stopping member 1; interrupt again to kill it\n" in out
     assert ended(member)
     assert statuses(sweeps.read(path)) == ["stopped", "waiting"]
 
@@ -294,7 +294,7 @@ def test_a_system_without_locks_is_refused(tmp_path, monkeypatch):
     [
         (None, "sweep must be a sweep directory (a folder with sweep.json), received: 'folder'"),
         ("[]", "sweep.json is damaged: it must hold one JSON object"),
-        ("{}", "sweep.json is damaged, or of another version of keras_gen"),
+        ("{}", "sweep.json is damaged, or from another version of keras_gen"),
         (
             '{"members": [{"values": {}, "settings": {"model": "vae-mlp", "epoch": 3}}]}',
             "its settings are not understood",

@@ -34,7 +34,7 @@ class HistoryCSV(keras.callbacks.Callback):
         self.path = Path(path)
         self._rows = [row for row in history.read(self.path) if row["epoch"] <= initial_epoch] if initial_epoch else []
         if any(row["epoch"] != index for index, row in enumerate(self._rows, 1)) or len(self._rows) != initial_epoch:
-            raise UsageError(f"history {self.path} can't be continued: it must have one row for each epoch before")
+            raise UsageError(f"history {self.path} can't be continued: it must have one row for each earlier epoch")
         self._seconds_before = seconds_before
         self._start = 0.0
 

@@ -62,7 +62,7 @@ class Scores(keras.callbacks.Callback):
             if extractor is not None:
                 raise UsageError("extractor must be left out with a Reference, which has its own")
         elif extractor is None:
-            raise UsageError("extractor must be given with images as reference, such as extractor='lenet'")
+            raise UsageError("extractor must be given if reference is images, such as extractor='lenet'")
         else:
             reference = Reference(reference, extractor)
         self.every = checks.positive_int("every", every)
@@ -96,7 +96,7 @@ class Scores(keras.callbacks.Callback):
 
 
 def _shown(score: Score) -> str:
-    bias = "" if score.bias is None else f", of which about {max(score.bias, 0.0):.2g} for so few images"
+    bias = "" if score.bias is None else f", of which about {max(score.bias, 0.0):.2g} is sample-size bias"
     return f"{score.name} {score.value:.4g}{bias}"
 
 

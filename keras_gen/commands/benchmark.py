@@ -42,7 +42,7 @@ def parser() -> cli.ArgumentParser:
     repeats = "rounds in which the alternatives are timed in turn; unused by memory"
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help=repeats)
     parser.add_argument("--size", type=int, metavar="N", help="number of feature dimensions, images or epochs")
-    parser.add_argument("--models", metavar="NAMES", help="recipes, separated by commas, for parts that take models")
+    parser.add_argument("--models", metavar="NAMES", help="comma-separated recipes, for parts that time models")
     parser.add_argument("--json", type=cli.new_file, metavar="FILE", help="file for the measurements")
     return parser
 
@@ -62,7 +62,7 @@ def check_arguments(arguments) -> list:
     part = PARTS[arguments.part]
     for name in ("size", "models"):
         if getattr(part, name) is None and getattr(arguments, name) is not None:
-            raise UsageError(f"--{name} can't be used here: {arguments.part} has none")
+            raise UsageError(f"--{name} can't be used here: {arguments.part} has no {name}")
     part_arguments = [checks.positive_int("--repeats", arguments.repeats)]
     if part.size is not None:
         part_arguments.append(checks.positive_int("--size", part.size if arguments.size is None else arguments.size))

@@ -19,8 +19,8 @@ def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Compare the training speed of recipes with that of plain Keras.")
     add = parser.add_argument
-    add("--models", default=DEFAULT, metavar="NAMES", help="recipes, separated by commas, or all")
-    add("--precisions", default=",".join(checks.PRECISIONS), metavar="NAMES", help="of the recipe, separated by commas")
+    add("--models", default=DEFAULT, metavar="NAMES", help="comma-separated recipes, or all")
+    add("--precisions", default=",".join(checks.PRECISIONS), metavar="NAMES", help="comma-separated precisions")
     add("--rounds", type=int, default=5, metavar="N", help="rounds in which the variants are timed in turn")
     add("--seconds", type=float, default=4.0, metavar="S", help="approximate duration of a round")
     add("--json", type=cli.new_file, metavar="FILE", help="file for the measurements")
@@ -37,7 +37,7 @@ def main() -> None:
     precisions = [checks.one_of("--precisions", name, checks.PRECISIONS) for name in arguments.precisions.split(",")]
     cli.load_tensorflow()
     results = {}
-    print("training speed in images a second, of Keras and of the recipe in each precision, and the ratios to Keras:")
+    print("training speed in images per second, of Keras and of the recipe in each precision, and ratios to Keras:")
     print("medians (lowest to highest)")
     for recipe in recipes:
         results[recipe.name] = measured = measure(recipe, precisions, rounds, seconds)

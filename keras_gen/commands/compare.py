@@ -12,7 +12,7 @@ def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(description="Compare runs evaluated by experiments/evaluate.py.")
     parser.add_argument("runs", type=cli.path, nargs="+", help="run directories")
-    ignore = "rank scores although these protocol entries differ, such as moving_average"
+    ignore = "rank scores even if these protocol entries differ, such as moving_average"
     parser.add_argument("--ignore", nargs="+", default=[], metavar="ENTRY", help=ignore)
     return parser
 
@@ -32,7 +32,7 @@ def main() -> None:
             shown = " | ".join("-" if value is None else str(value) for value in values)
             print_line(" " * first + f"  not ranked: {name} {shown}")
     if any(row.ranks for row in rows):
-        print_line("* the best run by this score; what the scores mean: docs/measuring.md in keras_gen's source")
+        print_line("* best run by this score; docs/measuring.md in keras_gen's source explains the scores")
 
 
 def cells(row) -> list[str]:

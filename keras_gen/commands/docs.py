@@ -21,7 +21,7 @@ REPORTS, COLLAGE = "docs/reports", "docs/samples.png"
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(
-        description="Write the tables that list the recipes and the trained models, and the cards of the models."
+        description="Write the tables of the recipes and the trained models, and the models' cards."
     )
     parser.add_argument("--check", action="store_true", help="only check that they are up to date")
     return parser
@@ -42,7 +42,7 @@ def main() -> None:
     ):
         outdated.append(COLLAGE)
     if arguments.check and outdated:
-        cli.fail(f"{' and '.join(outdated)} must be written again: python experiments/docs.py", 1)
+        cli.fail(f"{' and '.join(outdated)} must be regenerated: python experiments/docs.py", 1)
     print_line(f"{'up to date' if not outdated else 'written: ' + ', '.join(outdated)}")
 
 
@@ -69,7 +69,7 @@ def with_table(text: str, lines: list[str], path: str) -> str:
     before, begin, rest = text.partition("<!-- begin of the generated table -->\n")
     _, end, after = rest.partition("<!-- end of the generated table -->\n")
     if not (begin and end):
-        raise UsageError(f"{path} must have a line that marks the begin and one that marks the end of its table")
+        raise UsageError(f"{path} must have lines that mark the beginning and the end of its table")
     return "".join((before, begin, *(f"{line}\n" for line in lines), end, after))
 
 

@@ -16,7 +16,7 @@ def parser() -> cli.ArgumentParser:
     )
     models = f"{cli.MODEL_HELP}; default: all trained models"
     parser.add_argument("paths", type=cli.path, nargs="*", metavar="PATH", help=models)
-    host = "interface to listen on; any but the default lets other machines use the page, without a password"
+    host = "address to listen on; with any but the default, other machines can use the page without a password"
     parser.add_argument("--host", default=app.HOST, help=host)
     parser.add_argument("--port", type=int, default=app.PORT, help="port to listen on")
     return parser
@@ -29,7 +29,7 @@ def main() -> None:
     app.check_address(arguments.host, arguments.port)
     paths = arguments.paths or trained_models.names()
     if not paths:
-        raise must_be("PATH", "given, since no trained models are there", None)
+        raise must_be("PATH", "given, since there are no trained models", None)
     for path in paths:
         trained_models.find_saved_model(path)  # reject a wrong path before importing TensorFlow
     cli.load_tensorflow()
@@ -37,4 +37,4 @@ def main() -> None:
     from keras_gen.report.explorer.model import Explorer
 
     explorers = [Explorer(path) for path in paths]
-    app.serve(explorers, arguments.host, arguments.port, lambda url: print_line(f"open {url} (Ctrl-C ends it)"))
+    app.serve(explorers, arguments.host, arguments.port, lambda url: print_line(f"open {url} (Ctrl-C to stop)"))

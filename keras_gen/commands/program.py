@@ -15,13 +15,13 @@ COMMANDS = {
     "list": "list the recipes and their parameters",
     "sample": "generate images from a trained model",
     "convert": "convert a function of a trained model to ONNX or LiteRT",
-    "evaluate": "measure a run",
+    "evaluate": "evaluate a run",
     "compare": "compare evaluated runs",
-    "report": "write the report page of a run, or of several",
+    "report": "write the report page of one or more runs",
     "explore": "explore trained models in the browser",
     "sweep": "train a recipe on a grid of settings and seeds, or a list of runs",
     "publish": "publish a trained model with its record, scores and card",
-    "reproduce": "train a published model, or a report's experiments, again and compare",
+    "reproduce": "retrain a published model or a report's experiments and compare",
 }
 """Names of the commands and what they do."""
 

@@ -17,18 +17,18 @@ def parser() -> cli.ArgumentParser:
         "scores, card and a picture."
     )
     add = parser.add_argument
-    runs = "run directories that differ in nothing but their seeds; the first is published, the others give the spread"
+    runs = "run directories that differ only in their seeds; the first is published, the others give the spread"
     add("runs", type=cli.path, nargs="+", metavar="RUN", help=runs)
     add("--out", type=cli.path, default=Path("saved_models"), metavar="DIR", help="folder of trained models")
     add("--name", metavar="NAME", help="name of the model; default: the recipe's")
-    add("--note", default="", metavar="TEXT", help="what a look at the images shows, for the card")
+    add("--note", default="", metavar="TEXT", help="remark on the images, for the card")
     add(
         "--license", default="", metavar="NAME", help="license of the weights, such as apache-2.0; default: none stated"
     )
-    rank = "compress the largest matrices of weights: store each as two factors of this rank; the card says so"
+    rank = "compress the largest weight matrices: store each as two factors of this rank; the card says so"
     add("--rank", type=int, metavar="N", help=rank)
-    add("--overwrite", action="store_true", help="replace an older model of that name")
-    push = "also upload it to the Hugging Face hub, to hf://user/name"
+    add("--overwrite", action="store_true", help="replace an older model with that name")
+    push = "also upload it to the Hugging Face Hub, as hf://user/name"
     add("--push", metavar="ADDRESS", help=push)
     run_options.add_recipes(parser)
     run_options.add_place_of_data(parser)

@@ -28,7 +28,7 @@ def parser() -> cli.ArgumentParser:
     add("--animate", type=cli.new_file, metavar="FILE", help=animate)
     interpolate = "finished runs only: also draw interpolations between two latents, one row per run (PNG)"
     add("--interpolate", type=cli.new_file, metavar="FILE", help=interpolate)
-    ignore = "several runs only: rank scores although these protocol entries differ, such as moving_average"
+    ignore = "several runs only: rank scores even if these protocol entries differ, such as moving_average"
     add("--ignore", nargs="+", default=[], metavar="ENTRY", help=ignore)
     return parser
 
@@ -42,9 +42,9 @@ def main() -> None:
     for path in paths:
         run_directory.read_recipe(path)
     is_comparison = len(paths) > 1 or paths != arguments.runs
-    of_one_run = {"quick": "a comparison opens no model", "animate": "it is about one run"}
-    of_one_run |= dict.fromkeys(("dataset", "data_dir"), "a comparison opens no data")
-    command_line.refuse(arguments, of_one_run if is_comparison else {"ignore": "it is about several runs"})
+    of_one_run = {"quick": "a comparison loads no models", "animate": "it is for one run"}
+    of_one_run |= dict.fromkeys(("dataset", "data_dir"), "a comparison loads no data")
+    command_line.refuse(arguments, of_one_run if is_comparison else {"ignore": "it is for several runs"})
     out = arguments.out or (COMPARISON_FILE if is_comparison else paths[0] / run_page.REPORT_FILE)
     if is_comparison:
         comparison_page.write(paths, out, arguments.ignore)

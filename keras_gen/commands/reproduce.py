@@ -18,17 +18,17 @@ OF_A_MODEL = "it is for a published model"
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(
-        description="Train a published model again, evaluate it under the same protocols, and compare the scores; or "
-        "make one of the five course reports again, and write a page with its figures and tables beside ours."
+        description="Retrain a published model, evaluate it under the same protocols, and compare the scores; or "
+        "reproduce one of the five course reports, and write a page that compares its figures and tables with ours."
     )
     add = parser.add_argument
     what = f"name of a published model, or its folder; or a report: {', '.join(reports.NAMES)}"
     add("name", type=cli.path, help=what)
-    add("--seed", type=int, metavar="N", help="seed of a model's training; default: that of the published weights")
-    add("--quick", action="store_true", help="a report's trainings on digits, for a few epochs")
-    use = "run or published model in place of a report's training, such as vae=saved_models/vae-lstm; may be repeated"
+    add("--seed", type=int, metavar="N", help="seed for training a model; default: that of the published weights")
+    add("--quick", action="store_true", help="reports only: train on digits, for a few epochs")
+    use = "run or published model to use for a report's training, such as vae=saved_models/vae-lstm; may be repeated"
     add("--use", action="append", default=[], metavar="TRAINING=PATH", help=use)
-    run = "directory of an earlier, interrupted call: resume it and compare"
+    run = "directory of an interrupted call: resume it and compare"
     add("--resume", type=cli.path, metavar="DIR", help=run)
     out = "folder of run directories; default: runs; for a report: reports"
     add("--out", type=cli.path, default=None, metavar="DIR", help=out)
@@ -43,7 +43,9 @@ def main() -> None:
     command_line = parser()
     arguments = command_line.parse_args()
     if arguments.resume is not None:
-        command_line.refuse(arguments, dict.fromkeys(("seed", "out", "quick", "use"), "what is resumed keeps its own"))
+        command_line.refuse(
+            arguments, dict.fromkeys(("seed", "out", "quick", "use"), "a resumed call keeps its own settings")
+        )
     if str(arguments.name).upper() in reports.NAMES:
         command_line.refuse(arguments, {"seed": OF_A_MODEL, "recipes": OF_A_MODEL})
         reproduce_report(arguments)
@@ -96,7 +98,7 @@ def reproduce_model(arguments) -> None:
         print_line(f"{row.name:>28}  {row.obtained:>10.5g}  {row.published:>10.5g}  {within}")
     count = len(model.record.runs)
     if count > 1:
-        print_line(f"published: mean of {count} trainings; 95 % of further ones are expected within the limits")
+        print_line(f"published: mean of {count} training runs; 95 % of new ones are expected within the limits")
     else:
-        print_line("published: one training, so that its spread over seeds is unknown")
+        print_line("published: one training run, so its spread over seeds is unknown")
     print_line(f"run: {run}")

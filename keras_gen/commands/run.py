@@ -38,10 +38,10 @@ def parser() -> cli.ArgumentParser:
     running.add_argument("--worker-index", type=int, metavar="I", help=index)
     wait = "maximum time to wait for the other workers"
     running.add_argument("--worker-wait", type=float, default=cluster.PATIENCE, metavar="SECONDS", help=wait)
-    callback = "function of the run's settings that returns a Keras callback, such as one that logs to another service"
+    callback = "function that maps the run's settings to a Keras callback, such as one that logs to another service"
     running.add_argument("--callback", action="append", default=[], metavar="MODULE:FUNCTION", help=callback)
     results.add_argument("--out", type=cli.path, default=Path("runs"), metavar="DIR", help="folder of run directories")
-    results.add_argument("--export", type=cli.path, metavar="DIR", help="folder for a further copy of the SavedModel")
+    results.add_argument("--export", type=cli.path, metavar="DIR", help="folder for another copy of the SavedModel")
     functions = "functions of the exported SavedModel, separated by commas; default: all"
     results.add_argument("--export-functions", metavar="NAMES", help=functions)
     results.add_argument(
@@ -135,10 +135,10 @@ def list_recipes() -> None:
         names = " ".join((recipe.name, *(f"(= {alias})" for alias in recipe.aliases)))
         print_line(f"{names}: {recipe.summary}")
         print_line(
-            f"    {recipe.source}, {recipe.dataset}, {recipe.epochs} epochs of batch {recipe.batch_size}"
+            f"    {recipe.source}, {recipe.dataset}, {recipe.epochs} epochs, batch size {recipe.batch_size}"
             + ("" if recipe.weights is None else f", {recipe.weights:,} trainable weights")
         )
         print_line("    --set " + " ".join(f"{p.name}={p.default}" for p in recipe.parameters.values()))
     if names := trained_models.names():
         print_line()
-        print_line(f"trained models: {' '.join(names)}; for images: {command('sample', names[0])}")
+        print_line(f"trained models: {' '.join(names)}; generate images: {command('sample', names[0])}")

@@ -67,7 +67,7 @@ def add_recipes(parser: argparse.ArgumentParser) -> None:
         "--recipes",
         type=cli.path,
         metavar="FILE.py",
-        help="Python file with recipes and data sets of your own; it is a program: use only files you trust",
+        help="Python file with your own recipes and data sets; it is executed: use only files you trust",
     )
 
 
@@ -77,13 +77,13 @@ def add_place_of_data(parser: argparse.ArgumentParser) -> None:
         "--dataset",
         type=cli.file_name,
         metavar="NAME",
-        help="name or path of the run's data where they are now; default: where they were",
+        help="current name or path of the run's data; default: as in training",
     )
     parser.add_argument(
         "--data-dir",
         type=cli.file_name,
         metavar="DIR",
-        help="folder that holds the run's data now; default: $KERAS_GEN_DATA",
+        help="folder that now holds the run's data; default: $KERAS_GEN_DATA",
     )
 
 

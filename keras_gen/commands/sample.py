@@ -23,11 +23,11 @@ def parser() -> cli.ArgumentParser:
     add("--seed", type=int, default=0, help="seed of the images: the same seed gives the same images")
     truncation = "draw latents from a normal distribution truncated to ±LIMIT, such as 0.7: better, more similar images"
     add("--truncation", type=float, metavar="LIMIT", help=truncation)
-    labels = "conditional models only: classes of the images, by number or by name, repeated in turn"
+    labels = "conditional models only: classes of the images, by number or name; the list is repeated"
     add("--labels", nargs="+", metavar="CLASS", help=labels)
     out = ".png for a grid, .npz for arrays (images uint8, images_float float32, labels); replaced if it exists"
     add("--out", type=cli.new_file, default=Path("samples.png"), metavar="FILE", help=out)
-    add("--separate", type=cli.path, metavar="DIR", help="also write each image as a PNG of its own to this new folder")
+    add("--separate", type=cli.path, metavar="DIR", help="also write each image as a separate PNG to this new folder")
     return parser
 
 

@@ -24,7 +24,7 @@ def parser() -> cli.ArgumentParser:
     )
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--model", metavar="NAME", help="recipe to train, by name or alias")
-    runs = "text file with the options of run.py for a run in each line, such as: --model gan-jsd --seed 1"
+    runs = "text file with the options of run.py, one run per line, such as: --model gan-jsd --seed 1"
     mode.add_argument("--runs", metavar="FILE", type=cli.path, help=runs)
     mode.add_argument("--resume", metavar="SWEEP", type=cli.path, help="sweep directory to resume")
     run_options.add_recipes(parser)
@@ -119,7 +119,7 @@ def note_unscored(plan) -> None:
         settings.epochs for settings in plan.settings if settings.fid_every and settings.epochs % settings.fid_every
     }
     for count in sorted(epochs):
-        print_line(f"NOTE: of {count} epochs the last will not be scored: fid_every does not divide their number")
+        print_line(f"NOTE: the last of {count} epochs will not be scored, since fid_every does not divide {count}")
 
 
 def start_command(settings, out: Path) -> list[str]:
@@ -140,7 +140,7 @@ def print_members(sweep) -> None:
         what = f"{counted(settings.epochs, 'epoch')}, batch size {settings.batch_size or 'default'}"
         print_line(f"[{member.number}/{len(sweep.members)}] {member.label}: {what}, {member.status}")
     epochs = sum(member.settings.epochs for member in members)
-    print_line(f"{counted(len(members), 'member')}, {counted(epochs, 'epoch')} in all")
+    print_line(f"{counted(len(members), 'member')}, {counted(epochs, 'epoch')} in total")
 
 
 def report(sweep) -> None:

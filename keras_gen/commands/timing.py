@@ -44,7 +44,7 @@ def compare(ways: Mapping[str, Callable], repeats: int, count: int | None = None
     seconds = in_turn({name: functools.partial(timed, way) for name, way in ways.items()}, repeats)
     first = next(iter(seconds.values()))
     for name, measured in seconds.items():
-        rate = "" if count is None else f", {spread([count / each for each in measured], ',.1f')} images a second"
+        rate = "" if count is None else f", {spread([count / each for each in measured], ',.1f')} images per second"
         ratios = [other / own for other, own in zip(first, measured, strict=True)]
         print(f"{name}: {spread(measured, '.3f')} s{rate}; {spread(ratios, '.2f')} times as fast")
     return seconds

@@ -68,7 +68,7 @@ def parser() -> cli.ArgumentParser:
     add("--epochs", type=int, help=epochs)
     add("--seed", type=int, default=0, help="seed of weights, data order and augmentation")
     out = Path("keras_gen/metrics/extractors/shipped")
-    add("--out", type=cli.path, default=out, metavar="DIR", help="folder of the two files")
+    add("--out", type=cli.path, default=out, metavar="DIR", help="folder for the two files")
     add("--required-accuracy", type=float, help="test accuracy below which nothing is written")
     return parser
 

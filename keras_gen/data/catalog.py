@@ -122,7 +122,7 @@ def register(
         (8, 8, 1)
     """
     if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name) or name in _BY_NAME:
-        raise UsageError(f"name must be a word that no data set is called by yet, received: {name!r}")
+        raise UsageError(f"name must be a word that is not yet a data set's name, received: {name!r}")
     if not callable(function):
         raise must_be("function", "a function without arguments", type(function).__name__)
     if not isinstance(image_shape, tuple) or len(image_shape) != 3 or not all(type(n) is int for n in image_shape):

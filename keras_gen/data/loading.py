@@ -209,9 +209,9 @@ def _checked(
 def _prepared(name: str | os.PathLike, raw: RawData, options: dict[str, object]) -> ImageData:
     """Return the data set of `raw`, split and prepared."""
     if options["bits"] is not None and raw.bits is None:
-        raise must_be("bits", "left out: the data have values of 8 bits", options["bits"])
+        raise must_be("bits", "left out: the data have 8-bit values", options["bits"])
     if options["skip_damaged"] and raw.source != "folder":
-        raise must_be("skip_damaged", "left out: the data are no folder of images", True)
+        raise must_be("skip_damaged", "left out: the data are not a folder of images", True)
     splits, notes = splitting.split(raw, options["validation"])
     raw = replace(raw, train=None, validation=None, test=None)  # free the memory
     generator = np.random.default_rng(options["binarize_seed"])
@@ -288,7 +288,7 @@ def _value_notes(splits: Sequence[Split]) -> list[str]:
     if size := sum(split.images.nbytes for split in splits if storage.is_mapped(split.images)):
         notes.append(f"{size / 1e9:,.1f} GB of images were written to disk, because they exceed the memory limit")
     if len(train) < _FEW_IMAGES:
-        notes.append(f"only {len(train)} training images: a model memorizes so few, it needs hundreds or more")
+        notes.append(f"only {len(train)} training images: models memorize so few; they need hundreds or more")
     if all(train.images[chunk].max() <= 1 for chunk in storage.slices(train.images.shape)):
-        notes.append("all training images are black, since their values are 0 and 1 of 255: multiply them by 255")
+        notes.append("all training images are black, since their values are only 0 and 1: multiply them by 255")
     return notes

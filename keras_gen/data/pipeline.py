@@ -148,7 +148,7 @@ def batches(
     indices = epochs.flat_map(epoch_batches)
     steps = count // size if drop_remainder else -(-count // size)
     if initial_step >= steps:
-        raise must_be("initial_step", f"less than {steps}, the steps of an epoch", initial_step)
+        raise must_be("initial_step", f"less than {steps}, the steps per epoch", initial_step)
     always_full = drop_remainder or count % size == 0
     num_classes = 0 if labels is None else 1 + int(np.max(labels))
     description = (steps, images.shape[1:], num_classes, batches_per_step, initial_step)

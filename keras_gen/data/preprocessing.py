@@ -24,13 +24,13 @@ def choose_bits(bits: int | None, largest: int | None, origin: str) -> tuple[int
 
     Example:
         >>> choose_bits(None, 4000, "scans")
-        (12, ['values are up to 4,000: taken for 12 bits (--bits)'])
+        (12, ['values are up to 4,000: read as 12 bits (--bits)'])
     """
     if largest is None:
         return None, []
     if bits is None:
         bits = next(candidate for candidate in (8, 10, 12, 16) if not largest >> candidate)
-        return bits, [f"values are up to {largest:,}: taken for {bits} bits (--bits)"]
+        return bits, [f"values are up to {largest:,}: read as {bits} bits (--bits)"]
     if largest >> bits:
         raise must_be("bits", f"at least {largest.bit_length()}, since {origin} has a value of {largest:,}", bits)
     return bits, []

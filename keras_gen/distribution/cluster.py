@@ -22,7 +22,7 @@ PATIENCE = 300.0
 
 _FORM = (
     'of the form {"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}, '
-    "with a chief and workers only and this process among them"
+    "with only a chief and workers, including this process"
 )
 _PAUSE = 0.2
 """Seconds between two attempts to connect to the other workers."""
@@ -58,7 +58,7 @@ class Cluster:
         for worker in self.workers:
             _split(worker)
         if len(set(self.workers)) != len(self.workers) or not self.workers:
-            raise must_be("workers", "one different host:port for each worker", ",".join(self.workers))
+            raise must_be("workers", "a different host:port for each worker", ",".join(self.workers))
         if checks.non_negative_int("worker_index", self.index) >= len(self.workers):
             raise must_be("worker_index", f"from 0 to {len(self.workers) - 1}", self.index)
         checks.positive("patience", self.patience)
@@ -196,7 +196,7 @@ def _visit(cluster: Cluster, index: int, name: str) -> str | None:
         return "no worker of keras_gen answers there"
     except OSError as error:
         return error.strerror or str(error)
-    raise UsageError(f"{name} is started as another worker, or with other workers: it says {str(content)[:200]}")
+    raise UsageError(f"{name} was started with another index or other workers: it says {str(content)[:200]}")
 
 
 def _read_line(connection: socket.socket) -> bytes:

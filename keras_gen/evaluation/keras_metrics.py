@@ -33,7 +33,7 @@ class _Distance(keras.metrics.Metric):
 
     def __init__(self, extractor, reference, name, dtype=None) -> None:
         if (extractor is None) == (reference is None):
-            raise must_be("extractor", "given, or reference, and not both", extractor)
+            raise must_be("extractor", "given without reference, or left out with it", extractor)
         if reference is not None and not isinstance(reference, self.references):
             raise must_be("reference", "a keras_gen.evaluation.Reference", reference)
         self.extractor = extractors.as_extractor(extractor) if reference is None else reference.extractor
@@ -59,7 +59,7 @@ class _Distance(keras.metrics.Metric):
         if sample_weight is not None:
             raise must_be("sample_weight", "None", sample_weight)
         if (y_true is None) == (self.reference is None):
-            requirement = "real images" if self.reference is None else "None, since a reference has the real images"
+            requirement = "real images" if self.reference is None else "None, since reference has the real images"
             raise must_be("y_true", requirement, None if y_true is None else "images")
         real = None if y_true is None else self._features("y_true", y_true)
         generated = self._features("y_pred", y_pred)
@@ -78,7 +78,7 @@ class _Distance(keras.metrics.Metric):
     def _features(self, argument, images) -> np.ndarray:
         if tf.is_symbolic_tensor(images):
             remedy = "compile the model with run_eagerly=True, or use keras_gen.callbacks"
-            raise UsageError(f"{argument} of {self.name} must be images of eager execution: {remedy}")
+            raise UsageError(f"{argument} of {self.name} must be images in eager execution: {remedy}")
         images = tf.convert_to_tensor(images)
         if images.dtype.is_floating:
             images = np.asarray(tf.cast(images, tf.float32))

@@ -76,10 +76,10 @@ class Reference:
         if total < 2:
             raise must_be("reference", "at least 2 images", f"{total}")
         if count is not None and not 2 <= checks.positive_int("count", count) <= total:
-            raise must_be("count", f"from 2 to the {total} reference images", count)
+            raise must_be("count", f"from 2 to {total}, the number of reference images", count)
         self.extractor = extractors.as_extractor(extractor)
         if len({part.shape[1:] for part in self._parts}) > 1:
-            raise must_be("reference", "images of one shape", ", ".join(str(part.shape) for part in self._parts))
+            raise must_be("reference", "images of the same shape", ", ".join(str(part.shape) for part in self._parts))
         first = self._parts[0][0]
         if all((image == first).all() for part in self._parts for image in part):  # stops at the first difference
             raise must_be("reference", "images that are not all the same", f"{total} times one image")

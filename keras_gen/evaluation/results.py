@@ -50,9 +50,9 @@ def read(run: str | os.PathLike) -> Evaluation:
     try:
         return read_file(Path(run) / EVALUATION_FILE)
     except OSError as error:
-        raise UsageError(f"run {run} was not measured yet: {command}") from error
+        raise UsageError(f"run {run} has not been evaluated yet: {command}") from error
     except UsageError as error:
-        raise UsageError(f"{error}: measure the run again with {command}") from error
+        raise UsageError(f"{error}: evaluate the run again with {command}") from error
 
 
 def read_file(path: str | os.PathLike) -> Evaluation:
@@ -72,4 +72,4 @@ def read_file(path: str | os.PathLike) -> Evaluation:
             raise TypeError("notes must be lines")
         return Evaluation(losses, scores, notes)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise UsageError(f"{path} is damaged, or of another version of keras_gen") from error
+        raise UsageError(f"{path} is damaged, or from another version of keras_gen") from error

@@ -68,7 +68,7 @@ class Score:
             return None
         return (
             f"{self.name} is measured on too few images ({self.protocol['generated']:,}): "
-            f"about {self.bias:.2g} of {self.value:.4g} is bias of the sample size"
+            f"about {self.bias:.2g} of {self.value:.4g} is sample-size bias"
         )
 
     def to_json(self) -> dict:

@@ -155,14 +155,14 @@ def missing_requirement(
     """Return in words why a measure is unavailable, or None if it is available."""
     extractor, minimum = reference.extractor, MEASURES[measure].min_images
     if isinstance(reference, ReferenceStatistics):
-        return None if measure == "fid" else "of the reference only mean and covariance are known"
+        return None if measure == "fid" else "only mean and covariance of the reference are known"
     if min(num_images, reference.count) < minimum:
         return f"it needs {minimum} generated and {minimum} reference images"
     its_classes = reference.data in extractor.classes_of
     absent = {
         "logits": None if extractor.num_classes else f"{extractor.name} has no classifier",
         "classes": None if its_classes else f"{extractor.name} does not know the classes of {reference.data}",
-        "training_images": None if reference.split == "train" else "the reference is not of training images",
+        "training_images": None if reference.split == "train" else "the reference images are not training images",
         "held_out": None if held_out is not None else "there are no held-out real images",
     }
     return next((absent[need] for need in MEASURES[measure].needs if absent.get(need)), None)

@@ -59,7 +59,7 @@ def logits(argument: str, value: object, *, minimum: int = 1) -> np.ndarray:
 def same_dimensions(argument: str, value: np.ndarray, other_argument: str, other: np.ndarray) -> None:
     """Check that `value`, of shape `(n, D)`, has the same D as `other`, of shape `(m, D)`."""
     if value.shape[1] != other.shape[1]:
-        raise must_be(argument, f"of shape (n, {other.shape[1]}), as {other_argument}", Shape(value))
+        raise must_be(argument, f"of shape (n, {other.shape[1]}), like {other_argument}", Shape(value))
 
 
 def mean(argument: str, value: object, dimensions: int | None = None) -> np.ndarray:

@@ -99,7 +99,7 @@ class GaussianStatistics:
             if statistics._mean is None:
                 continue
             if merged._mean is not None and merged.dimensions != statistics.dimensions:
-                requirement = f"of {merged.dimensions} dimensions, as these"
+                requirement = f"of {merged.dimensions} dimensions, like these statistics"
                 raise UsageError(f"other must be {requirement}, received: {statistics.dimensions} dimensions")
             merged._merge(statistics._count, statistics._mean, statistics._scatter)
         return merged
@@ -215,7 +215,7 @@ def distance(statistics_1: GaussianStatistics, statistics_2: GaussianStatistics)
     check_statistics("statistics_1", statistics_1)
     check_statistics("statistics_2", statistics_2)
     if statistics_2.dimensions != statistics_1.dimensions:
-        requirement = f"of {statistics_1.dimensions} dimensions, as statistics_1"
+        requirement = f"of {statistics_1.dimensions} dimensions, like statistics_1"
         raise UsageError(f"statistics_2 must be {requirement}, received: {statistics_2.dimensions} dimensions")
     return frechet_distance(statistics_1.mean, statistics_1.covariance, statistics_2.mean, statistics_2.covariance)
 

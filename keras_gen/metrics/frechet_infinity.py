@@ -97,7 +97,7 @@ def _counts(features: np.ndarray, points: int, smallest: int | None) -> tuple[in
     if smallest is None:
         smallest = max(len(features) // 2, 2)
         if smallest > largest:
-            requirement = f"enough samples for {points} different counts from half of them on"
+            requirement = f"enough samples for {points} different counts from half to all of them"
             raise must_be("generated_features", requirement, arrays.Shape(features))
     elif not 2 <= checks.positive_int("smallest", smallest) <= largest:
         requirement = f"from 2 to {largest} for {points} points of {len(features)} samples"

@@ -59,7 +59,7 @@ def image_errors(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
     images = _images("images", images)
     reconstructions = _images("reconstructions", reconstructions)
     if reconstructions.shape != images.shape:
-        raise must_be("reconstructions", f"of shape {images.shape}, as images", arrays.Shape(reconstructions))
+        raise must_be("reconstructions", f"of shape {images.shape}, like images", arrays.Shape(reconstructions))
     errors, similarities = np.empty(len(images)), np.empty(len(images))
     for index, pair in enumerate(zip(images, reconstructions, strict=True)):
         x, y = map(_in_unit_range, pair)

@@ -145,7 +145,7 @@ class AdversarialModel(GenerativeModel):
         if "optimizer" in options:
             raise UsageError("compile takes generator_optimizer and discriminator_optimizer instead of optimizer")
         if generator_optimizer is discriminator_optimizer and not isinstance(generator_optimizer, str):
-            raise UsageError("discriminator_optimizer must be another object than generator_optimizer")
+            raise UsageError("discriminator_optimizer must be a different object than generator_optimizer")
         if hasattr(generator_optimizer, "optimizers") or hasattr(discriminator_optimizer, "optimizers"):
             raise UsageError("generator_optimizer and discriminator_optimizer must not be a MultiOptimizer")
         super().compile(generator_optimizer, auto_scale_loss=auto_scale_loss, **options)

@@ -384,7 +384,7 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         if function is not None:
             checks.one_of("format", format, conversion.FORMATS.values())
             if conversion.FORMATS.get(os.path.splitext(filepath)[1]) != format:
-                raise must_be("filepath", f"a file name with the ending of format {format}", os.fspath(filepath))
+                raise must_be("filepath", f"a file name with the suffix of format {format}", os.fspath(filepath))
             if kwargs or input_signature is not None:
                 left = ", ".join([*kwargs, *(["input_signature"] if input_signature is not None else [])])
                 raise must_be("function", f"left out with {left}", function)
@@ -420,8 +420,8 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
     def track(self, values: dict[str, tf.Tensor]) -> None:
         """Update the metrics of the same names with values `(n,)`, one per example."""
         if unknown := values.keys() - {tracker.name for tracker in self._trackers}:
-            requirement = f"quantities named in tracked_names of {type(self).__name__}"
-            raise must_be("what the objective returns", requirement, ", ".join(sorted(unknown)))
+            requirement = f"named in tracked_names of {type(self).__name__}"
+            raise must_be("quantities of the objective", requirement, ", ".join(sorted(unknown)))
         shard = sharding.current_shard()
         for tracker in self._trackers:
             if tracker.name in values:
@@ -480,7 +480,7 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         if not inputs.is_dataset(data):
             return inputs.check_pair(argument, data, y, *rules, training=training)
         if y is not None:
-            raise must_be(f"labels of {argument}", "in the dataset's batches", f"{type(y).__name__} beside it")
+            raise must_be(f"labels of {argument}", "in the dataset's batches", f"a separate {type(y).__name__}")
         if inputs.is_sharded(data):
             return inputs.check_sharded(argument, data, self.distribute_strategy), None
         if self._replicas > 1 and not isinstance(data, tf.data.Dataset):

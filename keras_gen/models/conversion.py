@@ -85,5 +85,5 @@ def _litert(folder: Path, function: str) -> bytes:
             raise
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
     content = converter.convert()
-    print_line("NOTE: the file has operations of TensorFlow: its interpreter needs the Flex delegate")
+    print_line("NOTE: the file contains TensorFlow operations: its interpreter needs the Flex delegate")
     return content

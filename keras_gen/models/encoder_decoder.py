@@ -106,7 +106,7 @@ class EncoderDecoder(ImageModel):
     def _objective(self, images, labels, key, *, training):
         values = self.objective(images, labels, key, training=training)
         if missing := [tracker.name for tracker in self.metrics if tracker.name not in values]:
-            raise must_be("objective", f"a function that returns {', '.join(missing)} too", ", ".join(values))
+            raise must_be("objective", f"a function that also returns {', '.join(missing)}", ", ".join(values))
         return values["loss"], values
 
     # Reconstructions

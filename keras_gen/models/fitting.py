@@ -56,7 +56,7 @@ def _check_optimizers(model):
             raise UsageError(f"{name} must be compiled again, with new optimizers, {changed}")
         steps = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps
         if steps and model.distribute_strategy.num_replicas_in_sync > 1:
-            raise must_be("gradient_accumulation_steps", "None on several devices, a limit of Keras", steps)
+            raise must_be("gradient_accumulation_steps", "None on several devices (a limit of Keras)", steps)
 
 
 def _check_monitor(callback, names):

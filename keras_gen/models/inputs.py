@@ -49,7 +49,7 @@ def check_pair(argument, images, y, image_shape, value_range, num_classes=0, tak
     if num_classes or not _are_images(y):
         return images, check_labels(f"labels of {argument}", y, len(images), num_classes)
     if not takes_targets:
-        requirement = "left out (only an Autoencoder without classes is trained toward other images than its input)"
+        requirement = "left out (only an Autoencoder without classes can have targets other than its input)"
         raise must_be(f"targets of {argument}", requirement, f"an array of shape {tuple(np.shape(y))}")
     targets = check_images(f"targets of {argument}", y, image_shape, value_range, training=training)
     if len(targets) != len(images):
@@ -145,7 +145,7 @@ def split(images: np.ndarray, labels: np.ndarray | None, validation_split: float
     """Return checked images and labels to train on, and `validation_data`, the last ones."""
     first = int(len(images) * (1 - checks.fraction("validation_split", validation_split)))
     if first == 0 or first == len(images):
-        raise must_be("validation_split", "a part that leaves images on both sides", validation_split)
+        raise must_be("validation_split", "a fraction that leaves images for both parts", validation_split)
     rest = images[first:] if labels is None else (images[first:], labels[first:])
     return images[:first], None if labels is None else labels[:first], rest
 
@@ -230,7 +230,7 @@ def check_batches(batches: Batches, image_shape: tuple[int, ...], num_classes: i
         received = f"labels up to {batches.num_classes - 1}" if batches.num_classes else "no labels"
         raise must_be("x", f"batches with labels from 0 to {num_classes - 1}", received)
     if batches.batches_per_step != batches_per_step:
-        requirement = f"batches of data.batches with batches_per_step={batches_per_step}"
+        requirement = f"batches from data.batches with batches_per_step={batches_per_step}"
         raise must_be("x", requirement, batches.batches_per_step)
 
 
@@ -355,7 +355,7 @@ def _check_values(argument, images, value_range, training):
         is_hinted = value_range and 0 <= smallest and largest <= PIXEL_RANGE[1]
         raise UsageError(received + (" (convert pixel values to uint8, or scale them)" if is_hinted else ""))
     if training is not None and value_range and low < 0 <= smallest and largest > 0:
-        hint = "none below 0: rescale images in [0, 1]"
+        hint = f"none below 0: rescale images from [0, 1] to [{low:g}, {high:g}]"
         if training:
             raise UsageError(f"{received}, {hint}")
         print_line(f"NOTE: {argument} has floats from {smallest} to {largest}, {hint}")

@@ -37,7 +37,7 @@ def check_network(argument: str, network: object) -> keras.Model:
     """
     if not isinstance(network, keras.Model) or not network.built or not hasattr(network, "input_shape"):
         shown = network if not isinstance(network, keras.Model) else f"{type(network).__name__} of unknown shapes"
-        requirement = "a built keras.Sequential or functional keras.Model (for another: keras.Model(x, network(x)))"
+        requirement = "a built keras.Sequential or functional keras.Model (wrap others: keras.Model(x, network(x)))"
         raise must_be(argument, requirement, shown)
     shapes = [tuple(tensor.shape) for tensor in network.inputs]
     if len(shapes) > 2 or (len(shapes) == 2 and (len(shapes[1]) != 2 or not shapes[1][1])):
@@ -100,7 +100,7 @@ def _is_per_image(part) -> bool:
 def check_same_classes(argument: str, network: keras.Model, other_argument: str, other: keras.Model) -> None:
     """Check that both networks have the same number of classes, or raise `UsageError`."""
     if num_classes(network) != num_classes(other):
-        requirement = f"a model with labels of {num_classes(other)} classes, as the {other_argument} takes (0: none)"
+        requirement = f"a model with labels of {num_classes(other)} classes, like the {other_argument} (0: none)"
         raise must_be(argument, requirement, num_classes(network))
 
 

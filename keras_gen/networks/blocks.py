@@ -151,7 +151,7 @@ def check_strides(
         return [_strides_between(larger, smaller) for larger, smaller in itertools.pairwise(sizes)]
     strides = check_widths("strides", strides)
     if len(strides) != len(filters):
-        raise must_be("strides", f"of the length of filters, {len(filters)}", strides)
+        raise must_be("strides", f"as long as filters, {len(filters)}", strides)
     return [(stride, stride) for stride in strides]
 
 

@@ -122,7 +122,7 @@ def deep_conv_discriminator(
     filters = blocks.check_widths("filters", filters)
     normalize = NORMALIZATIONS[checks.one_of("normalization", normalization, NORMALIZATIONS)]
     if normalized is not None and normalization == "spectral":
-        raise must_be("normalized", "left out with normalization 'spectral', which is of all layers", normalized)
+        raise must_be("normalized", "left out with normalization 'spectral', which is for all layers", normalized)
     normalized = _check_normalized(normalized, len(filters))
     sizes = kernel_size if isinstance(kernel_size, list | tuple) else [kernel_size] * len(filters)
     if len(blocks.check_widths("kernel_size", sizes)) != len(filters):
@@ -146,5 +146,5 @@ def _check_normalized(normalized, count):
         return [index > 0 for index in range(count)]
     is_sequence = isinstance(normalized, list | tuple)
     if not is_sequence or len(normalized) != count or not all(isinstance(value, bool) for value in normalized):
-        raise must_be("normalized", f"a sequence of booleans of the length of filters, {count}", normalized)
+        raise must_be("normalized", f"a sequence of booleans as long as filters, {count}", normalized)
     return normalized

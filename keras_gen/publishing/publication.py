@@ -118,7 +118,7 @@ def push(path: str | os.PathLike, address: str, **options: object) -> None:
     hub.check_installed()
     if (Path(path) / records.RECORD_FILE).is_file():
         if options:
-            raise must_be("options", f"left out, since {path} is published already", ", ".join(options))
+            raise must_be("options", f"left out, since {path} is already published", ", ".join(options))
         hub.upload(records.read(path).path, address)
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -164,7 +164,7 @@ def _check_comparable(runs: Sequence[_RunFiles]) -> None:
         kept[-1] |= {f"protocol of {score.name}": score.fingerprint for score in run.evaluation.scores}
     different = [key for key in kept[0] if any(each.get(key) != kept[0][key] for each in kept)]
     if different:
-        raise must_be("runs", "runs that differ in nothing but their seeds", f"different {', '.join(different)}")
+        raise must_be("runs", "runs that differ only in their seeds", f"different {', '.join(different)}")
     if len({run.settings.seed for run in runs}) < len(runs):
         raise must_be("runs", "runs of different seeds", [run.settings.seed for run in runs])
 

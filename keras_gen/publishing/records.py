@@ -146,7 +146,7 @@ def read(path: str | os.PathLike) -> Published:
     except UsageError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"{path / RECORD_FILE} is damaged, or of another version of keras_gen: {error!r}") from error
+        raise UsageError(f"{path / RECORD_FILE} is damaged, or from another version of keras_gen: {error!r}") from error
 
 
 def check_measured(run: Path, settings: RunSettings, content: Mapping[str, object]) -> None:
@@ -159,7 +159,7 @@ def check_measured(run: Path, settings: RunSettings, content: Mapping[str, objec
         raise UsageError(f"run {run} is not finished: {hints.resume(run)}")
     best = checkpoints.best(run, settings.keep_best)
     if content.get("epoch") != (best.position.epoch if best else settings.epochs):
-        raise UsageError(f"run {run} was measured after another epoch: measure it again: {hints.evaluate(run)}")
+        raise UsageError(f"run {run} was evaluated after another epoch: evaluate it again: {hints.evaluate(run)}")
 
 
 def command_of(settings: RunSettings, data_name: str) -> tuple[RunSettings, list[str]]:

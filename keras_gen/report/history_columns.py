@@ -55,9 +55,9 @@ def check_history(history: object) -> Rows:
         >>> check_history([])
         Traceback (most recent call last):
         ...
-        keras_gen.utils.errors.UsageError: history must be rows with an epoch each, at least one, received: []
+        keras_gen.utils.errors.UsageError: history must be one or more rows, each with an epoch, received: []
     """
-    requirement = "rows with an epoch each, at least one"
+    requirement = "one or more rows, each with an epoch"
     if isinstance(history, Mapping) or not isinstance(history, Sequence) or not history:
         raise must_be("history", requirement, history)
     for row in history:

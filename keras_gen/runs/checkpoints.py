@@ -205,11 +205,11 @@ def restore(
         for (name, value), v in zip(stored, variables, strict=True)
     )
     if not fits:
-        raise UsageError(f"checkpoint {path} belongs to another model than the run's recipe now builds")
+        raise UsageError(f"checkpoint {path} belongs to a different model than the run's recipe now builds")
     updates = [int(value) for name, value in stored if name.endswith("/iteration") and not value.shape]
     most = math.inf if steps == math.inf else (position.epoch * steps + position.step) * model.batches_per_step
     if position > TrainingPosition(epochs) or position.step >= steps or any(not 0 <= n <= most for n in updates):
-        what = f"it holds {position} with {max(updates, default=0):,} updates of weights"
+        what = f"it holds {position} with {max(updates, default=0):,} weight updates"
         raise DamagedCheckpointError(f"checkpoint {path} is damaged: {what}, of {epochs} epochs of {steps} steps")
     restored = model.variables if only_model else variables
     for variable, (_, value) in zip(restored, stored):

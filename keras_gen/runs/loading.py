@@ -96,15 +96,15 @@ def load(
     recorded = record["data"] if isinstance(record.get("data"), dict) else {}
     source = recorded.get("source") if data is None and dataset is None else None
     if source == "arrays":
-        raise UsageError(f"run {path} was trained on arrays in memory: it can be loaded from Python, with them as data")
+        raise UsageError(f"run {path} was trained on arrays in memory: load it from Python, with them as data")
     if source == "registered" and settings.dataset not in keras_gen.data.names():
-        raise UsageError(f"data set {settings.dataset} of {path} is not loaded: name its file with --recipes")
+        raise UsageError(f"data set {settings.dataset} of {path} is not loaded: pass its file with --recipes")
     moved = settings if data is not None else _where_now(path, settings, dataset, data_dir)
     data = _of_version(load_data(moved, data)[0], recorded)
     if recorded.get("fingerprint") != data.fingerprint:
         raise UsageError(
-            f"data set {moved.dataset} is no longer what {path} was trained on: its fingerprint differs, since its "
-            "files have changed, or since this version of keras_gen reads them otherwise"
+            f"data set {moved.dataset} is no longer what {path} was trained on: its fingerprint differs, because its "
+            "files have changed or this version of keras_gen reads them differently"
         )
     if moved != settings:
         settings = _with(moved, dataset=data.place)
@@ -132,7 +132,7 @@ def _where_now(path, settings, dataset, data_dir) -> RunSettings:
         dataset = next(filter(os.path.exists, found), None)
         if dataset is None:
             raise UsageError(
-                f"data set {found[0]} of {path} is not there: name its place with --dataset, or the folder that holds "
+                f"data set {found[0]} of {path} was not found: pass its new path with --dataset, or the folder with "
                 f"{name} with --data-dir or $KERAS_GEN_DATA"
             )
     changes = {"dataset": dataset, "data_dir": data_dir}
@@ -236,8 +236,8 @@ def build(
     if settings.learning_rate_decay == "linear":
         optimizers.decay_linearly(model, settings.epochs * steps_per_epoch(settings, data, model))
     if model.num_classes not in (0, data.num_classes):
-        allowed = f"0 or {data.num_classes}" if data.num_classes else "0, since it has no labels,"
-        raise must_be("num_classes", f"{allowed} for data set {data.name}", model.num_classes)
+        allowed, why = (f"0 or {data.num_classes}", "") if data.num_classes else ("0", ", which has no labels")
+        raise must_be("num_classes", f"{allowed} for data set {data.name}{why}", model.num_classes)
     return model
 
 

@@ -62,7 +62,7 @@ def locked(path: str | os.PathLike, what: str) -> Iterator[Lock]:
             raise UsageError(f"{what} {path} is in use by {who}: wait for it to end, or stop it") from None
         except OSError as error:  # ENOLCK, EOPNOTSUPP, …: some network mounts
             why = f"its file system has no locks ({error.strerror})"
-            print_line(f"NOTE: {what} {path} is not locked, since {why}: start no other process on it")
+            print_line(f"NOTE: {what} {path} is not locked, since {why}: do not start another process on it")
         lock = Lock(file)
         with files.folder_in_use(path, LOCK_FILE):
             lock.say(f"process {os.getpid()}")

@@ -68,18 +68,18 @@ class RunSettings:
     )
     validation: int | None = _setting(
         None,
-        "training images kept for validation; default: the recipe's for its own data set, else a twelfth unless the "
-        "data have a split for it",
+        "training images kept for validation; default: the recipe's for its own data set, else the data's own split "
+        "or a twelfth",
         "data",
         metavar="N",
     )
     bits: int | None = _setting(
         None,
-        "bits of values stored as 16 bits, 8 to 16; default: the least of 8, 10, 12, 16 that holds the largest value",
+        "significant bits of 16-bit images, 8 to 16; default: the least of 8, 10, 12, 16 that holds the largest value",
         "data",
         metavar="N",
     )
-    skip_damaged: bool = _setting(False, "leave out files of a folder of images that can't be read", "data")
+    skip_damaged: bool = _setting(False, "skip unreadable files in a folder of images", "data")
     epochs: int | None = _setting(None, "passes over the training images; default: the recipe's")
     batch_size: int | None = _setting(None, "real images per update; default: the recipe's, at most 64 for digits")
     seed: int = _setting(0, "seed of weights, data order, dropout, latents and noise")
@@ -99,7 +99,7 @@ class RunSettings:
     sampler: str = _setting(
         "prior",
         "distribution of the latents of generated images: prior, or gmm, a Gaussian mixture fitted to the training "
-        "images' codes at the end, with which autoencoders generate too",
+        "images' codes at the end; autoencoders need it to generate images",
         "results",
         metavar="NAME",
     )
@@ -107,14 +107,14 @@ class RunSettings:
     sample_count: int = _setting(100, "number of images in a sample grid", "results", metavar="N", option="samples")
     fid_every: int | None = _setting(
         None,
-        "epochs between Fréchet distances of generated to training images; 0 for none; default: the recipe's",
+        "epochs between Fréchet distances of generated and training images; 0 for none; default: the recipe's",
         "results",
         metavar="EPOCHS",
     )
     fid_images: int = _setting(1000, "number of generated images per Fréchet distance", "results", metavar="N")
     extractor: str = _setting(
         "auto",
-        f"feature extractor of the Fréchet distances: auto, {', '.join(extractors.NAMES)}; if named, it is downloaded",
+        f"feature extractor for the Fréchet distances: auto, {', '.join(extractors.NAMES)}; auto downloads nothing",
         "results",
         metavar="NAME",
     )
@@ -147,13 +147,13 @@ class RunSettings:
     keep_best: str | None = _setting(
         None,
         "column of history.csv, such as fd_lenet or val_loss: keep the checkpoint of the epoch with its lowest value; "
-        "the SavedModel, evaluate.py and report.py are of this epoch",
+        "the SavedModel, evaluate.py and report.py use this epoch",
         "results",
         metavar="COLUMN",
     )
     deterministic: bool = _setting(
         False,
-        "use only operations that give the same bits each time; resume only in an unchanged environment",
+        "use only deterministic operations; resume only in an unchanged environment",
         "running",
     )
 
@@ -205,7 +205,7 @@ class RunSettings:
             if getattr(self, name) is not None:
                 checks.positive_int(name, getattr(self, name))
         if self.patience is not None and self.keep_best is None:
-            raise must_be("patience", "left out without keep_best, whose column it is for", self.patience)
+            raise must_be("patience", "left out without keep_best, whose column it watches", self.patience)
         checks.boolean("deterministic", self.deterministic)
 
     def _check_data(self):
@@ -292,10 +292,10 @@ class RunSettings:
         names = {entry.name for entry in dataclasses.fields(cls)}
         if not isinstance(content, dict) or not content.keys() <= names or "model" not in content:
             raise UsageError(
-                f"{source} is damaged, or of another version of keras_gen: its settings are not understood"
+                f"{source} is damaged, or from another version of keras_gen: its settings are not understood"
             )
         known = [name for recipe in zoo.recipes() for name in (recipe.name, *recipe.aliases)]
-        hint = "" if content["model"] in known else ", or its recipe is not loaded (name its file with --recipes)"
+        hint = "" if content["model"] in known else ", or its recipe is not loaded (pass its file with --recipes)"
         try:
             return cls(**{"precision": "float32"} | content)  # not `auto` of this processor
         except (TypeError, UsageError) as error:
@@ -322,7 +322,7 @@ def read_settings(run: str | os.PathLike) -> tuple[dict, RunSettings]:
         name = settings.get("model")
         if name not in [recipe.name for recipe in zoo.recipes()]:
             file = recipes.get("file")
-            raise UsageError(f"recipe {name!r} of {run} is not loaded: name its file with --recipes (it was {file})")
+            raise UsageError(f"recipe {name!r} of {run} is not loaded: pass its file with --recipes (it was {file})")
     return record, RunSettings.from_json(settings, os.path.join(run, run_directory.RECIPE_FILE))
 
 

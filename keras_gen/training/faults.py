@@ -82,8 +82,8 @@ def explain_errors(path: Path | None, requests: StopSignals, model: ImageModel) 
         if not writes:
             raise
         latest = checkpoints.latest(path)
-        kept = f"{path} keeps the state after {latest[0]}" if latest else f"{path} has no checkpoint from before"
-        hint = "resuming it would end the same: start again with another learning rate or seed"
+        kept = f"{path} keeps the state after {latest[0]}" if latest else f"{path} has no earlier checkpoint"
+        hint = "resuming would diverge again: start over with another learning rate or seed"
         raise TrainingDiverged(f"{error}; {kept}, but {hint}") from None
     except WorkerLost as error:
         raise UsageError(f"run {path} stopped: another worker is gone; {how}") from error

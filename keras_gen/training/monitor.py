@@ -87,12 +87,12 @@ def restore_reference(settings: RunSettings, data: ImageData, record: dict) -> R
     try:
         reference = make_reference(settings, data)
     except DataUnavailableError as error:
-        print_line(f"NOTE: generated images are not scored any more: {error}")
+        print_line(f"NOTE: generated images are no longer scored: {error}")
         return None
     recorded = record.get("extractor")
     if reference is not None and isinstance(recorded, dict) and recorded != reference.extractor.description():
         name = reference.extractor.name
-        raise UsageError(f"extractor {name} is no longer the one that scored this run, whose record has {recorded}")
+        raise UsageError(f"extractor {name} is no longer the one that scored this run, which recorded {recorded}")
     return reference
 
 

@@ -166,7 +166,7 @@ def resume(
             export.check_functions(opened.model, export_options.functions)
         done = start.epoch + (start.step > 0)
         if settings.epochs < done:
-            raise must_be("epochs", f"at least {done}, which this run has begun", settings.epochs)
+            raise must_be("epochs", f"at least {done}, the epochs this run has begun", settings.epochs)
         _check_environment(path, opened)
         reference = None
         if not writes:
@@ -236,12 +236,12 @@ def _check_environment(path, opened):
     if changes and opened.settings.deterministic:
         raise UsageError(f"run {path} is deterministic, and its environment has changed: {changes}")
     if changes:
-        print_line(f"NOTE: the run's environment has changed, so its bits may differ: {changes}")
+        print_line(f"NOTE: the run's environment has changed, so its results may differ: {changes}")
 
 
 def _train(path, settings, model, data, reference, *, start, export_options=None, callbacks=()):
     """Train and write the results; without a path (on a worker that writes no files), only train."""
-    requests = StopSignals("stopping after this step; Ctrl-C once more to stop at once", second_interrupt_raises=True)
+    requests = StopSignals("stopping after this step; press Ctrl-C again to stop now", second_interrupt_raises=True)
     with explain_errors(path, requests, model):
         if start.epoch < settings.epochs:
             with requests, notice_lost_workers(model):
@@ -249,7 +249,7 @@ def _train(path, settings, model, data, reference, *, start, export_options=None
         elif path is None:
             return
         elif export_options is None and run_directory.finished_epochs(path) == settings.epochs:
-            print_line("nothing to do: to train on, give --epochs a larger number")
+            print_line("nothing to do: to continue training, increase --epochs")
             return
         if path is not None:
             _finish(path, _with_its_end(path, settings), model, data, export_options)

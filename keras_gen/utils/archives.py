@@ -67,10 +67,10 @@ def _check_claims(archive: zipfile.ZipFile, size: int, compressed: bool) -> None
     kinds = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) if compressed else (zipfile.ZIP_STORED,)
     if any(member.compress_type not in kinds for member in archive.infolist()):
         # zipfile decompresses blocks of the kinds that NumPy doesn't write at once, whatever their size.
-        raise ValueError("it has an unsupported compression")
+        raise ValueError("its compression is not supported")
     claimed = sum(member.file_size for member in archive.infolist())
     if claimed > (max(ALWAYS_ALLOWED, MAX_RATIO * size) if compressed else size):
-        raise ValueError(f"its entries claim {claimed:,} bytes, of a file of {size:,}")
+        raise ValueError(f"its entries claim {claimed:,} bytes, but the file has {size:,}")
 
 
 def _array(archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> np.ndarray:

@@ -66,7 +66,7 @@ def non_negative(argument: str, value: object) -> float:
 def fraction(argument: str, value: object) -> float:
     """Return `value` as a `float` in [0, 1), such as a dropout rate or the decay of a moment."""
     if not _is_finite_real(value) or not 0 <= value < 1:
-        raise must_be(argument, "a number from 0 to below 1", value)
+        raise must_be(argument, "a number in [0, 1)", value)
     return float(value)
 
 

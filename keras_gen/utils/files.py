@@ -145,14 +145,14 @@ def check_can_write_directory(
     if not (path.exists() or path.is_symlink()):
         parent = next(folder for folder in path.parents if folder.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            raise must_be(argument, f"in a folder that can be written, which {parent} is not", str(path))
+            raise must_be(argument, f"in a writable folder, which {parent} is not", str(path))
         return
     if not path.is_dir() or path.is_symlink():
         raise must_be(argument, "a folder or a new name", str(path))
     if not overwrite:
         raise UsageError(f"{argument} exists already: {path} (--overwrite, or overwrite=True in Python, replaces it)")
     if marker is not None and any(path.iterdir()) and not (path / marker).is_file():
-        raise must_be(argument, f"an older folder with {marker} in it, to be replaced", str(path))
+        raise must_be(argument, f"a folder that is empty or contains {marker}", str(path))
 
 
 @contextlib.contextmanager

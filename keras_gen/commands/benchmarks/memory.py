@@ -32,7 +32,7 @@ def memory(repeats: int, epochs: int) -> dict:
             print(f"{epoch:6.0f} " + " ".join(f"{value:10.1f}" for value in values))
         late = samples[samples[:, 0] >= epochs / 4]
         slope = np.polyfit(late[:, 0], late[:, 1], 1)[0] * 1000
-        print(f"{slope:.1f} KB an epoch from epoch {epochs // 4} on")
+        print(f"{slope:.1f} KB per epoch from epoch {epochs // 4} on")
         print("written, in KB: " + ", ".join(f"{name} {size / 1000:,.0f}" for name, size in sorted(sizes.items())))
         measured[model] = {"samples": monitor.samples, "kilobytes_an_epoch": slope, "bytes_written": sizes}
     return measured

@@ -27,7 +27,7 @@ def sampling(repeats: int, count: int, recipes: list) -> dict:
     return images as floats and as uint8.
     """
     cli.load_tensorflow()
-    print(f"images a second in sampling {count:,}, and the ratios to Keras' predict: medians (lowest to highest)")
+    print(f"images per second when sampling {count:,}, and ratios to Keras' predict: medians (lowest to highest)")
     measured = {}
     for recipe in recipes:
         with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def arrays_of(generate: Callable, count: int) -> dict:
 def evaluation(repeats: int, count: int, recipes: list) -> dict:
     """Time `evaluate` of models against `keras.Model.evaluate` of the same models with Keras' layers, on arrays."""
     cli.load_tensorflow()
-    print(f"images a second in evaluating {count:,}, and the ratios to Keras': medians (lowest to highest)")
+    print(f"images per second when evaluating {count:,}, and ratios to Keras: medians (lowest to highest)")
     measured = {
         recipe.name: rates_of(recipe.name, ways_to_evaluate(recipe, count), repeats, count) for recipe in recipes
     }
@@ -151,7 +151,7 @@ def measure_growth(recipe, repeats: int, count: int) -> list[dict]:
     in_turn(ways, 1)  # traces
     for case, seconds in zip(cases, in_turn(ways, repeats).values(), strict=True):
         case["seconds_a_step"] = [each / case["steps"] for each in seconds]
-    print(f"{recipe.name}: a train step, and the ratio to the first row's: medians (lowest to highest)")
+    print(f"{recipe.name}: time of a train step, and ratio to the first row: medians (lowest to highest)")
     for case in cases:
         print(format_case(case, cases[0]), flush=True)
     return list(cases)

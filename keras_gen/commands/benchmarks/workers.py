@@ -50,8 +50,8 @@ def measure_recipe(recipe, repeats: int, count: int) -> dict:
     shapes = gradient_shapes(zoo.build(recipe.name, seed=0))
     size = sum(4 * math.prod(shape) for shape in shapes)
     all_reduce = statistics.median(between_two_processes(recipe.name, repeats))
-    what = f"{len(shapes)} gradients of {size / 1e6:,.1f} MB"
-    print(f"{recipe.name}: {what} added up between two processes in {1000 * all_reduce:,.1f} ms")
+    what = f"{len(shapes)} gradients ({size / 1e6:,.1f} MB)"
+    print(f"{recipe.name}: all-reduce of {what} between two processes in {1000 * all_reduce:,.1f} ms")
     networks = {"measured here": all_reduce} | {name: size / speed for name, speed in NETWORKS.items()}
     model = {}
     for number, batch_size in zip(WORKERS, sizes, strict=True):
@@ -60,7 +60,7 @@ def measure_recipe(recipe, repeats: int, count: int) -> dict:
         model[number] = {name: steps[recipe.batch_size] / each for name, each in seconds.items()}
         modeled = ", ".join(f"{name} {speed:.2f} ×" for name, speed in model[number].items())
         step = f"batch {batch_size} each: step {1000 * steps[batch_size]:,.1f} ms"
-        print(f"{number} workers, {step}; as a model, {modeled}", flush=True)
+        print(f"{number} workers, {step}; modeled speed-up: {modeled}", flush=True)
     return {"seconds_a_step": steps, "gradient_bytes": size, "seconds_of_adding": all_reduce, "speed_up": model}
 
 
@@ -99,14 +99,14 @@ def between_two_processes(name: str, repeats: int) -> list[float]:
     try:
         results = [process.communicate(timeout=_TIMEOUT) for process in processes]
     except subprocess.TimeoutExpired as error:
-        raise UsageError(f"two processes did not add up gradients within {_TIMEOUT} seconds") from error
+        raise UsageError(f"all-reduce between two processes took over {_TIMEOUT} seconds") from error
     finally:
         for process in processes:
             process.kill()
             process.wait()
     for process, (_, err) in zip(processes, results, strict=True):
         if process.returncode:
-            raise UsageError(f"a process could not add up gradients: {' '.join(err.split())[-300:]}")
+            raise UsageError(f"all-reduce between two processes failed: {' '.join(err.split())[-300:]}")
     return json.loads(results[0][0].splitlines()[-1])
 
 

@@ -65,7 +65,7 @@ class _Content:
         if self.damaged and not self.skip_damaged:
             errors = [self.damaged[path] for path in sorted(self.damaged)]
             more = f"; and {len(errors) - _MAX_NAMED:,} more files" if len(errors) > _MAX_NAMED else ""
-            remedy = "(--skip-damaged, or skip_damaged=True, leaves damaged files out)"
+            remedy = "(--skip-damaged, or skip_damaged=True, skips damaged files)"
             raise UsageError(f"{'; '.join(errors[:_MAX_NAMED])}{more} {remedy}")
 
     def summary(self) -> str:
@@ -137,7 +137,7 @@ def _search(folder: Path, skip_damaged: bool) -> _Content:
     roots, beside = _split_roots(folder)
     content = _Content(roots, skip_damaged)
     if beside is not None:
-        content.left_out["what is beside the splits"] = beside
+        content.left_out["files and folders next to the splits"] = beside
         splits = ", ".join(f"{root.name} ({role})" for role, root in roots.items())
         content.notes.append(f"splits are the sub-folders {splits}")
     waiting, seen, like_splits = list(roots.items()), set(), []
@@ -150,7 +150,7 @@ def _search(folder: Path, skip_damaged: bool) -> _Content:
             parent, own = Path(parent), sorted(folders)
             folders.clear()  # it will hold those to go into
             if (place := os.path.realpath(parent)) in seen:  # such as a link to a folder above
-                content.left_out["links to folders that are read anyway"].append(parent)
+                content.left_out["links to folders that are already read"].append(parent)
                 continue
             seen.add(place)
             for path in (parent / name for name in own):
@@ -167,14 +167,12 @@ def _search(folder: Path, skip_damaged: bool) -> _Content:
                 elif pictures.formats_of(path):
                     content.files[role][path] = path.relative_to(roots[role]).parts
                 elif path.exists():
-                    content.left_out["files that are no images"].append(path)
+                    content.left_out["files that are not images"].append(path)
                 else:
                     content.damaged[path] = f"{path} is a link to a file or folder that can't be found"
     if like_splits:
         names = ", ".join(shown(str(path.relative_to(folder))) for path in like_splits[:3])
-        content.notes.append(
-            f"{names}: taken for classes, not for splits, which are a folder train and those beside it"
-        )
+        content.notes.append(f"{names}: read as classes, not as splits, which are a folder train and those next to it")
     return content
 
 
@@ -219,7 +217,7 @@ def _labels(parts: dict[str, list[tuple]]) -> tuple[dict[str, np.ndarray | None]
     """Return the index of each image's top sub-folder among the sorted names, if all have one, the names, and notes."""
     every = [part for of_role in parts.values() for part in of_role]
     if outside := [part[0] for part in every if len(part) == 1]:
-        some = f"images have no labels, since {len(outside):,} of {len(every):,} are in no sub-folder"
+        some = f"images have no labels, since {len(outside):,} of {len(every):,} are not in a sub-folder"
         return dict.fromkeys(parts), None, [f"{some} ({shown(outside[0])})"] * (len(outside) < len(every))
     names = sorted({part[0] for part in every})
     index = {name: number for number, name in enumerate(names)}

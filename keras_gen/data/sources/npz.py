@@ -57,7 +57,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], source: str, origin: str, bits
             shape, other = images["train"].shape[1:], images[role].shape[1:]
             if shape != other:
                 names = f"{parts['x_train']} and {parts[part]}"
-                raise UsageError(f"{origin}: {names} must hold images of one shape, received: {shape} and {other}")
+                raise UsageError(f"{origin}: {names} must hold images of the same shape, received: {shape} and {other}")
     images, bits, value_notes = _to_uint8(images, where, bits)
     splits = dict.fromkeys(SPLITS)
     for role, stack in images.items():
@@ -68,7 +68,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], source: str, origin: str, bits
     labelled = [role for role in images if splits[role].labels is not None]
     if labelled and len(labelled) < len(images):
         without = " and ".join(role for role in images if role not in labelled)
-        notes.append(f"{without} images have no labels, {' and '.join(labelled)} images have")
+        notes.append(f"{without} images have no labels, {' and '.join(labelled)} images do")
     class_names = tuple(np.ravel(_text(used["class_names"])).tolist()) if "class_names" in used else None
     return RawData(source, origin, **splits, notes=(*notes, *value_notes), bits=bits, class_names=class_names)
 
@@ -78,7 +78,7 @@ def _parts(names: Collection[str], origin: str) -> dict[str, str]:
     parts = {}
     for name in sorted(names, key=lambda name: name != _standard(name)):  # Keras' own names are preferred
         if (part := _standard(name)) and (rival := parts.setdefault(part, name)) not in (part, name):
-            raise UsageError(f"{origin} must hold one array {part}, received: {rival}, {name}")
+            raise UsageError(f"{origin} must hold only one array {part}, received: {rival}, {name}")
     if "x_train" not in parts:
         understood = "x_train (or train_images, images, data, arr_0; labels: y_train; also x_val, x_test)"
         raise UsageError(f"{origin} must hold an array {understood}, received: {listed(map(repr, names)) or 'none'}")
@@ -103,12 +103,14 @@ def _shaped(images: np.ndarray, where: str, notes: list[str]) -> np.ndarray:
         raise UsageError(f"{where} must hold at least 1 image, received: shape {shape}")
     if images.ndim == 2 and (side := math.isqrt(shape[1])) ** 2 == shape[1]:
         images = images.reshape(-1, side, side)
-        notes.append(f"{where} is flat, {shape}: taken for {side}x{side}")
+        notes.append(f"{where} is flat, {shape}: read as {side}x{side}")
     elif images.ndim == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
         images = np.moveaxis(images, 1, 3)
         notes.append(f"{where} has its channels first, {shape}")
     if images.ndim not in (3, 4):
-        raise UsageError(f"{where} must have shape (N, H, W) or (N, H, W, C), or flat squares, received: {shape}")
+        raise UsageError(
+            f"{where} must have shape (N, H, W) or (N, H, W, C), or be flattened squares, received: {shape}"
+        )
     if images.ndim == 3:
         images = images[..., np.newaxis]
     if images.shape[-1] not in (1, 3):
@@ -137,8 +139,8 @@ def _to_uint8(
         role, stack = next(iter(others.items()))
         raise UsageError(
             f"{where[f'x_{role}']} must be uint8, 0 to 255 (or integers up to 16 bits, or floats in [0, 1]), received: "
-            f"{stack.dtype} from {low:g} to {high:g}; of images in [-1, 1] ((x + 1) * 127.5).round().astype('uint8') "
-            "makes such"
+            f"{stack.dtype} from {low:g} to {high:g}; convert images in [-1, 1] with "
+            "((x + 1) * 127.5).round().astype('uint8')"
         )
     for role, stack in others.items():
         others[role] = storage.allocate_images(where[f"x_{role}"], stack.shape)
@@ -157,7 +159,7 @@ def _labels(labels: np.ndarray, where: str, count: int) -> np.ndarray:
     if labels.dtype.kind not in "biuU":
         raise UsageError(f"{where} must be integers or text, received: {labels.dtype}")
     if labels.shape not in ((count,), (count, 1)):  # Keras' CIFAR labels have a second axis
-        one_hot = "; of one-hot rows, y.argmax(axis=1) makes such" if labels.shape[:1] == (count,) else ""
+        one_hot = "; convert one-hot rows with y.argmax(axis=1)" if labels.shape[:1] == (count,) else ""
         raise UsageError(f"{where} must be {count} labels, one for each image, received: {labels.shape}{one_hot}")
     labels = labels.reshape(count)
     return labels if labels.dtype.kind == "U" else labels.astype(np.int64)

@@ -113,7 +113,7 @@ def _deep_values(picture: Image) -> np.ndarray | None:
     tiles = [_in_other_order(tile) for tile in picture.tile]
     if not tiles or None in tiles:
         if len(picture.getbands()) > 1 and np.max(getattr(picture, "tag_v2", {}).get(_BITS_PER_SAMPLE, 8)) > 8:
-            raise ValueError("its arrangement of 16 bits is not supported")  # Pillow may return noise
+            raise ValueError("its 16-bit layout is not supported")  # Pillow may return noise
         return None
     # Of several channels Pillow keeps the high bytes. In the other byte order these are the low ones.
     from PIL import Image

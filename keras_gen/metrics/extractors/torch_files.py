@@ -56,7 +56,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module, name):
         if (module, name) not in self._KNOWN:
-            raise pickle.UnpicklingError(f"it has a {module}.{name}, which is no tensor")
+            raise pickle.UnpicklingError(f"it has a {module}.{name}, which is not a tensor")
         return self._KNOWN[module, name]
 
     def persistent_load(self, identifier):
@@ -83,7 +83,7 @@ def read_tensors(content: bytes) -> dict[str, np.ndarray]:
     try:
         magic, version, machine, tensors, keys = (_Unpickler(file).load() for _ in range(5))
         if (magic, version) != (pickle.loads(MAGIC), _VERSION) or not machine["little_endian"]:
-            raise ValueError("it is of another format")
+            raise ValueError("it is in another format")
         declared = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
         storages = {}
         for key in keys:
@@ -91,8 +91,8 @@ def read_tensors(content: bytes) -> dict[str, np.ndarray]:
             dtype = np.dtype(_KINDS[declared[key].kind])
             values = file.read(count * dtype.itemsize)
             if count != declared[key].count or len(values) != count * dtype.itemsize:
-                raise ValueError("it has other values than its tensors say")
+                raise ValueError("its values do not match its tensors")
             storages[key] = np.frombuffer(values, dtype)
         return {name: tensor.array(storages) for name, tensor in tensors.items()}
     except (*_DAMAGE, pickle.UnpicklingError, struct.error) as error:
-        raise ValueError(f"it is damaged or of another kind: {error}") from error
+        raise ValueError(f"it is damaged or not such a file: {error}") from error

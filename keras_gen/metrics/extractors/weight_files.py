@@ -163,7 +163,7 @@ def check_unchanged(source: Source, path: Path, sha256: str) -> None:
             write_json(record, known | {source.name: sha256})
     elif expected != sha256:
         raise UsageError(
-            f"the weights of {source.name} in {path} are not those of its first use on this machine: SHA-256 {sha256}, "
+            f"the weights of {source.name} in {path} differ from those first used on this machine: SHA-256 {sha256}, "
             f"expected {expected}; if these are the right ones, delete the entry {source.name} in {record}"
         )
 

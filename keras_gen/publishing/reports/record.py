@@ -85,4 +85,4 @@ def read(folder: str | os.PathLike) -> ReportRecord:
     except OSError as error:
         raise must_be("folder", f"a folder with {RECORD_FILE}", str(folder)) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UsageError(f"{file} is damaged, or of another version of keras_gen: {error!r}") from error
+        raise UsageError(f"{file} is damaged, or from another version of keras_gen: {error!r}") from error

@@ -173,7 +173,7 @@ def _refusal(headers: Mapping[str, str], names: set[str]) -> str | None:
     host, origin = headers.get("host", ""), headers.get("origin")
     known = "|".join(map(re.escape, names))
     if not re.fullmatch(rf"(?:{known}|[\d.]+|\[[\da-f:.]+\])(?::\d+)?", host, re.IGNORECASE):
-        return "the host must be an address or a name of the machine of this page"
+        return "the host must be an address or name of this page's machine"
     if origin is not None and origin.partition("://")[2].lower() != host.lower():
         return "this page can be used from its own address only"
     if "transfer-encoding" in headers or int(headers.get("content-length", 0)) > MAX_UPLOAD:

@@ -133,7 +133,7 @@ def _centered(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     rows, columns = np.nonzero(picture.max(axis=2) >= INK)
     if len(rows) == 0:
         received = f"brightness from {picture.min()} to {picture.max()}"
-        raise must_be("picture", "one with something drawn in it", received)
+        raise must_be("picture", "one that is not blank", received)
     ink = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     scale = BOX * min(height, width) / max(ink.shape[:2])
     ink = _resized(ink, max(1, round(ink.shape[0] * scale)), max(1, round(ink.shape[1] * scale)))

@@ -39,7 +39,7 @@ def animate(frames: np.ndarray, path: str | os.PathLike, seconds: float = 0.5) -
     try:
         frames = np.asarray(frames)
     except ValueError:  # frames of different sizes
-        raise UsageError("frames must be of one size, received: several") from None
+        raise UsageError("frames must be of the same size, received: several") from None
     frames = canvas.check_images("frames", frames[..., np.newaxis] if frames.ndim == 3 else frames)
     path = Path(path)
     file_format = {".gif": "GIF", ".webp": "WEBP"}.get(path.suffix.lower())

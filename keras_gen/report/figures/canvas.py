@@ -60,7 +60,7 @@ def check_images(argument: str, value: object, dimensions: str = "n") -> np.ndar
 def check_same_shape(argument: str, value: np.ndarray, other_argument: str, other: np.ndarray) -> None:
     """Check that `value` and `other` have the same shape."""
     if value.shape != other.shape:
-        raise UsageError(f"{argument} must be of shape {other.shape}, as {other_argument}, received: {value.shape}")
+        raise UsageError(f"{argument} must be of shape {other.shape}, like {other_argument}, received: {value.shape}")
 
 
 def check_named_images(argument: str, pairs: object, shape_like: np.ndarray | None = None) -> list:

@@ -116,7 +116,7 @@ def nearest_neighbors(
     count, nearest = neighbors.shape[:2]
     if (count, *neighbors.shape[2:]) != generated.shape:
         expected = f"({len(generated)}, k, {', '.join(map(str, generated.shape[1:]))})"
-        raise UsageError(f"neighbors must be of shape {expected}, as generated, received: {neighbors.shape}")
+        raise UsageError(f"neighbors must be of shape {expected}, like generated, received: {neighbors.shape}")
     distances = arrays.finite(
         "distances", distances, f"of shape {(count, nearest)}", lambda shape: shape == (count, nearest)
     )

@@ -150,7 +150,7 @@ class RunList:
             raise must_be("runs", "a list of at least one run", [])
         if (index := _duplicate(self.settings)) is not None:
             again = f"{self.labels[index]} seed={self.settings[index].seed}"
-            raise UsageError(f"runs must differ, but this one is there twice: {again}")
+            raise UsageError(f"runs must differ, but this one appears twice: {again}")
 
     @property
     def values(self) -> list[dict[str, object]]:
@@ -188,8 +188,8 @@ def _parameter(model: str, name: str) -> zoo.Parameter:
         return known[name]
     if name in _NOT_IN_GRID:
         how = {"model": "--model", "seed": "--seeds", "overrides": "their own names"}[name]
-        raise UsageError(f"{name} can't be among the values of a sweep: it is given by {how}")
-    hint = suggestion(name, known) or f" (known are: {', '.join(known)})"
+        raise UsageError(f"{name} can't be a value of a sweep: use {how}")
+    hint = suggestion(name, known) or f" (known: {', '.join(known)})"
     raise UsageError(f"{model} has no setting or parameter {name!r}{hint}")
 
 

@@ -178,7 +178,7 @@ def _wait(member: Member, process: subprocess.Popen, lock: Lock, requests: StopS
                     process.kill()
                 else:
                     process.terminate()  # SIGINT would be ignored in a background job of a shell
-                    progress.print_line(f"stopping member {member.number}; once more to kill it")
+                    progress.print_line(f"stopping member {member.number}; interrupt again to kill it")
                 handled = count  # not what it is by now: a signal that came meanwhile is a second request
             time.sleep(POLL_SECONDS)
         return code

@@ -161,7 +161,7 @@ def read(path: str | os.PathLike) -> Sweep:
         raise must_be("sweep", f"a sweep directory (a folder with {SWEEP_FILE})", str(path)) from error
     recipes = content.get("recipes") if isinstance(content, dict) else None
     if recipes and not zoo.loaded_files():
-        raise UsageError(f"recipes of {path} are not loaded: name their file with --recipes (it was {recipes})")
+        raise UsageError(f"recipes of {path} are not loaded: pass their file with --recipes (it was {recipes})")
     try:
         members = [
             Member(number, {**entry["values"]}, RunSettings.from_json(entry["settings"], os.fspath(source)))
@@ -176,7 +176,7 @@ def read(path: str | os.PathLike) -> Sweep:
     except UsageError:
         raise
     except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise UsageError(f"{source} is damaged, or of another version of keras_gen: {error!r}") from error
+        raise UsageError(f"{source} is damaged, or from another version of keras_gen: {error!r}") from error
     sweep.find_runs()
     return sweep
 
