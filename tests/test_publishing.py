@@ -18,7 +18,7 @@ from keras_gen.evaluation import EvaluationSettings
 from keras_gen.models import export
 from keras_gen.publishing import Record, protocols, records, reproduction
 from keras_gen.runs.settings import RunSettings
-from keras_gen.utils import hub, safe_files
+from keras_gen.utils import hub, safe_files, trained_models
 
 SETTINGS = {"dataset": "digits", "epochs": 3, "fid_every": 0, "samples_every": 3, "sample_count": 4}
 MEASURED = EvaluationSettings(measures=("fid", "confidence"), num_images=40, likelihood_images=8, likelihood_samples=4)
@@ -292,6 +292,31 @@ def test_a_compressed_model_says_so_and_has_the_scores_of_what_is_left(published
         with pytest.raises(UsageError, match=error):
             publishing.publish(runs, tmp_path, name="other", rank=rank)
     assert [path.name for path in tmp_path.iterdir()] == ["vae-mlp"]
+
+
+def test_a_model_without_weights_has_its_record_and_is_ranked(published, runs, tmp_path, monkeypatch):
+    baseline = publishing.read(publishing.publish(runs, tmp_path, name="baseline", weights=False))
+    assert baseline.record == dataclasses.replace(
+        published.record, name="baseline", note="", license="", exported_scores={}
+    )
+    names = {"README.md", "evaluation.json", "history.csv", "record.json", "samples.png", "latents.png", "curve.png"}
+    assert {path.name for path in baseline.path.iterdir()} == names
+    card = (baseline.path / "README.md").read_text(encoding="utf-8")
+    assert "The weights of this model are not published." in card and "zoo.load" not in card
+    [_, ranking] = publishing.rankings([published, baseline])
+    [row] = [line for line in ranking.splitlines() if "`baseline`" in line]
+    assert "| not published |" in row and "`mine`" in ranking
+    assert [line for line in publishing.gallery([published, baseline]) if line.startswith("## ")] == ["## mine"]
+    monkeypatch.setenv("KERAS_GEN_MODELS", str(tmp_path))
+    assert "baseline" not in trained_models.names()
+    assert trained_models.find_published("baseline") == baseline.path  # reproduce.py needs no weights
+    assert trained_models.find_published(baseline.path) == baseline.path
+    with pytest.raises(UsageError, match="path must be a published model with its weights"):
+        publishing.push(baseline.path, "hf://user/baseline")
+    with pytest.raises(UsageError, match="rank must be None without weights"):
+        publishing.publish(runs, tmp_path, name="other", weights=False, rank=3)
+    outcome = call("publish", runs[0], "--without-weights", "--push", "hf://user/baseline")
+    assert outcome.code == 2 and "--push must be left out with --without-weights" in outcome.err
 
 
 def test_an_existing_model_is_replaced_only_when_asked(published, runs):

@@ -7,6 +7,7 @@ from pathlib import Path
 from keras_gen.commands import cli, run_options
 from keras_gen.runs import run_directory
 from keras_gen.utils import hub
+from keras_gen.utils.errors import must_be
 from keras_gen.utils.progress import print_line
 
 
@@ -27,6 +28,8 @@ def parser() -> cli.ArgumentParser:
     )
     rank = "compress the largest weight matrices: store each as two factors of this rank; the card says so"
     add("--rank", type=int, metavar="N", help=rank)
+    weights = "write record, scores, pictures and card, but no SavedModel"
+    add("--without-weights", dest="weights", action="store_false", help=weights)
     add("--overwrite", action="store_true", help="replace an older model with that name")
     push = "also upload it to the Hugging Face Hub, as hf://user/name"
     add("--push", metavar="ADDRESS", help=push)
@@ -40,6 +43,8 @@ def main() -> None:
     arguments = parser().parse_args()
     run_options.load_recipes(arguments)
     if arguments.push is not None:
+        if not arguments.weights:
+            raise must_be("--push", "left out with --without-weights", arguments.push)
         hub.repository(arguments.push)
         hub.check_installed()
     for run in arguments.runs:
@@ -47,7 +52,7 @@ def main() -> None:
     cli.load_tensorflow()
     from keras_gen import publishing
 
-    names = ("out", "name", "note", "license", "rank", "overwrite", "dataset", "data_dir")
+    names = ("out", "name", "note", "license", "rank", "weights", "overwrite", "dataset", "data_dir")
     path = publishing.publish(arguments.runs, **{name: getattr(arguments, name) for name in names})
     print_line(f"published: {path}")
     if arguments.push is not None:

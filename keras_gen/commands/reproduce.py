@@ -81,7 +81,7 @@ def reproduce_model(arguments) -> None:
     if arguments.resume is not None:
         run_directory.read_recipe(arguments.resume)
     run_options.load_recipes(arguments)
-    path = trained_models.find_saved_model(arguments.name)
+    path = trained_models.find_published(arguments.name)
     cli.load_tensorflow()
     from keras_gen import publishing, training
 

@@ -49,6 +49,7 @@ def card(published: Published) -> str:
         tags=[record.recipe.partition("-")[0], "image-generation", "keras_gen"],
         shape=", ".join(map(str, record.data["image_shape"])),
         generates=record.sampler is not None,
+        has_weights=published.has_weights,
         training=list(_training(record)),
         protocol=generated[0].protocol if generated else None,
         scores=list(_scores(published)),

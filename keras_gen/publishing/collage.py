@@ -29,7 +29,7 @@ def write_collage(models: Sequence[Published], path: Path) -> bool:
     rows = []
     for model in models:
         asked = quality.requirements(model)
-        if asked and all(each.is_met for each in asked):
+        if model.has_weights and asked and all(each.is_met for each in asked):
             grid = image_utils.read_picture(model.path / records.SAMPLES_FILE, ["PNG"], np.asarray)
             cells = image_utils.split_grid(grid, *model.record.data["image_shape"][:2])
             rows.append((model.record.name, cells.reshape(-1, *cells.shape[2:])[:COLUMNS]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -37,6 +38,7 @@ def publish(
     note: str = "",
     license: str = "",
     rank: int | None = None,
+    weights: bool = True,
     overwrite: bool = False,
     **place: object,
 ) -> Path:
@@ -55,6 +57,8 @@ def publish(
         rank: int or None, rank of the factors as which large matrices are stored, see `keras_gen.models.export.save`;
             the card says so. Only for models that generate images, so that the effect on their scores is measured.
             Defaults to None, exact matrices.
+        weights: bool, whether to write the SavedModel. Without it, for a model that is too large or a baseline by
+            others, the folder has the record, the scores, the pictures and the card. Defaults to True.
         overwrite: bool, whether to replace an older model of that name. Defaults to False.
         place: `dataset` and `data_dir`, where the data are now, as in `keras_gen.runs.load`.
 
@@ -74,30 +78,36 @@ def publish(
     if not _NAME.fullmatch(name):
         raise must_be("name", "letters, digits, '.', '_' and '-', beginning with a letter or a digit", name)
     path = Path(out) / name
-    files.check_can_write_directory(path, overwrite=overwrite, marker=export.SAVED_MODEL_FILE, argument="out")
+    options = {"overwrite": overwrite, "marker": export.SAVED_MODEL_FILE if weights else records.RECORD_FILE}
+    files.check_can_write_directory(path, **options, argument="out")
     if rank is not None and not of_generated(first.evaluation.scores):
         raise must_be("rank", "None for a model without scores of generated images", rank)
+    if rank is not None and not weights:
+        raise must_be("rank", "None without weights", rank)
     opened = evaluator.open_run(first.path, **place)
 
     def write(folder: Path) -> None:
         description = export.description(first.path)
         description = {key: value for key, value in description.items() if key not in _OF_AN_EXPORT}
-        exported = export.save(
-            opened.model, folder / "exported", half_precision=True, rank=rank, description=description
-        )
-        for entry in exported.iterdir():
-            entry.rename(folder / entry.name)
-        exported.rmdir()
+        exported = folder / "exported"
+        export.save(opened.model, exported, half_precision=True, rank=rank, description=description)
+        model = PretrainedModel(exported)
+        record = _record(files_of_runs, model, name=name, note=note, license=license, rank=rank)
+        if weights:
+            scores = _exported_scores(model, opened.data, first.evaluation.scores)
+            record = dataclasses.replace(record, exported_scores=scores)
+        files.write_json(folder / records.RECORD_FILE, record.to_json())
         shutil.copyfile(first.path / run_directory.HISTORY_FILE, folder / records.HISTORY_FILE)
         content = first.content | {"data": _without_place(first.content.get("data") or {})}
         files.write_json(folder / trained_models.EVALUATION_FILE, content)
-        model = PretrainedModel(folder)
-        record = _record(files_of_runs, model, opened.data, name=name, note=note, license=license, rank=rank)
-        files.write_json(folder / records.RECORD_FILE, record.to_json())
         _write_pictures(folder, model, first.path)
+        if weights:
+            for entry in exported.iterdir():
+                entry.rename(folder / entry.name)
+        shutil.rmtree(exported)
         files.write_text(folder / records.CARD_FILE, cards.card(Published(folder, record, first.evaluation)))
 
-    return files.write_directory(path, write, overwrite=overwrite, marker=export.SAVED_MODEL_FILE, argument="out")
+    return files.write_directory(path, write, **options, argument="out")
 
 
 def push(path: str | os.PathLike, address: str, **options: object) -> None:
@@ -119,7 +129,9 @@ def push(path: str | os.PathLike, address: str, **options: object) -> None:
     if (Path(path) / records.RECORD_FILE).is_file():
         if options:
             raise must_be("options", f"left out, since {path} is already published", ", ".join(options))
-        hub.upload(records.read(path).path, address)
+        if not (published := records.read(path)).has_weights:
+            raise must_be("path", "a published model with its weights", str(path))
+        hub.upload(published.path, address)
         return
     with tempfile.TemporaryDirectory() as folder:
         hub.upload(publish([path], folder, name=name, **options), address)
@@ -169,8 +181,8 @@ def _check_comparable(runs: Sequence[_RunFiles]) -> None:
         raise must_be("runs", "runs of different seeds", [run.settings.seed for run in runs])
 
 
-def _record(runs: Sequence[_RunFiles], model: PretrainedModel, data, **own: object) -> Record:
-    """Return the record of a published model; `own` is what its author chose."""
+def _record(runs: Sequence[_RunFiles], model: PretrainedModel, **own: object) -> Record:
+    """Return the record of a published model, without scores of its stored weights; `own` is what its author chose."""
     first = runs[0]
     described = _without_place(first.record["data"])
     settings, command = records.command_of(first.settings, described["name"])
@@ -185,7 +197,7 @@ def _record(runs: Sequence[_RunFiles], model: PretrainedModel, data, **own: obje
         versions=first.record["versions"],
         sampler=str(first.content.get("sampler")) if "generate" in model.functions else None,
         runs=[_trained(run) for run in runs],
-        exported_scores=_exported_scores(model, data, first.evaluation.scores),
+        exported_scores={},
         **own,
     )
 

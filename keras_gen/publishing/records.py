@@ -17,7 +17,7 @@ from keras_gen.runs.settings import RunSettings
 from keras_gen.utils import safe_files, trained_models
 from keras_gen.utils.errors import UsageError, must_be
 
-RECORD_FILE, HISTORY_FILE, CARD_FILE = "record.json", "history.csv", "README.md"
+RECORD_FILE, HISTORY_FILE, CARD_FILE = trained_models.RECORD_FILE, "history.csv", "README.md"
 _OF_A_PLACE = dict.fromkeys(("data_dir", "extractor_weights"))
 SAMPLES_FILE, LATENTS_FILE, CURVE_FILE = "samples.png", "latents.png", "curve.png"
 
@@ -123,11 +123,16 @@ class Record:
 
 @dataclass(frozen=True)
 class Published:
-    """A published model: its folder, record and evaluation."""
+    """A published model: its folder, record and evaluation. The SavedModel may be missing."""
 
     path: Path
     record: Record
     evaluation: Evaluation
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the folder has the SavedModel."""
+        return (self.path / trained_models.SAVED_MODEL_FILE).is_file()
 
 
 def read(path: str | os.PathLike) -> Published:

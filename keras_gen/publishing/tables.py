@@ -71,8 +71,8 @@ def rankings(models: Sequence[Published]) -> Iterator[str]:
 
 
 def gallery(models: Sequence[Published]) -> Iterator[str]:
-    """Yield the lines of the gallery: for each model its samples, its latents and its learning curve."""
-    for model in models:
+    """Yield the lines of the gallery: samples, latents and learning curve of each model that has its weights."""
+    for model in filter(lambda each: each.has_weights, models):
         place = f"{FOLDER}/{model.path.name}"
         yield f"## {model.record.name}"
         yield f"[{model.record.summary}]({place}/README.md) {model.record.note}".rstrip()
@@ -109,9 +109,15 @@ def _row(model: Published) -> tuple[str, ...]:
     scores = _by_metric(model)
     shown = [scores.get(metric) for metric in (RANKED_BY, *SHOWN)]
     values = ["" if score is None else measured(model, score.name, brief=True) for score in shown]
+    return _link(model), *values, _size(model), _minutes(model)
+
+
+def _size(model: Published) -> str:
+    if not model.has_weights:
+        return "not published"
     size = sum(file.stat().st_size for file in (model.path / "variables").glob("*")) / 1e6
     compressed = "" if model.record.rank is None else f", compressed to rank {model.record.rank}"
-    return _link(model), *values, f"{number(size, 2)}{compressed}", _minutes(model)
+    return f"{number(size, 2)}{compressed}"
 
 
 def _floor(value: float | None) -> str:

@@ -14,7 +14,7 @@ from keras_gen.utils.errors import UsageError, must_be, suggestion
 VARIABLE = "KERAS_GEN_MODELS"
 FOLDER = "saved_models"
 SAVED_MODEL_FILE = "saved_model.pb"
-EVALUATION_FILE = "evaluation.json"
+EVALUATION_FILE, RECORD_FILE = "evaluation.json", "record.json"
 RUN_FOLDER, RUN_RECORD = "saved_model", "recipe.json"  # of a run directory; keras_gen.runs must not be imported here
 
 
@@ -75,6 +75,20 @@ def find_saved_model(path: str | os.PathLike) -> Path:
     if not path.exists() and path.name == os.fspath(path) and (places := folders()):
         raise UsageError(f"{error}; the weights of a model of that name belong in {places[0] / path.name}")
     raise error
+
+
+def find_published(path: str | os.PathLike) -> Path:
+    """Return the folder of a published model, as `find_saved_model`; it may have a record but no SavedModel.
+
+    Raises:
+        UsageError: as `find_saved_model`.
+    """
+    if isinstance(path, str | os.PathLike) and not hub.is_address(path):
+        is_name = Path(path).name == os.fspath(path)
+        for place in (Path(path), *(folder / path for folder in folders() if is_name)):
+            if (place / RECORD_FILE).is_file():
+                return place
+    return find_saved_model(path)
 
 
 def class_names(description: dict) -> list[str]:
