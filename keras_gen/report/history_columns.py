@@ -131,12 +131,12 @@ def unit(name: str, names: Sequence[str], history: Rows) -> str:
         is_mse = all(row.get("loss") == row.get("mse") for row in history)
         return "squared pixel value" if is_mse else "nats per pixel"
     if name in ("d_loss", "d_loss_real", "d_loss_fake", "g_loss"):
-        return "nats" if "jsd" in names else "no unit"
+        return "nats" if "jsd" in names else "dimensionless"
     if name in ("d_real", "d_fake"):
-        return "probability of real" if "jsd" in names else "no unit"
+        return "probability of real" if "jsd" in names else "dimensionless"
     known = {"kl": "nats", "reconstruction": "nats", "jsd": "nats", "scale": "pixel value"}
     known |= dict.fromkeys(("mse", "corrupted_mse"), "squared pixel value")
-    known |= dict.fromkeys(("emd", "critic_loss", "gradient_penalty"), "no unit")
+    known |= dict.fromkeys(("emd", "critic_loss", "gradient_penalty"), "dimensionless")
     return known.get(name, "")
 
 
