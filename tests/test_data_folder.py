@@ -332,7 +332,7 @@ def test_folders_named_like_splits_without_train_are_classes_and_say_so(folder):
         for index in range(3):
             write_image(folder / name / f"{index}.png", gray(index))
     assert data.load(folder).class_names == ("cat", "test")
-    assert "test: read as classes, not as splits" in everything(folder)[1]
+    assert "test: read as classes; splits must be" in everything(folder)[1]
 
 
 def test_links_are_followed_once(tmp_path):

@@ -137,7 +137,7 @@ def test_an_explicit_number_of_epochs_continues_a_run_that_ended_early(images, t
     assert (description["epochs"], description["best_epoch"]["epoch"]) == (4, 2)
     assert description["ended_early"]["planned_epochs"] == 20
     training.resume(run, data=images)
-    assert "nothing to do: to continue training, increase --epochs" in capsys.readouterr().out
+    assert "nothing to do: to train further, pass a larger --epochs" in capsys.readouterr().out
     with without_artifacts():
         training.resume(run, epochs=6, data=images)
     assert len(history.read(run / "history.csv")) == 6

@@ -16,7 +16,8 @@ from keras_gen import UsageError, evaluation, publishing, training, zoo
 from keras_gen.commands import docs
 from keras_gen.evaluation import EvaluationSettings
 from keras_gen.models import export
-from keras_gen.publishing import Record, protocols, records, reproduction
+from keras_gen.publishing import Record, collage, protocols, records, reproduction
+from keras_gen.publishing.reports import experiments
 from keras_gen.runs.settings import RunSettings
 from keras_gen.utils import hub, safe_files, trained_models
 
@@ -301,8 +302,10 @@ def test_a_model_without_weights_has_its_record_and_is_ranked(published, runs, t
     )
     names = {"README.md", "evaluation.json", "history.csv", "record.json", "samples.png", "latents.png", "curve.png"}
     assert {path.name for path in baseline.path.iterdir()} == names
+    seeds = "| seeds | 0, 1 |"
     card = (baseline.path / "README.md").read_text(encoding="utf-8")
-    assert "The weights of this model are not published." in card and "zoo.load" not in card
+    assert "The weights of this model are not published." in card and "zoo.load" not in card and seeds in card
+    assert "stored float16" not in card and "License of these weights" not in card
     [_, ranking] = publishing.rankings([published, baseline])
     [row] = [line for line in ranking.splitlines() if "`baseline`" in line]
     assert "| not published |" in row and "`mine`" in ranking
@@ -313,10 +316,33 @@ def test_a_model_without_weights_has_its_record_and_is_ranked(published, runs, t
     assert trained_models.find_published(baseline.path) == baseline.path
     with pytest.raises(UsageError, match="path must be a published model with its weights"):
         publishing.push(baseline.path, "hf://user/baseline")
+    with pytest.raises(UsageError, match="weights must be True for a model to upload"):
+        publishing.push(runs[0], "hf://user/baseline", weights=False)
     with pytest.raises(UsageError, match="rank must be None without weights"):
         publishing.publish(runs, tmp_path, name="other", weights=False, rank=3)
-    outcome = call("publish", runs[0], "--without-weights", "--push", "hf://user/baseline")
-    assert outcome.code == 2 and "--push must be left out with --without-weights" in outcome.err
+    for option in (("--push", "hf://user/baseline"), ("--rank", "3")):
+        outcome = call("publish", runs[0], "--without-weights", *option)
+        assert outcome.code == 2 and f"{option[0]} must be left out with --without-weights" in outcome.err
+    outcome = call("sample", "baseline")
+    assert outcome.code == 2 and "baseline was published without its weights: train it with" in outcome.err
+    with pytest.raises(UsageError, match="use must be a published model with its weights"):
+        experiments.read(baseline.path)
+    assert not collage.write_collage([baseline], tmp_path / "collage.png")
+    with pytest.raises(UsageError, match="out exists already"):
+        publishing.publish(runs, tmp_path, name="baseline")
+    publishing.publish(runs, tmp_path, name="baseline", overwrite=True)  # now with its weights
+    assert publishing.read(tmp_path / "baseline").has_weights
+
+
+def test_the_card_names_the_mixture_of_latents(published):
+    def latents(**changes):
+        record = dataclasses.replace(published.record, sampler="gmm-10", **changes)
+        card = publishing.card(dataclasses.replace(published, record=record))
+        return next(line for line in card.splitlines() if line.startswith("| latents |"))
+
+    assert latents() == "| latents | a mixture of 10 Gaussians, fitted to the codes of the training images |"
+    settings = {**published.record.settings, "overrides": {"num_classes": 10}}
+    assert "| for each class, a mixture of 10 Gaussians," in latents(settings=settings)
 
 
 def test_an_existing_model_is_replaced_only_when_asked(published, runs):

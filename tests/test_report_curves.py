@@ -82,7 +82,10 @@ def test_reconstruction_and_loss_share_a_panel_and_kl_has_its_own():
     [
         (GAN, {"losses of D and G": "nats", "output of D": "probability of real", "d_loss": "nats", "jsd": "nats"}),
         (VAE, {"loss and reconstruction": "nats", "kl": "nats", "mse": "squared pixel value"}),
-        (WGAN, dict.fromkeys(("critic_loss", "emd", "g_loss", "gradient_penalty"), "dimensionless")),
+        (
+            WGAN,
+            {"critic_loss": "", "emd": "", "g_loss": "dimensionless", "gradient_penalty": "dimensionless"},
+        ),
         ([{"epoch": 1, "loss": 0.1, "mse": 0.02}], {"loss": "nats per pixel", "mse": "squared pixel value"}),
         ([{"epoch": 1, "loss": 0.02, "mse": 0.02}], {"loss": "squared pixel value", "mse": "squared pixel value"}),
         ([{"epoch": 1, "mse": 0.1, "corrupted_mse": 0.2}], {"mean squared error": "squared pixel value"}),

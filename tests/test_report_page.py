@@ -248,7 +248,7 @@ def test_the_first_screen_has_the_samples_the_headline_score_and_the_losses(run)
     measure(run, score(value=80.0, spread=0.754, floor=0.5))
     read = page_of(run)
     start = read.words.index("fd_lenet")
-    words = "± 0.75; lower is better, 10,000 generated images; as many real images have 0.5"
+    words = "± 0.75; lower is better, 10,000 generated images; the same number of real images has 0.5"
     assert read.words[start : start + 3] == ["fd_lenet", "80", words]
     navigation = next(index for index, (tag, _) in enumerate(read.elements) if tag == "nav")
     first = [attributes["alt"] for tag, attributes in read.elements[:navigation] if tag == "img"]

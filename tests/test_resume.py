@@ -54,7 +54,7 @@ def test_a_finished_run_has_nothing_left_to_do(copied):
     assert outcome.code == 0, outcome.err
     assert outcome.out.splitlines() == [
         f"{copied}: 2 of 2 epochs done",
-        "nothing to do: to continue training, increase --epochs",
+        "nothing to do: to train further, pass a larger --epochs",
     ]
     assert {path: path.stat().st_mtime_ns for path in before} == before
 

@@ -30,7 +30,7 @@ def parser() -> cli.ArgumentParser:
     add("--rank", type=int, metavar="N", help=rank)
     weights = "write record, scores, pictures and card, but no SavedModel"
     add("--without-weights", dest="weights", action="store_false", help=weights)
-    add("--overwrite", action="store_true", help="replace an older model with that name")
+    add("--overwrite", action="store_true", help="replace an older model with that name, its weights too")
     push = "also upload it to the Hugging Face Hub, as hf://user/name"
     add("--push", metavar="ADDRESS", help=push)
     run_options.add_recipes(parser)
@@ -42,9 +42,10 @@ def main() -> None:
     """Run the command: parse, publish, print the path."""
     arguments = parser().parse_args()
     run_options.load_recipes(arguments)
+    for name in ("push", "rank"):
+        if not arguments.weights and (value := getattr(arguments, name)) is not None:
+            raise must_be(f"--{name}", "left out with --without-weights", value)
     if arguments.push is not None:
-        if not arguments.weights:
-            raise must_be("--push", "left out with --without-weights", arguments.push)
         hub.repository(arguments.push)
         hub.check_installed()
     for run in arguments.runs:

@@ -26,6 +26,8 @@ MEANINGS = {
 }
 """Explanations of scores in words, by metric."""
 
+_STORED = "float32 weights, stored float16 weights"
+_COLUMNS = ("score", "value", "better", "floor", _STORED, "fingerprint")
 _NETWORKS = {
     "updates": "",
     "d_updates": " of the discriminator",
@@ -50,8 +52,9 @@ def card(published: Published) -> str:
         shape=", ".join(map(str, record.data["image_shape"])),
         generates=record.sampler is not None,
         has_weights=published.has_weights,
-        training=list(_training(record)),
+        training=list(_training(published)),
         protocol=generated[0].protocol if generated else None,
+        columns=_COLUMNS if published.has_weights else [name for name in _COLUMNS if name != _STORED],
         scores=list(_scores(published)),
         meanings=list(_meanings(record, generated)),
         asked=_asked(published),
@@ -67,27 +70,36 @@ def _template() -> jinja2.Template:
     return environment.get_template("card.md")
 
 
-def _training(record: Record) -> Iterator[tuple[str, str]]:
+def _training(published: Published) -> Iterator[tuple[str, str]]:
     """Yield the rows on the training: name and value."""
+    record = published.record
     first, machine, versions = record.runs[0], record.machine, record.versions
     counts = ", ".join(f"{count:,} {role}" for role, count in record.data["counts"].items())
     yield "data", f"{record.data['name']}: {counts}"
     yield "command", f"`python experiments/run.py {shlex.join(record.command)}`"
-    yield "seeds", ", ".join(str(run.seed) for run in record.runs) + f"; these weights: {first.seed}"
+    seeds = ", ".join(str(run.seed) for run in record.runs)
+    yield "seeds", f"{seeds}; these weights: {first.seed}" if published.has_weights else seeds
     yield "epochs", "; ".join(dict.fromkeys(map(_epochs, record.runs)))
-    yield "updates", "; ".join(dict.fromkeys(updates(run.updates) for run in record.runs))
+    yield "updates", "; ".join(dict.fromkeys(update_counts(run.updates) for run in record.runs))
     devices = machine["gpus"] or [f"{machine['processor']}, {counted(machine['cores'], 'core')}"]
     minutes = ", ".join(number(run.minutes) for run in record.runs)
     yield "time", f"{minutes} minutes; {', '.join(devices)}; {record.settings['precision']}"
     if resumed := sum(run.resumed for run in record.runs):
         yield "interrupted and resumed", counted(resumed, "time")
-    components = (record.sampler or "").removeprefix("gmm-")
-    mixture = f"mixture of {components} Gaussians, fitted to the codes of the training images"
-    yield "latents", {None: "none", "prior": "standard normal"}.get(record.sampler, mixture)
+    yield "latents", _latents(record)
     yield (
         "versions",
         f"keras_gen {versions['keras_gen']}, TensorFlow {versions['tensorflow']}, Keras {versions['keras']}",
     )
+
+
+def _latents(record: Record) -> str:
+    """Return the distribution of the latents of generated images in words."""
+    if record.sampler in (None, "prior"):
+        return "none" if record.sampler is None else "standard normal"
+    per_class = "for each class, " if record.settings["overrides"].get("num_classes") else ""
+    components = record.sampler.removeprefix("gmm-")
+    return f"{per_class}a mixture of {components} Gaussians, fitted to the codes of the training images"
 
 
 def _epochs(run: TrainedRun) -> str:
@@ -104,9 +116,10 @@ def _scores(published: Published) -> Iterator[tuple[str, ...]]:
         floor, stored = "" if score.floor is None else number(score.floor), ""
         if score.name in record.exported_scores:
             stored = f"{number(score.value)}, {number(record.exported_scores[score.name])}"
-        yield f"`{score.name}`", measured(published, score.name), better, floor, stored, f"`{score.fingerprint}`"
+        row = (f"`{score.name}`", measured(published, score.name), better, floor, stored, f"`{score.fingerprint}`")
+        yield row if published.has_weights else (*row[:4], row[5])
     for name in published.evaluation.losses:
-        yield f"{name} of test images", measured(published, name), "", "", "", ""
+        yield f"{name} of test images", measured(published, name), *[""] * (4 if published.has_weights else 3)
 
 
 def measured(published: Published, name: str, *, brief: bool = False) -> str:
@@ -124,7 +137,9 @@ def measured(published: Published, name: str, *, brief: bool = False) -> str:
     spread, over = record.spread(name), counted(len(record.values(name)), "training")
     if spread is None and not brief:
         own = next((score for score in published.evaluation.scores if score.name == name), None)
-        spread, over = (own.spread, own.spread_over) if own else (None, "")
+        spread, over = (
+            (own.spread, own.spread_over.replace("seeds", "sets of images")) if own and own.spread_over else (None, "")
+        )
     if spread is None:
         return number(mean)
     return f"{number(mean)} ± {number(spread, digits=2)}" + ("" if brief else f" ({over})")
@@ -137,7 +152,7 @@ def _meanings(record: Record, scores: Sequence[Score]) -> Iterator[str]:
             score = by_metric[metric]
             value, floor = record.mean(score.name), ""
             if score.floor is not None:
-                floor = f" ({100 * score.floor:.0f} % with as many real images)"
+                floor = f" ({100 * score.floor:.0f} % for the same number of real images)"
             yield text.format(value=value, share=f"{100 * value:.0f} %", floor=floor)
 
 
@@ -151,14 +166,14 @@ def _asked(published: Published) -> str:
     return f"Models of digits should have {least}. {verdict}."
 
 
-def updates(counts: Mapping[str, int]) -> str:
+def update_counts(counts: Mapping[str, int]) -> str:
     """Return the numbers of updates in words.
 
     Args:
         counts: mapping of the columns of a history, such as `"g_updates"`, to numbers of updates.
 
     Example:
-        >>> updates({"updates": 43000}), updates({"critic_updates": 4300, "g_updates": 860})
+        >>> update_counts({"updates": 43000}), update_counts({"critic_updates": 4300, "g_updates": 860})
         ('43,000', '4,300 of the critic, 860 of the generator')
     """
     return ", ".join(f"{count:,}{_NETWORKS.get(column, f' {column}')}" for column, count in counts.items())

@@ -1,4 +1,4 @@
-"""One picture of the published models of digits that reach what we ask of them."""
+"""One picture of the published models of digits that reach the minimum scores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = 20
 
 
 def write_collage(models: Sequence[Published], path: Path) -> bool:
-    """Write a picture with the first images of each model of digits that reaches what we ask, one row a model.
+    """Write a picture with the first images of each model of digits that has weights and the minimum scores, in rows.
 
     Args:
         models: sequence of published models.

@@ -52,14 +52,14 @@ def publish(
             give the spread of its scores.
         out: str or path, folder of trained models. Defaults to `"saved_models"`.
         name: str, name of the model: letters, digits, `.`, `_` and `-`. Defaults to the recipe's.
-        note: str, what a look at the images shows, for the card. Defaults to none.
+        note: str, remark on the images, for the card. Defaults to none.
         license: str, license of the weights as model hubs spell it, such as `"apache-2.0"`. Defaults to none.
         rank: int or None, rank of the factors as which large matrices are stored, see `keras_gen.models.export.save`;
             the card says so. Only for models that generate images, so that the effect on their scores is measured.
             Defaults to None, exact matrices.
         weights: bool, whether to write the SavedModel. Without it, for a model that is too large or a baseline by
             others, the folder has the record, the scores, the pictures and the card. Defaults to True.
-        overwrite: bool, whether to replace an older model of that name. Defaults to False.
+        overwrite: bool, whether to replace an older model of that name, its weights too. Defaults to False.
         place: `dataset` and `data_dir`, where the data are now, as in `keras_gen.runs.load`.
 
     Returns:
@@ -78,7 +78,9 @@ def publish(
     if not _NAME.fullmatch(name):
         raise must_be("name", "letters, digits, '.', '_' and '-', beginning with a letter or a digit", name)
     path = Path(out) / name
-    options = {"overwrite": overwrite, "marker": export.SAVED_MODEL_FILE if weights else records.RECORD_FILE}
+    has_record = (path / records.RECORD_FILE).is_file()  # an older model, which may have no SavedModel
+    marker = records.RECORD_FILE if has_record or not weights else export.SAVED_MODEL_FILE
+    options = {"overwrite": overwrite, "marker": marker}
     files.check_can_write_directory(path, **options, argument="out")
     if rank is not None and not of_generated(first.evaluation.scores):
         raise must_be("rank", "None for a model without scores of generated images", rank)
@@ -133,6 +135,8 @@ def push(path: str | os.PathLike, address: str, **options: object) -> None:
             raise must_be("path", "a published model with its weights", str(path))
         hub.upload(published.path, address)
         return
+    if not options.get("weights", True):
+        raise must_be("weights", "True for a model to upload", False)
     with tempfile.TemporaryDirectory() as folder:
         hub.upload(publish([path], folder, name=name, **options), address)
 
@@ -195,7 +199,7 @@ def _record(runs: Sequence[_RunFiles], model: PretrainedModel, **own: object) ->
         data=described,
         machine=first.record["machine"],
         versions=first.record["versions"],
-        sampler=str(first.content.get("sampler")) if "generate" in model.functions else None,
+        sampler=str(first.content.get("sampler", "prior")) if "generate" in model.functions else None,
         runs=[_trained(run) for run in runs],
         exported_scores={},
         **own,

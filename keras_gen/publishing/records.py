@@ -65,7 +65,7 @@ class Record:
         sampler: str, distribution of the latents of generated images, such as `prior`; None if it generates none.
         runs: sequence of `TrainedRun`; the published weights are of the first, the others have other seeds.
         exported_scores: dict, values of the scores of the published weights as they are stored, by name.
-        note: str, what a look at the images shows; empty for nothing.
+        note: str, remark on the images; empty for none.
         license: str, license of the weights; empty if none is stated.
         rank: int or None, rank of the factors as which large matrices of weights are stored; None for exact ones.
     """
@@ -176,10 +176,11 @@ def command_of(settings: RunSettings, data_name: str) -> tuple[RunSettings, list
 
 
 def published(folder: str | os.PathLike | None = None) -> list[Published]:
-    """Return the trained models that have a record, sorted by name.
+    """Return the published models, sorted by name.
 
     Args:
-        folder: str or path, the folder that has them. Defaults to all folders of trained models.
+        folder: str or path, a folder of published models, with or without weights. Defaults to all models with weights
+            that are found by name.
     """
     if folder is not None:
         return [read(file.parent) for file in sorted(Path(folder).glob(f"*/{RECORD_FILE}"))]

@@ -136,7 +136,7 @@ def unit(name: str, names: Sequence[str], history: Rows) -> str:
         return "probability of real" if "jsd" in names else "dimensionless"
     known = {"kl": "nats", "reconstruction": "nats", "jsd": "nats", "scale": "pixel value"}
     known |= dict.fromkeys(("mse", "corrupted_mse"), "squared pixel value")
-    known |= dict.fromkeys(("emd", "critic_loss", "gradient_penalty"), "dimensionless")
+    known |= {"gradient_penalty": "dimensionless"}  # `emd` has the unit of pixels only if the critic is 1-Lipschitz
     return known.get(name, "")
 
 

@@ -249,7 +249,7 @@ def _train(path, settings, model, data, reference, *, start, export_options=None
         elif path is None:
             return
         elif export_options is None and run_directory.finished_epochs(path) == settings.epochs:
-            print_line("nothing to do: to continue training, increase --epochs")
+            print_line("nothing to do: to train further, pass a larger --epochs")
             return
         if path is not None:
             _finish(path, _with_its_end(path, settings), model, data, export_options)

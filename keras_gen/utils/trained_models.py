@@ -33,11 +33,11 @@ def folders() -> list[Path]:
     return [Path(chosen), *own[:1]] if chosen else own[:1]
 
 
-def find(name: str) -> Path | None:
-    """Return the folder of the SavedModel of that name, or None if there is none."""
+def find(name: str, file: str = SAVED_MODEL_FILE) -> Path | None:
+    """Return the folder of that name that has a SavedModel, or another file; None if there is none."""
     if not name or Path(name).name != name:
         return None
-    return next((path / name for path in folders() if (path / name / SAVED_MODEL_FILE).is_file()), None)
+    return next((path / name for path in folders() if (path / name / file).is_file()), None)
 
 
 def names() -> list[str]:
@@ -66,6 +66,8 @@ def find_saved_model(path: str | os.PathLike) -> Path:
         return path / RUN_FOLDER
     if (trained := find(os.fspath(path))) is not None:
         return trained
+    if (path / RECORD_FILE).is_file() or find(os.fspath(path), RECORD_FILE) is not None:
+        raise UsageError(f"{path} was published without its weights: train it with reproduce.py")
     if (path / RUN_RECORD).is_file():
         raise UsageError(f"run {path} is not finished and has no SavedModel yet: resume it")
     known = ", ".join(names()) or "none"
@@ -84,10 +86,9 @@ def find_published(path: str | os.PathLike) -> Path:
         UsageError: as `find_saved_model`.
     """
     if isinstance(path, str | os.PathLike) and not hub.is_address(path):
-        is_name = Path(path).name == os.fspath(path)
-        for place in (Path(path), *(folder / path for folder in folders() if is_name)):
-            if (place / RECORD_FILE).is_file():
-                return place
+        found = Path(path) if (Path(path) / RECORD_FILE).is_file() else find(os.fspath(path), RECORD_FILE)
+        if found is not None:
+            return found
     return find_saved_model(path)
 
 

@@ -172,7 +172,7 @@ def _search(folder: Path, skip_damaged: bool) -> _Content:
                     content.damaged[path] = f"{path} is a link to a file or folder that can't be found"
     if like_splits:
         names = ", ".join(shown(str(path.relative_to(folder))) for path in like_splits[:3])
-        content.notes.append(f"{names}: read as classes, not as splits, which are a folder train and those next to it")
+        content.notes.append(f"{names}: read as classes; splits must be next to a folder train")
     return content
 
 

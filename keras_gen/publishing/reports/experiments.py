@@ -133,6 +133,8 @@ def read(path: str | os.PathLike) -> Trained:
     path = Path(path)
     if (path / records.RECORD_FILE).is_file():
         published = records.read(path)
+        if not published.has_weights:
+            raise must_be("use", "a published model with its weights", str(path))
         record = published.record
         settings = RunSettings.from_json(dict(record.settings), str(path))
         rows = history.read(path / records.HISTORY_FILE)

@@ -11,7 +11,7 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 from keras_gen import evaluation
 from keras_gen.evaluation import results
 from keras_gen.publishing import records
-from keras_gen.publishing.cards import number, updates
+from keras_gen.publishing.cards import number, update_counts
 from keras_gen.publishing.reports import experiments, pages, record, registry
 from keras_gen.publishing.reports.exhibits import Exhibits
 from keras_gen.publishing.reports.experiments import Experiment, Trained
@@ -159,7 +159,7 @@ def _trainings(planned: Mapping[str, RunSettings], trained: Mapping[str, Trained
     rows = []
     for key, each in trained.items():
         last = each.history[-1]
-        counts = updates({name: value for name, value in last.items() if name.endswith("updates")})
+        counts = update_counts({name: value for name, value in last.items() if name.endswith("updates")})
         _, words = records.command_of(each.settings, str(each.data["name"]))
         planned_epochs = planned[key].epochs
         epochs = f"{last['epoch']}" + ("" if last["epoch"] == planned_epochs else f" of {planned_epochs}")

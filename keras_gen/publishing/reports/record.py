@@ -42,8 +42,8 @@ class ReportRecord:
         trainings: Table, the trainings with their commands.
         values: mapping, numbers by name, for the text.
         tables: mapping of names to Table.
-        pictures: sequence of names of its pictures, PNG files beside the record, without their suffix. Figures have a
-            `dark_picture` as well.
+        pictures: sequence of names of its pictures, PNG files beside the record, without their suffix. Figures may
+            have a `dark_picture` as well.
     """
 
     name: str

@@ -151,7 +151,7 @@ def _headline(run: RunFiles) -> dict[str, object] | None:
     scores = run.evaluation.scores if run.evaluation else []
     for score in of_generated(scores):
         spread = "" if score.spread is None else f"± {score.spread:.2g}; "
-        floor = "" if score.floor is None else f"; as many real images have {number(score.floor)}"
+        floor = "" if score.floor is None else f"; the same number of real images has {number(score.floor)}"
         count, better = number(score.protocol["generated"]), {"low": "lower is better, ", "high": "higher is better, "}
         words = f"{spread}{better.get(score.better, '')}{count} generated images{floor}"
         return {"name": score.name, "value": score.value, "words": words}
