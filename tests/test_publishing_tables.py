@@ -24,7 +24,8 @@ def model(folder, name, *values, data="mnist", losses=None, minutes=12.0, **prot
     path = folder / name
     (path / "variables").mkdir(parents=True)
     (path / "variables" / "data").write_bytes(bytes(1_500_000))
-    (path / "samples.png").touch()
+    for file in ("samples.png", "saved_model.pb"):
+        (path / file).touch()
     scores = [score("fid", values[0], floor=0.67, **protocol), score("precision", 0.5, "high", 0.94, **protocol)]
     run = TrainedRun(0, 5, None, None, 5, minutes, {"updates": 10}, 0, losses or {}, {})
     runs = [
@@ -59,6 +60,8 @@ def test_models_are_ranked_under_one_protocol_but_for_the_moving_average(tmp_pat
     assert cells(lines[4])[:3] == ["[`worse`](../saved_models/worse/README.md)", "30", "0.5"]
     assert cells(lines[4])[-2:] == ["1.5", "12 on 2 cores"]
     assert len(lines) == 5
+    heading, _ = tables.rankings([model(tmp_path, "labeled", 3.0, generated_labels="uniform")])
+    assert heading == "### mnist, 10,000 images, labels uniform, against 55,000, features of `lenet`"
 
 
 def test_models_stand_beside_the_literature_with_both_protocols(tmp_path):

@@ -219,6 +219,8 @@ def test_a_long_interpolation_stays_in_one_row():
     axes, picture = canvas(report.interpolations([("vae", made(45))], "x"))
     assert picture.shape == (7, 45 * 7 + 1)
     assert (len(columns_of(axes)), columns_of(axes)[0], columns_of(axes)[-1]) == (11, "0", "1")
+    axes, _ = canvas(report.interpolations([("vae", made(12))], "x"))
+    assert len(columns_of(axes)) == 12
 
 
 @pytest.mark.parametrize(

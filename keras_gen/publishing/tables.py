@@ -61,7 +61,7 @@ def rankings(models: Sequence[Published]) -> Iterator[str]:
     for (data, _), group in sorted(groups.items()):
         first = _by_metric(group[0])[RANKED_BY]
         generated, real = first.protocol["generated"], first.protocol["reference_count"]
-        labels = f", labels {each}" if (each := first.protocol["generated_labels"]) else ""
+        labels = f", labels {each}" if (each := first.protocol.get("generated_labels")) else ""
         yield f"### {data}, {generated:,} images{labels}, against {real:,}, features of `{first.protocol['extractor']}`"
         ranked = sorted(group, key=lambda model: model.record.mean(first.name))
         rows = [_row(model) for model in ranked]
