@@ -33,7 +33,13 @@ MODULES = (
 )
 """Public modules of keras_gen, in the order of the reference."""
 
-STYLE = "img[src$='/samples.png'], img[src$='-samples.png'], img[alt^='Images of '][src$='samples.png'] { image-rendering: pixelated; min-width: 24rem; } .md-grid { max-width: 80rem; }"
+STYLE = """
+img[src$='/samples.png'], img[src$='-samples.png'], img[alt^='Images of '][src$='samples.png'] {
+  image-rendering: pixelated;
+  min-width: 24rem;
+}
+.md-grid { max-width: 80rem; }
+"""
 
 
 def on_config(config):

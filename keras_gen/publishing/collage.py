@@ -17,7 +17,7 @@ COLUMNS = 20
 
 
 def write_collage(models: Sequence[Published], path: Path) -> bool:
-    """Write a picture with the first images of each model of digits that has weights and the minimum scores, in rows.
+    """Write the first images of each model of digits that has weights and the minimum scores, one row per model.
 
     Args:
         models: sequence of published models.

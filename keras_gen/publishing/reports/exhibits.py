@@ -84,7 +84,7 @@ class Exhibits:
         self.grid(name, np.concatenate([images, trained.model.reconstruct(images)]), columns=count)
 
     def figure(self, name: str, figure: Figure) -> None:
-        """Write a figure for light and one for dark screens, with few colors, so that they are small."""
+        """Write a light and a dark version of a figure, with few colors to keep them small; the figure becomes dark."""
         path = self._path(name)
         style.save_small(figure, path)
         style.darken(figure)
