@@ -71,12 +71,10 @@ def find_saved_model(path: str | os.PathLike) -> Path:
     if (path / RUN_RECORD).is_file():
         raise UsageError(f"run {path} is not finished and has no SavedModel yet: resume it")
     known = ", ".join(names()) or "none"
-    error = must_be("path", f"a SavedModel, a finished run directory or a trained model ({known})", str(path))
-    if hint := suggestion(path, names()):
-        raise UsageError(f"{error}{hint}")
+    message = str(must_be("path", f"a SavedModel, a finished run directory or a trained model ({known})", str(path)))
     if not path.exists() and path.name == os.fspath(path) and (places := folders()):
-        raise UsageError(f"{error}; the weights of a model of that name belong in {places[0] / path.name}")
-    raise error
+        message += f" (the weights of a model of that name belong in {places[0] / path.name})"
+    raise UsageError(message + suggestion(path, names()))
 
 
 def find_published(path: str | os.PathLike) -> Path:
