@@ -62,9 +62,9 @@ def test_a_lower_distance_and_a_higher_precision_are_better(make):
 
 
 def test_read_returns_what_write_wrote(make):
-    path = make("one", distance(9.0), dataclasses.replace(precision(0.5), spread=math.inf, spread_over="3 seeds"))
+    path = make("one", distance(9.0), dataclasses.replace(precision(0.5), spread=math.inf, spread_over="3 sets of images"))
     result = results.read(path)
-    assert result.scores == [distance(9.0), dataclasses.replace(precision(0.5), spread=math.inf, spread_over="3 seeds")]
+    assert result.scores == [distance(9.0), dataclasses.replace(precision(0.5), spread=math.inf, spread_over="3 sets of images")]
     assert (result.losses, result.notes) == ({"loss": 1.0}, ["a note"])
 
 

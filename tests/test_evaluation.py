@@ -198,7 +198,7 @@ def test_several_seeds_give_a_mean_and_a_spread(gan):
         values = one[name].value, other[name].value
         assert score.value == pytest.approx(np.mean(values), rel=1e-9)
         assert score.spread == pytest.approx(np.std(values, ddof=1), rel=1e-9)
-        assert (score.spread_over, score.protocol["seed"]) == ("2 seeds", "4, 5")
+        assert (score.spread_over, score.protocol["seed"]) == ("2 sets of images", "4, 5")
     assert (one["fd_lenet"].spread, one["classifier_score_lenet"].spread_over) == (None, "10 splits")
 
 

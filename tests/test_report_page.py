@@ -175,11 +175,11 @@ def test_pictures_of_epochs_spread_evenly_over_the_run(run):
 
 
 def test_scores_have_spread_floor_bias_and_protocol(run):
-    bias = score(value=80.0, spread=0.75, spread_over="3 seeds", floor=0.5, bias=9.0)
+    bias = score(value=80.0, spread=0.75, spread_over="3 sets of images", floor=0.5, bias=9.0)
     measure(run, bias, score("precision_lenet", 0.5, better="high", generated=500), notes=["one note"])
     words = page_of(run).words
     start = words.index("fd_lenet", words.index("± spread"))
-    row = ["fd_lenet", "80", "lower", "0.75 (over 3 seeds)", "0.5", "9", bias.fingerprint]
+    row = ["fd_lenet", "80", "lower", "0.75 (over 3 sets of images)", "0.5", "9", bias.fingerprint]
     assert words[start : start + 7] == row
     assert words[start + 7 : start + 13] == ["precision_lenet", "0.5", "higher", "–", "–", "–"]
     assert " extractor lenet " in " ".join(words[words.index("Protocol") :])

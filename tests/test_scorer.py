@@ -187,7 +187,7 @@ def test_several_seeds_give_a_mean_and_a_spread(reference):
     values = [run[0].value for run in runs]
     assert merged.value == pytest.approx(np.mean(values))
     assert merged.spread == pytest.approx(np.std(values, ddof=1))
-    assert (merged.spread_over, merged.protocol["seed"]) == ("3 seeds", "0, 1, 2")
+    assert (merged.spread_over, merged.protocol["seed"]) == ("3 sets of images", "0, 1, 2")
     assert merged.fingerprint != runs[0][0].fingerprint
     assert aggregate_seeds(runs[:1]) == runs[0]
 

@@ -43,7 +43,7 @@ class Score:
         protocol: `Protocol`, everything that the value depends on besides the model.
         better: str, `low` or `high`, or None (the default) if neither is better.
         spread: float, standard deviation over `spread_over`, or None.
-        spread_over: str, what the spread is over, such as `10 splits` or `3 seeds`, or None.
+        spread_over: str, what the spread is over, such as `10 splits` or `3 sets of images`, or None.
         floor: float, score of the same number of held-out real images, or None if it was not measured.
         bias: float, estimate of how much too high the value is because of the number of images, or None.
     """
@@ -118,7 +118,7 @@ def aggregate_seeds(runs: list[list[Score]]) -> list[Score]:
                 same[0],
                 value=mean,
                 spread=spread,
-                spread_over=f"{len(values)} seeds",
+                spread_over=f"{len(values)} sets of images",
                 bias=sum(biases) / len(biases) if biases else None,
                 protocol=dict(same[0].protocol) | {"seed": seeds},
             )

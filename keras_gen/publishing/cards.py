@@ -27,7 +27,6 @@ MEANINGS = {
 """Explanations of scores in words, by metric."""
 
 _STORED = "float32 weights, stored float16 weights"
-_COLUMNS = ("score", "value", "better", "floor", _STORED, "fingerprint")
 _NETWORKS = {
     "updates": "",
     "d_updates": " of the discriminator",
@@ -45,6 +44,7 @@ def card(published: Published) -> str:
     record, scores = published.record, published.evaluation.scores
     generated = of_generated(scores)
     data = record.data["name"]
+    columns = ["score", "value", "better", "floor", *([_STORED] if published.has_weights else []), "fingerprint"]
     return _template().render(
         record=record,
         data=record.data,
@@ -54,8 +54,8 @@ def card(published: Published) -> str:
         has_weights=published.has_weights,
         training=list(_training(published)),
         protocol=generated[0].protocol if generated else None,
-        columns=_COLUMNS if published.has_weights else [name for name in _COLUMNS if name != _STORED],
-        scores=list(_scores(published)),
+        columns=columns,
+        scores=[[row.get(column, "") for column in columns] for row in _scores(published)],
         meanings=list(_meanings(record, generated)),
         asked=_asked(published),
         results=[(name, f"{value:.6g}") for name, value in record.exported_scores.items()],
@@ -108,18 +108,18 @@ def _epochs(run: TrainedRun) -> str:
     return f"{run.epochs}{early}{best}"
 
 
-def _scores(published: Published) -> Iterator[tuple[str, ...]]:
-    """Yield the rows of the table of scores and losses."""
+def _scores(published: Published) -> Iterator[dict[str, str]]:
+    """Yield the rows of the table of scores and losses: their cells by column."""
     record = published.record
     for score in published.evaluation.scores:
-        better = {"low": "lower", "high": "higher", None: ""}[score.better]
-        floor, stored = "" if score.floor is None else number(score.floor), ""
+        row = {"score": f"`{score.name}`", "value": measured(published, score.name)}
+        row["better"] = {"low": "lower", "high": "higher", None: ""}[score.better]
+        row["floor"] = "" if score.floor is None else number(score.floor)
         if score.name in record.exported_scores:
-            stored = f"{number(score.value)}, {number(record.exported_scores[score.name])}"
-        row = (f"`{score.name}`", measured(published, score.name), better, floor, stored, f"`{score.fingerprint}`")
-        yield row if published.has_weights else (*row[:4], row[5])
+            row[_STORED] = f"{number(score.value)}, {number(record.exported_scores[score.name])}"
+        yield row | {"fingerprint": f"`{score.fingerprint}`"}
     for name in published.evaluation.losses:
-        yield f"{name} of test images", measured(published, name), *[""] * (4 if published.has_weights else 3)
+        yield {"score": f"{name} of test images", "value": measured(published, name)}
 
 
 def measured(published: Published, name: str, *, brief: bool = False) -> str:
@@ -137,9 +137,7 @@ def measured(published: Published, name: str, *, brief: bool = False) -> str:
     spread, over = record.spread(name), counted(len(record.values(name)), "training")
     if spread is None and not brief:
         own = next((score for score in published.evaluation.scores if score.name == name), None)
-        spread, over = (
-            (own.spread, own.spread_over.replace("seeds", "sets of images")) if own and own.spread_over else (None, "")
-        )
+        spread, over = (own.spread, own.spread_over) if own and own.spread_over else (None, "")
     if spread is None:
         return number(mean)
     return f"{number(mean)} ± {number(spread, digits=2)}" + ("" if brief else f" ({over})")
