@@ -30,6 +30,7 @@ def gan_conv(
     dropout: float = 0.4,
     slope: float = 0.2,
     learning_rate: float = 1e-4,
+    generator_learning_rate: float | None = None,
     beta_1: float = 0.5,
     num_classes,
     **options,
@@ -40,7 +41,7 @@ def gan_conv(
     and 128 generated images (`batch_size` counts the real ones), a generator batch of 256 latents, Adam with learning
     rate 1e-4 for the discriminator, 100 epochs, FID every 10.
 
-    Ours: the same learning rate for the generator, β₁ 0.5, LeakyReLU slope 0.2, dropout rate 0.4, images in [0, 1]
+    Ours: the same learning rate for the generator unless `generator_learning_rate` is given, β₁ 0.5, LeakyReLU slope 0.2, dropout rate 0.4, images in [0, 1]
     from a sigmoid, samples from a moving average of the generator's weights. The current weights swing between striped
     and broken digits from one update to the next, while their average over a hundred updates draws clean strokes. With
     dropout 0.2 the discriminator won in the first epoch.
@@ -59,7 +60,10 @@ def gan_conv(
         generator_batch_ratio=2,
         **options,
     )
-    model.compile(*common.adam_pair(learning_rate, beta_1))
+    if generator_learning_rate is None:
+        generator_learning_rate = learning_rate
+    generator_learning_rate = checks.positive("generator_learning_rate", generator_learning_rate)
+    model.compile(common.adam(generator_learning_rate, beta_1), common.adam(learning_rate, beta_1))
     return model
 
 
