@@ -1,6 +1,8 @@
 """Callbacks of the user's own in a run: `--callback`, and the examples of the documentation."""
 
+import os
 import re
+import signal
 import sys
 import types
 from pathlib import Path
@@ -11,7 +13,7 @@ from command_helpers import SMALL, call
 
 import keras_gen
 from keras_gen import training
-from keras_gen.runs import history
+from keras_gen.runs import history, run_directory
 from keras_gen.runs.settings import RunSettings
 
 PAGE = Path(keras_gen.__file__).parents[1] / "docs" / "running.md"
@@ -66,18 +68,98 @@ def test_the_examples_log_each_epoch_and_end(name, begin, log, end, tracking, mo
     assert any("vae-mlp" in str(each) for each in service.told)
 
 
+def settings_of(**changes):
+    options = {"dataset": "digits", "fid_every": 0, "samples_every": 0, "epochs": 3, **changes}
+    return RunSettings("vae-mlp", {"hidden": 8}, **options)
+
+
+class Count(keras.callbacks.Callback):
+    """Counts what it is told."""
+
+    begins = epochs = ends = 0
+
+    def on_train_begin(self, logs=None):
+        self.begins += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs += 1
+
+    def on_train_end(self, logs=None):
+        self.ends += 1
+        self.last = logs
+
+
 def test_a_resumed_run_takes_callbacks_and_a_run_in_python_does(tmp_path):
-    class Count(keras.callbacks.Callback):
-        epochs = 0
-
-        def on_epoch_end(self, epoch, logs=None):
-            self.epochs += 1
-
-    settings = RunSettings("vae-mlp", {"hidden": 8}, dataset="digits", epochs=1, fid_every=0, samples_every=0)
     first, second = Count(), Count()
-    run = training.run(settings, out=tmp_path, callbacks=[first])
+    run = training.run(settings_of(epochs=1), out=tmp_path, callbacks=[first])
     training.resume(run, epochs=3, callbacks=[second])
     assert (first.epochs, second.epochs) == (1, 2)
+
+
+def interrupted_in_epoch(number, out):
+    """Return a run that Ctrl-C stopped after five steps of that epoch."""
+
+    def interrupt(batch, logs=None):
+        interrupt.batches += 1
+        if interrupt.batches == 23 * (number - 1) + 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    interrupt.batches = 0
+    stopper = keras.callbacks.LambdaCallback(on_train_batch_end=interrupt)
+    settings = settings_of(steps_per_execution=1)
+    with pytest.raises(training.RunInterrupted):
+        training.run(settings, out=out, callbacks=[stopper])
+    [run] = out.iterdir()
+    return run
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_training_begins_and_ends_once_for_a_callback_when_an_epoch_is_continued(number, tmp_path):
+    run, count = interrupted_in_epoch(number, tmp_path), Count()
+    training.resume(run, callbacks=[count])
+    assert (count.begins, count.epochs, count.ends) == (1, 4 - number, 1)
+    assert count.last["val_loss"] == pytest.approx(history.read(run / "history.csv")[-1]["val_loss"])
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends training after an epoch."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch + 1 == self.after
+
+
+@pytest.mark.parametrize("continued", [False, True])
+def test_a_callback_that_ends_training_ends_the_run(continued, tmp_path, capsys):
+    if continued:  # the epoch that was interrupted is the last one
+        run = training.resume(interrupted_in_epoch(1, tmp_path), callbacks=[Stop(1)])
+    else:
+        run = training.run(settings_of(), out=tmp_path, callbacks=[Stop(1)])
+    assert "ended after epoch 1 of 3: a callback ended training" in capsys.readouterr().out
+    assert [row["epoch"] for row in history.read(run / "history.csv")] == [1]
+    record = run_directory.read_recipe(run)
+    assert record["settings"]["epochs"] == 1
+    assert record["ended_early"] == {"reason": "a callback ended training", "planned_epochs": 3}
+    assert run_directory.finished_epochs(run) == 1
+    training.resume(run, epochs=2)
+    assert [row["epoch"] for row in history.read(run / "history.csv")] == [1, 2]
+
+
+def test_a_function_that_makes_a_callback_gets_the_settings_that_the_run_records(tmp_path):
+    made = []
+
+    def make(settings):
+        made.append(settings)
+        return Count()
+
+    run = training.run(settings_of(), out=tmp_path, callbacks=[make])
+    training.resume(run, epochs=4, callbacks=[make])
+    assert [settings.epochs for settings in made] == [3, 4]
+    assert made[0].to_json() | {"epochs": 4} == made[1].to_json() == run_directory.read_recipe(run)["settings"]
+    assert made[0].batch_size == 64
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,19 +61,14 @@ def main() -> None:
         list_recipes()
         return
     if arguments.resume:
-        _, settings = read_settings(arguments.resume)  # reject a wrong path before importing TensorFlow
+        read_settings(arguments.resume)  # reject a wrong path before importing TensorFlow
     else:
         settings = run_options.settings_of(arguments)
     workers = cluster.from_arguments(arguments.workers, arguments.worker_index, arguments.worker_wait)
     cli.load_tensorflow(devices=workers is None and cluster.VARIABLE not in os.environ)
-    from keras_gen import distribution, training
+    from keras_gen import training
 
-    options = {"cluster": workers}
-    together = distribution.cluster_of(settings.strategy, workers)
-    if together is None or together.is_chief:
-        if arguments.resume and arguments.epochs is not None:
-            settings = dataclasses.replace(settings, epochs=arguments.epochs)
-        options["callbacks"] = [load_callback(word, settings) for word in arguments.callback]
+    options = {"cluster": workers, "callbacks": [callback_maker(word) for word in arguments.callback]}
     if arguments.export is not None:
         functions = None if arguments.export_functions is None else arguments.export_functions.split(",")
         options["export_options"] = training.ExportOptions(
@@ -89,29 +84,32 @@ def main() -> None:
         cli.fail(str(interruption), interruption.exit_code)
 
 
-def load_callback(word: str, settings: RunSettings) -> keras.callbacks.Callback:
-    """Return the Keras callback that a function of a module makes from the run's settings.
+def callback_maker(word: str) -> Callable[[RunSettings], keras.callbacks.Callback]:
+    """Return a function that makes a Keras callback from the run's settings, by means of a function of a module.
 
     Args:
         word: str, `module:function`; the module may be in the working directory. It is a program.
-        settings: the run's settings.
     """
-    import keras
-
     module, colon, name = word.partition(":")
     if not (module and colon and name):
         raise must_be("--callback", "module:function", word)
-    folder = os.getcwd()
-    sys.path.insert(0, folder)
-    try:
-        made = getattr(importlib.import_module(module), name)(settings)
-    except Exception as error:
-        raise UsageError(f"--callback {word} can't be used: {type(error).__name__}: {one_line(error)}") from error
-    finally:
-        sys.path.remove(folder)
-    if not isinstance(made, keras.callbacks.Callback):
-        raise must_be(f"--callback {word}", "a function that returns a Keras callback", type(made).__name__)
-    return made
+
+    def make(settings: RunSettings) -> keras.callbacks.Callback:
+        import keras
+
+        folder = os.getcwd()
+        sys.path.insert(0, folder)
+        try:
+            made = getattr(importlib.import_module(module), name)(settings)
+        except Exception as error:
+            raise UsageError(f"--callback {word} can't be used: {type(error).__name__}: {one_line(error)}") from error
+        finally:
+            sys.path.remove(folder)
+        if not isinstance(made, keras.callbacks.Callback):
+            raise must_be(f"--callback {word}", "a function that returns a Keras callback", type(made).__name__)
+        return made
+
+    return make
 
 
 def check_combination(parser: cli.ArgumentParser, arguments) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
 
@@ -96,20 +98,56 @@ def restore_reference(settings: RunSettings, data: ImageData, record: dict) -> R
     return reference
 
 
-def callbacks_of(path, settings, model, data, reference, start, requests, others=()) -> list[keras.callbacks.Callback]:
-    """Return the callbacks of `fit`, with `others` of the user among them.
+def callbacks_of(path, settings, model, data, reference, start, requests, others) -> list[keras.callbacks.Callback]:
+    """Return the callbacks of `fit`, with those of the user among them.
 
     The order matters: scores are added to the logs, then the logs are recorded, then the checkpoint is saved. Without a
     path (on a worker that writes no files) only the callbacks that every worker needs are returned.
     """
     chosen = [callbacks.StopOnDivergence(start.step)]
     if path is not None:
-        chosen += [*_observers(path, settings, model, data, reference, start), *others, EarlyStopping(path, settings)]
+        chosen += [*_observers(path, settings, model, data, reference, start), others, EarlyStopping(path, settings)]
     options = {"start": start, "requests": requests, "keep_best": settings.keep_best}
     chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every, **options))
     if start.step:
         chosen.append(callbacks.ContinueEpoch(model))
     return chosen
+
+
+class UserCallbacks(keras.callbacks.CallbackList):
+    """Callbacks of the user, for which training begins and ends once, even if `fit` is called more than once.
+
+    Args:
+        callbacks: sequence of Keras callbacks.
+
+    Attributes:
+        have_stopped: bool, whether one of them has ended training.
+    """
+
+    def __init__(self, callbacks: Sequence[keras.callbacks.Callback]):
+        super().__init__(list(callbacks))
+        self.have_stopped = self._have_begun = False
+        self._last_logs = None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Tell the callbacks of the first begin."""
+        if not self._have_begun:
+            super().on_train_begin(logs)
+        self._have_begun = True
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Tell the callbacks, and note whether they end training."""
+        super().on_epoch_end(epoch, logs)
+        self.have_stopped = self.model.stop_training
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Keep the logs: training may go on."""
+        self._last_logs = logs
+
+    def end(self) -> None:
+        """Tell the callbacks that training has ended."""
+        if self._have_begun:
+            super().on_train_end(self._last_logs)
 
 
 def _observers(path, settings, model, data, reference, start) -> list[keras.callbacks.Callback]:

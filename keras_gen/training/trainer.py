@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from keras_gen.utils.progress import counted, print_line
 from keras_gen.utils.signals import StopSignals
 
 PLOT_FILE = "losses.png"
+CallbackMaker = Callable[[RunSettings], keras.callbacks.Callback]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def run(
     data: ImageData | np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
     out: str | os.PathLike = "runs",
     export_options: ExportOptions | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: Sequence[keras.callbacks.Callback | CallbackMaker] = (),
     cluster: Cluster | None = None,
 ) -> Path | None:
     """Train a recipe and write a run directory.
@@ -69,8 +70,9 @@ def run(
         out: str or path. Folder of run directories; the new one gets the next number, as in `out/00003-vae-lstm`.
             Defaults to `"runs"`.
         export_options: ExportOptions or None. Where to save a further copy of the SavedModel. Defaults to None.
-        callbacks: sequence of Keras callbacks for `fit`, besides the run's own; only on the chief of several workers.
-            What they keep in memory is not saved for a resumed run. Defaults to none.
+        callbacks: sequence of Keras callbacks for `fit`, or of functions that return one for the run's settings; used
+            only on the chief of several workers. What they keep in memory is not saved for a resumed run. Defaults to
+            none.
         cluster: Cluster or None. The workers that train together, each by this call; the chief writes all files.
             Defaults to the cluster that `TF_CONFIG` describes, if any.
 
@@ -108,6 +110,7 @@ def run(
     monitor.check_keep_best(settings, model, data, reference)
     if reference is not None:
         settings = dataclasses.replace(settings, extractor=reference.extractor.name)
+    callbacks = _made(callbacks, settings)
     path = run_directory.create(out, settings.model)
     with contextlib.ExitStack() as stack:
         stack.enter_context(locking.locked(path, "run"))
@@ -127,7 +130,7 @@ def resume(
     dataset: str | None = None,
     data_dir: str | os.PathLike | None = None,
     export_options: ExportOptions | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: Sequence[keras.callbacks.Callback | CallbackMaker] = (),
     cluster: Cluster | None = None,
 ) -> Path:
     """Resume a run from its last checkpoint, bit for bit as if it had not been interrupted.
@@ -139,7 +142,7 @@ def resume(
         data: As in `run`, for a run that was trained on them. Defaults to None.
         dataset, data_dir: Where the data are now, as in `keras_gen.runs.load`. Default to where they were.
         export_options: ExportOptions or None. Where to save a further copy of the SavedModel. Defaults to None.
-        callbacks: sequence of Keras callbacks. As in `run`. Defaults to none.
+        callbacks: sequence of Keras callbacks, or of functions that return one. As in `run`. Defaults to none.
         cluster: Cluster or None. As in `run`. All workers must have access to the run directory.
 
     Returns:
@@ -180,6 +183,7 @@ def resume(
             has_ended = record.pop(run_directory.ENDED_EARLY, None) is not None
             if has_ended or (epochs is not None and early_stopping.reason_in(path, settings, start.epoch) is not None):
                 settings = dataclasses.replace(settings, patience=None, max_minutes=None)
+        callbacks = _made(callbacks, settings)
         if start.epoch < settings.epochs or settings != recorded:
             files.write_json(path / run_directory.RECIPE_FILE, record | {"settings": settings.to_json()})
         steps = f" and {start.steps}" if start.step else ""
@@ -187,6 +191,10 @@ def resume(
         options = {"export_options": export_options, "callbacks": callbacks}
         _train(path, settings, opened.model, opened.data, reference, start=start, **options)
     return path
+
+
+def _made(callbacks, settings) -> list[keras.callbacks.Callback]:
+    return [each if isinstance(each, keras.callbacks.Callback) else each(settings) for each in callbacks]
 
 
 def _resolved(settings, data, has_own_options) -> RunSettings:
@@ -262,8 +270,11 @@ def _fit(path, settings, model, data, reference, start, requests, others):
         validation = evaluation_batches(split.images, model.labels_of(split))
     # Keras takes one number of steps for all epochs: a partial epoch needs a `fit` of its own.
     starts = [start, TrainingPosition(start.epoch + 1)] if start.step else [start]
+    others = monitor.UserCallbacks(others)
     for begin in (each for each in starts if each.epoch < settings.epochs):
         if path is not None and early_stopping.reason_in(path, settings, begin.epoch) is not None:
+            break
+        if others.have_stopped:
             break
         train = batches(
             data.train.images,
@@ -290,6 +301,7 @@ def _fit(path, settings, model, data, reference, start, requests, others):
                 callbacks=callbacks,
                 verbose=0 if path is None else 1 if sys.stdout.isatty() else 2,
             )
+    others.end()
 
 
 def _undivided_steps(settings: RunSettings, begin: TrainingPosition, steps_per_epoch: int) -> int:
@@ -309,9 +321,9 @@ def _with_its_end(path, settings) -> RunSettings:
     trained = [row for row in rows if row["epoch"] <= min(settings.epochs, checkpoints.latest(path)[0].epoch)]
     if trained != rows:
         history.write(path / run_directory.HISTORY_FILE, trained)
-    epochs, reason = trained[-1]["epoch"], early_stopping.reason(settings, trained)
-    if epochs == settings.epochs or reason is None:
+    if (epochs := trained[-1]["epoch"]) == settings.epochs:
         return settings
+    reason = early_stopping.reason(settings, trained) or "a callback ended training"
     print_line(f"ended after epoch {epochs} of {settings.epochs}: {reason}")
     ended = {"reason": reason, "planned_epochs": settings.epochs}
     settings = dataclasses.replace(settings, epochs=epochs)
