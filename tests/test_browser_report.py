@@ -1,20 +1,24 @@
 """The report pages in a real browser: legible in light, dark and print, on a phone, and with working controls."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from browser_helpers import background, contrast, contrasts, overflow, watched_page
 from report_helpers import SHAPE, change, make_run, measure, score
 
+import keras_gen
 from keras_gen import report
+from keras_gen.publishing import reports
 from keras_gen.report.pages import comparison_page, run_page
 from keras_gen.report.pages.run_page import PageFigure
 
 HOSTILE = "<script>document.title = 'taken'</script><img src=\"data:,\" onerror=\"document.title = 'taken'\">"
 pytestmark = pytest.mark.slow
 
-PAGES = ("run", "hostile", "comparison")
+RECORD = Path(keras_gen.__file__).parents[1] / "docs" / "reports" / "R2"
+PAGES = ("run", "hostile", "comparison", "reproduction")
 LEGIBLE = 4.5
 """Minimum contrast of text of normal size at level AA of WCAG 2.2."""
 
@@ -23,7 +27,7 @@ WIDTHS = {"desk": 1280, "phone": 390}
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Addresses of the pages of a complete run, of a run full of markup, and of their comparison."""
+    """Addresses of the pages of a complete run, of a run full of markup, of their comparison, and of a report."""
     folder = tmp_path_factory.mktemp("pages")
     run = make_run(folder / "00001-vae-mlp", overrides={"latent_dim": 2}, notes=["one note"], done=7)
     measure(run, score(), score("precision_lenet", 0.5, better="high", generated=500), notes=["one note"])
@@ -43,7 +47,9 @@ def pages(tmp_path_factory):
         "run": run_page.write(run, illustrations),
         "hostile": run_page.write(hostile),
         "comparison": comparison_page.write([run, hostile], folder / "comparison.html"),
+        "reproduction": folder / "reproduction.html",
     }
+    written["reproduction"].write_text(reports.html(reports.read(RECORD), RECORD), encoding="utf-8")
     return {name: path.as_uri() for name, path in written.items()}
 
 

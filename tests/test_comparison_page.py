@@ -48,6 +48,16 @@ def test_the_last_losses_are_side_by_side(tmp_path):
     assert after(words, "Losses of each run's last epoch", 15) == rows
 
 
+def test_histories_that_cannot_be_read_are_named_and_seeds_have_no_separators(tmp_path):
+    runs = [make_run(tmp_path / f"run-{seed}", seed=seed) for seed in (1000, 2000)]
+    assert any(word.endswith("seeds 1000, 2000") for word in words_of(*runs))
+    for path in runs:
+        (path / "history.csv").write_text("epoch,loss\n1,2,3\n", encoding="utf-8")
+    shown = " ".join(words_of(*runs))
+    assert shown.count("history.csv can't be read") == 2
+    assert "There are no losses or scores to draw." in shown and "finished an epoch" not in shown
+
+
 def test_scores_are_ranked_as_compare_does(tmp_path):
     runs = [make_run(tmp_path / name) for name in ("one", "two", "three")]
     for path, value in zip(runs, (5.0, 3.0, 3.0), strict=True):

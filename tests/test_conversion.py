@@ -1,6 +1,7 @@
 """ONNX and LiteRT files compute what the SavedModel does."""
 
 import importlib.util
+import types
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from command_helpers import call
 from model_helpers import CLASSES, LATENT, SHAPE, make_denoiser, make_gan, make_vae
 
 from keras_gen import UsageError, zoo
-from keras_gen.models import conversion, export
+from keras_gen.models import conversion, export, sampling
 
 needs_onnx = pytest.mark.skipif(
     None in map(importlib.util.find_spec, ("tf2onnx", "onnxruntime")), reason="needs pip install 'keras-gen-zoo[onnx]'"
@@ -19,6 +20,7 @@ FORMATS = [pytest.param("onnx", marks=needs_onnx), "litert"]
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, *SHAPE), np.uint8)
 SMALL = {"width": 4, "hidden": 8, "units": 8}
 LATENTS = np.random.default_rng(1).normal(size=(3, LATENT)).astype("float32")
+MANY = np.random.default_rng(2).normal(size=(sampling.CHUNK + 1, LATENT)).astype("float32")
 
 
 def run_onnx(path, *inputs):
@@ -56,6 +58,7 @@ def assert_same(path, format, saved, function, *inputs):
         pytest.param(make_vae, "encode", [IMAGES], marks=pytest.mark.slow, id="encoder"),
         pytest.param(make_gan, "decode", [LATENTS], marks=pytest.mark.slow, id="gan"),
         pytest.param(make_denoiser, "reconstruct", [IMAGES], marks=pytest.mark.slow, id="denoiser"),
+        pytest.param(make_gan, "decode", [MANY], marks=pytest.mark.slow, id="several-chunks"),
         pytest.param(
             lambda: make_vae(num_classes=CLASSES),
             "decode",
@@ -95,6 +98,34 @@ def test_every_recipe_can_be_converted_to_onnx(recipe, tmp_path):
         rng = np.random.default_rng(0)
         given = rng.integers(0, 256, shape, np.uint8) if spec.dtype == tf.uint8 else rng.normal(size=shape)
         assert_same(out, "onnx", saved, function, given.astype(spec.dtype.as_numpy_dtype))
+
+
+@pytest.mark.slow
+def test_a_recurrent_encoder_needs_the_flex_delegate_and_a_note_says_so(tmp_path, capsys):
+    saved = export.save(zoo.build("vae-lstm", seed=0, units=8), tmp_path / "saved")
+    assert conversion.convert(saved, tmp_path / "encode.tflite", "encode").stat().st_size > 1000
+    assert "its interpreter needs the Flex delegate" in capsys.readouterr().out
+
+
+class Converter:
+    """A stand-in for TensorFlow's converter that refuses builtin operations only, with the message of missing ones."""
+
+    target_spec = types.SimpleNamespace(supported_ops=None)
+
+    def convert(self):
+        if self.target_spec.supported_ops is None:
+            raise RuntimeError(
+                "Some ops are not supported by the native TFLite runtime, you can enable TF kernels "
+                "fallback using TF Select."
+            )
+        return b"converted"
+
+
+def test_operations_without_a_builtin_are_converted_with_flex(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tf.lite.TFLiteConverter, "from_saved_model", lambda *arguments, **options: Converter())
+    saved = export.save(make_gan(), tmp_path / "saved")
+    assert conversion.convert(saved, tmp_path / "it.tflite", "decode").read_bytes() == b"converted"
+    assert "its interpreter needs the Flex delegate" in capsys.readouterr().out
 
 
 def test_the_command_writes_a_file(tmp_path):

@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 from model_helpers import CLASSES, LATENT, SHAPE, make_autoencoder, make_denoiser, make_gan, make_vae, pixels
 
-from keras_gen.models import export
+from keras_gen import networks
+from keras_gen.models import VAE, export
 from keras_gen.report.explorer import drawing
 from keras_gen.report.explorer.model import Explorer
 from keras_gen.utils.errors import UsageError
@@ -56,6 +57,18 @@ def test_the_facts_of_a_saved_model_are_read_from_it(saved):
         "denoiser": (everything[1:], "the-denoiser", SHAPE, (2, 2, 2), 0, False, False),
         "conditional": (everything, "the-conditional", SHAPE, (LATENT,), CLASSES, True, True),
     }
+
+
+def test_one_latent_dimension_is_interpolated_linearly(tmp_path):
+    model = VAE(networks.mlp_encoder(SHAPE, latent_dim=1), networks.mlp_decoder(SHAPE, latent_dim=1))
+    model.compile()
+    explorer = Explorer(export.save(model, tmp_path / "one"))
+    assert explorer.interpolations == ("linear",)
+    ends = np.array([1.0]), np.array([-1.0])
+    found = explorer.interpolate(*ends, steps=3, kind="linear")
+    np.testing.assert_allclose(found, explorer.decode(np.array([[1.0], [0.0], [-1.0]])), atol=1)
+    with pytest.raises(UsageError, match="kind must be one of linear, received: 'spherical'"):
+        explorer.interpolate(*ends)
 
 
 @pytest.mark.parametrize(

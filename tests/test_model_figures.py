@@ -270,6 +270,8 @@ def test_mistakes_are_one_line(tmp_path):
         assert message in call("report", *arguments).error
     assert not {"page.html", "a.gif", "a.png"} & set(names(Path.cwd()))
     empty = make_run(tmp_path / "empty", samples=False)
+    place = call("report", empty, "--quick", "--dataset", "digits")
+    assert "--dataset can't be used here: --quick loads no data" in place.err
     assert "has no grids of samples" in call("report", empty, "--quick", "--animate", tmp_path / "moving.webp").error
 
 

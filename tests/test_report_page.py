@@ -267,6 +267,23 @@ def test_without_an_evaluation_the_headline_is_of_the_training(run):
     assert words[start : start + 3] == ["val_loss", "4", "after epoch 1, lower is better"]
 
 
+def test_an_evaluation_without_scores_of_images_is_an_evaluation(run):
+    measure(run)
+    words = page_of(run).words
+    assert "not evaluated yet" not in " ".join(words)
+    assert "after epoch 8, lower is better, 1,000 generated images" in words
+
+
+def test_the_next_steps_are_those_that_the_run_allows(tmp_path):
+    finished, unfinished = make_run(tmp_path / "finished"), make_run(tmp_path / "unfinished", epochs=9, done=2)
+    arrays = make_run(tmp_path / "arrays", source="arrays")
+    assert f"keras-gen sample {finished}" in page_of(finished).words
+    assert "keras-gen sample" not in page_of(unfinished).shown  # it has no SavedModel yet
+    assert f"keras-gen report {unfinished}" in page_of(unfinished).words
+    shown = page_of(arrays).shown
+    assert "keras-gen report" not in shown and "Figures of the model need its data, which were arrays" in shown
+
+
 def test_a_figure_of_the_model_has_a_version_for_dark_screens(run):
     codes = np.random.default_rng(0).normal(size=(30, 2))
     figure = report.scatter(codes, np.arange(30) % 3, "")

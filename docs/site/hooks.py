@@ -36,7 +36,7 @@ MODULES = (
 STYLE = """
 img[src$='/samples.png'], img[src$='-samples.png'], img[alt^='Images of '][src$='samples.png'] {
   image-rendering: pixelated;
-  min-width: 24rem;
+  min-width: min(24rem, 100%);
 }
 .md-grid { max-width: 80rem; }
 """

@@ -44,7 +44,10 @@ def main() -> None:
     is_comparison = len(paths) > 1 or paths != arguments.runs
     of_one_run = {"quick": "a comparison loads no models", "animate": "it is for one run"}
     of_one_run |= dict.fromkeys(("dataset", "data_dir"), "a comparison loads no data")
-    command_line.refuse(arguments, of_one_run if is_comparison else {"ignore": "it is for several runs"})
+    of_several = {"ignore": "it is for several runs"}
+    if arguments.quick:
+        of_several |= dict.fromkeys(("dataset", "data_dir"), "--quick loads no data")
+    command_line.refuse(arguments, of_one_run if is_comparison else of_several)
     out = arguments.out or (COMPARISON_FILE if is_comparison else paths[0] / run_page.REPORT_FILE)
     if is_comparison:
         comparison_page.write(paths, out, arguments.ignore)

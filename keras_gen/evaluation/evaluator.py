@@ -99,7 +99,9 @@ def evaluate(
     dataset: str | None = None,
     data_dir: str | os.PathLike | None = None,
 ) -> Evaluation:
-    """Evaluate the newest checkpoint of a run and write the result to the run's `evaluation.json`.
+    """Evaluate a run and write the result to the run's `evaluation.json`.
+
+    A run with `keep_best` is evaluated at its best epoch, others at their newest checkpoint.
 
     Args:
         run: path of the run directory.

@@ -81,7 +81,8 @@ def _litert(folder: Path, function: str) -> bytes:
     try:
         return converter.convert()
     except Exception as error:
-        if "SELECT_TF_OPS" not in str(error):
+        # TensorFlow's messages have either name of the remedy.
+        if not any(name in str(error) for name in ("SELECT_TF_OPS", "TF Select")):
             raise
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
     content = converter.convert()

@@ -1,4 +1,4 @@
-"""What to type or call to resume or evaluate a run, for messages and reports."""
+"""What to type or call to resume, evaluate or show a run, for messages and reports."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def evaluate(run: str | os.PathLike) -> str:
     if _is_on_arrays(run):
         return f"keras_gen.evaluation.evaluate({os.fspath(run)!r}, data=...)"
     return command("evaluate", run, *recipes_words(run))
+
+
+def report(run: str | os.PathLike) -> str | None:
+    """Return the command that adds figures of the model to a run's page; None for a run on arrays in memory."""
+    return None if _is_on_arrays(run) else command("report", run, *recipes_words(run))
 
 
 def recipes_words(run: str | os.PathLike) -> list[str]:

@@ -93,8 +93,20 @@ def _to_html(folder: Path) -> Callable[[str], str]:
         media = "screen and (prefers-color-scheme: dark)"
         return f'<picture><source media="{media}" srcset="{data_uri.grid(dark)}">{image}</picture>'
 
+    def table(renderer: RendererHTML, tokens: Sequence[Token], index: int, *rest: Any) -> str:
+        return '<div class="scroll" role="region" aria-label="Table" tabindex="0"><table>\n'
+
+    def table_end(renderer: RendererHTML, tokens: Sequence[Token], index: int, *rest: Any) -> str:
+        return "</table></div>\n"
+
+    def heading(renderer: RendererHTML, tokens: Sequence[Token], index: int, *rest: Any) -> str:
+        tokens[index].attrSet("scope", "col")
+        return renderer.renderToken(tokens, index, *rest)
+
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    parser.add_render_rule("image", picture)
+    rules = {"image": picture, "table_open": table, "table_close": table_end, "th_open": heading}
+    for name, rule in rules.items():
+        parser.add_render_rule(name, rule)
     return parser.render
 
 

@@ -59,7 +59,7 @@ def check_address(host: str, port: int) -> tuple[str, int]:
             return host, port
     except (socket.gaierror, TypeError, ValueError) as error:  # the last two: characters not allowed in a name
         raise must_be("host", "the name or address of an interface of this machine", host) from error
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise UsageError(f"can't listen on {host}:{port}: {error.strerror}") from error
 
 

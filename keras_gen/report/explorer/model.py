@@ -41,13 +41,13 @@ class Explorer(PretrainedModel):
         (8, 28, 28, 1)
     """
 
-    interpolations = tuple(INTERPOLATIONS)
-
     def __init__(self, path: str | os.PathLike) -> None:
         super().__init__(path)
         label = 0 if self.num_classes else None
         if "generate" in self.functions:
             self.sample(1)
+        # A great circle needs two dimensions.
+        self.interpolations = tuple(INTERPOLATIONS) if self.latent_shape != (1,) else ("linear",)
         if "decode" in self.functions:
             self.decode(np.zeros((1, *self.latent_shape)), label)
         for function in (self.encode, self.reconstruct):
@@ -91,7 +91,7 @@ class Explorer(PretrainedModel):
             label: int, class of all images of a conditional model.
         """
         self._need("decode")
-        interpolate, shape = INTERPOLATIONS[checks.one_of("kind", kind, INTERPOLATIONS)], self.latent_shape
+        interpolate, shape = INTERPOLATIONS[checks.one_of("kind", kind, self.interpolations)], self.latent_shape
         first, last = [
             arrays.finite(name, value, f"of shape {shape}", lambda received: received == shape).ravel()
             for name, value in (("start", start), ("end", end))

@@ -187,7 +187,8 @@ def _summary(name: str, run: RunFiles) -> tuple[object, ...]:
     """Return the row of a run in the first table."""
     done, requested = run.epochs
     times = [duration(sum(run.seconds)), duration(statistics.median(run.seconds))] if run.seconds else [None, None]
-    return name, run.model, run.data_name, f"{done} of {number(requested)}", run.part("settings").get("seed"), *times
+    seed = str(run.part("settings").get("seed"))  # without thousands separators
+    return name, run.model, run.data_name, f"{done} of {number(requested)}", seed, *times
 
 
 def _settings(compared: Sequence[RunFiles]) -> list[tuple[str, ...]]:
@@ -212,7 +213,7 @@ def _over_seeds(compared: Sequence[RunFiles], group: Sequence[int], names: Seque
     """Return mean and standard deviation of the common quantities of runs that differ only in the seed."""
     members = [compared[index] for index in group]
     settings = [f"{name} {values[group[0]]}" for name, values in differences(compared).items() if name != "seed"]
-    seeds = ", ".join(number(run.part("settings").get("seed")) for run in members)
+    seeds = ", ".join(str(run.part("settings").get("seed")) for run in members)
     runs = ", ".join(names[index] for index in group)
     return {
         "heading": f"{', '.join([members[0].model, *settings])}: seeds {seeds}",

@@ -14,13 +14,13 @@ import tensorflow as tf
 
 from keras_gen import report
 from keras_gen.data import Split
+from keras_gen.evaluation import evaluator
 from keras_gen.models import export
 from keras_gen.models.base import ImageModel
 from keras_gen.report.figures import interpolation
 from keras_gen.report.pages import run_page
 from keras_gen.report.pages.run_page import PageFigure
 from keras_gen.runs import loading, run_directory
-from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.utils import files, image_utils, progress
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -49,7 +49,8 @@ def write(
     dataset: str | None = None,
     data_dir: str | os.PathLike | None = None,
 ) -> Path:
-    """Write the report page of a run with figures of its model, loaded from its newest checkpoint.
+    """Write the report page of a run with figures of its model: the best one of a run with `keep_best`, else
+    the newest.
 
     If the model is unavailable (no checkpoint yet, or its data are gone), the page states the reason in place of the
     figures. Arguments, result and errors are those of `run_page.write`; `dataset` and `data_dir` are where the data are
@@ -58,9 +59,7 @@ def write(
     run_directory.read_recipe(run)
     with files.folder_in_use(run):  # another run may take its place meanwhile
         try:
-            opened = loading.load(run, strategy="none", dataset=dataset, data_dir=data_dir)
-            if opened.position == TrainingPosition():
-                raise UsageError(f"run {run} has no checkpoint yet")
+            opened = evaluator.open_run(run, dataset=dataset, data_dir=data_dir)
         except UsageError as error:
             figures = [PageFigure("Figures that need the model", None, str(error))]
         else:
@@ -154,7 +153,7 @@ def interpolations_of(paths: Sequence[str | os.PathLike], seed: int = 0) -> Figu
         if "labels" in inputs:
             arguments.append(tf.zeros([_STEPS], tf.int32))
         rows.append((Path(path).name, np.asarray(model.decode(*arguments)["images"])))
-    return report.interpolations(rows, f"spherical interpolation between two latents, seed {seed}")
+    return report.interpolations(rows, f"interpolation between two latents, seed {seed}")
 
 
 def nearest_images(images: np.ndarray, train: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

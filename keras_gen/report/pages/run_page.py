@@ -24,7 +24,7 @@ from keras_gen.runs.settings import RESOLVED_BY_RUN, RunSettings
 from keras_gen.utils.command_lines import command, started_as
 from keras_gen.utils import files
 from keras_gen.utils.errors import one_line
-from keras_gen.utils.progress import print_line
+from keras_gen.utils.progress import counted, print_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,13 +59,13 @@ def run_page(run: RunFiles, latents: Sequence[PageFigure] = ()) -> str:
             that adds them.
     """
     done, requested = run.epochs
-    epochs = f"{done}" if requested in (None, done) else f"{done} of {requested}"
+    epochs = counted(done, "epoch") if requested in (None, done) else f"{done} of {requested} epochs"
     given = run.part("settings") | run.part("arguments")
     recorded_notes = run.part("data").get("notes")
     return rendering.render(
         "run.html",
         run=run,
-        title=f"{run.model} on {run.data_name}, {epochs} {'epoch' if epochs == '1' else 'epochs'}",
+        title=f"{run.model} on {run.data_name}, {epochs}",
         notices=_notices(run),
         headline=_headline(run),
         data=_data(run),
@@ -158,9 +158,10 @@ def _headline(run: RunFiles) -> dict[str, object] | None:
     names = history_columns.score_names(run.history)
     for row in reversed(run.history):
         for name in (each for each in names if row.get(each) is not None):
-            counted = row.get(name + history_columns.COUNT_ENDING)
-            images = "" if counted is None else f", {counted:,.0f} generated images"
-            words = f"after epoch {row['epoch']}, {history_columns.better(name)}{images}; not evaluated yet"
+            count = row.get(name + history_columns.COUNT_ENDING)
+            images = "" if count is None else f"{count:,.0f} generated images"
+            words = ", ".join(filter(None, (f"after epoch {row['epoch']}", history_columns.better(name), images)))
+            words += "; not evaluated yet" if run.evaluation is None else ""
             return {"name": name, "value": row[name], "words": words}
     for name in ("val_loss", "loss"):
         if name in run.last:
@@ -187,7 +188,7 @@ def _time_and_machine(run: RunFiles) -> list[tuple[str, object]]:
     rows, seconds = [("training time", "no epoch is finished yet")], run.seconds
     if seconds:
         low, middle, high = (duration(value) for value in (min(seconds), statistics.median(seconds), max(seconds)))
-        rows = [("training time", f"{duration(sum(seconds))}, {len(seconds)} epochs")]
+        rows = [("training time", f"{duration(sum(seconds))}, {counted(len(seconds), 'epoch')}")]
         rows.append(("time per epoch", middle if len(seconds) == 1 else f"{middle} (median; {low} to {high})"))
     rows.append(("started", run.record.get("created", "not recorded")))
     rows.append(("machine", _machine(run.record.get("machine"))))
@@ -217,7 +218,8 @@ def _losses(run: RunFiles) -> dict[str, object]:
     def draw(columns):
         return data_uri.svg(curves.loss_curves(run.history, "", scores=False, columns=columns))
 
-    alternative = f"Curves of {', '.join(names)} over {len(run.history)} epochs; the last values are in the table above"
+    epochs = counted(len(run.history), "epoch")
+    alternative = f"Curves of {', '.join(names)} over {epochs}; the last values are in the table of losses"
     units = [history_columns.unit(name, names, run.history) for name in names]
     rows = [(name, run.last.get(name), run.last.get(f"val_{name}"), unit) for name, unit in zip(names, units)]
     return {"losses": rows, "loss_curves": Picture(draw(2), alternative, narrow=draw(1), is_plot=True)}
@@ -282,10 +284,11 @@ def _protocols(run: RunFiles) -> dict[str, list[tuple]]:
 def _next_steps(run: RunFiles) -> dict[str, str]:
     """Return the commands that can be applied to the run, by what they do."""
     done, requested = run.epochs
-    more = [] if requested is None or done < requested else ["--epochs", 2 * requested]
-    return {
-        "resume training": hints.resume(run.path, *more),
-        **({"generate images": command("sample", run.path)} if run.samples else {}),
+    is_finished = requested is not None and done >= requested
+    steps = {
+        "resume training": hints.resume(run.path, *(["--epochs", 2 * requested] if is_finished else [])),
+        "generate images": command("sample", run.path) if run.samples and is_finished else None,
         "evaluate": hints.evaluate(run.path),
-        "add figures of the latents to this page": command("report", run.path, *hints.recipes_words(run.path)),
+        "add figures of the latents to this page": hints.report(run.path),
     }
+    return {what: step for what, step in steps.items() if step is not None}
