@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/ that list the recipes, or check that they are up to date.
+"""Write what README.md, docs/ and the cards of models have from code and records, or check that it is up to date.
 
 python experiments/docs.py
 python experiments/docs.py --check

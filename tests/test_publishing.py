@@ -208,8 +208,13 @@ def test_an_interrupted_reproduction_is_resumed_and_compared(published, runs, tm
     _, rows = publishing.reproduce(published, run=path)
     first = published.record.runs[0]
     assert {row.name: row.obtained for row in rows} == pytest.approx(first.scores | first.losses, rel=1e-5)
-    with pytest.raises(UsageError, match="run must be a run of vae-mlp, received: "):
-        publishing.reproduce(published, run=copy_of(runs[0], tmp_path / "other", model="gan-mlp", overrides={}))
+    for folder, changes in {"recipe": {"model": "gan-mlp", "overrides": {}}, "width": {"overrides": {}}}.items():
+        with pytest.raises(UsageError, match="run must be a run of vae-mlp with the parameters of mine, received: "):
+            publishing.reproduce(published, run=copy_of(runs[0], tmp_path / folder, **changes))
+    content = published.record.to_json()
+    content["data"]["fingerprint"] = "another"
+    with pytest.raises(UsageError, match="run must be a run on the data of mine, digits, received: "):
+        publishing.reproduce(dataclasses.replace(published, record=Record.from_json(content)), run=path)
     error = call("reproduce", published.path, "--resume", path, "--seed", 3).error
     assert error == "error: --seed can't be used here: a resumed call keeps its own settings"
 
@@ -236,8 +241,66 @@ def test_a_training_ends_again_as_it_did(published, planned, reason, settings, e
     content = published.record.to_json()
     content["settings"] |= settings
     content["runs"][0] |= {"planned_epochs": planned, "ended_early": reason}
-    again = reproduction._settings(dataclasses.replace(published, record=Record.from_json(content)), seed=5)
+    again = reproduction._settings(dataclasses.replace(published, record=Record.from_json(content)), None, seed=5)
     assert (again.epochs, again.patience, again.max_minutes, again.seed) == (epochs, settings.get("patience"), None, 5)
+
+
+def test_decaying_learning_rates_need_the_planned_epochs(published):
+    content = published.record.to_json()
+    content["settings"]["learning_rate_decay"] = "linear"
+    content["runs"][0] |= {"planned_epochs": 20, "ended_early": "training has taken 2 minutes"}
+    stopped = dataclasses.replace(published, record=Record.from_json(content))
+    with pytest.raises(UsageError, match="mine can't be reproduced: .* ended by the clock after 3 of 20 epochs"):
+        publishing.reproduce(stopped)
+    content["runs"][0] |= {"planned_epochs": None, "ended_early": None}
+    finished = dataclasses.replace(published, record=Record.from_json(content))
+    reproduction._check_decay(finished, reproduction._settings(finished, None))
+
+
+@pytest.mark.parametrize("place", ["mnist", "/data/mnist.npz"])
+def test_a_record_keeps_what_another_place_of_the_data_decides(place):
+    data = {"name": "mnist", "counts": {"train": 9, "validation": 5}, "image_shape": [28, 28, 1]}
+    settings = records.without_place(RunSettings("vae-burda", dataset=place), data)
+    words = records.command_of(settings)
+    if place == "mnist":  # the recipe's own data, with its rules
+        assert (settings.binarize, settings.validation) == ("dynamic", 0)
+        assert words == ["--model=vae-burda"]
+    else:
+        assert (settings.binarize, settings.validation, settings.dataset) == ("none", 5, "mnist")
+        assert {"--binarize=none", "--validation=5"} <= set(words)
+
+
+def test_the_command_has_the_epochs_that_were_planned(runs, tmp_path):
+    path = copy_of(runs[0], tmp_path)
+    recipe = safe_files.read_json(path / "recipe.json")
+    ended = {"reason": "val_loss has not improved for 2 epochs", "planned_epochs": 9}
+    (path / "recipe.json").write_text(json.dumps(recipe | {"ended_early": ended}))
+    record = publishing.read(publishing.publish([path], tmp_path / "out", weights=False)).record
+    assert "--epochs=9" in record.command
+    assert (record.settings["epochs"], record.runs[0].epochs, record.runs[0].planned_epochs) == (3, 3, 9)
+
+
+def test_a_folder_of_images_is_found_in_the_folder_of_data(published, tmp_path):
+    content = published.record.to_json()
+    content["data"]["name"] = content["settings"]["dataset"] = "photos"
+    other = dataclasses.replace(published, record=Record.from_json(content))
+    assert reproduction._settings(other, tmp_path).dataset == "photos"
+    (tmp_path / "photos").mkdir()
+    assert reproduction._settings(other, tmp_path).dataset == str(tmp_path / "photos")
+
+
+def test_scores_that_cannot_be_measured_as_for_the_run_are_an_error(runs, tmp_path):
+    path = copy_of(runs[0], tmp_path)
+    content = safe_files.read_json(path / "evaluation.json")
+    first = evaluation.results.read(path).scores[0]
+    other = dataclasses.replace(first, protocol=dict(first.protocol) | {"extractor_sha256": "other weights"})
+    content["scores"][0] = other.to_json()
+    (path / "evaluation.json").write_text(json.dumps(content))
+    with pytest.raises(UsageError, match="^fd_lenet can't be measured as for the run: .* weights are others"):
+        publishing.publish([path], tmp_path / "out")
+    outcome = call("publish", path, "--out", tmp_path / "out", "--extractor-weights", "some.npz")
+    assert "extractor weights must be left out with extractor lenet" in outcome.err
+    assert not (tmp_path / "out" / "vae-mlp").exists()
 
 
 def test_further_values_are_within_the_prediction_margin_as_often_as_it_says():
@@ -318,6 +381,8 @@ def test_a_model_without_weights_has_its_record_and_is_ranked(published, runs, t
         publishing.push(baseline.path, "hf://user/baseline")
     with pytest.raises(UsageError, match="weights must be True for a model to upload"):
         publishing.push(runs[0], "hf://user/baseline", weights=False)
+    with pytest.raises(UsageError, match="name must be left out, since the address names the model baseline"):
+        publishing.push(runs[0], "hf://user/baseline", name="other")
     with pytest.raises(UsageError, match="rank must be None without weights"):
         publishing.publish(runs, tmp_path, name="other", weights=False, rank=3)
     for option in (("--push", "hf://user/baseline"), ("--rank", "3")):

@@ -131,7 +131,8 @@ def test_a_report_is_trained_measured_and_written_and_can_be_resumed(small_repor
         == content.count('(prefers-color-scheme: dark)" srcset="data:image/png')
         == 1
     )
-    assert "<td>short</td>" in content
+    assert "<td>short</td>" in content and '<th scope="col">' in content
+    assert content.count("<table>") == content.count('tabindex="0"><table>') == content.count("</table></div>") == 2
     assert (path / "comparison.html").is_file()
     history = path / "runs" / "00001-vae-mlp" / "history.csv"
     modified = history.stat().st_mtime_ns

@@ -21,34 +21,34 @@ REPORTS, COLLAGE = "docs/reports", "docs/samples.png"
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
     parser = cli.ArgumentParser(
-        description="Write the tables of the recipes and the trained models, and the models' cards."
+        description="Write what README.md and docs/ have from code and records: the tables of recipes and trained "
+        "models, the gallery, the reports and README's picture of trained models; and the models' cards."
     )
-    parser.add_argument("--check", action="store_true", help="only check that they are up to date")
+    parser.add_argument(
+        "--check", action="store_true", help="only check that they, except for the picture, are up to date"
+    )
     return parser
 
 
 def main() -> None:
     """Run the command: write what is outdated, or check that nothing is."""
     arguments = parser().parse_args()
-    outdated = []
-    for path, updated in pages():
+    models, outdated = publishing.published(ROOT / trained_models.FOLDER), []
+    for path, updated in pages(models):
         file = ROOT / path
         if updated != (file.read_text(encoding="utf-8") if file.is_file() else None):
             outdated.append(path)
             if not arguments.check:
                 files.write_text(file, updated)
-    if not arguments.check and publishing.write_collage(
-        publishing.published(ROOT / trained_models.FOLDER), ROOT / COLLAGE
-    ):
+    if not arguments.check and publishing.write_collage(models, ROOT / COLLAGE):
         outdated.append(COLLAGE)
     if arguments.check and outdated:
         cli.fail(f"{' and '.join(outdated)} must be regenerated: python experiments/docs.py", 1)
     print_line(f"{'up to date' if not outdated else 'written: ' + ', '.join(outdated)}")
 
 
-def pages() -> Iterator[tuple[str, str]]:
+def pages(models: Sequence[publishing.Published]) -> Iterator[tuple[str, str]]:
     """Yield the path of each page that is written here, from the repository's root, and its text."""
-    models = publishing.published(ROOT / trained_models.FOLDER)
     tables = {"README.md": overview(), "docs/recipes.md": reference()}
     if models:
         tables |= {"docs/zoo.md": zoo_tables(models), "docs/gallery.md": ["\n\n".join(publishing.gallery(models))]}

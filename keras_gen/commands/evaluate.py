@@ -52,8 +52,7 @@ def parser() -> cli.ArgumentParser:
     run_options.add_place_of_data(parser)
     add("--measures", nargs="+", metavar="NAME", help="measures of images, rec_fid, or none; default: all")
     add("--extractor", default="auto", metavar="NAME", help="auto, " + ", ".join(extractors.NAMES))
-    weights = "file with the extractor's weights; for inception-2015 also the .pth of pytorch-fid or torch-fidelity"
-    add("--extractor-weights", type=cli.file_name, metavar="PATH", help=weights)
+    run_options.add_extractor_weights(parser)
     add("--extractor-precision", default="float32", metavar="NAME", help="float32, or bfloat16 (faster)")
     images = "number of generated images; default: 10000, or the number of real images for the baseline if smaller"
     add("--images", dest="num_images", type=int, metavar="N", help=images)
@@ -78,9 +77,9 @@ def main() -> None:
     arguments = own_parser.parse_args()
     run_options.load_recipes(arguments)
     if arguments.zoo is not None:
-        others = vars(arguments).keys() - {"zoo", "data_dir", "recipes"}
+        others = vars(arguments).keys() - {"zoo", "data_dir", "recipes", "extractor_weights"}
         own_parser.refuse(arguments, dict.fromkeys(others, "--zoo uses the settings of the published scores"))
-        measure_zoo(arguments.zoo, arguments.data_dir)
+        measure_zoo(arguments.zoo, arguments.data_dir, arguments.extractor_weights)
         return
     scores_images = arguments.generated is not None or arguments.real is not None
     if scores_images:
@@ -111,7 +110,7 @@ def main() -> None:
     model_figures.refresh(arguments.run, **place)
 
 
-def measure_zoo(names: Sequence[str], data_dir: str | None) -> None:
+def measure_zoo(names: Sequence[str], data_dir: str | None, extractor_weights: str | None) -> None:
     """Measure published models again, print their scores then and now, and fail if some differ or can't be measured."""
     paths = [trained_models.find_saved_model(name) for name in names]
     cli.load_tensorflow()
@@ -124,7 +123,7 @@ def measure_zoo(names: Sequence[str], data_dir: str | None) -> None:
     for model in measured:
         print_line(f"{model.record.name}:")
         try:
-            rows = publishing.measure(model, data_dir)
+            rows = publishing.measure(model, data_dir, extractor_weights=extractor_weights)
         except UsageError as error:  # of one model, such as unavailable data
             failed.append(f"{model.record.name}: {error}")
             continue

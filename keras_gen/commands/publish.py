@@ -35,6 +35,7 @@ def parser() -> cli.ArgumentParser:
     add("--push", metavar="ADDRESS", help=push)
     run_options.add_recipes(parser)
     run_options.add_place_of_data(parser)
+    run_options.add_extractor_weights(parser)
     return parser
 
 
@@ -53,7 +54,18 @@ def main() -> None:
     cli.load_tensorflow()
     from keras_gen import publishing
 
-    names = ("out", "name", "note", "license", "rank", "weights", "overwrite", "dataset", "data_dir")
+    names = (
+        "out",
+        "name",
+        "note",
+        "license",
+        "rank",
+        "weights",
+        "overwrite",
+        "dataset",
+        "data_dir",
+        "extractor_weights",
+    )
     path = publishing.publish(arguments.runs, **{name: getattr(arguments, name) for name in names})
     print_line(f"published: {path}")
     if arguments.push is not None:

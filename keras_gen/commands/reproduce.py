@@ -7,7 +7,6 @@ from keras_gen.publishing import reports
 from keras_gen.runs import run_directory
 from keras_gen.training import sweeps
 from keras_gen.utils import trained_models
-from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.progress import print_line
 
@@ -35,6 +34,7 @@ def parser() -> cli.ArgumentParser:
     run_options.add_recipes(parser)
     data_dir = "folder that holds the data; default: $KERAS_GEN_DATA"
     add("--data-dir", type=cli.file_name, metavar="DIR", help=data_dir)
+    run_options.add_extractor_weights(parser)
     return parser
 
 
@@ -47,7 +47,7 @@ def main() -> None:
             arguments, dict.fromkeys(("seed", "out", "quick", "use"), "a resumed call keeps its own settings")
         )
     if str(arguments.name).upper() in reports.NAMES:
-        command_line.refuse(arguments, {"seed": OF_A_MODEL, "recipes": OF_A_MODEL})
+        command_line.refuse(arguments, dict.fromkeys(("seed", "recipes", "extractor_weights"), OF_A_MODEL))
         reproduce_report(arguments)
     else:
         command_line.refuse(arguments, {"quick": OF_A_REPORT, "use": OF_A_REPORT})
@@ -65,14 +65,14 @@ def reproduce_report(arguments) -> None:
             raise UsageError(f"{name} is given twice: --use {name}={use[name]} and --use {word}")
         use[name] = cli.path(path)
     cli.load_tensorflow()
-    name, path, place = str(arguments.name).upper(), arguments.resume, {"data_dir": arguments.data_dir}
+    name, path, data_dir = str(arguments.name).upper(), arguments.resume, arguments.data_dir
     if path is None:
-        path = reports.start(name, arguments.out or "reports", quick=arguments.quick, use=use, **place)
+        path = reports.start(name, arguments.out or "reports", quick=arguments.quick, use=use, data_dir=data_dir)
     commands = sweeps.Commands(sweep.start_command, sweep.resume_command)
     try:
-        page = reports.finish(path, commands, name=name, **place)
+        page = reports.finish(path, commands, name=name, data_dir=data_dir)
     except (sweeps.SweepInterrupted, KeyboardInterrupt):
-        cli.fail(f"interrupted; resume with: {command('reproduce', name, '--resume', path)}", cli.INTERRUPTED)
+        cli.fail(f"interrupted; resume with: {reports.resume_command(name, path, data_dir)}", cli.INTERRUPTED)
     print_line(f"page: {page}")
 
 
@@ -87,7 +87,8 @@ def reproduce_model(arguments) -> None:
 
     model = publishing.read(path)
     try:
-        options = {"seed": arguments.seed, "run": arguments.resume, "data_dir": arguments.data_dir}
+        options = {name: getattr(arguments, name) for name in ("seed", "data_dir", "extractor_weights")}
+        options["run"] = arguments.resume
         run, rows = publishing.reproduce(model, arguments.out or "runs", **options)
     except training.RunInterrupted as interruption:
         cli.fail(f"{interruption}, then compare with --resume", interruption.exit_code)

@@ -71,6 +71,12 @@ def add_recipes(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_extractor_weights(parser: cli.ArgumentParser) -> None:
+    """Add the option `--extractor-weights` of scores."""
+    weights = "file with the extractor's weights; for inception-2015 also the .pth of pytorch-fid or torch-fidelity"
+    parser.add_argument("--extractor-weights", type=cli.file_name, metavar="PATH", help=weights)
+
+
 def add_place_of_data(parser: argparse.ArgumentParser) -> None:
     """Add the options that name the place to which a run's data have moved."""
     parser.add_argument(

@@ -18,6 +18,11 @@ def of_generated(scores: Sequence[Score]) -> list[Score]:
     return [score for score in scores if {"generated", "seed"} <= score.protocol.keys()]
 
 
+def by_metric(scores: Sequence[Score]) -> dict[str, Score]:
+    """Return the scores that are of generated images, by metric."""
+    return {score.protocol["metric"]: score for score in of_generated(scores)}
+
+
 def score_name(metric: str, extractor: str) -> str:
     """Return the name of a score: its metric and extractor.
 

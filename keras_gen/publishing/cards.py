@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import jinja2
 
 from keras_gen.data import catalog
-from keras_gen.evaluation.score import Score, of_generated
+from keras_gen.evaluation.score import Score, by_metric, of_generated
 from keras_gen.publishing import quality, templating
 from keras_gen.publishing.records import Published, Record, TrainedRun
 from keras_gen.utils.progress import counted
@@ -82,8 +82,7 @@ def _training(published: Published) -> Iterator[tuple[str, str]]:
     yield "epochs", "; ".join(dict.fromkeys(map(_epochs, record.runs)))
     yield "updates", "; ".join(dict.fromkeys(update_counts(run.updates) for run in record.runs))
     devices = machine["gpus"] or [f"{machine['processor']}, {counted(machine['cores'], 'core')}"]
-    minutes = ", ".join(number(run.minutes) for run in record.runs)
-    yield "time", f"{minutes} minutes; {', '.join(devices)}; {record.settings['precision']}"
+    yield "time", f"{number(first.minutes)} minutes; {', '.join(devices)}; {record.settings['precision']}"
     if resumed := sum(run.resumed for run in record.runs):
         yield "interrupted and resumed", counted(resumed, "time")
     yield "latents", _latents(record)
@@ -144,10 +143,10 @@ def measured(published: Published, name: str, *, brief: bool = False) -> str:
 
 
 def _meanings(record: Record, scores: Sequence[Score]) -> Iterator[str]:
-    by_metric = {score.protocol["metric"]: score for score in scores}
+    measured_by = by_metric(scores)
     for metric, text in MEANINGS.items():
-        if metric in by_metric:
-            score = by_metric[metric]
+        if metric in measured_by:
+            score = measured_by[metric]
             value, floor = record.mean(score.name), ""
             if score.floor is not None:
                 floor = f" ({100 * score.floor:.0f} % for the same number of real images)"

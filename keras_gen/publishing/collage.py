@@ -19,6 +19,8 @@ COLUMNS = 20
 def write_collage(models: Sequence[Published], path: Path) -> bool:
     """Write the first images of each model of digits that has weights and the minimum scores, one row per model.
 
+    Models whose images have another shape than those of the first are left out.
+
     Args:
         models: sequence of published models.
         path: Path, the PNG file.
@@ -32,7 +34,9 @@ def write_collage(models: Sequence[Published], path: Path) -> bool:
         if model.has_weights and asked and all(each.is_met for each in asked):
             grid = image_utils.read_picture(model.path / records.SAMPLES_FILE, ["PNG"], np.asarray)
             cells = image_utils.split_grid(grid, *model.record.data["image_shape"][:2])
-            rows.append((model.record.name, cells.reshape(-1, *cells.shape[2:])[:COLUMNS]))
+            images = cells.reshape(-1, *cells.shape[2:])[:COLUMNS]
+            if not rows or images.shape == rows[0][1].shape:
+                rows.append((model.record.name, images))
     if not rows:
         return False
     before = path.read_bytes() if path.is_file() else b""

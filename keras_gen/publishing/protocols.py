@@ -8,13 +8,15 @@ from keras_gen.evaluation import MEASURES, EvaluationSettings
 from keras_gen.evaluation.score import Score, of_generated
 
 
-def settings_of(scores: Sequence[Score]) -> EvaluationSettings:
+def settings_of(scores: Sequence[Score], extractor_weights: str | None = None) -> EvaluationSettings:
     """Return settings with which another model is measured under the protocols of these scores.
 
     Args:
         scores: sequence of `Score` of one evaluation.
+        extractor_weights: str or None, file of the weights of their extractor, which no protocol names. Defaults to
+            None.
     """
-    options = {"measures": (), "likelihood_images": 0}
+    options = {"measures": (), "likelihood_images": 0, "extractor_weights": extractor_weights}
     of_images = [score.protocol for score in of_generated(scores)]
     if of_images:
         protocol, metrics = of_images[0], {each["metric"] for each in of_images}

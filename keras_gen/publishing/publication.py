@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
+from keras_gen.data import ImageData
 from keras_gen.evaluation import evaluator, results
 from keras_gen.evaluation.results import Evaluation
 from keras_gen.evaluation.score import Score, of_generated
@@ -40,6 +41,7 @@ def publish(
     rank: int | None = None,
     weights: bool = True,
     overwrite: bool = False,
+    extractor_weights: str | None = None,
     **place: object,
 ) -> Path:
     """Write the trained model of finished and evaluated runs to the folder `out/name`.
@@ -60,6 +62,8 @@ def publish(
         weights: bool, whether to write the SavedModel. Without it, for a model that is too large or a baseline by
             others, the folder has the record, the scores, the pictures and the card. Defaults to True.
         overwrite: bool, whether to replace an older model of that name, its weights too. Defaults to False.
+        extractor_weights: str or None, file of the weights of the scores' extractor, as in `EvaluationSettings`.
+            Defaults to None.
         place: `dataset` and `data_dir`, where the data are now, as in `keras_gen.runs.load`.
 
     Returns:
@@ -96,13 +100,13 @@ def publish(
         model = PretrainedModel(exported)
         record = _record(files_of_runs, model, name=name, note=note, license=license, rank=rank)
         if weights:
-            scores = _exported_scores(model, opened.data, first.evaluation.scores)
+            scores = _exported_scores(model, opened.data, first.evaluation.scores, extractor_weights)
             record = dataclasses.replace(record, exported_scores=scores)
         files.write_json(folder / records.RECORD_FILE, record.to_json())
         shutil.copyfile(first.path / run_directory.HISTORY_FILE, folder / records.HISTORY_FILE)
         content = first.content | {"data": _without_place(first.content.get("data") or {})}
         files.write_json(folder / trained_models.EVALUATION_FILE, content)
-        _write_pictures(folder, model, first.path)
+        _write_pictures(folder, model, first.path, first.content["epoch"])
         if weights:
             for entry in exported.iterdir():
                 entry.rename(folder / entry.name)
@@ -120,7 +124,7 @@ def push(path: str | os.PathLike, address: str, **options: object) -> None:
     Args:
         path: str or path, the folder of a published model, or a finished and evaluated run, which is published first.
         address: str, such as `"hf://user/vae-mlp"`; the repository is made if it does not exist.
-        options: for a run, arguments of `publish`, such as `note` and `license`.
+        options: for a run, arguments of `publish` but `name` and `out`, such as `note` and `license`.
 
     Raises:
         UsageError: as in `publish`; the address has another form, huggingface_hub is not installed, or the upload
@@ -135,6 +139,8 @@ def push(path: str | os.PathLike, address: str, **options: object) -> None:
             raise must_be("path", "a published model with its weights", str(path))
         hub.upload(published.path, address)
         return
+    if given := sorted({"name", "out"} & options.keys()):
+        raise must_be(given[0], f"left out, since the address names the model {name}", options[given[0]])
     if not options.get("weights", True):
         raise must_be("weights", "True for a model to upload", False)
     with tempfile.TemporaryDirectory() as folder:
@@ -189,13 +195,13 @@ def _record(runs: Sequence[_RunFiles], model: PretrainedModel, **own: object) ->
     """Return the record of a published model, without scores of its stored weights; `own` is what its author chose."""
     first = runs[0]
     described = _without_place(first.record["data"])
-    settings, command = records.command_of(first.settings, described["name"])
+    settings = records.without_place(first.settings, described)
     return Record(
         recipe=settings.model,
         summary=settings.recipe.summary,
         source=settings.recipe.source,
         settings=settings.to_json(),
-        command=command,
+        command=records.command_of(settings, run_directory.planned_epochs(first.record)),
         data=described,
         machine=first.record["machine"],
         versions=first.record["versions"],
@@ -229,23 +235,29 @@ def _trained(run: _RunFiles) -> TrainedRun:
     )
 
 
-def _exported_scores(model: PretrainedModel, data, scores: Sequence[Score]) -> dict[str, float]:
+def _exported_scores(
+    model: PretrainedModel, data: ImageData, scores: Sequence[Score], extractor_weights: str | None
+) -> dict[str, float]:
     """Return the scores of a trained model's images, under the protocol of the run's scores."""
-    if not of_generated(scores):
+    expected = {score.name: score.fingerprint for score in of_generated(scores)}
+    if not expected:
         return {}
-    found, _ = evaluator.score_generated(model, data, protocols.settings_of(scores))
-    expected = {score.name: score.fingerprint for score in scores}
-    return {score.name: score.value for score in found if expected.get(score.name) == score.fingerprint}
+    found, notes = evaluator.score_generated(model, data, protocols.settings_of(scores, extractor_weights))
+    same = {score.name: score.value for score in found if expected.get(score.name) == score.fingerprint}
+    if missing := sorted(expected.keys() - same.keys()):
+        reasons = "; ".join(notes) or "the data or the extractor's weights are others"
+        raise UsageError(f"{', '.join(missing)} can't be measured as for the run: {reasons}")
+    return same
 
 
-def _write_pictures(folder: Path, model: PretrainedModel, run: Path) -> None:
-    """Write the pictures; of a model that generates no images, the run's last grid of reconstructions."""
+def _write_pictures(folder: Path, model: PretrainedModel, run: Path, epoch: int) -> None:
+    """Write the pictures; of a model that generates no images, the run's grid of reconstructions after the epoch."""
     pictures.write_curve(folder / records.HISTORY_FILE, folder / records.CURVE_FILE)
     pictures.write_latents(model, folder / records.LATENTS_FILE)
     if "generate" in model.functions:
         pictures.write_samples(model, folder / records.SAMPLES_FILE)
         return
-    grids = sorted((run / run_directory.RECONSTRUCTIONS_FOLDER).glob("epoch-*.png"))
-    if not grids:
-        raise UsageError(f"run {run} must have grids of reconstructions: train it with --samples-every")
-    shutil.copyfile(grids[-1], folder / records.SAMPLES_FILE)
+    grid = run / run_directory.RECONSTRUCTIONS_FOLDER / f"epoch-{epoch:05d}.png"
+    if not grid.is_file():
+        raise UsageError(f"run {run} must have reconstructions after epoch {epoch}: train it with --samples-every 1")
+    shutil.copyfile(grid, folder / records.SAMPLES_FILE)

@@ -167,12 +167,36 @@ def check_measured(run: Path, settings: RunSettings, content: Mapping[str, objec
         raise UsageError(f"run {run} was evaluated after another epoch: evaluate it again: {hints.evaluate(run)}")
 
 
-def command_of(settings: RunSettings, data_name: str) -> tuple[RunSettings, list[str]]:
-    """Return the settings without places of this machine, and the words of run.py's command line that give them."""
-    content = settings.to_json() | {"dataset": data_name} | _OF_A_PLACE
-    settings = RunSettings.from_json(content, settings.model)
+def without_place(settings: RunSettings, data: Mapping[str, object]) -> RunSettings:
+    """Return the settings of a run with the name of its data set in place of the file or folder on this machine.
+
+    Args:
+        settings: RunSettings.
+        data: mapping, the run's description of its data set.
+    """
+    content = settings.to_json() | {"dataset": data["name"]} | _OF_A_PLACE
+    # Under the name of the recipe's own data set, None would be the recipe's choice.
+    chosen = {
+        "binarize": "none",
+        "validation": data["counts"].get("validation", 0),
+        "image_size": data["image_shape"][0],
+    }
+    for name, value in chosen.items():
+        if content[name] is None and getattr(settings.recipe, name) is not None:
+            content[name] = value
+    return RunSettings.from_json(content, settings.model)
+
+
+def command_of(settings: RunSettings, epochs: int | None = None) -> list[str]:
+    """Return the words of run.py's command line for the settings of `without_place`.
+
+    Args:
+        settings: RunSettings.
+        epochs: int or None, the number of epochs that the run was started for if it ended early. Defaults to None.
+    """
+    settings = settings if epochs is None else dataclasses.replace(settings, epochs=epochs)
     recipes = [f"--recipes={settings.recipe.file.name}"] if settings.recipe.file else []
-    return settings, [*settings.words(only_changed=True), *recipes]
+    return [*settings.words(only_changed=True), *recipes]
 
 
 def published(folder: str | os.PathLike | None = None) -> list[Published]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 
 from keras_gen import evaluation, training
-from keras_gen.data import ImageData
+from keras_gen.data import ImageData, catalog
 from keras_gen.evaluation import evaluator
 from keras_gen.models import PretrainedModel
 from keras_gen.publishing import protocols
@@ -74,22 +74,27 @@ def prediction_margin(values: Sequence[float]) -> float | None:
     return float(quantile * np.std(values, ddof=1) * math.sqrt(1 + 1 / len(values)))
 
 
-def measure(published: Published, data_dir: str | os.PathLike | None = None) -> list[Comparison]:
+def measure(
+    published: Published, data_dir: str | os.PathLike | None = None, *, extractor_weights: str | None = None
+) -> list[Comparison]:
     """Measure the images that a published model generates again, under the protocol of its scores.
 
     Args:
-        published: the model, which generates images.
+        published: the model, which generates images and has its weights.
         data_dir: str or path, the folder that holds its data. Defaults to `$KERAS_GEN_DATA`.
+        extractor_weights: str or None, file of the weights of the scores' extractor. Defaults to None.
 
     Raises:
-        UsageError: the model has no scores of generated images, or the data are not those that it was trained on.
+        UsageError: the model has no scores of generated images or no weights, or the data are not those that it was
+            trained on.
         DataUnavailableError: its data or extractor are unavailable.
     """
     record, scores = published.record, published.evaluation.scores
+    model = PretrainedModel(published.path)
     if not record.exported_scores:
         raise UsageError(f"{record.name} has no scores of generated images")
-    data = _data(published, _settings(published, data_dir=data_dir))
-    found, notes = evaluator.score_generated(PretrainedModel(published.path), data, protocols.settings_of(scores))
+    data = _data(published, _settings(published, data_dir))
+    found, notes = evaluator.score_generated(model, data, protocols.settings_of(scores, extractor_weights))
     values, spreads = {score.name: score.value for score in found}, {score.name: score.spread for score in scores}
     if missing := record.exported_scores.keys() - values.keys():
         raise UsageError(f"{', '.join(sorted(missing))} of {record.name} can't be measured now: {'; '.join(notes)}")
@@ -106,10 +111,12 @@ def reproduce(
     seed: int | None = None,
     run: str | os.PathLike | None = None,
     data_dir: str | os.PathLike | None = None,
+    extractor_weights: str | None = None,
 ) -> tuple[Path, list[Comparison]]:
     """Train a published model again and evaluate it under the same protocols.
 
-    A training that ended early by its `patience` has it again; one that ended by the clock gets as many epochs.
+    A training that ended early by its `patience` has it again; one that ended by the clock gets as many epochs, unless
+    its learning rates decay, which depends on the number of epochs that were planned.
 
     Args:
         published: the model.
@@ -118,25 +125,33 @@ def reproduce(
         run: str or path, a run directory of an earlier call, which is resumed if it is not finished. Defaults to None,
             a new run.
         data_dir: str or path, the folder that holds its data. Defaults to `$KERAS_GEN_DATA`.
+        extractor_weights: str or None, file of the weights of the scores' extractor. Defaults to None.
 
     Returns:
         The run directory, and the comparisons of its scores and losses with the published ones.
 
     Raises:
         UsageError, DataUnavailableError: as `keras_gen.training.run`; the data are not those that it was trained on, or
-            `run` is of another recipe.
+            `run` is of another recipe, or has other parameters or data.
     """
     record = published.record
     if run is None:
-        settings = _settings(published, data_dir=data_dir, **({} if seed is None else {"seed": seed}))
+        own_seed = {} if seed is None else {"seed": seed}
+        settings = _settings(published, data_dir, extractor_weights=extractor_weights, **own_seed)
+        _check_decay(published, settings)
         _data(published, settings)
         run = training.run(settings, out=out)
     else:
         run = Path(run)
-        if read_settings(run)[1].model != record.recipe:
-            raise must_be("run", f"a run of {record.recipe}", str(run))
+        found, settings = read_settings(run)
+        trained_on = (found.get("data") or {}).get("fingerprint")
+        if settings.model != record.recipe or settings.overrides != record.settings["overrides"]:
+            raise must_be("run", f"a run of {record.recipe} with the parameters of {record.name}", str(run))
+        if trained_on != record.data.get("fingerprint"):
+            raise must_be("run", f"a run on the data of {record.name}, {record.data['name']}", str(run))
         training.resume(run, data_dir=data_dir)
-    result = evaluation.evaluate(run, protocols.settings_of(published.evaluation.scores), data_dir=data_dir)
+    evaluation_settings = protocols.settings_of(published.evaluation.scores, extractor_weights)
+    result = evaluation.evaluate(run, evaluation_settings, data_dir=data_dir)
     found = {score.name: score.value for score in result.scores} | result.losses
     return run, [
         Comparison(name, record.mean(name), value, prediction_margin(record.values(name)))
@@ -145,13 +160,27 @@ def reproduce(
     ]
 
 
-def _settings(published: Published, **changes: object) -> RunSettings:
+def _settings(published: Published, data_dir: str | os.PathLike | None, **changes: object) -> RunSettings:
     """Return the settings of the published run, with which its training ends as it did."""
     record, first = published.record, published.record.runs[0]
+    changes["data_dir"] = None if data_dir is None else os.fspath(data_dir)
+    folder = Path(data_dir or "") / str(record.data["name"])
+    if data_dir is not None and catalog.find(folder.name) is None and folder.is_dir():  # a folder of images
+        changes["dataset"] = str(folder)
     # Its reason begins with the column that did not improve; a run can have both limits.
     ended_by_patience = str(first.ended_early).startswith(f"{record.settings.get('keep_best')} ")
     content = dict(record.settings) | {"epochs": first.planned_epochs if ended_by_patience else first.epochs}
     return RunSettings.from_json(content | {"max_minutes": None} | changes, str(published.path))
+
+
+def _check_decay(published: Published, settings: RunSettings) -> None:
+    """Check that learning rates which decay over the epochs have the number of epochs that was planned."""
+    first = published.record.runs[0]
+    if settings.learning_rate_decay != "none" and settings.epochs != (first.planned_epochs or first.epochs):
+        raise UsageError(
+            f"{published.record.name} can't be reproduced: its training ended by the clock after {first.epochs} of "
+            f"{first.planned_epochs} epochs, and its learning rates decay over all of them"
+        )
 
 
 def _data(published: Published, settings: RunSettings) -> ImageData:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from keras_gen.evaluation import protocol
-from keras_gen.evaluation.score import Score, of_generated
+from keras_gen.evaluation.score import by_metric
 from keras_gen.publishing import literature, records
 from keras_gen.publishing.cards import measured, number, table
 from keras_gen.publishing.literature import ReferenceValue
@@ -54,18 +54,18 @@ def rankings(models: Sequence[Published]) -> Iterator[str]:
     """Yield a heading and a Markdown table for each data set and protocol: its models by Fréchet distance."""
     groups: dict[tuple[str, str], list[Published]] = {}
     for model in models:
-        score = _by_metric(model).get(RANKED_BY)
+        score = by_metric(model.evaluation.scores).get(RANKED_BY)
         if score is not None:
             shared = {name: value for name, value in score.protocol.items() if name not in OF_A_MODEL}
             groups.setdefault((str(model.record.data["name"]), protocol.fingerprint(shared)), []).append(model)
     for (data, _), group in sorted(groups.items()):
-        first = _by_metric(group[0])[RANKED_BY]
+        first = by_metric(group[0].evaluation.scores)[RANKED_BY]
         generated, real = first.protocol["generated"], first.protocol["reference_count"]
         labels = f", labels {each}" if (each := first.protocol.get("generated_labels")) else ""
         yield f"### {data}, {generated:,} images{labels}, against {real:,}, features of `{first.protocol['extractor']}`"
         ranked = sorted(group, key=lambda model: model.record.mean(first.name))
         rows = [_row(model) for model in ranked]
-        floors = {metric: score.floor for metric, score in _by_metric(ranked[0]).items()}
+        floors = {metric: score.floor for metric, score in by_metric(ranked[0].evaluation.scores).items()}
         real_images = [_floor(floors.get(metric)) for metric in (RANKED_BY, *SHOWN)]
         header = ("model", first.name, *(metric.replace("_", " ") for metric in SHOWN), "weights, MB", "minutes")
         yield table(header, [("real images", *real_images, "", ""), *rows])
@@ -86,9 +86,11 @@ def gallery(models: Sequence[Published]) -> Iterator[str]:
 
 
 def _is_same_protocol(model: Published, reference: ReferenceValue) -> str:
-    """Return "yes", or "no" with what differs."""
+    """Return "yes", or "no" with what differs; empty text if the score was not measured."""
+    if not model.record.values(reference.score):
+        return ""
     protocols = [score.protocol for score in model.evaluation.scores if score.name == reference.score]
-    wanted = reference.ours if protocols else {}
+    wanted = reference.ours if protocols else {}  # a loss has no protocol
     differences = [reference.difference] if reference.difference else []
     differences += [
         f"{name} {protocols[0].get(name)} here, {value} wanted"
@@ -102,12 +104,8 @@ def _link(model: Published) -> str:
     return f"[`{model.record.name}`]({FOLDER}/{model.path.name}/README.md)"
 
 
-def _by_metric(model: Published) -> dict[str, Score]:
-    return {score.protocol["metric"]: score for score in of_generated(model.evaluation.scores)}
-
-
 def _row(model: Published) -> tuple[str, ...]:
-    scores = _by_metric(model)
+    scores = by_metric(model.evaluation.scores)
     shown = [scores.get(metric) for metric in (RANKED_BY, *SHOWN)]
     values = ["" if score is None else measured(model, score.name, brief=True) for score in shown]
     return _link(model), *values, _size(model), _minutes(model)

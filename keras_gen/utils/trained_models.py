@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from keras_gen.utils import hub, safe_files
+from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError, must_be, suggestion
 
 VARIABLE = "KERAS_GEN_MODELS"
@@ -67,7 +68,7 @@ def find_saved_model(path: str | os.PathLike) -> Path:
     if (trained := find(os.fspath(path))) is not None:
         return trained
     if (path / RECORD_FILE).is_file() or find(os.fspath(path), RECORD_FILE) is not None:
-        raise UsageError(f"{path} was published without its weights: train it with reproduce.py")
+        raise UsageError(f"{path} was published without its weights: train it with {command('reproduce', path)}")
     if (path / RUN_RECORD).is_file():
         raise UsageError(f"run {path} is not finished and has no SavedModel yet: resume it")
     known = ", ".join(names()) or "none"

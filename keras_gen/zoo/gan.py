@@ -41,10 +41,10 @@ def gan_conv(
     and 128 generated images (`batch_size` counts the real ones), a generator batch of 256 latents, Adam with learning
     rate 1e-4 for the discriminator, 100 epochs, FID every 10.
 
-    Ours: the same learning rate for the generator unless `generator_learning_rate` is given, β₁ 0.5, LeakyReLU slope 0.2, dropout rate 0.4, images in [0, 1]
-    from a sigmoid, samples from a moving average of the generator's weights. The current weights swing between striped
-    and broken digits from one update to the next, while their average over a hundred updates draws clean strokes. With
-    dropout 0.2 the discriminator won in the first epoch.
+    Ours: the same learning rate for the generator unless `generator_learning_rate` is given, β₁ 0.5, LeakyReLU slope
+    0.2, dropout rate 0.4, images in [0, 1] from a sigmoid, samples from a moving average of the generator's weights.
+    The current weights swing between striped and broken digits from one update to the next, while their average over a
+    hundred updates draws clean strokes. With dropout 0.2 the discriminator won in the first epoch.
 
     Measured (gan-conv): MNIST, 2 CPU cores, `run.py --model gan --epochs 5` before the moving average: updates 2,150 of
     each network, 469 seconds per epoch; d_loss 0.688, g_loss 0.708, val_d_loss 0.713. The pictures: about half of the

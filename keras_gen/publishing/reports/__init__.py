@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "making": ["finish", "start"],
+        "making": ["finish", "resume_command", "start"],
         "pages": ["html", "markdown"],
         "record": ["RECORD_FILE", "ReportRecord", "read"],
         "registry": ["NAMES"],

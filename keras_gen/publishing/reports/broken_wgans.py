@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
-import keras
 import tensorflow as tf
 
 import keras_gen
+from keras_gen.zoo import common
 
 
 class SigmoidCriticWGAN(keras_gen.WGAN):
@@ -22,5 +22,5 @@ def wgan_conv_sigmoid(image_shape, *, gradient_penalty: float = 0.0) -> keras_ge
     """WGAN with the networks and optimizers of wgan-conv, and a sigmoid at the critic's end."""
     linear = keras_gen.zoo.build("wgan-conv", image_shape)
     model = SigmoidCriticWGAN(linear.generator, linear.critic, gradient_penalty=gradient_penalty)
-    model.compile(*(keras.optimizers.Adam(5e-4, beta_1=0.5, beta_2=0.9) for _ in range(2)))
+    model.compile(*common.critic_optimizers("none", 5e-4))
     return model

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +15,12 @@ from keras_gen import report
 from keras_gen.data import ImageData
 from keras_gen.metrics import extractors
 from keras_gen.metrics.extractors import Extractor
+from keras_gen.publishing import records
 from keras_gen.publishing.cards import number
 from keras_gen.publishing.reports.experiments import Trained
 from keras_gen.publishing.reports.record import Table, dark_picture
 from keras_gen.report.figures import style
 from keras_gen.runs import loading, run_directory
-from keras_gen.runs.settings import RunSettings
 from keras_gen.utils import image_utils
 from keras_gen.utils.errors import UsageError
 
@@ -45,8 +47,7 @@ class Exhibits:
 
     Args:
         folder: Path, which exists.
-        place: `dataset` and `data_dir`, where the data are now, as in `keras_gen.runs.load`. Defaults to where they
-            were.
+        data_dir: str or None, folder that holds the data. Defaults to None, where they were.
 
     Attributes:
         values: dict of numbers by name, for the text.
@@ -54,20 +55,22 @@ class Exhibits:
         pictures: list of names.
     """
 
-    def __init__(self, folder: Path, **place: str | None):
+    def __init__(self, folder: Path, data_dir: str | None = None):
         self.values: dict[str, object] = {}
         self.tables: dict[str, Table] = {}
         self.pictures: list[str] = []
         self._folder = folder
-        self._place = {name: value for name, value in place.items() if value is not None}
+        self._data_dir = data_dir
         self._data: dict[str, ImageData] = {}
 
     def data(self, trained: Trained) -> ImageData:
         """Return the data set of a training."""
         name = str(trained.data["name"])
         if name not in self._data:
-            content = trained.settings.to_json() | {"dataset": name} | self._place
-            self._data[name], _ = loading.load_data(RunSettings.from_json(content, str(trained.path)))
+            settings, place = records.without_place(trained.settings, trained.data), trained.settings.dataset
+            if self._data_dir is None and place is not None and os.path.isabs(place):
+                settings = dataclasses.replace(settings, dataset=place)
+            self._data[name], _ = loading.load_data(dataclasses.replace(settings, data_dir=self._data_dir))
         return self._data[name]
 
     def grid(self, name: str, images: np.ndarray, columns: int = 20) -> None:
@@ -134,12 +137,10 @@ def scores(trained: Mapping[str, Trained]) -> Table:
         trained: mapping of names to trainings on the same data.
     """
     metrics = [metric for metric in SCORES if any(each.score(metric) for each in trained.values())]
-    rows = [(name, *(_cell(each.value(metric)) for metric in metrics)) for name, each in trained.items()]
+    rows = [(name, *(cell(each.value(metric)) for metric in metrics)) for name, each in trained.items()]
     first = next(iter(trained.values()))
     _check_comparable(trained, metrics)
-    rows.append(
-        ("real images", *(_cell(score.floor if (score := first.score(metric)) else None) for metric in metrics))
-    )
+    rows.append(("real images", *(cell(score.floor if (score := first.score(metric)) else None) for metric in metrics)))
     protocol = first.score(metrics[0]).protocol
     caption = (
         f"{protocol['generated']:,} generated images against {protocol['reference_count']:,} real ones, features of "
@@ -163,7 +164,7 @@ def _check_comparable(trained: Mapping[str, Trained], metrics: Sequence[str]) ->
 def last_values(trained: Mapping[str, Trained], columns: Sequence[str]) -> Table:
     """Return a table of the last epoch's values of columns of the history: a row for each training."""
     shown = [column for column in columns if any(column in each.history[-1] for each in trained.values())]
-    rows = [(name, *(_cell(each.history[-1].get(column)) for column in shown)) for name, each in trained.items()]
+    rows = [(name, *(cell(each.history[-1].get(column)) for column in shown)) for name, each in trained.items()]
     return Table(("", *shown), rows, "After the last epoch; the columns with `val_` are of held-out images")
 
 
@@ -192,5 +193,6 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and bool(np.isfinite(value))
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """Return a number as the text of a table's cell, and a dash for None or what is no finite number."""
     return number(value) if _is_number(value) else "–"

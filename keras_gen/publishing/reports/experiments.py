@@ -71,6 +71,7 @@ class Trained:
     Args:
         path: Path, of the run directory or of the published model.
         settings: RunSettings, as it was trained.
+        planned_epochs: int or None, epochs that it was started for if it ended early.
         history: list of dict, one row for each epoch.
         evaluation: Evaluation, its scores and losses of test images.
         data: mapping, description of its data set.
@@ -79,6 +80,7 @@ class Trained:
 
     path: Path
     settings: RunSettings
+    planned_epochs: int | None
     history: Sequence[Mapping[str, float]]
     evaluation: Evaluation
     data: Mapping[str, object]
@@ -118,7 +120,7 @@ class Trained:
         score = self.score(metric)
         return self.evaluation.losses.get(metric) if score is None else score.value
 
-    def grid(self, epoch: int, folder: str = run_directory.SAMPLES_FOLDER) -> Path | None:
+    def grid(self, epoch: int, folder: str) -> Path | None:
         """Return the file of the grid of images after an epoch; None if there is none, as for a published model."""
         path = self.path / folder / f"epoch-{epoch:05d}.png"
         return path if path.is_file() else None
@@ -138,9 +140,13 @@ def read(path: str | os.PathLike) -> Trained:
         record = published.record
         settings = RunSettings.from_json(dict(record.settings), str(path))
         rows = history.read(path / records.HISTORY_FILE)
-        return Trained(path, settings, rows, published.evaluation, record.data, record.machine)
+        planned = record.runs[0].planned_epochs
+        return Trained(path, settings, planned, rows, published.evaluation, record.data, record.machine)
     record, settings = read_settings(path)
+    if not all(isinstance(record.get(part), dict) for part in ("data", "machine")):
+        raise UsageError(f"{path / run_directory.RECIPE_FILE} is damaged: it must have the entries data and machine")
     evaluation = results.read(path)
     records.check_measured(path, settings, run_directory.read_json(path / results.EVALUATION_FILE))
     rows = history.read(path / run_directory.HISTORY_FILE)
-    return Trained(path, settings, rows, evaluation, record["data"], record["machine"])
+    planned = run_directory.planned_epochs(record)
+    return Trained(path, settings, planned, rows, evaluation, record["data"], record["machine"])

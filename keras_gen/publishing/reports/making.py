@@ -72,14 +72,16 @@ def start(
     return path
 
 
-def finish(path: str | os.PathLike, commands: sweeps.Commands, *, name: str | None = None, **place: str | None) -> Path:
+def finish(
+    path: str | os.PathLike, commands: sweeps.Commands, *, name: str | None = None, data_dir: str | None = None
+) -> Path:
     """Train what is missing in a directory of `start`, measure it and write the page; resume what was interrupted.
 
     Args:
         path: str or path, the directory.
         commands: Commands, the command lines that train, as in `keras_gen.training.sweeps.run`.
         name: str or None, name of the report that it must be. Defaults to None, any.
-        place: `dataset` and `data_dir`, where the data are now, as in `keras_gen.runs.load`.
+        data_dir: str or None, folder that holds the data. Defaults to None, where they were.
 
     Returns:
         The path of the page. `report.json` and the pictures are in the folder `report` beside it, and a page that
@@ -97,15 +99,15 @@ def finish(path: str | os.PathLike, commands: sweeps.Commands, *, name: str | No
     if any(key not in use for key in planned):
         sweep = sweeps.resume(path, commands)
         if failed := [f"{member.label}: {member.error}" for member in sweep.members if not member.is_finished]:
-            hint = command("reproduce", report, "--resume", path)
+            hint = resume_command(report, path, data_dir)
             raise UsageError(f"{counted(len(failed), 'training')} failed: {'; '.join(failed)}; resume with: {hint}")
         use |= {str(member.values["run"]): member.run for member in sweep.members}
     for key in planned:
-        _measure(Path(use[key]), **place)
+        _measure(Path(use[key]), data_dir)
     trained = {key: experiments.read(use[key]) for key in planned}
     folder = path / RECORD_FOLDER
     folder.mkdir(exist_ok=True)
-    shown = Exhibits(folder, **place)
+    shown = Exhibits(folder, data_dir)
     registry.report(report).show(trained, shown)
     found = ReportRecord(
         name=report,
@@ -124,6 +126,11 @@ def finish(path: str | os.PathLike, commands: sweeps.Commands, *, name: str | No
     return path / PAGE_FILE
 
 
+def resume_command(name: str, path: str | os.PathLike, data_dir: str | None) -> str:
+    """Return the command that resumes the directory of a report."""
+    return command("reproduce", name, "--resume", path, *([] if data_dir is None else ["--data-dir", data_dir]))
+
+
 def _planned(name: str) -> dict[str, Experiment]:
     return {each.name: each for each in registry.report(name).experiments()}
 
@@ -138,11 +145,11 @@ def _read_plan(path: Path) -> tuple[str, bool, dict[str, str]]:
         raise UsageError(f"{path / PLAN_FILE} is damaged: {error!r}") from error
 
 
-def _measure(path: Path, **place: str | None) -> None:
+def _measure(path: Path, data_dir: str | None) -> None:
     """Evaluate a run that is not evaluated yet."""
     if not _is_published(path) and not (path / results.EVALUATION_FILE).is_file():
         print_line(f"evaluating {path}")
-        evaluation.evaluate(path, **place)
+        evaluation.evaluate(path, data_dir=data_dir)
 
 
 def _is_published(path: Path) -> bool:
@@ -160,7 +167,7 @@ def _trainings(planned: Mapping[str, RunSettings], trained: Mapping[str, Trained
     for key, each in trained.items():
         last = each.history[-1]
         counts = update_counts({name: value for name, value in last.items() if name.endswith("updates")})
-        _, words = records.command_of(each.settings, str(each.data["name"]))
+        words = records.command_of(records.without_place(each.settings, each.data), each.planned_epochs)
         planned_epochs = planned[key].epochs
         epochs = f"{last['epoch']}" + ("" if last["epoch"] == planned_epochs else f" of {planned_epochs}")
         rows.append((key, f"`run.py {shlex.join(words)}`", epochs, counts, number(each.minutes, 3)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from keras_gen.publishing.cards import number
 from keras_gen.publishing.reports import exhibits
 from keras_gen.publishing.reports.exhibits import Exhibits
 from keras_gen.publishing.reports.experiments import Experiment, Trained
@@ -53,7 +52,7 @@ def show(trained: Mapping[str, Trained], shown: Exhibits) -> None:
     shown.tables["factors"] = Table(
         ("factor", "mean squared error", "KL, nats", "Fréchet distance", "coverage"),
         [
-            (label, *(number(each.value(name)) for name in ("mse", "kl", "fid", "coverage")))
+            (label, *(exhibits.cell(each.value(name)) for name in ("mse", "kl", "fid", "coverage")))
             for label, each in factors.items()
         ],
     )
