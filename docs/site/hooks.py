@@ -52,37 +52,23 @@ def on_config(config):
 def on_files(files, config):
     """Add the pages and files that are outside of docs/."""
     for source, place in PAGES.items():
-        files.append(File.generated(config, place, content=links_within_the_site((ROOT / source).read_text("utf-8"))))
+        files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
     notebooks = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
     for name in (*FILES, *notebooks):
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     files.append(File.generated(config, "site.css", content=STYLE))
     for path in sorted((ROOT / "saved_models").glob("*/*")) + [ROOT / "saved_models" / "README.md"]:
-        place = path.relative_to(ROOT).as_posix()
-        if path.suffix == ".md":
-            text = links_within_the_site(without_metadata(path.read_text("utf-8")))
-            files.append(File.generated(config, place, content=text))
-        elif path.suffix == ".png":
-            files.append(File.generated(config, place, abs_src_path=str(path)))
+        if path.suffix in (".md", ".png"):
+            files.append(File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
     for module in MODULES:
         files.append(File.generated(config, f"reference/{module}.md", content=reference(module)))
     return files
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Let the pages of docs/ link to what is beside docs/ in the repository, and above it in the site."""
-    return links_within_the_site(markdown)
-
-
-def links_within_the_site(text):
-    """Return Markdown with its links to docs/ and saved_models/ as they are in the site."""
-    text = re.sub(r"\]\((\.\./)?docs/", lambda match: f"]({match[1] or ''}", text)
-    return text.replace("](../saved_models/", "](saved_models/")
-
-
-def without_metadata(text):
-    """Return a card without the metadata that model hubs read."""
-    return re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    """Change links to docs/ and to saved_models/, which is beside docs/ in the repository, to their places in the site."""
+    markdown = re.sub(r"\]\((\.\./)?docs/", lambda match: f"]({match[1] or ''}", markdown)
+    return markdown.replace("](../saved_models/", "](saved_models/")
 
 
 def reference(name):
