@@ -135,7 +135,7 @@ def test_pixels_of_generated_images_are_not_smoothed(opened):
 # What can be clicked
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", PAGES[:3])
 def test_what_is_folded_opens_and_shuts_by_mouse_and_by_keyboard(opened, name):
     shown = opened(name)
     every = shown.locator("details")
