@@ -122,6 +122,23 @@ def test_a_collapsed_model_has_high_precision_and_low_recall(reference):
     assert one(scores, "modes_lenet").value == 1
 
 
+def test_the_order_of_images_that_are_there_does_not_matter(reference):
+    images = squares(1200, seed=3)
+    in_order = np.argsort(np.argmax(reference.extractor(images).logits, axis=1), kind="stable")
+    scorer = Scorer(reference, ("inception_score", "precision_recall"), num_images=1200)
+    mixed, ordered = (
+        {score.name: score.value for score in scorer.score_images(parts)}
+        for parts in ([images], np.array_split(images[in_order], 3))
+    )
+    assert mixed["classifier_score_lenet"] > 1.5
+    assert ordered == pytest.approx(mixed, rel=0.02)  # parts of 120 images of one class have 1
+
+
+def test_another_number_of_images_is_refused(reference):
+    with pytest.raises(UsageError, match="images must be 50 images, the num_images of the scorer, received: '49'"):
+        Scorer(reference, num_images=50).score_images([squares(40), squares(9)])
+
+
 def test_the_protocol_says_how_the_model_was_used(reference):
     class Averaged(NoiseModel):
         num_classes = 3

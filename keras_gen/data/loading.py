@@ -46,8 +46,8 @@ def load(
 
     An `.npz` file holds `x_train` and, optionally, `y_train`, `x_val`, `y_val`, `x_test`, `y_test`, `class_names`, or
     arrays of other usual names, such as `train_images`, `images` and `arr_0`. Images are uint8, integers of up to 16
-    bits, booleans or floats in [0, 1], of shape `(N, H, W)`, `(N, H, W, C)`, `(N, C, H, W)` or flat squares. Labels are
-    integers or text, `(N,)`. Pickled arrays are refused.
+    bits, booleans, floats in [0, 1], or whole numbers up to 255 as floats, of shape `(N, H, W)`, `(N, H, W, C)`,
+    `(N, C, H, W)` or flat squares. Labels are integers or text, `(N,)`. Pickled arrays are refused.
 
     A folder is searched recursively for picture files of all formats that Pillow reads, without hidden ones, in the
     order of their paths; links to folders are followed. Folders `train`, `test` and `val` (`Training`, `valid`, ...)

@@ -57,6 +57,12 @@ class Sample:
                 if self.logits is not None:
                     self.logits[rows] = extracted.logits
 
+    def shuffle(self, seed: int) -> None:
+        """Put the features and logits in a random order."""
+        order = np.random.default_rng(seed).permutation(self.count)
+        self.features = None if self.features is None else self.features[order]
+        self.logits = None if self.logits is None else self.logits[order]
+
     @property
     def count(self) -> int:
         """Number of images."""

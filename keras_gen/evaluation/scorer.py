@@ -88,11 +88,16 @@ class Scorer:
     ) -> list[Score]:
         """Return the scores of images that are there already, `num_images` in all.
 
+        Their features are shuffled: images of a folder or file may be sorted, and some measures use only the first ones
+        or compare parts.
+
         Args:
             images: sequence of uint8 arrays `(n, H, W, 1 or 3)`, which are scored together.
-            seed: int, seed of the random subsets of some measures; default 0.
+            seed: int, seed of the shuffle and of the random subsets of some measures; default 0.
             preparation: str, what was done to the images, for the protocol; default "as given".
         """
+        if (count := sum(map(len, images))) != self.num_images:
+            raise must_be("images", f"{self.num_images:,} images, the num_images of the scorer", f"{count:,}")
         generated = {
             "generated": self.num_images,
             "generated_shape": "x".join(map(str, images[0].shape[1:])),
@@ -100,7 +105,7 @@ class Scorer:
             "seed": checks.seed("seed", seed),
         }
         chunks = (chunk for array in images for chunk in chunks_of(array))
-        return self._scores(chunks, generated, seed)
+        return self._scores(chunks, generated, seed, shuffle=True)
 
     def floors(self, seed: int = 0) -> dict[str, float]:
         """Return the scores of `num_images` held-out real images by name; empty if there are fewer."""
@@ -111,13 +116,17 @@ class Scorer:
         images = self.held_out.chunks(self.num_images)
         return {score.name: score.value for score in scorer._scores(images, {}, seed)} if scorer else {}
 
-    def _scores(self, chunks: Iterable[np.ndarray], generated: dict, seed: int) -> list[Score]:
+    def _scores(
+        self, chunks: Iterable[np.ndarray], generated: dict, seed: int, *, shuffle: bool = False
+    ) -> list[Score]:
         extractor = self.reference.extractor
         keep = any("features" in MEASURES[name].needs for name in self.measures)
         if keep:
             _ = self.reference.features  # computed first, so that its statistics need no second pass over the images
         label = "generated images" if generated else "held-out images"
         sample = Sample(chunks, extractor, self.num_images, keep=keep, label=label)
+        if shuffle:
+            sample.shuffle(seed)
         return [
             Score(
                 score_name(measurement.metric, extractor.name),
