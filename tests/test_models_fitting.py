@@ -23,7 +23,7 @@ from model_helpers import (
     weights,
 )
 
-from keras_gen import VAE, WGAN, UsageError, data, networks
+from keras_gen import VAE, WGAN, UsageError, data, networks, zoo
 
 
 @pytest.mark.parametrize(
@@ -330,3 +330,11 @@ def test_a_step_of_several_batches_takes_images_of_all_of_them():
     model = make_gan(WGAN, critic_steps=2)
     model.fit(batches, verbose=0)
     assert model.updates == {"critic_updates": 6, "g_updates": 3}
+
+
+def test_predict_returns_every_image_after_a_fit_with_another_number_of_steps_a_call():
+    model = zoo.build("vae-mlp", (8, 8, 1), hidden=4)
+    images = np.zeros((40, 8, 8, 1), np.uint8)
+    predict = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: model.predict(images[:8], verbose=0))
+    model.fit(images, batch_size=8, steps_per_epoch=1, verbose=0, callbacks=[predict])
+    assert len(model.predict(images, batch_size=4, verbose=0)) == len(images)

@@ -285,7 +285,8 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
     def _set_steps_per_execution(self, count):
         if count != self.steps_per_execution:
             # The compiled functions still use the old number.
-            self.steps_per_execution, self.train_function, self.test_function = count, None, None
+            self.steps_per_execution = count
+            self.train_function = self.test_function = self.predict_function = None
 
     @inputs.errors_of_batches()
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", *, callbacks=None, **kwargs):
