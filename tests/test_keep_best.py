@@ -76,6 +76,12 @@ def test_a_column_that_will_not_be_measured_is_refused(images, tmp_path, model, 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_score_that_is_due_only_after_the_last_epoch_is_refused(images, tmp_path):
+    settings = RunSettings("vae-mlp", epochs=2, keep_best="fd_lenet", **SETTINGS | {"fid_every": 3})
+    with pytest.raises(UsageError, match="keep_best must be loss or val_loss for this run, received: 'fd_lenet'"):
+        training.run(settings, data=images, out=tmp_path)
+
+
 def test_the_first_of_equal_and_finite_values_among_existing_checkpoints_is_the_best(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     for name in ("epoch-00001", "epoch-00002-step-00000003", "epoch-00003", "epoch-00004", "epoch-00005"):

@@ -1,5 +1,6 @@
 """Callbacks of the user's own in a run: `--callback`, and the examples of the documentation."""
 
+import dataclasses
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ import pytest
 from command_helpers import SMALL, call
 
 import keras_gen
-from keras_gen import training
+from keras_gen import UsageError, training
 from keras_gen.runs import history, run_directory
 from keras_gen.runs.settings import RunSettings
 
@@ -119,6 +120,33 @@ def test_training_begins_and_ends_once_for_a_callback_when_an_epoch_is_continued
     training.resume(run, callbacks=[count])
     assert (count.begins, count.epochs, count.ends) == (1, 4 - number, 1)
     assert count.last["val_loss"] == pytest.approx(history.read(run / "history.csv")[-1]["val_loss"])
+
+
+def test_callbacks_act_on_both_networks_and_those_that_cannot_act_are_refused(tmp_path):
+    rates = []
+
+    class Rates(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            rates.append([float(optimizer.learning_rate) for optimizer in self.model.optimizers])
+
+    settings = dataclasses.replace(settings_of(epochs=1), model="gan-mlp")
+    scheduler = keras.callbacks.LearningRateScheduler(lambda epoch: 0.03125)
+    training.run(settings, out=tmp_path, callbacks=[scheduler, Rates()])
+    assert rates == [[0.03125, 0.03125]]
+    with pytest.raises(UsageError, match="monitor of EarlyStopping must be a quantity that the model reports"):
+        training.run(settings, out=tmp_path, callbacks=[keras.callbacks.EarlyStopping()])
+
+
+@pytest.mark.parametrize("wrong", [keras.callbacks.TerminateOnNaN, lambda settings: None, 3])
+def test_what_is_no_callback_is_refused(wrong, tmp_path):
+    with pytest.raises(UsageError, match="callbacks must be Keras callbacks, or functions that return one, received: "):
+        training.run(settings_of(), out=tmp_path, callbacks=[wrong])
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_made_for_a_run_that_has_nothing_to_train(tmp_path):
+    run = training.run(settings_of(epochs=1), out=tmp_path)
+    assert training.resume(run, callbacks=[lambda settings: pytest.fail("made")]) == run
 
 
 class Stop(keras.callbacks.Callback):

@@ -75,6 +75,33 @@ def test_a_stop_request_is_counted_and_interrupts_nothing(number, capfd):
     assert capfd.readouterr().err == "stopping\n"
 
 
+GONE = """
+import os, signal, sys
+from keras_gen.commands import cli
+from keras_gen.utils.signals import StopSignals
+
+def command():
+    with StopSignals("stopping") as requests:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert requests.count == 1
+    open(sys.argv[1], "w").close()
+    cli.fail("interrupted", cli.INTERRUPTED)
+
+sys.stdin.readline()  # until the reader is gone
+cli.main(command)
+"""
+
+
+def test_a_stop_is_handled_though_the_reader_of_both_streams_is_gone(tmp_path):
+    reached, (read, write) = tmp_path / "reached", os.pipe()
+    program = [sys.executable, "-c", GONE, str(reached)]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=write, stderr=write) as process:
+        os.close(write)
+        os.close(read)
+        process.communicate(b"\n")
+    assert (process.returncode, reached.exists()) == (130, True)
+
+
 def test_a_second_ctrl_c_can_raise():
     with StopSignals(second_interrupt_raises=True) as requests:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -113,8 +113,7 @@ def main(command: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # The reader of stdout left (as in `| head`): no error, and nothing more to write.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()  # the reader of stdout left (as in `| head`), which is no error
     except Exception as error:
         if line := _environment_error(error):
             fail(line, USAGE_ERROR)
@@ -123,10 +122,19 @@ def main(command: Callable[[], None]) -> None:
 
 def fail(message: str, code: int, *details: str) -> None:
     """Print the message and the details on stderr, one line each, and exit."""
-    sys.stdout.flush()
     lines = [f"error: {message}" if code == USAGE_ERROR else message, *details]
-    print("\n".join(map(printable, lines)), file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:  # the reader, or the terminal, is gone
+        _write_no_more()
+    with contextlib.suppress(OSError):
+        print("\n".join(map(printable, lines)), file=sys.stderr, flush=True)
     sys.exit(code)
+
+
+def _write_no_more() -> None:
+    """Discard what is still written to stdout: Python's own flush at its end would change the exit status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _environment_error(error: Exception) -> str | None:

@@ -14,20 +14,28 @@ from keras_gen.utils.errors import UsageError, must_be
 def prepare(model: keras.Model, callbacks) -> list[keras.callbacks.Callback]:
     """Return the callbacks for `fit` of a compiled model, in the order in which Keras calls them.
 
+    Raises:
+        UsageError: no weight is trainable, other ones than at `compile`, gradients are to be accumulated on several
+            devices, which Keras can't, or as `adapted`.
+    """
+    _check_optimizers(model)
+    further = list(zip(model.optimizers, model.trained_networks(), strict=True))[1:]
+    return [*(_finish_average(*pair) for pair in further), *adapted(model, callbacks)]
+
+
+def adapted(model: keras.Model, callbacks) -> list[keras.callbacks.Callback]:
+    """Return callbacks as they act on all of a compiled model.
+
     Those that change the learning rate also act on the further optimizers of the model, and `TerminateOnNaN` on all
     quantities of a model without `loss`.
 
     Raises:
-        UsageError: no weight is trainable, other ones than at `compile`, gradients are to be accumulated on several
-            devices, which Keras can't, or a callback monitors a `loss` that the model does not have.
+        UsageError: a callback monitors a `loss` that the model does not have.
     """
-    _check_optimizers(model)
-    further = list(zip(model.optimizers, model.trained_networks(), strict=True))[1:]
-    names = [metric.name for metric in model.metrics]
-    prepared = [_finish_average(*pair) for pair in further]
+    names, prepared = [metric.name for metric in model.metrics], []
     for callback in keras.tree.flatten(callbacks or []):
         if isinstance(callback, keras.callbacks.LearningRateScheduler | keras.callbacks.ReduceLROnPlateau):
-            prepared += [_for_optimizer(callback, model, optimizer) for optimizer, _ in further]
+            prepared += [_for_optimizer(callback, model, optimizer) for optimizer in model.optimizers[1:]]
         if "loss" not in names:
             _check_monitor(callback, names)
             if isinstance(callback, keras.callbacks.TerminateOnNaN):

@@ -67,7 +67,8 @@ def make_reference(settings: RunSettings, data: ImageData) -> Reference | None:
 
 def check_keep_best(settings: RunSettings, model: ImageModel, data: ImageData, reference: Reference | None) -> None:
     """Check that `keep_best` names a column that the run will measure and of which lower values are better."""
-    columns = [] if reference is None else [score_name("fid", reference.extractor.name)]
+    is_scored = reference is not None and settings.fid_every <= settings.epochs
+    columns = [score_name("fid", reference.extractor.name)] if is_scored else []
     if any(metric.name == "loss" for metric in model.metrics):  # an adversarial model's losses measure no quality
         # Without its full beta, an epoch of the warmup has the lowest loss.
         columns += [] if getattr(model, "kl_warmup", 0) else ["loss"]

@@ -21,7 +21,7 @@ from keras_gen import distribution, report
 from keras_gen.callbacks import Checkpoint
 from keras_gen.data import ImageData, batches, evaluation_batches
 from keras_gen.distribution.cluster import Cluster
-from keras_gen.models import ImageModel, export
+from keras_gen.models import ImageModel, export, fitting
 from keras_gen.report.pages import run_page
 from keras_gen.runs import checkpoints, history, loading, locking, provenance, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
@@ -183,7 +183,7 @@ def resume(
             has_ended = record.pop(run_directory.ENDED_EARLY, None) is not None
             if has_ended or (epochs is not None and early_stopping.reason_in(path, settings, start.epoch) is not None):
                 settings = dataclasses.replace(settings, patience=None, max_minutes=None)
-        callbacks = _made(callbacks, settings)
+        callbacks = _made(callbacks, settings) if start.epoch < settings.epochs else ()
         if start.epoch < settings.epochs or settings != recorded:
             files.write_json(path / run_directory.RECIPE_FILE, record | {"settings": settings.to_json()})
         steps = f" and {start.steps}" if start.step else ""
@@ -194,7 +194,13 @@ def resume(
 
 
 def _made(callbacks, settings) -> list[keras.callbacks.Callback]:
-    return [each if isinstance(each, keras.callbacks.Callback) else each(settings) for each in callbacks]
+    made = []
+    for given in callbacks:
+        is_maker = callable(given) and not isinstance(given, keras.callbacks.Callback | type)
+        made.append(given(settings) if is_maker else given)
+        if not isinstance(made[-1], keras.callbacks.Callback):
+            raise must_be("callbacks", "Keras callbacks, or functions that return one", made[-1])
+    return made
 
 
 def _resolved(settings, data, has_own_options) -> RunSettings:
@@ -270,7 +276,7 @@ def _fit(path, settings, model, data, reference, start, requests, others):
         validation = evaluation_batches(split.images, model.labels_of(split))
     # Keras takes one number of steps for all epochs: a partial epoch needs a `fit` of its own.
     starts = [start, TrainingPosition(start.epoch + 1)] if start.step else [start]
-    others = monitor.UserCallbacks(others)
+    others = monitor.UserCallbacks(fitting.adapted(model, others))
     for begin in (each for each in starts if each.epoch < settings.epochs):
         if path is not None and early_stopping.reason_in(path, settings, begin.epoch) is not None:
             break

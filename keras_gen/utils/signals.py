@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -49,7 +50,9 @@ class StopSignals:
         if self.count == 1:
             self.signal = number
             if self.message:
-                os.write(2, f"{self.message}\n".encode())  # print() may have been interrupted by the signal
+                # print() may have been interrupted by the signal; the terminal or pipe may be gone.
+                with contextlib.suppress(OSError):
+                    os.write(2, f"{self.message}\n".encode())
         # Not for other signals: the end of a session sends two of them at once.
         elif self.second_interrupt_raises and number == signal.SIGINT:
             raise KeyboardInterrupt
