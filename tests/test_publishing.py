@@ -245,6 +245,21 @@ def test_a_training_ends_again_as_it_did(published, planned, reason, settings, e
     assert (again.epochs, again.patience, again.max_minutes, again.seed) == (epochs, settings.get("patience"), None, 5)
 
 
+def test_the_weights_are_those_of_the_extractor_of_the_published_scores(published, monkeypatch):
+    scores = [
+        dataclasses.replace(score, protocol=dict(score.protocol) | {"extractor": "inception-2015"})
+        for score in published.evaluation.scores
+    ]
+    other = dataclasses.replace(published, evaluation=dataclasses.replace(published.evaluation, scores=scores))
+    asked = []
+    monkeypatch.setattr(training, "run", lambda settings, out: asked.append(settings))
+    monkeypatch.setattr(evaluation, "evaluate", lambda run, settings, data_dir: asked.append(settings) or pytest.skip())
+    with pytest.raises(pytest.skip.Exception):
+        publishing.reproduce(other, extractor_weights="some.pth")
+    assert asked[0].extractor_weights is None  # training scores with another extractor
+    assert (asked[1].extractor, asked[1].extractor_weights) == ("inception-2015", "some.pth")
+
+
 def test_decaying_learning_rates_need_the_planned_epochs(published):
     content = published.record.to_json()
     content["settings"]["learning_rate_decay"] = "linear"

@@ -47,6 +47,15 @@ def accuracy(extractor, split):
     return float(np.mean(named == split.labels))
 
 
+def test_test_images_need_labels_before_anything_is_trained(tmp_path):
+    images = np.zeros((40, 28, 28), np.uint8)
+    images[:, 3:9] = np.arange(40)[:, None, None]
+    np.savez(tmp_path / "data.npz", x_train=images, y_train=np.arange(40) % 10, x_test=images[:9])
+    outcome = trained(tmp_path / "out", tmp_path / "data.npz")
+    assert outcome.code == 2 and "dataset must be test images with labels, for the accuracy, received: " in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_two_files_are_written_that_the_package_can_ship(made, tiny_data):
     out, outcome = made

@@ -66,7 +66,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Change links to docs/ and to saved_models/, which is beside docs/ in the repository, to their places in the site."""
+    """Change links to docs/ and saved_models/ to their places in the site, where both are below the same folder."""
     markdown = re.sub(r"\]\((\.\./)?docs/", lambda match: f"]({match[1] or ''}", markdown)
     return markdown.replace("](../saved_models/", "](saved_models/")
 

@@ -59,13 +59,8 @@ def parser() -> cli.ArgumentParser:
     add("--reference", default="train", metavar="SPLIT", help="split of the real images: train or test")
     add("--seed", type=int, default=0, help="seed of generated images and all samples")
     add("--seeds", type=int, default=1, metavar="N", help="evaluate with N seeds and report the standard deviation")
-    add(
-        "--likelihood-images",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="first test images for a VAE's likelihood; 0: none",
-    )
+    likelihood = "number of test images, the first ones, for a VAE's likelihood; 0: none"
+    add("--likelihood-images", type=int, default=1000, metavar="N", help=likelihood)
     add("--likelihood-samples", type=int, default=100, metavar="N", help="posterior samples per image")
     add(
         "--likelihood-binarizations",

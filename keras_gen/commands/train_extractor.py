@@ -117,14 +117,14 @@ def check(name: str, images) -> None:
 
     size, channels = KINDS[name].size, KINDS[name].channels
     height, width, depth = images.image_shape
-    if len(images.test) and images.test.labels is None:
-        raise must_be(
-            "dataset", "test images with labels, for the accuracy", f"{images.name}, whose test images have none"
-        )
     if (height, width, depth) != (size, size, channels) or not 1 <= images.num_classes <= CLASSES:
         labels = f"{images.num_classes} classes" if images.num_classes else "no labels"
         requirement = f"{size}x{size}x{channels} images with labels of at most {CLASSES} classes"
         raise must_be("dataset", requirement, f"{height}x{width}x{depth}, {labels}")
+    if len(images.test) and images.test.labels is None:
+        raise must_be(
+            "dataset", "test images with labels, for the accuracy", f"{images.name}, whose test images have none"
+        )
 
 
 def train(training: Training, images, epochs: int, seed: int):

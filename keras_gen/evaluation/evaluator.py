@@ -53,7 +53,8 @@ class EvaluationSettings:
         reference: str, split that generated images are compared with, `train` (the default) or `test`.
         seed: int, seed of the generated images, of subsets, and of the samples of the likelihood; default 0.
         seeds: int, number of repetitions with seed, seed + 1, …; default 1. If above 1, the spread is over the seeds.
-        likelihood_images: int, first test images for a VAE's negative log-likelihood, or 0 for none; default 1000.
+        likelihood_images: int, number of test images, the first ones, for a VAE's negative log-likelihood, or 0 for
+            none; default 1000.
         likelihood_samples: int, posterior samples per image; default 100.
         likelihood_binarizations: int, number of binarizations of gray images over which a Bernoulli likelihood is
             averaged; default 1.

@@ -135,9 +135,12 @@ def reproduce(
             `run` is of another recipe, or has other parameters or data.
     """
     record = published.record
+    evaluation_settings = protocols.settings_of(published.evaluation.scores, extractor_weights)
     if run is None:
-        own_seed = {} if seed is None else {"seed": seed}
-        settings = _settings(published, data_dir, extractor_weights=extractor_weights, **own_seed)
+        changes: dict[str, object] = {} if seed is None else {"seed": seed}
+        if record.settings["extractor"] == evaluation_settings.extractor:  # training may have scored with another one
+            changes["extractor_weights"] = extractor_weights
+        settings = _settings(published, data_dir, **changes)
         _check_decay(published, settings)
         _data(published, settings)
         run = training.run(settings, out=out)
@@ -150,7 +153,6 @@ def reproduce(
         if trained_on != record.data.get("fingerprint"):
             raise must_be("run", f"a run on the data of {record.name}, {record.data['name']}", str(run))
         training.resume(run, data_dir=data_dir)
-    evaluation_settings = protocols.settings_of(published.evaluation.scores, extractor_weights)
     result = evaluation.evaluate(run, evaluation_settings, data_dir=data_dir)
     found = {score.name: score.value for score in result.scores} | result.losses
     return run, [

@@ -49,8 +49,7 @@ def write(
     dataset: str | None = None,
     data_dir: str | os.PathLike | None = None,
 ) -> Path:
-    """Write the report page of a run with figures of its model: the best one of a run with `keep_best`, else
-    the newest.
+    """Write the report page of a run with figures of its model: the best with `keep_best`, else the newest.
 
     If the model is unavailable (no checkpoint yet, or its data are gone), the page states the reason in place of the
     figures. Arguments, result and errors are those of `run_page.write`; `dataset` and `data_dir` are where the data are
