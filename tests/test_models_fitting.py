@@ -279,6 +279,31 @@ def test_an_epoch_has_as_many_steps_as_it_says_however_many_are_executed_togethe
     assert model.updates == {"updates": 3 * steps}
 
 
+def test_evaluations_and_predictions_take_as_many_steps_as_they_are_told_even_within_fit():
+    model = make_vae(eager=False)
+    model.compile(keras.optimizers.SGD(0.0), steps_per_execution=4)
+    seen = tf.data.Dataset.from_tensor_slices(pixels(40)).batch(4)
+    expected = model.evaluate(seen.take(3), verbose=0, return_dict=True)
+    assert model.evaluate(seen, steps=3, verbose=0, return_dict=True) == pytest.approx(expected)
+    np.testing.assert_array_equal(model.predict(seen, steps=3, verbose=0), model.predict(seen.take(3), verbose=0))
+    within = []
+
+    def evaluate(epoch, logs):
+        within.append(model.evaluate(seen, steps=3, verbose=0, return_dict=True))
+        assert len(model.predict(seen, steps=1, verbose=0)) == 4
+
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=evaluate)
+    endless = seen.repeat()
+    history = model.fit(
+        endless, steps_per_epoch=8, validation_data=endless, validation_steps=2, callbacks=[callback], verbose=0
+    ).history
+    assert within == [pytest.approx(expected)] * 4
+    expected = model.evaluate(seen.take(2), verbose=0, return_dict=True)
+    assert {name: history[f"val_{name}"][0] for name in expected} == pytest.approx(expected)
+    assert model.steps_per_execution == 4
+    assert len(model.predict(seen, verbose=0)) == 40
+
+
 @pytest.mark.parametrize(
     ("whole", "most", "chosen"), [(860, 32, 20), (859, 32, 1), (860, 1, 1), (64, 32, 32), (6, 4, 3), (1, 32, 1)]
 )

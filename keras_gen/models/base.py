@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -29,6 +30,9 @@ TRAINING, EVALUATION = 0, 1
 """First element of a random key, so that training and evaluation never share a draw."""
 
 COMPILE_OPTIONS = ("run_eagerly", "steps_per_execution")
+
+COMPILED_FUNCTIONS = ("train_function", "test_function", "predict_function")
+"""Attributes in which Keras keeps its compiled functions."""
 
 
 @dataclass(frozen=True)
@@ -264,13 +268,9 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
             validation_data = images if labels is None else (images, labels)
         if self.compiled:
             callbacks = fitting.with_progress_bar(fitting.prepare(self, callbacks), verbose)
-        steps_per_execution = self.steps_per_execution
-        if kwargs.get("steps_per_epoch"):
-            self.limit_steps_per_execution(kwargs["steps_per_epoch"])
-        try:
+        steps = kwargs.get("steps_per_epoch"), kwargs.get("validation_steps")
+        with self._executions_within(*steps, functions=COMPILED_FUNCTIONS):
             return super().fit(x, y, batch_size, epochs, verbose, callbacks, validation_data=validation_data, **kwargs)
-        finally:
-            self._set_steps_per_execution(steps_per_execution)
 
     def limit_steps_per_execution(self, divisor_of: int, at_most: int | None = None) -> None:
         """Set `steps_per_execution` to the largest divisor of a number of steps (0: of any) that is `at_most` this.
@@ -280,13 +280,24 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         at_most = self.steps_per_execution if at_most is None else at_most
         if distribution.is_multi_worker(self.distribute_strategy):
             at_most = 1  # Keras' loop over steps does not work across processes
-        self._set_steps_per_execution(max(count for count in range(1, at_most + 1) if divisor_of % count == 0))
+        self._set_steps_per_execution(_largest_divisor(divisor_of, at_most), COMPILED_FUNCTIONS)
 
-    def _set_steps_per_execution(self, count):
+    @contextlib.contextmanager
+    def _executions_within(self, *steps, functions):
+        """Within a block, let `steps_per_execution` of these functions divide the numbers of steps (None: any)."""
+        before, divisor_of = self.steps_per_execution, math.gcd(*(count or 0 for count in steps))
+        self._set_steps_per_execution(_largest_divisor(divisor_of, before), functions)
+        try:
+            yield
+        finally:
+            self._set_steps_per_execution(before, functions)
+
+    def _set_steps_per_execution(self, count, functions):
         if count != self.steps_per_execution:
-            # The compiled functions still use the old number.
             self.steps_per_execution = count
-            self.train_function = self.test_function = self.predict_function = None
+            # The compiled functions still use the old number. Others may be in use, if a callback evaluates in `fit`.
+            for function in functions:
+                setattr(self, function, None)
 
     @inputs.errors_of_batches()
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", *, callbacks=None, **kwargs):
@@ -298,13 +309,15 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
             _refuse_weights("evaluate", kwargs)
             x, y = self._evaluation_data("x", x, y, batch_size)
             callbacks = fitting.with_progress_bar(callbacks, verbose)
-        return super().evaluate(x, y, batch_size=batch_size, verbose=verbose, callbacks=callbacks, **kwargs)
+        with self._executions_within(kwargs.get("steps"), functions=["test_function"]):
+            return super().evaluate(x, y, batch_size=batch_size, verbose=verbose, callbacks=callbacks, **kwargs)
 
     @inputs.errors_of_batches()
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """Reconstruct images, given as in `fit`, or decode latents of a GAN; with labels in a tuple if conditional."""
         callbacks = fitting.with_progress_bar(callbacks, verbose)
-        return super().predict(self._checked_call(x), batch_size, verbose, steps, callbacks)
+        with self._executions_within(steps, functions=["predict_function"]):
+            return super().predict(self._checked_call(x), batch_size, verbose, steps, callbacks)
 
     def predict_step(self, data):
         """Compute the images of a batch; for latents, with the network that `generate` uses."""
@@ -551,3 +564,7 @@ def _refuse_weights(method, options):
     for name in ("sample_weight", "class_weight"):
         if options.get(name) is not None:
             raise UsageError(f"{method} takes no {name}: all images have the same weight")
+
+
+def _largest_divisor(number, at_most):
+    return max(count for count in range(1, at_most + 1) if number % count == 0)
