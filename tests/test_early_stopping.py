@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import pytest
 
 import keras_gen.data
@@ -151,9 +152,15 @@ def test_patience_needs_a_column():
         RunSettings("vae-mlp", patience=3)
 
 
-@pytest.mark.parametrize("options", [{"patience": 2, "keep_best": "val_loss"}, {"max_minutes": 3}])
-def test_several_workers_are_refused(options, tmp_path):
-    name = next(iter(options))
+@pytest.mark.parametrize(
+    ("name", "settings", "options"),
+    [
+        ("patience", {"patience": 2, "keep_best": "val_loss"}, {}),
+        ("max_minutes", {"max_minutes": 3}, {}),
+        ("callbacks", {}, {"callbacks": [keras.callbacks.EarlyStopping("val_loss")]}),
+    ],
+)
+def test_several_workers_are_refused(name, settings, options, tmp_path):
     with pytest.raises(UsageError, match=f"^{name} must be left out with several workers"):
         cluster = Cluster(("localhost:1", "localhost:2"), 0)
-        training.run(RunSettings("vae-mlp", dataset="digits", **options), out=tmp_path, cluster=cluster)
+        training.run(RunSettings("vae-mlp", dataset="digits", **settings), out=tmp_path, cluster=cluster, **options)

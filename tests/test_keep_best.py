@@ -1,5 +1,7 @@
 """A run that keeps its best checkpoint: which one, what is exported and loaded, and resuming."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -82,12 +84,26 @@ def test_a_score_that_is_due_only_after_the_last_epoch_is_refused(images, tmp_pa
         training.run(settings, data=images, out=tmp_path)
 
 
-def test_the_first_of_equal_and_finite_values_among_existing_checkpoints_is_the_best(tmp_path):
-    (tmp_path / "checkpoints").mkdir()
-    for name in ("epoch-00001", "epoch-00002-step-00000003", "epoch-00003", "epoch-00004", "epoch-00005"):
-        (tmp_path / "checkpoints" / f"{name}.npz").touch()
-    assert checkpoints.best(tmp_path, "fid") is None
-    values = {1: 7.0, 2: 1.0, 3: 4.0, 4: 4.0, 5: float("nan"), 6: 2.0}
-    history.write(tmp_path / "history.csv", [{"epoch": epoch, "fid": value} for epoch, value in values.items()])
-    assert checkpoints.best(tmp_path, "fid").position == TrainingPosition(3)
-    assert checkpoints.best(tmp_path, "other") is checkpoints.best(tmp_path, None) is None
+def test_the_first_of_equal_and_finite_values_among_existing_and_intact_checkpoints_is_the_best(tmp_path, capsys):
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    for position in (1, 0), (2, 3), (3, 0), (4, 0), (5, 0), (7, 0):  # 2: within the next epoch
+        written = checkpoints.write(tmp_path, {"00000 x": np.zeros(1)}, TrainingPosition(*position))
+        written.rename(run / "checkpoints" / written.name)
+    (run / "checkpoints" / "epoch-00007.npz").write_bytes(b"truncated")
+    assert checkpoints.best(run, "fid") is None
+    values = {1: 7.0, 2: 1.0, 3: 4.0, 4: 4.0, 5: float("nan"), 6: 2.0, 7: 1.0}
+    history.write(run / "history.csv", [{"epoch": epoch, "fid": value} for epoch, value in values.items()])
+    assert checkpoints.best(run, "fid").position == TrainingPosition(3)
+    assert "epoch-00007.npz is damaged; the best by fid is chosen among the others" in capsys.readouterr().out
+    assert checkpoints.best(run, "other") is checkpoints.best(run, None) is None
+
+
+def test_a_run_with_a_damaged_best_checkpoint_loads_and_goes_on(finished, images, tmp_path, capsys):
+    run = shutil.copytree(finished, tmp_path / "run")
+    best = checkpoints.best(run, "val_loss").path
+    best.write_bytes(best.read_bytes()[:-1000])
+    assert runs.load(run, data=images).position == TrainingPosition(3)
+    assert "is damaged; the best by val_loss is chosen among the others" in capsys.readouterr().out
+    training.resume(run, epochs=4, data=images)
+    assert kept(run) == ["epoch-00003.npz", "epoch-00004.npz"]

@@ -176,6 +176,15 @@ def test_a_callback_that_ends_training_ends_the_run(continued, tmp_path, capsys)
     assert [row["epoch"] for row in history.read(run / "history.csv")] == [1, 2]
 
 
+def test_a_run_that_a_callback_ends_within_an_epoch_says_so(tmp_path):
+    class StopAtOnce(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = True
+
+    run = training.run(settings_of(steps_per_execution=1), out=tmp_path, callbacks=[StopAtOnce()])
+    assert run_directory.read_recipe(run)["ended_early"]["reason"] == "a callback ended training within its last epoch"
+
+
 def test_a_function_that_makes_a_callback_gets_the_settings_that_the_run_records(tmp_path):
     made = []
 

@@ -167,14 +167,19 @@ def best(run: str | os.PathLike, column: str | None) -> BestCheckpoint | None:
         column: str, a column of `history.csv` of which lower values are better; None for no choice.
 
     Returns:
-        The checkpoint after the epoch with the lowest value, among those that exist; None without one.
+        The checkpoint after the epoch with the lowest value, among those that exist and are intact; None without one.
     """
     table = Path(run) / HISTORY_FILE
     if column is None or not table.exists():
         return None
     values = {TrainingPosition(row["epoch"]): row.get(column, math.nan) for row in history.read(table)}
     found = [BestCheckpoint(values[place], place, path) for place, path in _all(run) if place in values]
-    return min((each for each in found if math.isfinite(each.value)), key=lambda each: each.value, default=None)
+    ranked = sorted((each for each in found if math.isfinite(each.value)), key=lambda each: each.value)
+    for each in ranked:
+        if _is_intact(each.path):
+            return each
+        print_line(f"NOTE: checkpoint {each.path} is damaged; the best by {column} is chosen among the others")
+    return None
 
 
 def restore(

@@ -22,6 +22,9 @@ from keras_gen.utils.progress import print_line
 FID_REFERENCE_IMAGES = 10_000
 """Maximum number of training images in the reference of scores during training; `evaluate` uses all of them."""
 
+BY_CALLBACK = "a callback ended training"
+"""Why training ended before its last epoch, if neither `patience` nor `max_minutes` did."""
+
 
 def check_generates(settings: RunSettings, model: ImageModel, data: ImageData) -> None:
     """Check that a model whose images are to be scored generates images, and that a sampler can be fitted."""
@@ -122,12 +125,12 @@ class UserCallbacks(keras.callbacks.CallbackList):
         callbacks: sequence of Keras callbacks.
 
     Attributes:
-        have_stopped: bool, whether one of them has ended training.
+        ended_by: str, how one of them has ended training; empty if none has.
     """
 
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback]):
         super().__init__(list(callbacks))
-        self.have_stopped = self._have_begun = False
+        self.ended_by, self._have_begun = "", False
         self._last_logs = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -136,10 +139,17 @@ class UserCallbacks(keras.callbacks.CallbackList):
             super().on_train_begin(logs)
         self._have_begun = True
 
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Tell the callbacks, and note whether they end training within an epoch."""
+        super().on_train_batch_end(batch, logs)
+        if self.model.stop_training and batch + 1 < self.params["steps"]:
+            self.ended_by = f"{BY_CALLBACK} within its last epoch"
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Tell the callbacks, and note whether they end training."""
         super().on_epoch_end(epoch, logs)
-        self.have_stopped = self.model.stop_training
+        if self.model.stop_training:
+            self.ended_by = self.ended_by or BY_CALLBACK
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Keep the logs: training may go on."""

@@ -70,9 +70,8 @@ def run(
         out: str or path. Folder of run directories; the new one gets the next number, as in `out/00003-vae-lstm`.
             Defaults to `"runs"`.
         export_options: ExportOptions or None. Where to save a further copy of the SavedModel. Defaults to None.
-        callbacks: sequence of Keras callbacks for `fit`, or of functions that return one for the run's settings; used
-            only on the chief of several workers. What they keep in memory is not saved for a resumed run. Defaults to
-            none.
+        callbacks: sequence of Keras callbacks for `fit`, or of functions that return one for the run's settings, not
+            with several workers. What they keep in memory is not saved for a resumed run. Defaults to none.
         cluster: Cluster or None. The workers that train together, each by this call; the chief writes all files.
             Defaults to the cluster that `TF_CONFIG` describes, if any.
 
@@ -91,7 +90,7 @@ def run(
         PosixPath('runs/00001-vae-mlp')
     """
     cluster = distribution.cluster_of(settings.strategy, cluster)
-    _check_early_stopping(settings, cluster)
+    _check_several_workers(settings, callbacks, cluster)
     writes = cluster is None or cluster.is_chief
     if writes:
         _check(export_options)
@@ -155,7 +154,7 @@ def resume(
     path = Path(path)
     _, recorded = read_settings(path)  # before a lock file is made
     cluster = distribution.cluster_of(recorded.strategy, cluster)
-    _check_early_stopping(recorded, cluster)
+    _check_several_workers(recorded, callbacks, cluster)
     writes = cluster is None or cluster.is_chief
     with contextlib.ExitStack() as stack:
         if writes:
@@ -257,19 +256,21 @@ def _train(path, settings, model, data, reference, *, start, export_options=None
     """Train and write the results; without a path (on a worker that writes no files), only train."""
     requests = StopSignals("stopping after this step; press Ctrl-C again to stop now", second_interrupt_raises=True)
     with explain_errors(path, requests, model):
+        ended_by = ""
         if start.epoch < settings.epochs:
             with requests, notice_lost_workers(model):
-                _fit(path, settings, model, data, reference, start, requests, callbacks)
+                ended_by = _fit(path, settings, model, data, reference, start, requests, callbacks)
         elif path is None:
             return
         elif export_options is None and run_directory.finished_epochs(path) == settings.epochs:
             print_line("nothing to do: to train further, pass a larger --epochs")
             return
         if path is not None:
-            _finish(path, _with_its_end(path, settings), model, data, export_options)
+            _finish(path, _with_its_end(path, settings, ended_by), model, data, export_options)
 
 
-def _fit(path, settings, model, data, reference, start, requests, others):
+def _fit(path, settings, model, data, reference, start, requests, others) -> str:
+    """Train, and return why the user's callbacks `others` ended it, if they did."""
     validation = None
     if len(data.validation):
         split = data.evaluated("validation")
@@ -280,7 +281,7 @@ def _fit(path, settings, model, data, reference, start, requests, others):
     for begin in (each for each in starts if each.epoch < settings.epochs):
         if path is not None and early_stopping.reason_in(path, settings, begin.epoch) is not None:
             break
-        if others.have_stopped:
+        if others.ended_by:
             break
         train = batches(
             data.train.images,
@@ -308,6 +309,7 @@ def _fit(path, settings, model, data, reference, start, requests, others):
                 verbose=0 if path is None else 1 if sys.stdout.isatty() else 2,
             )
     others.end()
+    return others.ended_by
 
 
 def _undivided_steps(settings: RunSettings, begin: TrainingPosition, steps_per_epoch: int) -> int:
@@ -318,9 +320,10 @@ def _undivided_steps(settings: RunSettings, begin: TrainingPosition, steps_per_e
     return math.gcd(*ends)
 
 
-def _with_its_end(path, settings) -> RunSettings:
+def _with_its_end(path, settings, ended_by) -> RunSettings:
     """Return the settings with the number of epochs that were trained; if they are fewer, print and record why.
 
+    `ended_by` is the reason of the user's callbacks, empty if this process did not train.
     Rows of the history after the end are removed: a killed run's history can be ahead of its checkpoint.
     """
     rows = history.read(path / run_directory.HISTORY_FILE)
@@ -329,7 +332,7 @@ def _with_its_end(path, settings) -> RunSettings:
         history.write(path / run_directory.HISTORY_FILE, trained)
     if (epochs := trained[-1]["epoch"]) == settings.epochs:
         return settings
-    reason = early_stopping.reason(settings, trained) or "a callback ended training"
+    reason = early_stopping.reason(settings, trained) or ended_by or monitor.BY_CALLBACK
     print_line(f"ended after epoch {epochs} of {settings.epochs}: {reason}")
     ended = {"reason": reason, "planned_epochs": settings.epochs}
     settings = dataclasses.replace(settings, epochs=epochs)
@@ -379,9 +382,11 @@ def _finish(path, settings, model, data, export_options):
         print_line(f"exported to {export_options.path}")
 
 
-def _check_early_stopping(settings: RunSettings, cluster: Cluster | None) -> None:
-    for name in ("patience", "max_minutes"):
-        if cluster is not None and (value := getattr(settings, name)) is not None:  # only the chief has the history
+def _check_several_workers(settings, callbacks, cluster: Cluster | None) -> None:
+    """Check that nothing ends training, or changes its rate, which only the chief would know."""
+    given = {"patience": settings.patience, "max_minutes": settings.max_minutes, "callbacks": callbacks or None}
+    for name, value in given.items():
+        if cluster is not None and value is not None:
             raise must_be(name, "left out with several workers", value)
 
 
