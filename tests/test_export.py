@@ -2,10 +2,12 @@
 
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from model_helpers import make_gan
+from model_helpers import images as random_images
+from model_helpers import make_gan, make_vae
 
 from keras_gen import zoo
 from keras_gen.models import export
@@ -59,3 +61,13 @@ def test_saving_writes_no_lines_of_tensorflow(tmp_path, monkeypatch):
         assert (lines, tf.get_logger().level) == ([], 20)
     finally:
         tf.get_logger().setLevel(level)
+
+
+def test_an_export_of_predict_computes_in_the_precision_of_the_networks_whatever_the_global_policy():
+    model = make_vae()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        found = export.Prediction(model)(random_images(3))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    np.testing.assert_array_equal(found, model.predict_step((tf.constant(random_images(3)),)))

@@ -1,5 +1,7 @@
 """Conditional models: labels stay with their images, reach both networks, and are drawn by default."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -22,6 +24,7 @@ from model_helpers import (
 
 from keras_gen import GAN, VAE, WGAN, UsageError
 from keras_gen.models import export
+from keras_gen.models.pretrained import PretrainedModel
 
 
 def make(kind, **arguments):
@@ -306,8 +309,11 @@ def test_a_saved_model_generates_by_label_the_images_of_the_model_bit_for_bit(ki
     for labels, message in (([0, 4], "below 4"), ([0, -1], "at least 0"), ([0, 1, 2], "n integers")):
         with pytest.raises(tf.errors.InvalidArgumentError, match=f"labels must be {message}"):
             loaded.generate(n=2, seed=0, labels=tf.constant(labels))
-    with pytest.raises(UsageError, match="^labels must be 2 integers from 0 to 3"):
-        export.generate(path, 2, labels=[7])
+    for generate in (functools.partial(export.generate, path), PretrainedModel(path).generate):
+        with pytest.raises(UsageError, match="^labels must be 2 integers from 0 to 3"):
+            generate(2, labels=[7, 7])
+    with pytest.raises(UsageError, match="^labels must be 5 integers from 0 to 3"):
+        PretrainedModel(path).generate(5, labels=[2, 0])
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from model_helpers import CLASSES, SHAPE, make_gan, make_vae
 
 import keras_gen
@@ -92,3 +93,10 @@ def test_a_trained_model_is_scored_as_the_model_that_it_was(folder):
     images = np.random.default_rng(0).integers(0, 256, (40, *SHAPE), np.uint8)
     scorer = Scorer(Reference(images, "lenet"), num_images=20)
     assert scorer.score(zoo.load("gan"), seed=3) == scorer.score(model, seed=3)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, tf.constant])
+def test_images_that_are_floats_are_refused(folder, convert):
+    export.save(make_vae(), folder / "vae")
+    with pytest.raises(UsageError, match="^images must be uint8, received: 'float32'"):
+        zoo.load("vae").reconstruct(convert(np.ones((2, *SHAPE), np.float32)))

@@ -326,7 +326,10 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         return self.decode(x, labels) if self.input_network is self.decoder_network else self(x, labels)
 
     def train_on_batch(self, x, y=None, *, return_dict=False):
-        """Train one step on one batch of arrays, after checking them as in `fit`."""
+        """Train one step on one batch of arrays, after checking them as in `fit`.
+
+        A model with several updates of the critic in a step divides the batch: pass `batches_per_step` batches at once.
+        """
         self._check_one_device()
         return super().train_on_batch(*self._checked("x", x, y), return_dict=return_dict)
 

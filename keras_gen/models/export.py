@@ -177,7 +177,7 @@ class Prediction(keras.Model):
     """The function of a model's `predict`, for the formats of `keras.Model.export`."""
 
     def __init__(self, model):
-        super().__init__(name=model.name)
+        super().__init__(name=model.name, dtype="float32")  # whatever the global policy is
         self.model, self.built = model, True
 
     def call(self, *inputs):
@@ -260,6 +260,8 @@ def generate(
     Raises:
         UsageError: as in `load`; labels for an unconditional model, or out of range.
     """
+    n = checks.count("n", n)
+    labels = None if labels is None else np.resize(labels, n)
     return generate_with(load(path), description(path), n, seed, labels, truncation)
 
 
@@ -271,10 +273,13 @@ def generate_with(
     labels: Sequence[int] | int | None,
     truncation: float | None,
 ) -> dict:
-    """Generate n images with a SavedModel that is loaded, and its `description`; otherwise as `generate`."""
+    """Generate n images with a SavedModel that is loaded, and its `description`; otherwise as `generate`.
+
+    `labels` are n, or one for all images, as in `GenerativeModel.generate`.
+    """
     n, seed, num_classes = checks.count("n", n), checks.seed("seed", seed), content.get("num_classes", 0)
     if labels is not None:
-        labels = tf.constant(inputs.labels_to_generate(np.resize(labels, n), n, num_classes))
+        labels = tf.constant(inputs.labels_to_generate(labels, n, num_classes))
     if truncation is None:
         options = {} if labels is None else {"labels": labels}
         return loaded.generate(n=tf.constant(n), seed=tf.constant(seed), **options)

@@ -141,8 +141,9 @@ class PretrainedModel:
         return getattr(self._loaded, function)(values, tf.constant(labels))
 
     def _check_images(self, images: object) -> np.ndarray:
-        if isinstance(images, np.ndarray) and images.dtype != np.uint8:
-            raise must_be("images", "uint8", images.dtype.name)
+        dtype = getattr(images, "dtype", np.uint8)
+        if dtype != np.uint8:
+            raise must_be("images", "uint8", getattr(dtype, "name", dtype))
         return inputs.check_images("images", images, self.image_shape, (0, 1))
 
     def _are_latents(self, shape: tuple[int, ...]) -> bool:
