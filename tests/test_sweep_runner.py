@@ -402,6 +402,15 @@ def test_members_on_other_data_are_pointed_out(commands):
     ]
 
 
+def test_a_member_without_a_score_of_its_last_epoch_is_pointed_out(commands):
+    sweep = sweeps.run(Plan("vae-mlp", QUICK, seeds=2), commands)
+    history = sweep.members[0].run / "history.csv"
+    history.write_text("epoch,loss,fd_lenet,fd_lenet_images\n1,3,7,100\n2,2,,\n")
+    [row] = sweeps.rows(sweep)
+    assert list(row.quantities) == ["loss"]
+    assert sweeps.notes(sweep) == ["member 1 has no fd_lenet of its last epoch, 2; the last is of epoch 1"]
+
+
 def test_a_sweep_whose_directory_is_removed_stops_and_does_not_make_it_anew(commands):
     def start(settings, out):
         if settings.seed == 1:

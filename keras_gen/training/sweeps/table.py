@@ -79,7 +79,7 @@ def write_csv(sweep: Sweep, table: list[Row]) -> None:
 
 
 def notes(sweep: Sweep) -> list[str]:
-    """Return warnings about the data: members that fell back to other data, or that used different data."""
+    """Return warnings: members that fell back to other data, used different data, or have no score of the last epoch."""
     members_by_data, lines = {}, []
     for member in (member for member in sweep.members if member.is_finished):
         requested = tuple(getattr(member.settings, name) for name in _DATA)
@@ -88,11 +88,23 @@ def notes(sweep: Sweep) -> list[str]:
             lines.append(f"member {member.number} was trained on {data.get('name')} instead of its own data: {why}")
         identity = (data.get("name"), data.get("fingerprint"))
         members_by_data.setdefault(requested, {}).setdefault(identity, []).append(member.number)
+        lines += _missing_scores(member)
     for used in members_by_data.values():
         if len(used) > 1:
             which = "; ".join(f"{name}: {', '.join(map(str, numbers))}" for (name, _), numbers in used.items())
             lines.append(f"members were trained on different data, do not compare them ({which})")
     return lines
+
+
+def _missing_scores(member: Member) -> list[str]:
+    last = _last_epoch(member)
+    earlier = [row for row in history.read(member.run / run_directory.HISTORY_FILE) if row["epoch"] < last["epoch"]]
+    measured = {name: row["epoch"] for row in earlier for name in history_columns.score_names([row])}
+    return [
+        f"member {member.number} has no {name} of its last epoch, {last['epoch']}; the last is of epoch {epoch}"
+        for name, epoch in measured.items()
+        if name not in last
+    ]
 
 
 def _quantity(values: list[float]) -> Quantity:
