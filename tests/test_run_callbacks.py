@@ -13,7 +13,7 @@ import pytest
 from command_helpers import SMALL, call
 
 import keras_gen
-from keras_gen import UsageError, training
+from keras_gen import UsageError, training, zoo
 from keras_gen.runs import history, run_directory
 from keras_gen.runs.settings import RunSettings
 
@@ -135,6 +135,23 @@ def test_callbacks_act_on_both_networks_and_those_that_cannot_act_are_refused(tm
     assert rates == [[0.03125, 0.03125]]
     with pytest.raises(UsageError, match="monitor of EarlyStopping must be a quantity that the model reports"):
         training.run(settings, out=tmp_path, callbacks=[keras.callbacks.EarlyStopping()])
+
+
+def test_what_changes_the_weights_after_the_last_checkpoint_is_refused(tmp_path):
+    stopper = keras.callbacks.EarlyStopping("val_loss", restore_best_weights=True)
+    with pytest.raises(UsageError, match="^restore_best_weights must be False in a run: its keep_best keeps"):
+        training.run(settings_of(), out=tmp_path, callbacks=[stopper])
+    optimizer = keras.optimizers.SGD(use_ema=True)
+
+    @zoo.recipe("averaged", source="a test", dataset="digits", epochs=1, batch_size=64)
+    def averaged(image_shape):
+        model = zoo.build("vae-mlp", image_shape, hidden=4)
+        model.compile(optimizer)
+        return model
+
+    with pytest.raises(UsageError, match="^use_ema must be False in a run"):
+        training.run(RunSettings("averaged", fid_every=0), out=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("wrong", [keras.callbacks.TerminateOnNaN, lambda settings: None, 3])

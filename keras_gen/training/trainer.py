@@ -110,6 +110,7 @@ def run(
     if reference is not None:
         settings = dataclasses.replace(settings, extractor=reference.extractor.name)
     callbacks = _made(callbacks, settings)
+    _check_end(model, callbacks)
     path = run_directory.create(out, settings.model)
     with contextlib.ExitStack() as stack:
         stack.enter_context(locking.locked(path, "run"))
@@ -183,6 +184,7 @@ def resume(
             if has_ended or (epochs is not None and early_stopping.reason_in(path, settings, start.epoch) is not None):
                 settings = dataclasses.replace(settings, patience=None, max_minutes=None)
         callbacks = _made(callbacks, settings) if start.epoch < settings.epochs else ()
+        _check_end(opened.model, callbacks)
         if start.epoch < settings.epochs or settings != recorded:
             files.write_json(path / run_directory.RECIPE_FILE, record | {"settings": settings.to_json()})
         steps = f" and {start.steps}" if start.step else ""
@@ -200,6 +202,14 @@ def _made(callbacks, settings) -> list[keras.callbacks.Callback]:
         if not isinstance(made[-1], keras.callbacks.Callback):
             raise must_be("callbacks", "Keras callbacks, or functions that return one", made[-1])
     return made
+
+
+def _check_end(model, callbacks):
+    """Check that the end of training does not change the weights after the last checkpoint."""
+    if any(getattr(callback, "restore_best_weights", False) for callback in callbacks):
+        raise must_be("restore_best_weights", "False in a run: its keep_best keeps the best weights", True)
+    if any(getattr(optimizer, "inner_optimizer", optimizer).use_ema for optimizer in model.optimizers):
+        raise must_be("use_ema", "False in a run: an adversarial model has moving_average", True)
 
 
 def _resolved(settings, data, has_own_options) -> RunSettings:
