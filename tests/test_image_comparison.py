@@ -184,6 +184,17 @@ def test_images_of_different_sizes_are_resized_with_a_note(tmp_path):
     assert scores_of(outcome)
 
 
+def test_a_protocol_says_from_how_many_bits_deep_images_were_made(tmp_path):
+    for name, bits in ("generated", 10), ("real", 16):
+        images = images_of(20, bits).astype(np.uint16) << (bits - 8)
+        images[0, 0, 0] = 2**bits - 1
+        np.savez(tmp_path / f"{name}.npz", images=images)
+    options = ("--extractor", "lenet", "--measures", "fid")
+    outcome = call("evaluate", "--generated", tmp_path / "generated.npz", "--real", tmp_path / "real.npz", *options)
+    assert "real: 20 images 28x28x1 of real (all; from 16 bits)" in outcome.out
+    assert "quantisation: uint8, from 10 bits" in outcome.out
+
+
 def test_images_that_were_prepared_otherwise_have_another_fingerprint(tmp_path):
     folder = write_folder(tmp_path / "generated", images_of(20, 0, 32))
     np.savez(tmp_path / "real.npz", images=images_of(30, 1, 32))

@@ -107,6 +107,7 @@ class Whole(NamedTuple):
         notes: list of str, as of an `ImageData`.
         resized_to: int, side to which a folder's images were resized since they are not squares of one size, or None.
         crop: int, as of an `ImageData`.
+        bits: int, bits of its values of more than 8, as which they were taken, or None.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Whole(NamedTuple):
     notes: list[str]
     resized_to: int | None
     crop: int | None
+    bits: int | None
 
 
 def load_whole(
@@ -130,7 +132,8 @@ def load_whole(
     """Return all images of a source by the splits that it has itself: none is split off, and there are no labels.
 
     Args:
-        name, data_dir, image_size, channels, bits, skip_damaged: as in `load`.
+        name, data_dir, image_size, channels, bits, skip_damaged: as in `load`, but the last two also where they have no
+            effect.
         mixed_size: int, side in pixels to which a folder's images are resized if they are not squares of one size.
 
     Raises:
@@ -143,7 +146,7 @@ def load_whole(
     splits = {role: preprocessing.fit_stack(split.images, *sizes) for role, split in found.items()}
     is_named = not _is_path(name) and raw.source != "folder"
     shown = str(name) if is_named else _expand_user(name).resolve().stem
-    return Whole(shown, is_named, splits, list(raw.notes), raw.resized_to, raw.crop)
+    return Whole(shown, is_named, splits, list(raw.notes), raw.resized_to, raw.crop, raw.bits)
 
 
 def from_arrays(

@@ -240,9 +240,12 @@ def _read(argument: str, place: str | os.PathLike, split: str | None, options: d
         name, split, notes = data.name, split or "train", []
         parts = {role: preprocessing.fit_stack(getattr(data, role).images, **sizes) for role in loading.SPLITS}
     else:
-        name, is_named, parts, notes, resized_to, crop = loading.load_whole(place, mixed_size=MIXED_SIZE, **options)
-        split = split or ("train" if is_named else ALL)
-        done += [f"resized to {resized_to}"] * bool(resized_to) + [f"cropped to {crop}"] * bool(crop)
+        whole = loading.load_whole(place, mixed_size=MIXED_SIZE, **options)
+        name, parts, notes = whole.name, whole.splits, whole.notes
+        split = split or ("train" if whole.is_named else ALL)
+        deep = whole.bits if whole.bits != 8 else None
+        changes = {"resized to {}": whole.resized_to, "cropped to {}": whole.crop, "from {} bits": deep}
+        done += [change.format(value) for change, value in changes.items() if value]
     for note in notes:
         progress.print_line(f"NOTE: {argument}: {note}")
     checks.one_of(f"{argument}_split", split, (*(role for role, images in parts.items() if len(images)), ALL))
