@@ -170,7 +170,7 @@ def test_the_settings_of_an_evaluation_are_read_off_its_scores(published, runs):
     assert protocols.settings_of([]) == EvaluationSettings(measures=(), likelihood_images=0)
 
 
-def test_published_images_have_the_same_scores_again(published, monkeypatch):
+def test_published_images_have_the_same_scores_again(published, monkeypatch, tmp_path):
     rows = publishing.measure(published)
     assert [row.name for row in rows] == ["fd_lenet", "confident_lenet"]
     for row in rows:
@@ -180,6 +180,11 @@ def test_published_images_have_the_same_scores_again(published, monkeypatch):
     outcome = call("evaluate", "--zoo", "mine")
     assert outcome.code == 0
     assert outcome.out.splitlines()[0] == "mine:"
+    (tmp_path / "weights.npz").touch()  # of inception, which other published models may need
+    monkeypatch.setattr(publishing, "published", lambda: [published])
+    assert call("evaluate", "--zoo", "--extractor-weights", tmp_path / "weights.npz").out == outcome.out
+    outcome = call("evaluate", "--zoo", "mine", "--extractor-weights", tmp_path / "weights.npz")
+    assert "mine: extractor weights must be left out with extractor lenet" in outcome.err
     worse = published.record.to_json() | {"exported_scores": {"fd_lenet": 1.0}}
     monkeypatch.setattr(publishing, "read", lambda path: dataclasses.replace(published, record=Record.from_json(worse)))
     outcome = call("evaluate", "--zoo", "mine")

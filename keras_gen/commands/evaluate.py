@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from keras_gen.commands import cli, run_options
 from keras_gen.metrics import extractors
+from keras_gen.metrics.extractors.names import WITH_WEIGHTS
 from keras_gen.runs import run_directory
 from keras_gen.utils import files, trained_models
 from keras_gen.utils.errors import UsageError, must_be
@@ -116,6 +117,7 @@ def measure_zoo(names: Sequence[str], data_dir: str | None, extractor_weights: s
     paths = [trained_models.find_saved_model(name) for name in names]
     cli.load_tensorflow()
     from keras_gen import publishing
+    from keras_gen.publishing import protocols
 
     models = [publishing.read(path) for path in paths] or publishing.published()
     measured, failed = [model for model in models if model.record.exported_scores or names], []
@@ -123,8 +125,10 @@ def measure_zoo(names: Sequence[str], data_dir: str | None, extractor_weights: s
         raise UsageError("--zoo found no published model with scores of generated images")
     for model in measured:
         print_line(f"{model.record.name}:")
+        extractor = protocols.settings_of(model.evaluation.scores).extractor
+        weights = extractor_weights if names or extractor in WITH_WEIGHTS else None  # of all: for those that take some
         try:
-            rows = publishing.measure(model, data_dir, extractor_weights=extractor_weights)
+            rows = publishing.measure(model, data_dir, extractor_weights=weights)
         except UsageError as error:  # of one model, such as unavailable data
             failed.append(f"{model.record.name}: {error}")
             continue
@@ -133,7 +137,7 @@ def measure_zoo(names: Sequence[str], data_dir: str | None, extractor_weights: s
             print_line(f"{row.name:>28}  published {row.published:>10.5g}  now {row.obtained:>10.5g}{verdict}")
             failed += [] if row.is_within else [f"{model.record.name}: {row.name} differs"]
     if failed:
-        cli.fail(f"{len(failed)} scores or models are not as published:", 1, *failed)
+        cli.fail("these scores or models are not as published:", 1, *failed)
 
 
 def _check_places(own_parser, arguments) -> None:
