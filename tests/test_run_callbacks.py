@@ -16,6 +16,7 @@ import keras_gen
 from keras_gen import UsageError, training, zoo
 from keras_gen.runs import history, run_directory
 from keras_gen.runs.settings import RunSettings
+from keras_gen.training import monitor
 
 PAGE = Path(keras_gen.__file__).parents[1] / "docs" / "running.md"
 RUN = ("run", "--model", "vae-mlp", "--dataset", "digits", "--fid-every", "0", *SMALL)
@@ -200,6 +201,23 @@ def test_a_run_that_a_callback_ends_within_an_epoch_says_so(tmp_path):
 
     run = training.run(settings_of(steps_per_execution=1), out=tmp_path, callbacks=[StopAtOnce()])
     assert run_directory.read_recipe(run)["ended_early"]["reason"] == "a callback ended training within its last epoch"
+
+
+def test_a_callback_that_takes_its_stop_back_ends_nothing():
+    class Undecided(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = True
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = False
+
+    callbacks = monitor.UserCallbacks([Undecided()])
+    callbacks.set_model(types.SimpleNamespace(stop_training=False))
+    callbacks.set_params({"steps": 3})
+    callbacks.on_train_batch_end(0)
+    assert callbacks.ended_by == "a callback ended training within its last epoch"
+    callbacks.on_epoch_end(0)
+    assert callbacks.ended_by == ""
 
 
 def test_a_function_that_makes_a_callback_gets_the_settings_that_the_run_records(tmp_path):

@@ -125,8 +125,9 @@ def measure_zoo(names: Sequence[str], data_dir: str | None, extractor_weights: s
         raise UsageError("--zoo found no published model with scores of generated images")
     for model in measured:
         print_line(f"{model.record.name}:")
+        # Without names, models whose extractor comes with the package are measured too.
         extractor = protocols.settings_of(model.evaluation.scores).extractor
-        weights = extractor_weights if names or extractor in WITH_WEIGHTS else None  # of all: for those that take some
+        weights = extractor_weights if names or extractor in WITH_WEIGHTS else None
         try:
             rows = publishing.measure(model, data_dir, extractor_weights=weights)
         except UsageError as error:  # of one model, such as unavailable data

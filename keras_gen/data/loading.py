@@ -107,7 +107,7 @@ class Whole(NamedTuple):
         notes: list of str, as of an `ImageData`.
         resized_to: int, side to which a folder's images were resized since they are not squares of one size, or None.
         crop: int, as of an `ImageData`.
-        bits: int, bits of its values of more than 8, as which they were taken, or None.
+        bits: int, assumed bit depth of values that are not stored as uint8, or None.
     """
 
     name: str

@@ -106,8 +106,8 @@ def deep_conv_discriminator(
         normalized: sequence of bool, which convolutions have a normalization. Defaults to all but the first.
         normalization: str, `"batch"`, the default; `"layer"`, which normalizes each image by itself, as a gradient
             penalty requires; `"spectral"`, `keras.layers.SpectralNormalization` of all layers' weights, the dense
-            unit's too but not those of the plane of labels, which bounds the slope with respect to images (Miyato et
-            al. 2018); or `"none"`.
+            unit's too, except those of the layer that embeds labels, which bounds the slope with respect to images
+            (Miyato et al. 2018); or `"none"`.
         kernel_size: int or sequence of int, kernel sizes of the convolutions. Defaults to 5.
         strides: sequence of int, strides of the convolutions. Defaults to 2 while the side exceeds 4, else 1.
         dropout: float, dropout rate; 0 for no dropout layers. Defaults to 0.0.

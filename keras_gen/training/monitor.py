@@ -148,8 +148,7 @@ class UserCallbacks(keras.callbacks.CallbackList):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Tell the callbacks, and note whether they end training."""
         super().on_epoch_end(epoch, logs)
-        if self.model.stop_training:
-            self.ended_by = self.ended_by or BY_CALLBACK
+        self.ended_by = (self.ended_by or BY_CALLBACK) if self.model.stop_training else ""
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Keep the logs: training may go on."""

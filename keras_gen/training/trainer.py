@@ -102,6 +102,7 @@ def run(
     monitor.check_generates(settings, model, data)
     if export_options is not None:
         export.check_functions(model, export_options.functions)
+    _check_optimizers(model)
     if not writes:
         _train(None, settings, model, data, None, start=TrainingPosition())
         return None
@@ -110,7 +111,6 @@ def run(
     if reference is not None:
         settings = dataclasses.replace(settings, extractor=reference.extractor.name)
     callbacks = _made(callbacks, settings)
-    _check_end(model, callbacks)
     path = run_directory.create(out, settings.model)
     with contextlib.ExitStack() as stack:
         stack.enter_context(locking.locked(path, "run"))
@@ -171,6 +171,8 @@ def resume(
         if settings.epochs < done:
             raise must_be("epochs", f"at least {done}, the epochs this run has begun", settings.epochs)
         _check_environment(path, opened)
+        if start.epoch < settings.epochs:
+            _check_optimizers(opened.model)
         reference = None
         if not writes:
             _train(None, settings, opened.model, opened.data, reference, start=start)
@@ -184,7 +186,6 @@ def resume(
             if has_ended or (epochs is not None and early_stopping.reason_in(path, settings, start.epoch) is not None):
                 settings = dataclasses.replace(settings, patience=None, max_minutes=None)
         callbacks = _made(callbacks, settings) if start.epoch < settings.epochs else ()
-        _check_end(opened.model, callbacks)
         if start.epoch < settings.epochs or settings != recorded:
             files.write_json(path / run_directory.RECIPE_FILE, record | {"settings": settings.to_json()})
         steps = f" and {start.steps}" if start.step else ""
@@ -201,13 +202,13 @@ def _made(callbacks, settings) -> list[keras.callbacks.Callback]:
         made.append(given(settings) if is_maker else given)
         if not isinstance(made[-1], keras.callbacks.Callback):
             raise must_be("callbacks", "Keras callbacks, or functions that return one", made[-1])
+        if getattr(made[-1], "restore_best_weights", False):  # after the last checkpoint
+            raise must_be("restore_best_weights", "False in a run: its keep_best keeps the best weights", True)
     return made
 
 
-def _check_end(model, callbacks):
-    """Check that the end of training does not change the weights after the last checkpoint."""
-    if any(getattr(callback, "restore_best_weights", False) for callback in callbacks):
-        raise must_be("restore_best_weights", "False in a run: its keep_best keeps the best weights", True)
+def _check_optimizers(model):
+    """Check that no optimizer replaces the weights by averages when training ends, after the last checkpoint."""
     if any(getattr(optimizer, "inner_optimizer", optimizer).use_ema for optimizer in model.optimizers):
         raise must_be("use_ema", "False in a run: an adversarial model has moving_average", True)
 
@@ -393,7 +394,7 @@ def _finish(path, settings, model, data, export_options):
 
 
 def _check_several_workers(settings, callbacks, cluster: Cluster | None) -> None:
-    """Check that nothing ends training, or changes its rate, which only the chief would know."""
+    """Check that nothing can end or change the training of the chief alone."""
     given = {"patience": settings.patience, "max_minutes": settings.max_minutes, "callbacks": callbacks or None}
     for name, value in given.items():
         if cluster is not None and value is not None:

@@ -386,8 +386,9 @@ def sngan(
 
     Ours: β₁ and `discriminator_steps`, by the experiment below; `width` filters at the image, of which the others are
     multiples; MNIST's 28×28 images, whose sides are doubled twice, from 7×7×256, so that the generator has three
-    widths; the epochs, over which the learning rate decays linearly to 0; the weights themselves are divided by their largest singular value, where the paper divides a
-    copy, with one power iteration whenever the discriminator is called in training, also in an update of the generator.
+    widths; the epochs, over which the learning rate decays linearly to 0; the weights themselves are divided by their
+    largest singular value, where the paper divides a copy, with one power iteration whenever the discriminator is
+    called in training, also in an update of the generator.
 
     Measured (sngan-cifar10): CIFAR-10, one CPU core, `run.py --model sngan-cifar10 --set width=16 --epochs 4`: updates
     2,864 of each network, about 260 seconds per epoch; fd_cifar 24.8 with β₁ 0.5, 25.3 with β₁ 0, and 34.4 with

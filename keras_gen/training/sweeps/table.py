@@ -79,7 +79,7 @@ def write_csv(sweep: Sweep, table: list[Row]) -> None:
 
 
 def notes(sweep: Sweep) -> list[str]:
-    """Return warnings: members that fell back to other data, used different data, or have no score of the last epoch."""
+    """Return warnings about members that fell back to other data, used different data, or lack the last score."""
     members_by_data, lines = {}, []
     for member in (member for member in sweep.members if member.is_finished):
         requested = tuple(getattr(member.settings, name) for name in _DATA)
