@@ -39,7 +39,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
 _SERIALIZABLE = {
     "evaluation.keras_metrics": ("FrechetDistance", "KernelDistance"),
     "models": ("GAN", "VAE", "WGAN", "Autoencoder"),
-    "networks.layers": ("Dropout", "Conv2DTranspose", "NarrowConv2D"),
+    "networks.layers": ("Conv2D", "Conv2DTranspose", "Dense", "Dropout", "NarrowConv2D"),
     "models.regularizers": ("GradientPenalty", "R1", "R2"),
     "optimizers": ("Adam", "LinearDecay", "RMSprop"),
 }

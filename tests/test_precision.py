@@ -3,11 +3,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from model_helpers import mostly_slow
 
 from keras_gen import UsageError, zoo
 from keras_gen.models import export
-from keras_gen.networks.layers import NarrowConv2D
+from keras_gen.networks.layers import Conv2D, Conv2DTranspose, Dense, NarrowConv2D
 
 SHAPE = (12, 12, 1)
 RECIPES = {
@@ -43,7 +44,9 @@ def models(request):
 
 def test_layers_compute_in_bfloat16_and_everything_that_is_kept_is_float32(models):
     model = models["bfloat16"][0]
-    assert {layer.compute_dtype for layer in layers_of(model)} == {"bfloat16"}
+    scores = {layer for layer in layers_of(model) if layer.output.shape[1:] == (1,)}
+    assert {layer.compute_dtype for layer in layers_of(model) if layer not in scores} == {"bfloat16"}
+    assert {layer.compute_dtype for layer in scores} <= {"float32"}
     kept = [*model.trainable_variables, *(v for optimizer in model.optimizers for v in optimizer.variables)]
     assert {str(variable.dtype) for variable in kept} <= {"float32", "int64", "int32"}
     assert {layer.compute_dtype for layer in layers_of(models["float32"][0])} == {"float32"}
@@ -89,3 +92,36 @@ def test_a_narrow_convolution_computes_in_it_too():
     layer = NarrowConv2D(1, 3, dtype="mixed_bfloat16")
     outputs = layer(np.ones((1, 5, 5, 2), "float32"))
     assert (outputs.dtype, layer.kernel.dtype) == ("bfloat16", "float32")
+
+
+@pytest.mark.parametrize("layer_class", [Dense, Conv2D, Conv2DTranspose, NarrowConv2D])
+@pytest.mark.parametrize("is_compiled", [False, True], ids=["eager", "function"])
+def test_the_gradient_of_a_bias_is_the_sum_although_most_of_it_cancels(layer_class, is_compiled):
+    """That of `keras.layers.Conv2D` is wrong by a fifth or more of its norm."""
+    options = {Dense: {}, NarrowConv2D: {"kernel_size": 3}}.get(layer_class, {"kernel_size": 3, "padding": "same"})
+    layer = layer_class(8, dtype="mixed_bfloat16", **options)
+    images = np.zeros((64, 14, 14, 4), "float32")
+    upstream = tf.cast(1e-3 * np.random.default_rng(0).normal(size=(64, 14, 14, 8)) + 1e-5, "bfloat16")
+
+    def gradient():
+        with tf.GradientTape() as tape:
+            outputs = layer(images)
+        return tape.gradient(outputs, layer.bias.value, output_gradients=upstream)
+
+    layer.build(images.shape)
+    gradient = (tf.function(gradient) if is_compiled else gradient)()
+    exact = tf.cast(upstream, "float64").numpy().sum((0, 1, 2))
+    np.testing.assert_allclose(gradient, exact, rtol=1 / 128)
+
+
+@pytest.mark.parametrize("recipe", ["gan-mlp", "gan-conv", "sngan"])
+def test_a_discriminator_of_small_scores_learns_its_bias(recipe):
+    """The loss's gradients for real and generated images are 0.501 and -0.499, which bfloat16 rounds to ±0.5."""
+    discriminator = zoo.build(recipe, SHAPE, precision="bfloat16").discriminator
+    *_, bias = discriminator.trainable_variables
+    bias.assign([0.002])
+    images = np.zeros((2, *SHAPE), "float32")
+    with tf.GradientTape() as tape:
+        scores = discriminator(images) - tf.stop_gradient(discriminator(images)) + 0.002
+        loss = tf.reduce_mean(tf.nn.softplus(-scores) + tf.nn.softplus(scores))
+    assert float(tape.gradient(loss, bias.value)[0]) == pytest.approx(np.tanh(0.001), rel=1e-3)

@@ -127,7 +127,9 @@ def with_keras_classes(config):
     config = {key: with_keras_classes(value) for key, value in config.items()}
     if config.get("registered_name") == "keras_gen>Adam":
         config |= {"module": "keras.optimizers", "class_name": "Adam", "registered_name": None}
-    if config.get("registered_name") == "keras_gen>Dropout":
+    if config.get("registered_name") in {
+        f"keras_gen>{name}" for name in ("Conv2D", "Conv2DTranspose", "Dense", "Dropout")
+    }:
         config |= {"module": "keras.layers", "registered_name": None}
     if config.get("registered_name") == "keras_gen>NarrowConv2D":
         config |= {"module": "keras.layers", "class_name": "Conv2D", "registered_name": None}

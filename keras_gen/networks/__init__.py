@@ -17,11 +17,13 @@ from keras_gen.networks.decoders import (
 )
 from keras_gen.networks.discriminators import conv_discriminator, deep_conv_discriminator, mlp_discriminator
 from keras_gen.networks.encoders import conv_encoder, lstm_encoder, mlp_encoder
-from keras_gen.networks.layers import Conv2DTranspose, Dropout, NarrowConv2D
+from keras_gen.networks.layers import Conv2D, Conv2DTranspose, Dense, Dropout, NarrowConv2D
 from keras_gen.networks.pooling import pooling_encoder, resizing_decoder
 
 __all__ = [
+    "Conv2D",
     "Conv2DTranspose",
+    "Dense",
     "Dropout",
     "NarrowConv2D",
     "conv_decoder",

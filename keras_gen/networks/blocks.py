@@ -8,7 +8,7 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 from keras import KerasTensor, layers
 
-from keras_gen.networks.layers import Conv2DTranspose
+from keras_gen.networks.layers import Conv2DTranspose, Dense
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -85,7 +85,7 @@ def dense(
     those of `keras.layers.Dense`.
     """
     check_weights(inputs.shape[-1], units, image_shape)
-    return of_weights(normalization, layers.Dense(units, **options))(inputs)
+    return of_weights(normalization, Dense(units, **options))(inputs)
 
 
 def of_weights(normalization: str, layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from keras_gen.networks import blocks
-from keras_gen.networks.layers import Dropout, NarrowConv2D
+from keras_gen.networks.layers import Conv2D, Conv2DTranspose, Dropout, NarrowConv2D
 from keras_gen.utils import checks
 
 
@@ -81,9 +81,9 @@ def lstm_vae_decoder(
     x = blocks.dense(x, half, image_shape, activation="relu")
     x = layers.Reshape((height // 2, width // 2, 1))(x)
     for filters in (32, 64):
-        x = layers.Conv2DTranspose(filters, 3, padding="same", activation="relu")(x)
+        x = Conv2DTranspose(filters, 3, padding="same", activation="relu")(x)
         x = Dropout(dropout)(x)
-    x = layers.Conv2DTranspose(64, 3, strides=2, padding="same", activation="relu")(x)
+    x = Conv2DTranspose(64, 3, strides=2, padding="same", activation="relu")(x)
     x = blocks.dense(layers.Flatten()(x), pixels * channels, image_shape)
     return keras.Model(inputs, layers.Reshape((height, width, channels))(x), name="decoder")
 
@@ -127,7 +127,7 @@ def conv_decoder(
         if batch_norm:
             x = blocks.batch_norm(x)
         x = layers.ReLU()(x)
-    x = layers.Conv2D(image_shape[-1], kernel_size, padding="same")(x)
+    x = Conv2D(image_shape[-1], kernel_size, padding="same")(x)
     if batch_norm:
         x = blocks.batch_norm(x)
     return keras.Model(inputs, x, name="decoder")
@@ -165,7 +165,7 @@ def transposed_conv_generator(
     x = layers.LeakyReLU(slope)(x)
     x = layers.Reshape((height // 4, width // 4, filters))(x)
     for _ in range(2):
-        x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same")(x)
+        x = Conv2DTranspose(filters, 4, strides=2, padding="same")(x)
         x = layers.LeakyReLU(slope)(x)
     x = NarrowConv2D(channels, 7)(x)
     return keras.Model(inputs, x, name="generator")
@@ -203,7 +203,7 @@ def deep_conv_generator(
     # A transposed convolution of a 1×1 input is a dense layer.
     blocks.check_weights(x.shape[-1], math.prod(start) * filters[0], image_shape)
     x = layers.Reshape((1, 1, x.shape[-1]))(x)
-    x = layers.Conv2DTranspose(filters[0], start)(x)
+    x = Conv2DTranspose(filters[0], start)(x)
     for count, size in zip((*filters[1:], image_shape[-1]), sizes, strict=True):
         x = layers.ReLU()(blocks.batch_norm(x))
         x = blocks.transposed_conv(x, count, kernel_size, size)
@@ -248,10 +248,10 @@ def dcgan_generator(
     inputs, x = blocks.latent_inputs(latent_dim, num_classes)
     x = blocks.dense(x, 4 * 4 * 512, (height, width, channels))
     x = activate(layers.Reshape((4, 4, 512))(x))
-    x = layers.Conv2DTranspose(256, 5, strides=2, padding="same")(x)
+    x = Conv2DTranspose(256, 5, strides=2, padding="same")(x)
     x = activate(layers.Resizing(height // 4, width // 4, interpolation="nearest")(x))
-    x = activate(layers.Conv2DTranspose(128, 5, strides=2, padding="same")(x))
-    x = layers.Conv2DTranspose(channels, 5, strides=2, padding="same")(x)
+    x = activate(Conv2DTranspose(128, 5, strides=2, padding="same")(x))
+    x = Conv2DTranspose(channels, 5, strides=2, padding="same")(x)
     return keras.Model(inputs, x, name="generator")
 
 
@@ -288,6 +288,6 @@ def upsampling_generator(
     x = layers.Reshape(start)(blocks.dense(x, math.prod(start), image_shape))
     for count in filters[1:]:
         x = layers.ReLU()(blocks.batch_norm(x))
-        x = layers.Conv2DTranspose(count, 4, strides=2, padding="same")(x)
+        x = Conv2DTranspose(count, 4, strides=2, padding="same")(x)
     x = layers.ReLU()(blocks.batch_norm(x))
     return keras.Model(inputs, NarrowConv2D(channels, 3)(x), name="generator")

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from keras_gen.networks import blocks
-from keras_gen.networks.layers import Dropout
+from keras_gen.networks.layers import Conv2D, Dropout
 from keras_gen.utils import checks
 from keras_gen.utils.errors import must_be
 
@@ -43,7 +43,7 @@ def mlp_discriminator(
     checks.one_of("normalization", normalization, ("none", "spectral"))
     for units in blocks.check_widths("hidden", hidden):
         x = blocks.dense(x, units, image_shape, normalization=normalization, activation="relu")
-    return keras.Model(inputs, blocks.dense(x, 1, image_shape, normalization=normalization), name="discriminator")
+    return keras.Model(inputs, _score(x, image_shape, normalization), name="discriminator")
 
 
 @channels_last()
@@ -132,14 +132,22 @@ def deep_conv_discriminator(
     dropout, slope = checks.fraction("dropout", dropout), checks.non_negative("slope", slope)
     inputs, x = blocks.image_inputs(image_shape, num_classes)
     for count, size, stride, is_normalized in zip(filters, sizes, strides, normalized, strict=True):
-        x = blocks.of_weights(normalization, layers.Conv2D(count, size, strides=stride, padding="same"))(x)
+        x = blocks.of_weights(normalization, Conv2D(count, size, strides=stride, padding="same"))(x)
         if is_normalized and normalize:
             x = normalize(x)
         x = layers.LeakyReLU(slope)(x)
         if dropout:
             x = Dropout(dropout)(x)
-    x = blocks.dense(layers.Flatten()(x), 1, image_shape, normalization=normalization)
-    return keras.Model(inputs, x, name="discriminator")
+    return keras.Model(inputs, _score(layers.Flatten()(x), image_shape, normalization), name="discriminator")
+
+
+def _score(inputs, image_shape, normalization):
+    """Return one score an image, computed in float32 with any precision of the other layers.
+
+    Near the equilibrium of a GAN all scores are near 0 and their loss's gradients near 0.5, where bfloat16 does not
+    tell those of real and generated images apart.
+    """
+    return blocks.dense(inputs, 1, image_shape, normalization=normalization, dtype="float32")
 
 
 def _check_normalized(normalized, count):

@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from keras_gen.networks import blocks
+from keras_gen.networks.layers import Conv2D
 from keras_gen.utils import checks
 
 
@@ -103,7 +104,7 @@ def conv_encoder(
     kernel_size = checks.positive_int("kernel_size", kernel_size)
     inputs, x = blocks.image_inputs(image_shape, num_classes)
     for count, stride in zip(filters, blocks.check_strides(strides, filters, image_shape), strict=True):
-        x = layers.Conv2D(count, kernel_size, strides=stride, padding="same")(x)
+        x = Conv2D(count, kernel_size, strides=stride, padding="same")(x)
         if batch_norm:
             x = blocks.batch_norm(x)
         x = layers.ReLU()(x)

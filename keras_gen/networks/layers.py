@@ -1,4 +1,4 @@
-"""Keras layers: dropout for distributed training, and a convolution to few channels."""
+"""Keras layers: with exact bias gradients in bfloat16, for distributed training, and for images' few channels."""
 
 from __future__ import annotations
 
@@ -33,16 +33,73 @@ class Dropout(keras.layers.Dropout):
         return distribution.dropout(inputs, self.rate, seed, self.noise_shape)
 
 
+def _add_bias_and_activate(layer, outputs):
+    """Return the layer's outputs after its bias, if it has one, and its activation.
+
+    Keras adds a bias by the operation `BiasAdd`, whose gradient in bfloat16 on the CPU (TensorFlow 2.21) is summed in
+    bfloat16 over batch and positions: where terms cancel, as a discriminator's for real and generated images do, the
+    result is noise. That of `Add` is summed in float32.
+    """
+    if layer.use_bias:
+        add = tf.add if outputs.dtype == tf.bfloat16 else tf.nn.bias_add
+        outputs = add(outputs, ops.cast(layer.bias, outputs.dtype))
+    return outputs if layer.activation is None else layer.activation(outputs)
+
+
+@keras.saving.register_keras_serializable("keras_gen")
+class Dense(layers.Dense):
+    """Dense layer equal to `keras.layers.Dense`, but with an exact gradient of the bias in bfloat16 on the CPU.
+
+    Example:
+        >>> Dense(3, dtype="mixed_bfloat16")(np.zeros((2, 4), "float32")).shape
+        TensorShape([2, 3])
+    """
+
+    def call(self, inputs, training=None):
+        """Map `(n, ..., features)` to `(n, ..., units)`."""
+        return _add_bias_and_activate(self, ops.matmul(inputs, self.kernel))
+
+
+@keras.saving.register_keras_serializable("keras_gen")
+class Conv2D(layers.Conv2D):
+    """Convolution equal to `keras.layers.Conv2D`, but with an exact gradient of the bias in bfloat16 on the CPU.
+
+    Channels come last.
+
+    Example:
+        >>> Conv2D(3, 5, strides=2, dtype="mixed_bfloat16")(np.zeros((2, 28, 28, 1), "float32")).shape
+        TensorShape([2, 12, 12, 3])
+    """
+
+    def call(self, inputs):
+        """Convolve `(n, height, width, channels)` to `(n, new height, new width, filters)`."""
+        return _add_bias_and_activate(self, self.convolution_op(inputs, self.kernel))
+
+
 @keras.saving.register_keras_serializable("keras_gen")
 class Conv2DTranspose(layers.Conv2DTranspose):
-    """Transposed convolution whose configuration contains the output padding, so that a saved network can be loaded.
+    """Transposed convolution with an exact gradient of the bias in bfloat16 and a complete configuration.
 
-    That of `keras.layers.Conv2DTranspose` contains it only since Keras 3.15.
+    The configuration of `keras.layers.Conv2DTranspose` contains the output padding only since Keras 3.15; without it, a
+    saved network can't be loaded. Channels come last.
 
     Example:
         >>> Conv2DTranspose(1, 3, strides=2, padding="same", output_padding=0).get_config()["output_padding"]
         (0, 0)
     """
+
+    def call(self, inputs):
+        """Convolve `(n, height, width, channels)` to `(n, new height, new width, filters)`."""
+        outputs = ops.conv_transpose(
+            inputs,
+            self.kernel,
+            strides=list(self.strides),
+            padding=self.padding,
+            output_padding=self.output_padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
+        return _add_bias_and_activate(self, outputs)
 
     def get_config(self):
         """Return the constructor arguments."""
@@ -98,10 +155,7 @@ class NarrowConv2D(layers.Conv2D):
             outputs[:, :, column : column + image_width, column * self.filters : (column + 1) * self.filters]
             for column in range(width)
         ]
-        outputs = sum(shifted[1:], shifted[0])
-        if self.use_bias:
-            outputs = ops.add(outputs, ops.cast(self.bias, outputs.dtype))
-        return outputs if self.activation is None else self.activation(outputs)
+        return _add_bias_and_activate(self, sum(shifted[1:], shifted[0]))
 
     def get_config(self):
         """Return the constructor arguments."""

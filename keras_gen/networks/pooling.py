@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from keras_gen.networks import blocks
+from keras_gen.networks.layers import Conv2D
 
 
 @channels_last()
@@ -29,7 +30,7 @@ def pooling_encoder(image_shape: tuple[int, int, int], *, filters: Sequence[int]
     images = keras.Input(image_shape, name="images")
     x = images
     for count in blocks.check_widths("filters", filters):
-        x = layers.Conv2D(count, 3, padding="same", activation="relu")(x)
+        x = Conv2D(count, 3, padding="same", activation="relu")(x)
         x = layers.MaxPooling2D(2, padding="same")(x)
     return keras.Model(images, x, name="encoder")
 
@@ -59,6 +60,6 @@ def resizing_decoder(image_shape: tuple[int, int, int], *, filters: Sequence[int
     x = codes
     for count, size in zip(filters, sizes, strict=True):
         x = layers.Resizing(*size, interpolation="nearest")(x)
-        x = layers.Conv2D(count, 3, padding="same", activation="relu")(x)
-    x = layers.Conv2D(image_shape[-1], 3, padding="same")(x)
+        x = Conv2D(count, 3, padding="same", activation="relu")(x)
+    x = Conv2D(image_shape[-1], 3, padding="same")(x)
     return keras.Model(codes, x, name="decoder")
