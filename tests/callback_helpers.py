@@ -17,7 +17,7 @@ def tiny(seed=0, **overrides):
 
 
 def tiny_gan(seed=0):
-    return zoo.build("gan-conv", SHAPE, seed=seed, latent_dim=3)
+    return zoo.build("gan-conv", SHAPE, seed=seed, latent_dim=3, dropout=0.4)
 
 
 def fit(model, epochs=1, initial_epoch=0, chosen=()):

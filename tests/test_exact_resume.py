@@ -30,7 +30,7 @@ FAMILIES = {
     "vae-conv": {"width": 4, "latent_dim": 3, "depth": 2},  # batch normalization
     "vae-lstm": {"units": 4, "latent_dim": 3},  # dropout
     "dae-conv": {},  # noise on the images
-    "gan-conv": {"latent_dim": 3, "moving_average": 0.9},  # two optimizers, dropout
+    "gan-conv": {"latent_dim": 3, "moving_average": 0.9, "dropout": 0.4},  # two optimizers, dropout
     "wgan-conv": {"latent_dim": 3, "critic_steps": 2, "constraint": "weight_clipping"},
     "wgan-gp": {"latent_dim": 3, "critic_steps": 2, "width": 4},
     # batch normalization, penalty, moving average: stands for the adversarial models.

@@ -18,7 +18,7 @@ FAMILIES = {
     "vae-mlp": ("hidden=8", "latent_dim=2"),
     "vae-conv": ("width=4", "latent_dim=3", "depth=2"),
     "dae-conv": (),
-    "gan-conv": ("latent_dim=3", "moving_average=0.9"),
+    "gan-conv": ("latent_dim=3", "moving_average=0.9", "dropout=0.4"),
     "wgan-gp": ("latent_dim=3", "width=4", "critic_steps=2"),
 }
 KILLS = 6

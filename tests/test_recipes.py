@@ -13,7 +13,7 @@ ADAM, RMSPROP = optimizers.Adam, optimizers.RMSprop
 # ours); value range of the last activation.
 STATED = {
     "vae-lstm": (100, 256, ADAM, 1e-3, 64, (0, 1)),
-    "gan-conv": (100, 128, ADAM, 1e-4, 100, (0, 1)),
+    "gan-conv": (100, 128, ADAM, (1e-4, 5e-4), 100, (0, 1)),
     "vae-mlp": (50, 64, ADAM, 5e-3, 16, (0, 1)),
     "gan-mlp": (50, 64, ADAM, 2e-4, 16, (0, 1)),
     "vae-conv": (20, 128, ADAM, 3e-4, 100, (-1, 1)),
@@ -37,7 +37,7 @@ def test_a_recipe_is_set_up_as_stated(name):
     optimizers = {(type(optimizer), round(float(optimizer.learning_rate), 9)) for optimizer in model.optimizers}
     epochs, batch_size, optimizer, learning_rate, latent_dim, value_range = STATED[name]
     assert (recipe.epochs, recipe.batch_size) == (epochs, batch_size)
-    assert optimizers == {(optimizer, learning_rate)}
+    assert optimizers == {(optimizer, rate) for rate in np.atleast_1d(learning_rate)}
     assert model.latent_dim == latent_dim
     assert model.value_range == value_range
 
@@ -50,6 +50,13 @@ def test_an_autoencoder_is_set_up_as_stated(name, epochs, level):
     assert model.reconstruction_loss == "cross_entropy"
     assert (model.corruption, model.corruption_level) == ("gaussian" if level else "none", level)
     assert model.encoder.output_shape == (None, 4, 4, 16 if level else 8)
+
+
+def test_the_discriminator_of_gan_conv_has_the_learning_rate_of_the_report():
+    model = zoo.build("gan-conv", (8, 8, 1))
+    assert float(model.discriminator_optimizer.learning_rate) == pytest.approx(1e-4)
+    equal = zoo.build("gan-conv", (8, 8, 1), generator_learning_rate=None)
+    assert [float(optimizer.learning_rate) for optimizer in equal.optimizers] == pytest.approx([1e-4, 1e-4])
 
 
 def weights_of(network):
