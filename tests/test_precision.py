@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from model_helpers import mostly_slow
 
-from keras_gen import UsageError, zoo
+from keras_gen import UsageError, networks, zoo
 from keras_gen.models import export
 from keras_gen.networks.layers import Conv2D, Conv2DTranspose, Dense, NarrowConv2D
 
@@ -16,7 +16,7 @@ RECIPES = {
     "vae-lstm": {"units": 4, "latent_dim": 3},
     "vae-conv": {"width": 4, "latent_dim": 3, "depth": 2},
     "dae-conv": {},
-    "gan-conv": {"latent_dim": 3, "moving_average": 0.9},
+    "gan-conv": {"latent_dim": 3, "moving_average": 0.9, "dropout": 0.4},
     "wgan-gp": {"latent_dim": 3, "width": 4, "critic_steps": 2},
 }
 
@@ -46,7 +46,7 @@ def test_layers_compute_in_bfloat16_and_everything_that_is_kept_is_float32(model
     model = models["bfloat16"][0]
     scores = {layer for layer in layers_of(model) if layer.output.shape[1:] == (1,)}
     assert {layer.compute_dtype for layer in layers_of(model) if layer not in scores} == {"bfloat16"}
-    assert {layer.compute_dtype for layer in scores} <= {"float32"}
+    assert [layer.compute_dtype for layer in scores] == ["float32"] * hasattr(model, "discriminator")
     kept = [*model.trainable_variables, *(v for optimizer in model.optimizers for v in optimizer.variables)]
     assert {str(variable.dtype) for variable in kept} <= {"float32", "int64", "int32"}
     assert {layer.compute_dtype for layer in layers_of(models["float32"][0])} == {"float32"}
@@ -97,7 +97,7 @@ def test_a_narrow_convolution_computes_in_it_too():
 @pytest.mark.parametrize("layer_class", [Dense, Conv2D, Conv2DTranspose, NarrowConv2D])
 @pytest.mark.parametrize("is_compiled", [False, True], ids=["eager", "function"])
 def test_the_gradient_of_a_bias_is_the_sum_although_most_of_it_cancels(layer_class, is_compiled):
-    """That of `keras.layers.Conv2D` is wrong by a fifth or more of its norm."""
+    """Those of Keras' layers have errors of up to 29 % here."""
     options = {Dense: {}, NarrowConv2D: {"kernel_size": 3}}.get(layer_class, {"kernel_size": 3, "padding": "same"})
     layer = layer_class(8, dtype="mixed_bfloat16", **options)
     images = np.zeros((64, 14, 14, 4), "float32")
@@ -116,12 +116,31 @@ def test_the_gradient_of_a_bias_is_the_sum_although_most_of_it_cancels(layer_cla
 
 @pytest.mark.parametrize("recipe", ["gan-mlp", "gan-conv", "sngan"])
 def test_a_discriminator_of_small_scores_learns_its_bias(recipe):
-    """The loss's gradients for real and generated images are 0.501 and -0.499, which bfloat16 rounds to ±0.5."""
+    """The gradients of the scores of real and generated images are -0.4995 and 0.5005, which bfloat16 rounds to ±0.5."""
     discriminator = zoo.build(recipe, SHAPE, precision="bfloat16").discriminator
     *_, bias = discriminator.trainable_variables
-    bias.assign([0.002])
     images = np.zeros((2, *SHAPE), "float32")
     with tf.GradientTape() as tape:
         scores = discriminator(images) - tf.stop_gradient(discriminator(images)) + 0.002
         loss = tf.reduce_mean(tf.nn.softplus(-scores) + tf.nn.softplus(scores))
     assert float(tape.gradient(loss, bias.value)[0]) == pytest.approx(np.tanh(0.001), rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("layer_class", [Dense, Conv2D, Conv2DTranspose])
+def test_outputs_are_those_of_the_layer_of_keras(layer_class, data_format, dtype):
+    options = {} if layer_class is Dense else {"kernel_size": 3, "padding": "same", "data_format": data_format}
+    ours = layer_class(5, dtype=dtype, bias_initializer="normal", activation="relu", **options)
+    images = np.random.default_rng(0).normal(size=(2, 3, 8, 4)).astype("float32")
+    outputs = ours(images)
+    theirs = getattr(keras.layers, layer_class.__name__).from_config(ours.get_config())
+    theirs.build(images.shape)
+    theirs.set_weights(ours.get_weights())
+    np.testing.assert_array_equal(tf.cast(outputs, "float32"), tf.cast(theirs(images), "float32"))
+
+
+def test_a_dense_layer_can_be_quantized():
+    network = networks.mlp_encoder((4, 4, 1), latent_dim=2, hidden=(8,))
+    network.quantize("int8")
+    assert {layer.dtype_policy.name for layer in network.layers if layer.weights} == {"int8_from_float32"}

@@ -28,6 +28,7 @@ from command_helpers import (
 )
 from PIL import Image
 
+from keras_gen import runs
 from keras_gen.callbacks import StopOnDivergence
 from keras_gen.runs import history
 from keras_gen.runs import checkpoints
@@ -158,6 +159,14 @@ def test_a_finished_run_whose_history_was_emptied_is_refused(copied, tmp_path):
 def test_a_run_can_not_be_resumed_to_fewer_epochs(copied, epochs, message):
     assert message in call("run", "--resume", copied, "--epochs", epochs).error
     assert record_of(copied)["settings"]["epochs"] == 2
+
+
+def test_a_run_keeps_arguments_whose_defaults_have_changed_since(copied):
+    given = record_of(copied)["settings"]["overrides"]
+    changed_settings(overrides={"latent_dim": given["latent_dim"]})(copied)  # as if `hidden` had been the default then
+    run = runs.load(copied)
+    assert run.settings.overrides == given
+    assert run.model.encoder.layers[2].units == given["hidden"]
 
 
 def test_a_run_is_not_resumed_on_other_data(only_training, tmp_path):

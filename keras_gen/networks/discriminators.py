@@ -142,12 +142,13 @@ def deep_conv_discriminator(
 
 
 def _score(inputs, image_shape, normalization):
-    """Return one score an image, computed in float32 with any precision of the other layers.
+    """Return one score an image, computed in the precision of the weights: float32 if the other layers use bfloat16.
 
-    Near the equilibrium of a GAN all scores are near 0 and their loss's gradients near 0.5, where bfloat16 does not
-    tell those of real and generated images apart.
+    Near the equilibrium of a GAN all scores are near 0 and their loss's gradients near ±0.5, whose small differences
+    bfloat16 rounds away.
     """
-    return blocks.dense(inputs, 1, image_shape, normalization=normalization, dtype="float32")
+    dtype = keras.config.dtype_policy().variable_dtype
+    return blocks.dense(inputs, 1, image_shape, normalization=normalization, dtype=dtype)
 
 
 def _check_normalized(normalized, count):

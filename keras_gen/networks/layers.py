@@ -1,4 +1,4 @@
-"""Keras layers: with exact bias gradients in bfloat16, for distributed training, and for images' few channels."""
+"""Keras layers: with accurate bias gradients in bfloat16, for distributed training, and for images' few channels."""
 
 from __future__ import annotations
 
@@ -38,17 +38,20 @@ def _add_bias_and_activate(layer, outputs):
 
     Keras adds a bias by the operation `BiasAdd`, whose gradient in bfloat16 on the CPU (TensorFlow 2.21) is summed in
     bfloat16 over batch and positions: where terms cancel, as a discriminator's for real and generated images do, the
-    result is noise. That of `Add` is summed in float32.
+    result is noise. That of `Add`, which is used in bfloat16 on all devices, is summed in float32.
     """
     if layer.use_bias:
-        add = tf.add if outputs.dtype == tf.bfloat16 else tf.nn.bias_add
-        outputs = add(outputs, ops.cast(layer.bias, outputs.dtype))
+        bias, is_first = ops.cast(layer.bias, outputs.dtype), getattr(layer, "data_format", None) == "channels_first"
+        if outputs.dtype == tf.bfloat16:
+            outputs += bias[:, None, None] if is_first else bias
+        else:
+            outputs = tf.nn.bias_add(outputs, bias, "NCHW" if is_first else "NHWC")
     return outputs if layer.activation is None else layer.activation(outputs)
 
 
 @keras.saving.register_keras_serializable("keras_gen")
 class Dense(layers.Dense):
-    """Dense layer equal to `keras.layers.Dense`, but with an exact gradient of the bias in bfloat16 on the CPU.
+    """Dense layer equal to `keras.layers.Dense`, but with an accurate gradient of the bias in bfloat16 on the CPU.
 
     Example:
         >>> Dense(3, dtype="mixed_bfloat16")(np.zeros((2, 4), "float32")).shape
@@ -59,12 +62,14 @@ class Dense(layers.Dense):
         """Map `(n, ..., features)` to `(n, ..., units)`."""
         return _add_bias_and_activate(self, ops.matmul(inputs, self.kernel))
 
+    def quantize(self, mode=None, type_check=True, **options):
+        """Quantize the layer, as `keras.layers.Dense`, which refuses subclasses unless told otherwise."""
+        return super().quantize(mode, type_check=False, **options)
+
 
 @keras.saving.register_keras_serializable("keras_gen")
 class Conv2D(layers.Conv2D):
-    """Convolution equal to `keras.layers.Conv2D`, but with an exact gradient of the bias in bfloat16 on the CPU.
-
-    Channels come last.
+    """Convolution equal to `keras.layers.Conv2D`, but with an accurate gradient of the bias in bfloat16 on the CPU.
 
     Example:
         >>> Conv2D(3, 5, strides=2, dtype="mixed_bfloat16")(np.zeros((2, 28, 28, 1), "float32")).shape
@@ -78,10 +83,10 @@ class Conv2D(layers.Conv2D):
 
 @keras.saving.register_keras_serializable("keras_gen")
 class Conv2DTranspose(layers.Conv2DTranspose):
-    """Transposed convolution with an exact gradient of the bias in bfloat16 and a complete configuration.
+    """Transposed convolution with an accurate gradient of the bias in bfloat16 and a complete configuration.
 
     The configuration of `keras.layers.Conv2DTranspose` contains the output padding only since Keras 3.15; without it, a
-    saved network can't be loaded. Channels come last.
+    saved network can't be loaded.
 
     Example:
         >>> Conv2DTranspose(1, 3, strides=2, padding="same", output_padding=0).get_config()["output_padding"]

@@ -148,7 +148,7 @@ def reproduce(
         run = Path(run)
         found, settings = read_settings(run)
         trained_on = (found.get("data") or {}).get("fingerprint")
-        if settings.model != record.recipe or settings.overrides != record.settings["overrides"]:
+        if settings.model != record.recipe or settings.arguments() != _settings(published, data_dir).arguments():
             raise must_be("run", f"a run of {record.recipe} with the parameters of {record.name}", str(run))
         if trained_on != record.data.get("fingerprint"):
             raise must_be("run", f"a run on the data of {record.name}, {record.data['name']}", str(run))

@@ -313,6 +313,8 @@ OPTIONS = {
 def read_settings(run: str | os.PathLike) -> tuple[dict, RunSettings]:
     """Return the record and the settings of a run directory.
 
+    Arguments of the recipe whose defaults have changed since the run started become overrides.
+
     Raises:
         UsageError: `run` is not a run directory or is damaged, or its recipe is not loaded.
     """
@@ -323,7 +325,21 @@ def read_settings(run: str | os.PathLike) -> tuple[dict, RunSettings]:
         if name not in [recipe.name for recipe in zoo.recipes()]:
             file = recipes.get("file")
             raise UsageError(f"recipe {name!r} of {run} is not loaded: pass its file with --recipes (it was {file})")
+    settings = _with_arguments(settings, record.get("arguments"))
     return record, RunSettings.from_json(settings, os.path.join(run, run_directory.RECIPE_FILE))
+
+
+def _with_arguments(settings, arguments):
+    """Return `settings` with the overrides that the recipe needs now to be called with the recorded arguments."""
+    if not isinstance(settings, dict) or not isinstance(arguments, dict):
+        return settings  # damaged: the caller says so
+    overrides = settings.get("overrides")
+    recipe = next((recipe for recipe in zoo.recipes() if recipe.name == settings.get("model")), None)
+    if recipe is None or not isinstance(overrides, dict):
+        return settings
+    defaults = {name: parameter.default for name, parameter in recipe.parameters.items()}
+    changed = {name: value for name, value in arguments.items() if name in defaults and value != defaults[name]}
+    return settings | {"overrides": changed | overrides}
 
 
 if RunSettings.__doc__:  # None with `python -OO`

@@ -43,15 +43,15 @@ def gan_conv(
 
     Ours: a generator's learning rate of 5e-4 (`generator_learning_rate`; None: as `learning_rate`), β₁ 0.5, LeakyReLU
     slope 0.2, no dropout, the penalty R1 with weight 1, images in [0, 1] from a sigmoid, samples from a moving average
-    of the generator's weights. With the discriminator's rate for both networks, dropout 0.4 and no penalty, `fd_lenet`
-    fell more slowly (MNIST, after 7 epochs: 157 instead of 102); with dropout 0.2 the discriminator won in the first
-    epoch.
+    of the generator's weights. With 1e-4 for both networks, dropout 0.4 and no penalty, `fd_lenet` fell more slowly
+    (MNIST, after 7 epochs: 157 instead of 102); with dropout 0.2 the discriminator won in the first epoch.
 
     Measured (gan-conv): saved_models/gan-conv/README.md. About a third of the images are parts of digits that do not
-    fit together. The cause is the report's discriminator: each of its 49 positions sees 7×7 pixels, and the last layer
-    adds up their scores, so it hardly judges the shape of a whole digit. After ten epochs its loss is log 2. A faster
-    discriminator (5e-4, with 1e-4 for the generator) is not better: `fd_lenet` was 128 after 3 epochs, and its loss
-    already near log 2.
+    fit together. The discriminator's loss stays near log 2 from the first epoch on: it hardly tells generated images
+    from real ones. Two probable causes are that the generator learns faster, and that the discriminator of the report
+    judges small parts: each of its 49 positions sees 7×7 pixels, and the last layer adds up their scores. With 5e-4 for
+    the discriminator and 1e-4 for the generator, `fd_lenet` was 128 after 3 epochs instead of 162; this was not
+    continued, since the report gives the discriminator's rate.
     """
     from keras_gen.models import GAN
 
