@@ -116,7 +116,7 @@ def test_the_gradient_of_a_bias_is_the_sum_although_most_of_it_cancels(layer_cla
 
 @pytest.mark.parametrize("recipe", ["gan-mlp", "gan-conv", "sngan"])
 def test_a_discriminator_of_small_scores_learns_its_bias(recipe):
-    """The gradients of the scores of real and generated images are -0.4995 and 0.5005, which bfloat16 rounds to ±0.5."""
+    """The gradients of scores of real and generated images are -0.4995 and 0.5005, which bfloat16 rounds to ±0.5."""
     discriminator = zoo.build(recipe, SHAPE, precision="bfloat16").discriminator
     *_, bias = discriminator.trainable_variables
     images = np.zeros((2, *SHAPE), "float32")

@@ -206,6 +206,9 @@ def test_a_model_trained_again_is_compared_with_the_published_ones(published, tm
         assert measured[name].published == pytest.approx(published.record.mean(name))
         assert measured[name].is_within
     assert safe_files.read_json(run / "recipe.json")["settings"]["seed"] == 0
+    # With all arguments, so that new defaults of the recipe change nothing; the command has those that are not usual.
+    assert published.record.settings["overrides"].keys() == zoo.get("vae-mlp").parameters.keys()
+    assert published.record.command[:3] == ["--model=vae-mlp", "--set", "hidden=16"]
 
 
 def test_an_interrupted_reproduction_is_resumed_and_compared(published, runs, tmp_path):
@@ -213,7 +216,7 @@ def test_an_interrupted_reproduction_is_resumed_and_compared(published, runs, tm
     _, rows = publishing.reproduce(published, run=path)
     first = published.record.runs[0]
     assert {row.name: row.obtained for row in rows} == pytest.approx(first.scores | first.losses, rel=1e-5)
-    for folder, changes in {"recipe": {"model": "gan-mlp", "overrides": {}}, "width": {"overrides": {}}}.items():
+    for folder, changes in {"recipe": {"model": "gan-mlp", "overrides": {}}, "width": {"overrides": {"hidden": 8}}}.items():
         with pytest.raises(UsageError, match="run must be a run of vae-mlp with the parameters of mine, received: "):
             publishing.reproduce(published, run=copy_of(runs[0], tmp_path / folder, **changes))
     content = published.record.to_json()

@@ -200,7 +200,7 @@ def _record(runs: Sequence[_RunFiles], model: PretrainedModel, **own: object) ->
         recipe=settings.model,
         summary=settings.recipe.summary,
         source=settings.recipe.source,
-        settings=settings.to_json(),
+        settings=settings.to_json() | {"overrides": settings.arguments()},  # not the defaults of another version
         command=records.command_of(settings, run_directory.planned_epochs(first.record)),
         data=described,
         machine=first.record["machine"],

@@ -257,9 +257,12 @@ class RunSettings:
             >>> RunSettings("gan-mlp", {"latent_dim": 2}, dataset="mnist", epochs=5).words(only_changed=True)
             ['--model=gan-mlp', '--set', 'latent_dim=2', '--epochs=5']
         """
-        words = [f"--model={self.model}"]
-        if self.overrides:
-            words += ["--set", *(f"{name}={value}" for name, value in self.overrides.items())]
+        words, overrides = [f"--model={self.model}"], dict(self.overrides)
+        if only_changed:
+            parameters = self.recipe.parameters
+            overrides = {name: value for name, value in overrides.items() if value != parameters[name].default}
+        if overrides:
+            words += ["--set", *(f"{name}={value}" for name, value in overrides.items())]
         usual = {}
         if only_changed:
             recipe, default = self.recipe, RunSettings(self.model, dataset=self.dataset, epochs=self.epochs)
