@@ -216,7 +216,8 @@ def test_an_interrupted_reproduction_is_resumed_and_compared(published, runs, tm
     _, rows = publishing.reproduce(published, run=path)
     first = published.record.runs[0]
     assert {row.name: row.obtained for row in rows} == pytest.approx(first.scores | first.losses, rel=1e-5)
-    for folder, changes in {"recipe": {"model": "gan-mlp", "overrides": {}}, "width": {"overrides": {"hidden": 8}}}.items():
+    others = {"recipe": {"model": "gan-mlp", "overrides": {}}, "width": {"overrides": {"hidden": 8}}}
+    for folder, changes in others.items():
         with pytest.raises(UsageError, match="run must be a run of vae-mlp with the parameters of mine, received: "):
             publishing.reproduce(published, run=copy_of(runs[0], tmp_path / folder, **changes))
     content = published.record.to_json()

@@ -8,19 +8,17 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 from keras_gen.data import ImageData
-from keras_gen.evaluation import evaluator, results
-from keras_gen.evaluation.results import Evaluation
+from keras_gen.evaluation import evaluator
 from keras_gen.evaluation.score import Score, of_generated
 from keras_gen.models import PretrainedModel, export
-from keras_gen.publishing import cards, pictures, protocols, records
+from keras_gen.publishing import cards, finished_runs, pictures, protocols, records
+from keras_gen.publishing.finished_runs import FinishedRun
 from keras_gen.publishing.records import Published, Record, TrainedRun
-from keras_gen.runs import history, run_directory
-from keras_gen.runs.settings import RunSettings, read_settings
+from keras_gen.runs import run_directory
 from keras_gen.utils import files, hub, trained_models
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -75,7 +73,7 @@ def publish(
     """
     if not runs:
         raise must_be("runs", "at least one run directory", [])
-    files_of_runs = [_read(Path(run)) for run in runs]
+    files_of_runs = [finished_runs.read(Path(run)) for run in runs]
     first = files_of_runs[0]
     _check_comparable(files_of_runs)
     name = first.settings.model if name is None else name
@@ -147,42 +145,13 @@ def push(path: str | os.PathLike, address: str, **options: object) -> None:
         hub.upload(publish([path], folder, name=name, **options), address)
 
 
-@dataclass(frozen=True)
-class _RunFiles:
-    """What the files of a run say: `content` is that of `evaluation.json`."""
-
-    path: Path
-    record: dict
-    settings: RunSettings
-    rows: list[dict]
-    evaluation: Evaluation
-    content: dict
-
-    @property
-    def planned_epochs(self) -> int:
-        return run_directory.planned_epochs(self.record) or self.settings.epochs
-
-
-def _read(path: Path) -> _RunFiles:
-    record, settings = read_settings(path)
-    evaluation = results.read(path)
-    rows = history.read(path / run_directory.HISTORY_FILE)
-    content = run_directory.read_json(path / trained_models.EVALUATION_FILE)
-    records.check_measured(path, settings, content)
-    if [row["epoch"] for row in rows] != list(range(1, settings.epochs + 1)):
-        raise UsageError(f"history of {path} must have one row for each of its {settings.epochs} epochs")
-    for part in ("data", "machine", "versions"):
-        if not isinstance(record.get(part), dict):
-            raise UsageError(f"{path / run_directory.RECIPE_FILE} is damaged: it must have the entry {part}")
-    return _RunFiles(path, record, settings, rows, evaluation, content)
-
-
-def _check_comparable(runs: Sequence[_RunFiles]) -> None:
+def _check_comparable(runs: Sequence[FinishedRun]) -> None:
     """Check that runs differ in nothing but their seeds, and were measured under the same protocols."""
     kept = []
     for run in runs:
         kept.append({key: value for key, value in run.settings.to_json().items() if key not in _MAY_DIFFER})
-        kept[-1] |= {"epochs": run.planned_epochs, "data": run.record["data"].get("fingerprint")}
+        kept[-1] |= {"overrides": run.settings.arguments(), "epochs": run.planned_epochs or run.settings.epochs}
+        kept[-1] |= {"data": run.record["data"].get("fingerprint")}
         kept[-1] |= {f"protocol of {score.name}": score.fingerprint for score in run.evaluation.scores}
     different = [key for key in kept[0] if any(each.get(key) != kept[0][key] for each in kept)]
     if different:
@@ -191,7 +160,7 @@ def _check_comparable(runs: Sequence[_RunFiles]) -> None:
         raise must_be("runs", "runs of different seeds", [run.settings.seed for run in runs])
 
 
-def _record(runs: Sequence[_RunFiles], model: PretrainedModel, **own: object) -> Record:
+def _record(runs: Sequence[FinishedRun], model: PretrainedModel, **own: object) -> Record:
     """Return the record of a published model, without scores of its stored weights; `own` is what its author chose."""
     first = runs[0]
     described = _without_place(first.record["data"])
@@ -201,7 +170,7 @@ def _record(runs: Sequence[_RunFiles], model: PretrainedModel, **own: object) ->
         summary=settings.recipe.summary,
         source=settings.recipe.source,
         settings=settings.to_json() | {"overrides": settings.arguments()},  # not the defaults of another version
-        command=records.command_of(settings, run_directory.planned_epochs(first.record)),
+        command=records.command_of(settings, first.planned_epochs),
         data=described,
         machine=first.record["machine"],
         versions=first.record["versions"],
@@ -217,18 +186,18 @@ def _without_place(description: dict) -> dict:
     return {key: value for key, value in description.items() if key not in _OF_A_PLACE_OF_DATA}
 
 
-def _trained(run: _RunFiles) -> TrainedRun:
+def _trained(run: FinishedRun) -> TrainedRun:
     """Return what a run was and reached."""
     epoch = run.content["epoch"]
     ended = run.record.get(run_directory.ENDED_EARLY) or {}
     return TrainedRun(
         seed=run.settings.seed,
         epochs=run.settings.epochs,
-        planned_epochs=run_directory.planned_epochs(run.record),
+        planned_epochs=run.planned_epochs,
         ended_early=ended.get("reason"),
         evaluated_epoch=epoch,
-        minutes=round(sum(row.get("seconds", 0.0) for row in run.rows) / 60, 1),
-        updates={key: value for key, value in run.rows[epoch - 1].items() if key.endswith("updates")},
+        minutes=round(sum(row.get("seconds", 0.0) for row in run.history) / 60, 1),
+        updates={key: value for key, value in run.history[epoch - 1].items() if key.endswith("updates")},
         resumed=len(run.record.get("resumed", ())),
         losses=run.evaluation.losses,
         scores={score.name: score.value for score in run.evaluation.scores},

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from keras_gen.evaluation import results
 from keras_gen.evaluation.results import Evaluation
-from keras_gen.runs import checkpoints, hints, run_directory
 from keras_gen.runs.settings import RunSettings
 from keras_gen.utils import safe_files, trained_models
 from keras_gen.utils.errors import UsageError, must_be
@@ -152,19 +151,6 @@ def read(path: str | os.PathLike) -> Published:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"{path / RECORD_FILE} is damaged, or from another version of keras_gen: {error!r}") from error
-
-
-def check_measured(run: Path, settings: RunSettings, content: Mapping[str, object]) -> None:
-    """Check that the `evaluation.json` of a finished run is of the weights that it has now.
-
-    Raises:
-        UsageError: the run is not finished, or was measured after another epoch.
-    """
-    if run_directory.finished_epochs(run) != settings.epochs:
-        raise UsageError(f"run {run} is not finished: {hints.resume(run)}")
-    best = checkpoints.best(run, settings.keep_best)
-    if content.get("epoch") != (best.position.epoch if best else settings.epochs):
-        raise UsageError(f"run {run} was evaluated after another epoch: evaluate it again: {hints.evaluate(run)}")
 
 
 def without_place(settings: RunSettings, data: Mapping[str, object]) -> RunSettings:

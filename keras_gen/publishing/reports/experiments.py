@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_gen.evaluation import results
 from keras_gen.evaluation.results import Evaluation
 from keras_gen.evaluation.score import Score
 from keras_gen.models import PretrainedModel
-from keras_gen.publishing import records
-from keras_gen.runs import history, run_directory
-from keras_gen.runs.settings import RunSettings, read_settings
+from keras_gen.publishing import finished_runs, records
+from keras_gen.runs import history
+from keras_gen.runs.settings import RunSettings
 from keras_gen.utils.errors import UsageError, must_be
 
 MAY_DIFFER = ("moving_average",)
@@ -142,11 +141,6 @@ def read(path: str | os.PathLike) -> Trained:
         rows = history.read(path / records.HISTORY_FILE)
         planned = record.runs[0].planned_epochs
         return Trained(path, settings, planned, rows, published.evaluation, record.data, record.machine)
-    record, settings = read_settings(path)
-    if not all(isinstance(record.get(part), dict) for part in ("data", "machine")):
-        raise UsageError(f"{path / run_directory.RECIPE_FILE} is damaged: it must have the entries data and machine")
-    evaluation = results.read(path)
-    records.check_measured(path, settings, run_directory.read_json(path / results.EVALUATION_FILE))
-    rows = history.read(path / run_directory.HISTORY_FILE)
-    planned = run_directory.planned_epochs(record)
-    return Trained(path, settings, planned, rows, evaluation, record["data"], record["machine"])
+    run = finished_runs.read(path)
+    data, machine = run.record["data"], run.record["machine"]
+    return Trained(path, run.settings, run.planned_epochs, run.history, run.evaluation, data, machine)
