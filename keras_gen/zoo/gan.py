@@ -52,6 +52,7 @@ def gan_conv(
     judges small parts: each of its 49 positions sees 7×7 pixels, and the last layer adds up their scores. With 5e-4 for
     the discriminator and 1e-4 for the generator, `fd_lenet` was 128 after 3 epochs instead of 162; this was not
     continued, since the report gives the discriminator's rate.
+    As a WGAN with gradient penalty (wgan-conv), the same networks reach the same scores: the second cause is likelier.
     """
     from keras_gen.models import GAN
 
