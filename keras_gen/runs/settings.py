@@ -257,20 +257,18 @@ class RunSettings:
             >>> RunSettings("gan-mlp", {"latent_dim": 2}, dataset="mnist", epochs=5).words(only_changed=True)
             ['--model=gan-mlp', '--set', 'latent_dim=2', '--epochs=5']
         """
-        words, overrides = [f"--model={self.model}"], dict(self.overrides)
-        if only_changed:
-            parameters = self.recipe.parameters
-            overrides = {name: value for name, value in overrides.items() if value != parameters[name].default}
-        if overrides:
-            words += ["--set", *(f"{name}={value}" for name, value in overrides.items())]
-        usual = {}
+        overrides, usual = dict(self.overrides), {}
         if only_changed:
             recipe, default = self.recipe, RunSettings(self.model, dataset=self.dataset, epochs=self.epochs)
+            overrides = {name: value for name, value in overrides.items() if value != recipe.parameters[name].default}
             usual = dataclasses.asdict(default) | {"dataset": recipe.dataset, "epochs": recipe.epochs}
             del usual["precision"]
             usual |= {"extractor": self.extractor}
             if not recipe.allows_bfloat16:  # else another processor would choose another one
                 usual["precision"] = "float32"
+        words = [f"--model={self.model}"]
+        if overrides:
+            words += ["--set", *(f"{name}={value}" for name, value in overrides.items())]
         for name, option in OPTIONS.items():
             value = getattr(self, name)
             if name in usual and value == usual[name]:

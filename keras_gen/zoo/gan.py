@@ -51,8 +51,8 @@ def gan_conv(
     from real ones. Two probable causes are that the generator learns faster, and that the discriminator of the report
     judges small parts: each of its 49 positions sees 7×7 pixels, and the last layer adds up their scores. With 5e-4 for
     the discriminator and 1e-4 for the generator, `fd_lenet` was 128 after 3 epochs instead of 162; this was not
-    continued, since the report gives the discriminator's rate.
-    As a WGAN with gradient penalty (wgan-conv), the same networks reach the same scores: the second cause is likelier.
+    continued, since the report gives the discriminator's rate. As a WGAN with gradient penalty (wgan-conv), the same
+    networks reach the same scores, which makes the second cause more likely.
     """
     from keras_gen.models import GAN
 
