@@ -28,7 +28,10 @@ from pathlib import Path
 mode, place, settings = sys.argv[1:]
 settings = json.loads(settings)
 behavior = settings["overrides"].get("latent_dim", 1)
-signal.signal(signal.SIGTERM, signal.default_int_handler)
+if Path("stubborn").exists():
+    signal.signal(signal.SIGTERM, lambda number, frame: Path("asked").touch())
+else:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 print("NOTE: a word to the user")
 print("in", os.getcwd())
 if behavior == 2 and not Path("mended").exists():
@@ -49,12 +52,7 @@ if mode == "start":
 if behavior == 5:
     deadline = time.monotonic() + 60
     while not Path("go").exists() and time.monotonic() < deadline:
-        try:
-            time.sleep(0.02)
-        except KeyboardInterrupt:
-            if not Path("stubborn").exists():
-                raise
-            Path("asked").touch()
+        time.sleep(0.02)
 if behavior == 6:
     time.sleep(0.3)
     os.kill(os.getpid(), signal.SIGKILL)
