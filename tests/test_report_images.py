@@ -5,6 +5,7 @@ import pytest
 from report_helpers import canvas, columns_of, image_at, rows_of
 
 from keras_gen import UsageError, report
+from keras_gen.report.figures.canvas import rows_figure
 from keras_gen.utils import image_utils
 
 
@@ -130,6 +131,13 @@ def test_an_exact_copy_has_distance_0():
     images = made(1)
     axes, _ = canvas(report.nearest_neighbors(images, images[None], [[0.0]], "x"))
     assert [text.get_text() for text in axes.texts] == ["0"]
+
+
+def test_long_labels_of_rows_lie_within_the_figure():
+    figure = rows_figure("", [("vae-burda-labels-2", made(20))] * 6, 20)
+    figure.draw_without_rendering()
+    axes, _ = canvas(figure)
+    assert all(label.get_window_extent().x0 >= 0 for label in axes.get_yticklabels())
 
 
 def test_texts_lie_within_the_figure_and_do_not_overlap():

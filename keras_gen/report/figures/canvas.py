@@ -138,6 +138,7 @@ def canvas_figure(
     style.describe(axes, "", bottom.title, left.title)
     _label(axes.yaxis, left, images.shape[1])
     _label(axes.xaxis, bottom, images.shape[2])
+    figure.draw_without_rendering()  # the first layout of axes of a fixed aspect cuts long labels, the next does not
     return figure, axes
 
 
