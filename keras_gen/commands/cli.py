@@ -19,10 +19,10 @@ MODEL_HELP = (
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """A help formatter that shows defaults, except None, False and empty lists."""
+    """A help formatter that shows defaults, except None, those of flags, and empty ones."""
 
     def _get_help_string(self, action):
-        if action.default is None or action.default is False or action.default == []:
+        if action.default in (None, "", []) or isinstance(action.default, bool):
             return action.help
         return super()._get_help_string(action)
 
