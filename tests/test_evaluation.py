@@ -13,7 +13,8 @@ import run_helpers
 import scorer_helpers
 from command_helpers import NO_NETWORK, call, names, no_space, only_run, record_of, train, write_npz
 
-from keras_gen.evaluation import Reference, Scorer, encoder_scores, results
+from keras_gen import data, zoo
+from keras_gen.evaluation import EvaluationSettings, Reference, Scorer, encoder_scores, evaluator, results
 from keras_gen.metrics import fid, reconstruction
 from keras_gen.metrics.extractors import registry
 from keras_gen.runs import loading
@@ -172,6 +173,18 @@ def test_an_autoencoder_is_measured_by_its_reconstructions(autoencoder):
     )
     assert list(measured(autoencoder, "--measures", "none")[0]) == RECONSTRUCTION_SCORES
     assert list(measured(autoencoder, "--measures", "rec_fid")[0]) == [*RECONSTRUCTION_SCORES, "rec_fd_lenet"]
+
+
+def test_reconstructions_of_binarized_images_are_compared_with_the_gray_images():
+    digits, lenet = data.load("digits", binarize="dynamic"), registry.build("lenet")
+    model = zoo.build("vae-burda", digits.image_shape, hidden=8)
+    settings = EvaluationSettings(measures=("rec_fid",), likelihood_images=0)
+    scores, _ = evaluator._encoder_scores(model, digits, settings, lenet)
+    score = next(score for score in scores if score.name == "rec_fd_lenet")
+    reconstructed = image_utils.to_uint8(np.asarray(model.reconstruct(digits.evaluated("test").images)))
+    expected = fid(lenet(digits.test.images).features, lenet(reconstructed).features)
+    assert score.value == pytest.approx(expected, rel=1e-6)
+    assert score.protocol["inputs"] == "binarized"
 
 
 def test_the_distance_of_reconstructions_is_that_of_their_features(autoencoder, gan):

@@ -163,6 +163,14 @@ def test_nearest_images_are_those_with_the_smallest_differences():
     assert (indices[-1, 0], distances[-1, 0]) == (1100, 0.0)
 
 
+def test_images_with_the_same_pixels_in_another_order_are_equally_near_to_black():
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, 64)
+    train = np.stack([generator.permutation(pixels) for _ in range(5)]).reshape(5, 8, 8, 1).astype(np.uint8)
+    _, [distances] = model_figures.nearest_images(np.zeros((1, 8, 8, 1), np.uint8), train, 5)
+    assert len(set(distances)) == 1
+
+
 # Figures that can't be drawn
 
 

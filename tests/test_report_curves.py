@@ -176,6 +176,14 @@ def test_missing_cells_are_left_out_and_values_that_are_not_finite_are_gaps():
     assert validation.get_marker() == "None"
 
 
+def test_an_explosion_to_negative_values_leaves_space_for_the_others():
+    rows = [{"epoch": epoch, "critic_loss": -4.0 + 0.1 * epoch} for epoch in range(1, 10)]
+    rows[2]["critic_loss"] = -1e9
+    [axes] = report.loss_curves(rows).axes
+    assert -4.5 < axes.get_ylim()[0] < axes.get_ylim()[1] < -3
+    assert [text.get_text() for text in axes.texts] == ["1 value beyond the axis"]
+
+
 def test_an_explosion_in_the_first_epoch_leaves_space_for_the_others():
     rows = [{"epoch": epoch, "loss": 150.0 - epoch, "val_loss": 151.0 - epoch} for epoch in range(1, 9)]
     [axes] = report.loss_curves(rows).axes

@@ -244,6 +244,14 @@ def test_a_long_interpolation_stays_in_one_row():
             r"values must be of shape \(3,\), like the images, received: shape \(2,\)",
         ),
         (
+            lambda: report.traversals(made(2, 3), [0, 1, 2], "x", dimensions=5),
+            r"dimensions must be integers of at least 0, received: 5",
+        ),
+        (
+            lambda: report.manifold(made(2, 2), [0, 1], "x", dimensions=(0,)),
+            r"dimensions must be a pair of integers, received: \(0,\)",
+        ),
+        (
             lambda: report.traversals(made(2, 3), [0, 1, 2], "x", dimensions=[4]),
             "dimensions must be 2, one per row of images, received: 1",
         ),

@@ -196,3 +196,8 @@ def test_the_plane_of_tsne_has_no_numbers_and_that_of_pca_has(tmp_path):
 def test_invalid_embeddings_are_refused(call, message):
     with pytest.raises(UsageError, match=f"^{message}$"):
         call()
+
+
+def test_ragged_labels_are_refused():
+    with pytest.raises(UsageError, match="^labels must be 2 integers, received: "):
+        report.scatter(np.zeros((2, 2)), [[0], [1, 2]])

@@ -134,6 +134,24 @@ def test_the_order_of_images_that_are_there_does_not_matter(reference):
     assert ordered == pytest.approx(mixed, rel=0.02)  # parts of 120 images of one class have 1
 
 
+def test_the_bias_of_images_whose_classes_alternate_is_that_of_mixed_ones(reference):
+    images = squares(1200, seed=3)
+    classes = np.argmax(reference.extractor(images).logits, axis=1)
+    first, second = images[classes == 0], images[classes == 1]
+    count = min(len(first), len(second))
+    alternating = np.stack([first[:count], second[:count]], axis=1).reshape(-1, *images.shape[1:])
+    [score] = Scorer(reference, ("fid",), num_images=2 * count).score_images([alternating])
+    assert abs(score.bias) < 0.05 * score.value
+
+
+def test_the_kernel_distance_records_that_not_all_real_images_were_compared(reference, monkeypatch):
+    scorer = Scorer(reference, ("kid",), num_images=100)
+    assert "compared_real" not in scorer.score(NoiseModel())[0].protocol
+    monkeypatch.setattr("keras_gen.evaluation.reference.FEATURES_KEPT", 1000)
+    scorer = Scorer(Reference(squares(1200), reference.extractor), ("kid",), num_images=100)
+    assert scorer.score(NoiseModel())[0].protocol["compared_real"] == 1000
+
+
 def test_another_number_of_images_is_refused(reference):
     with pytest.raises(UsageError, match="images must be 50 images, the num_images of the scorer, received: '49'"):
         Scorer(reference, num_images=50).score_images([squares(40), squares(9)])

@@ -289,7 +289,7 @@ def plain_vae_mlp(image_shape) -> keras_gen.VAE:
 
 @keras_gen.zoo.recipe("plain-gan-conv", source="R1 §3", dataset="mnist", epochs=100, batch_size=128)
 def plain_gan_conv(image_shape) -> keras_gen.GAN:
-    """GAN with gan-conv's networks and dropout, a train step written by hand, no penalty and no moving average."""
+    """GAN with the report's networks and learning rate, dropout 0.4, a train step written by hand and no penalty."""
     ours = keras_gen.zoo.build("gan-conv", image_shape, dropout=0.4)
     model = PlainGAN(ours.generator, ours.discriminator, label_noise=0.0, generator_batch_ratio=2)
     model.compile(*two_adams(1e-4, beta_1=0.5))

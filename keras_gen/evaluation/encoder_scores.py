@@ -13,7 +13,6 @@ from keras_gen.evaluation.samples import Sample
 from keras_gen.evaluation.score import Score, score_name
 from keras_gen.losses import LIKELIHOODS
 from keras_gen.metrics import importance_sampling, latent_units, reconstruction
-from keras_gen.metrics.extractors import Extractor
 from keras_gen.models import sampling
 from keras_gen.utils import image_utils, progress
 
@@ -51,23 +50,22 @@ def reconstruction_scores(model: EncoderDecoder, images: np.ndarray, labels, pro
 
 
 def reconstruction_distance(
-    model: EncoderDecoder, images: np.ndarray, labels, extractor: Extractor, data: str
+    model: EncoderDecoder, images: np.ndarray, labels, reference: Reference, inputs: dict
 ) -> list[Score]:
-    """Return the Fréchet distance of a model's reconstructions, as uint8 images, to the images, as in `_fid`.
+    """Return the Fréchet distance of a model's reconstructions, as uint8 images, to real images, as in `_fid`.
 
     Args:
         model, images, labels: as in `reconstruction_scores`.
-        extractor: `Extractor` of the features.
-        data: str, name of the data set, of which the images are the test images.
-
-    Raises:
-        UsageError: the images are fewer than two, or all the same.
+        reference: `Reference` of the images or, if they were binarized, of the original ones, since reconstructions are
+            gray.
+        inputs: dict, protocol entries that say how the images differ from those of the reference.
     """
-    reference = Reference(images, extractor, data=data, split="test")
+    extractor = reference.extractor
     chunks = (image_utils.to_uint8(reconstructed) for _, reconstructed in _reconstructions(model, images, labels))
     sample = Sample(chunks, extractor, len(images), keep=False, label="reconstructions")
     [measured] = MEASURES["fid"].function(sample, reference, None, 0)
     protocol = {"metric": REC_FID, **reference.protocol, "generated": len(images), "batch_norm": "moving averages"}
+    protocol |= inputs
     name = f"rec_{score_name('fid', extractor.name)}"
     return [Score(name, float(measured.value), protocol, "low", bias=measured.bias)]
 

@@ -247,6 +247,11 @@ def default_count(held_out: Reference | None) -> int:
     return max(2, min(DEFAULT_IMAGES, PAIRWISE_IMAGES if held_out is None else held_out.count))
 
 
+def held_out_count(total: int, num_images: int | None) -> int:
+    """Return how many of `total` real images outside the reference are used, for a number of generated images."""
+    return min(total, max(num_images or 0, DEFAULT_IMAGES))
+
+
 def with_floors(scorer: Scorer, scores: list[Score], seed: int) -> tuple[list[Score], list[str]]:
     """Return the scores with their floors, and a note if there are too few real images for these."""
     if scorer.held_out is None or scorer.held_out.count < scorer.num_images:
@@ -262,7 +267,7 @@ def _real_images(data: ImageData, settings: EvaluationSettings, extractor) -> tu
     total = sum(map(len, outside))
     if total < 2:
         return reference, None
-    count = min(total, max(settings.num_images or 0, DEFAULT_IMAGES))
+    count = held_out_count(total, settings.num_images)
     split = other + " and validation" * bool(len(data.validation))
     return reference, Reference(outside, extractor, data=data.name, split=split, count=count)
 
@@ -284,7 +289,9 @@ def _encoder_scores(
         scores += encoder_scores.reconstruction_scores(model, images, labels, base)
     if extractor is not None and (settings.measures is None or REC_FID in settings.measures):
         try:
-            scores += encoder_scores.reconstruction_distance(model, images, labels, extractor, data.name)
+            reference = Reference(data.test.images, extractor, data=data.name, split="test")
+            inputs = {"inputs": "binarized"} if data.is_dynamic else {}
+            scores += encoder_scores.reconstruction_distance(model, images, labels, reference, inputs)
         except UsageError as error:  # such as a single test image
             if settings.measures:
                 raise

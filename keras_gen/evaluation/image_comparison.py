@@ -153,7 +153,8 @@ def compare_files(
         raise must_be("seeds", "1 unless a run generates the images", settings.seeds)
     real_images = _real_images(real, real_split, options)
     images = _read("generated", generated, None, options)
-    reference, held_out, notes = _references(real, real_images, settings, images.shape)
+    count = sum(map(len, images.arrays))
+    reference, held_out, notes = _references(real, real_images, settings, images.shape, count)
     result = _scores_of(
         images.arrays, reference, held_out, settings.measures, settings.seed, preparation=images.preparation
     )
@@ -168,7 +169,8 @@ def _compare_run(run: Path, real, real_split, settings: EvaluationSettings, opti
         if "generate" not in opened.model.endpoints():
             raise must_be("generated", "a run whose model generates images", str(run))
         progress.print_line(f"generated: by {run.name} after epoch {opened.position.epoch}")
-        reference, held_out, notes = _references(real, real_images, settings, opened.model.image_shape)
+        shape = opened.model.image_shape
+        reference, held_out, notes = _references(real, real_images, settings, shape, settings.num_images)
         count = settings.num_images or evaluator.default_count(held_out)
         scorer, more_notes = _scorer(reference, held_out, count, settings.measures)
         scores = aggregate_seeds(evaluator.scores_per_seed(scorer, opened.model, settings))
@@ -185,7 +187,11 @@ def _real_images(real, split, options) -> Images | None:
 
 
 def _references(
-    real: str | os.PathLike, images: Images | None, settings: EvaluationSettings, generated_shape: tuple[int, int, int]
+    real: str | os.PathLike,
+    images: Images | None,
+    settings: EvaluationSettings,
+    generated_shape: tuple[int, int, int],
+    generated_count: int | None,
 ) -> tuple[Reference | ReferenceStatistics, Reference | None, list[str]]:
     """Return the real images, or the statistics in the file `real`; the images of other splits, or None; and notes."""
     if images is None:
@@ -194,10 +200,11 @@ def _references(
     extractor = _extractor(settings, images.name, images.shape)
     extractors.check_supports(extractor.name, "generated", generated_shape)
     reference = Reference(images.arrays, extractor, data=images.name, split=images.split)
-    if sum(map(len, images.others)) < 2:
+    if (total := sum(map(len, images.others))) < 2:
         return reference, None, []
+    count = evaluator.held_out_count(total, generated_count)
     try:
-        return reference, Reference(images.others, extractor, data=images.name, split="other splits"), []
+        return reference, Reference(images.others, extractor, data=images.name, split="other splits", count=count), []
     except UsageError as error:  # such as images that are all the same, which the other scores don't need
         return reference, None, [f"images of other splits were not used: {error}"]
 

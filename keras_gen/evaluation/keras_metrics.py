@@ -143,8 +143,8 @@ class FrechetDistance(_Distance):
 class KernelDistance(_Distance):
     """Kernel distance of generated to real images, as a metric: KID with `inception-2015`.
 
-    It equals the mean of `keras_gen.metrics.kid` of all features, which it keeps. What `FrechetDistance` says of
-    `compile` holds for it, too.
+    It equals the mean of `keras_gen.metrics.kid` of all features, which it keeps; a `reference` keeps at most 50,000.
+    What `FrechetDistance` says of `compile` holds for it, too.
 
     Args:
         extractor: as in `FrechetDistance`.

@@ -64,6 +64,8 @@ def _fid_infinity(sample, reference, held_out, seed):
 def _kid(sample, reference, held_out, seed):
     result = polynomial_mmd.kid(sample.features, reference.features, seed=seed)
     settings = {"subsets": result.subsets, "subset_size": result.subset_size}
+    if (compared := len(reference.features)) != reference.count:
+        settings["compared_real"] = compared
     return [Measurement("kid", result.mean, result.spread, f"{result.subsets} subsets", settings=settings)]
 
 

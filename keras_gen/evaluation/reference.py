@@ -49,8 +49,7 @@ class Reference:
         cache: bool, read and write the cache; default True.
 
     Raises:
-        UsageError: if an argument is not as above, all images are the same, or the extractor does not support such
-            images.
+        UsageError: if an argument is not as above, or all images are the same.
 
     Example:
         >>> digits = keras_gen.data.load("digits")

@@ -26,6 +26,8 @@ class Sample:
         keep: bool, keep the features and logits of all images. Otherwise memory does not grow with the number of
             images, and only statistics are available.
         label: str, name of the images in the progress bar; default "images".
+        shuffle_seed: int, seed of the order in which the features are kept and the images divided into halves. Defaults
+            to None, the order in which they arrive.
 
     Attributes:
         features: float32 array of shape `(n, D)`, or None if they are not kept.
@@ -40,28 +42,24 @@ class Sample:
         *,
         keep: bool,
         label: str = "images",
+        shuffle_seed: int | None = None,
     ) -> None:
+        indices = np.arange(total)
+        places = indices if shuffle_seed is None else np.argsort(np.random.default_rng(shuffle_seed).permutation(total))
         self.halves = GaussianStatistics(), GaussianStatistics()
         self.features = np.empty((total, extractor.dimensions), np.float32) if keep else None
         keep_logits = keep and extractor.num_classes > 0
         self.logits = np.empty((total, extractor.num_classes), np.float32) if keep_logits else None
         with progress.task(f"features of {label}", total) as task:
             for chunk in chunks:
-                rows = slice(self.count, self.count + len(chunk))
+                rows = places[self.count : self.count + len(chunk)]
                 extracted = extractor(chunk, task=task)
-                # Alternating images, so that the halves are of about equal size for any size of the chunks.
                 for half, statistics in enumerate(self.halves):
-                    statistics.update(extracted.features[half::2])
+                    statistics.update(extracted.features[rows % 2 == half])
                 if self.features is not None:
                     self.features[rows] = extracted.features
                 if self.logits is not None:
                     self.logits[rows] = extracted.logits
-
-    def shuffle(self, seed: int) -> None:
-        """Put the features and logits in a random order."""
-        order = np.random.default_rng(seed).permutation(self.count)
-        self.features = None if self.features is None else self.features[order]
-        self.logits = None if self.logits is None else self.logits[order]
 
     @property
     def count(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -47,7 +48,7 @@ class Score:
         value: float, the measured value.
         protocol: `Protocol`, everything that the value depends on besides the model.
         better: str, `low` or `high`, or None (the default) if neither is better.
-        spread: float, standard deviation over `spread_over`, or None.
+        spread: float, standard deviation over `spread_over`, or None. If that is a mean, it is its standard error.
         spread_over: str, what the spread is over, such as `10 splits` or `3 sets of images`, or None.
         floor: float, score of the same number of held-out real images, or None if it was not measured.
         bias: float, estimate of how much too high the value is because of the number of images, or None.
@@ -114,15 +115,13 @@ def aggregate_seeds(runs: list[list[Score]]) -> list[Score]:
     merged = []
     for same in zip(*runs, strict=True):
         values = [score.value for score in same]
-        mean = sum(values) / len(values)
-        spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
         seeds = ", ".join(str(score.protocol["seed"]) for score in same)
         biases = [score.bias for score in same if score.bias is not None]
         merged.append(
             dataclasses.replace(
                 same[0],
-                value=mean,
-                spread=spread,
+                value=statistics.fmean(values),
+                spread=statistics.stdev(values),
                 spread_over=f"{len(values)} sets of images",
                 bias=sum(biases) / len(biases) if biases else None,
                 protocol=dict(same[0].protocol) | {"seed": seeds},

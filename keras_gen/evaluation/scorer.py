@@ -88,8 +88,8 @@ class Scorer:
     ) -> list[Score]:
         """Return the scores of images that are there already, `num_images` in all.
 
-        Their features are shuffled: images of a folder or file may be sorted, and some measures use only the first ones
-        or compare parts.
+        They are shuffled: images of a folder or file may be in an order, and some measures use only the first ones or
+        compare parts.
 
         Args:
             images: sequence of uint8 arrays `(n, H, W, 1 or 3)`, which are scored together.
@@ -124,9 +124,8 @@ class Scorer:
         if keep:
             _ = self.reference.features  # computed first, so that its statistics need no second pass over the images
         label = "generated images" if generated else "held-out images"
-        sample = Sample(chunks, extractor, self.num_images, keep=keep, label=label)
-        if shuffle:
-            sample.shuffle(seed)
+        shuffle_seed = seed if shuffle else None
+        sample = Sample(chunks, extractor, self.num_images, keep=keep, label=label, shuffle_seed=shuffle_seed)
         return [
             Score(
                 score_name(measurement.metric, extractor.name),

@@ -112,7 +112,7 @@ class GaussianStatistics:
         total = self._count + added
         delta = mean - self._mean
         self._scatter += scatter
-        self._scatter += np.outer(delta, delta * (self._count * added / total))
+        self._scatter += np.outer(delta, delta) * (self._count * added / total)
         self._mean += delta * (added / total)
         self._count = total
 

@@ -11,8 +11,10 @@ import jinja2
 
 from keras_gen.data import catalog
 from keras_gen.evaluation.score import Score, by_metric, of_generated
-from keras_gen.publishing import quality, templating
+from keras_gen.publishing import quality
 from keras_gen.publishing.records import Published, Record, TrainedRun
+from keras_gen.report import templating
+from keras_gen.report.pages.rendering import significant
 from keras_gen.utils.progress import counted
 
 MEANINGS = {
@@ -82,7 +84,7 @@ def _training(published: Published) -> Iterator[tuple[str, str]]:
     yield "epochs", "; ".join(dict.fromkeys(map(_epochs, record.runs)))
     yield "updates", "; ".join(dict.fromkeys(update_counts(run.updates) for run in record.runs))
     devices = machine["gpus"] or [f"{machine['processor']}, {counted(machine['cores'], 'core')}"]
-    yield "time", f"{number(first.minutes)} minutes; {', '.join(devices)}; {record.settings['precision']}"
+    yield "time", f"{significant(first.minutes)} minutes; {', '.join(devices)}; {record.settings['precision']}"
     if resumed := sum(run.resumed for run in record.runs):
         yield "interrupted and resumed", counted(resumed, "time")
     yield "latents", _latents(record)
@@ -113,9 +115,9 @@ def _scores(published: Published) -> Iterator[dict[str, str]]:
     for score in published.evaluation.scores:
         row = {"score": f"`{score.name}`", "value": measured(published, score.name)}
         row["better"] = {"low": "lower", "high": "higher", None: ""}[score.better]
-        row["floor"] = "" if score.floor is None else number(score.floor)
+        row["floor"] = "" if score.floor is None else significant(score.floor)
         if score.name in record.exported_scores:
-            row[_STORED] = f"{number(score.value)}, {number(record.exported_scores[score.name])}"
+            row[_STORED] = f"{significant(score.value)}, {significant(record.exported_scores[score.name])}"
         yield row | {"fingerprint": f"`{score.fingerprint}`"}
     for name in published.evaluation.losses:
         yield {"score": f"{name} of test images", "value": measured(published, name)}
@@ -138,8 +140,8 @@ def measured(published: Published, name: str, *, brief: bool = False) -> str:
         own = next((score for score in published.evaluation.scores if score.name == name), None)
         spread, over = (own.spread, own.spread_over) if own and own.spread_over else (None, "")
     if spread is None:
-        return number(mean)
-    return f"{number(mean)} ± {number(spread, digits=2)}" + ("" if brief else f" ({over})")
+        return significant(mean)
+    return f"{significant(mean)} ± {significant(spread, digits=2)}" + ("" if brief else f" ({over})")
 
 
 def _meanings(record: Record, scores: Sequence[Score]) -> Iterator[str]:
@@ -157,7 +159,7 @@ def _asked(published: Published) -> str:
     """Return the minimum scores that apply to the model and whether it reaches them; empty text if there are none."""
     if not (asked := quality.requirements(published)):
         return ""
-    missed = ", ".join(f"`{each.metric}` {number(each.value)}" for each in asked if not each.is_met)
+    missed = ", ".join(f"`{each.metric}` {significant(each.value)}" for each in asked if not each.is_met)
     least = ", ".join(f"`{each.metric}` of at least {each.least}" for each in asked)
     verdict = f"This model misses {missed}" if missed else "This model reaches all of them"
     return f"Models of digits should have {least}. {verdict}."
@@ -174,16 +176,6 @@ def update_counts(counts: Mapping[str, int]) -> str:
         ('43,000', '4,300 of the critic, 860 of the generator')
     """
     return ", ".join(f"{count:,}{_NETWORKS.get(column, f' {column}')}" for column, count in counts.items())
-
-
-def number(value: float, digits: int = 4) -> str:
-    """Return a number as text with that many digits, without an exponent if it is large.
-
-    Example:
-        >>> number(12.34567), number(0.00123456), number(12345.6), number(187.3, digits=2)
-        ('12.35', '0.001235', '12,346', '187')
-    """
-    return f"{value:,.0f}" if 10**digits <= abs(value) < 1e9 else f"{value:.{digits}g}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -46,15 +46,23 @@ REFERENCES = (
     ReferenceValue("vae-burda-k5", "nll", "−log p(x), nats", "85.54", _IWAE, _BURDA, ours=_IWAE_HERE),
     ReferenceValue("vae-burda-k50", "nll", "−log p(x), nats", "84.78", _IWAE, _BURDA, ours=_IWAE_HERE),
     ReferenceValue(
-        "vae-burda-labels", "nll", "−log p(x given the label), nats", "82.32", _IWAE, _NBIP, ours=_IWAE_HERE
+        "vae-burda-labels",
+        "nll",
+        "−log p(x given the label), nats",
+        "82.32",
+        "dynamic binarization, 5,000 importance samples, 10,000 test images",
+        _NBIP,
+        "100 latents and a prior that depends on the label there, 50 and N(0, I) here",
+        ours=_IWAE_HERE,
     ),
     ReferenceValue(
         "ae-conv",
         "loss",
         "cross-entropy per pixel",
         "0.094",
-        "the same networks, test images, 50 epochs of batch 128",
+        "test images, 50 epochs of batch 128",
         "[Keras blog](https://blog.keras.io/building-autoencoders-in-keras.html)",
+        "its decoder works on 4, 8, 16 and 28 pixels, ours on 7, 14 and 28, with as many weights",
     ),
     ReferenceValue(
         "ae-conv",

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from keras_gen.evaluation import protocol
 from keras_gen.evaluation.score import by_metric
 from keras_gen.publishing import literature, records
-from keras_gen.publishing.cards import measured, number, table
+from keras_gen.publishing.cards import measured, table
 from keras_gen.publishing.literature import ReferenceValue
 from keras_gen.publishing.records import Published
+from keras_gen.report.pages.rendering import significant
 from keras_gen.utils import trained_models
 from keras_gen.utils.progress import counted
 
@@ -116,13 +117,13 @@ def _size(model: Published) -> str:
         return "not published"
     size = sum(file.stat().st_size for file in (model.path / "variables").glob("*")) / 1e6
     compressed = "" if model.record.rank is None else f", compressed to rank {model.record.rank}"
-    return f"{number(size, 2)}{compressed}"
+    return f"{significant(size, 2)}{compressed}"
 
 
 def _floor(value: float | None) -> str:
-    return "" if value is None else number(value)
+    return "" if value is None else significant(value)
 
 
 def _minutes(model: Published) -> str:
     cores = model.record.machine["cores"]
-    return f"{number(model.record.runs[0].minutes)} on {counted(cores, 'core')}"
+    return f"{significant(model.record.runs[0].minutes)} on {counted(cores, 'core')}"

@@ -37,6 +37,13 @@ def non_negative_int(argument: str, value: object) -> int:
     return _integer(argument, value, 0)
 
 
+def non_negative_ints(argument: str, values: object) -> list[int]:
+    """Return `values`, which must be a sequence of integers of at least 0, as a list."""
+    if not isinstance(values, Iterable):
+        raise must_be(argument, "integers of at least 0", values)
+    return [non_negative_int(argument, value) for value in values]
+
+
 def seed(argument: str, value: object) -> int:
     """Return `value` as an `int` in [0, 2**31 - 1], which all random generators in use accept."""
     return _integer(argument, value, 0, 2**31 - 1)

@@ -61,7 +61,7 @@ def measure_recipe(recipe, repeats: int, count: int) -> dict:
         modeled = ", ".join(f"{name} {speed:.2f} ×" for name, speed in model[number].items())
         step = f"batch {batch_size} each: step {1000 * steps[batch_size]:,.1f} ms"
         print(f"{number} workers, {step}; modeled speed-up: {modeled}", flush=True)
-    return {"seconds_a_step": steps, "gradient_bytes": size, "seconds_of_adding": all_reduce, "speed_up": model}
+    return {"seconds_a_step": steps, "gradient_bytes": size, "seconds_of_all_reduce": all_reduce, "speed_up": model}
 
 
 def trainer_of(recipe, batch_size: int, count: int, *, alone: bool) -> Callable[[], float]:
@@ -110,7 +110,7 @@ def between_two_processes(name: str, repeats: int) -> list[float]:
     return json.loads(results[0][0].splitlines()[-1])
 
 
-def add_up(name: str, repeats: int, addresses: str, index: int) -> list[float]:
+def time_all_reduce(name: str, repeats: int, addresses: str, index: int) -> list[float]:
     """Run the all-reduce in one of the two processes; return the seconds of each repetition."""
     cli.load_tensorflow(devices=False)
     import tensorflow as tf
@@ -132,4 +132,4 @@ def add_up(name: str, repeats: int, addresses: str, index: int) -> list[float]:
 
 if __name__ == "__main__":
     recipe_name, rounds, workers_addresses, worker_index = sys.argv[1:]
-    print(json.dumps(add_up(recipe_name, int(rounds), workers_addresses, int(worker_index))))
+    print(json.dumps(time_all_reduce(recipe_name, int(rounds), workers_addresses, int(worker_index))))

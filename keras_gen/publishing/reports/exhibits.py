@@ -16,10 +16,10 @@ from keras_gen.data import ImageData
 from keras_gen.metrics import extractors
 from keras_gen.metrics.extractors import Extractor
 from keras_gen.publishing import records
-from keras_gen.publishing.cards import number
 from keras_gen.publishing.reports.experiments import Trained
 from keras_gen.publishing.reports.record import Table, dark_picture
 from keras_gen.report.figures import style
+from keras_gen.report.pages.rendering import significant
 from keras_gen.runs import loading, run_directory
 from keras_gen.utils import image_utils
 from keras_gen.utils.errors import UsageError
@@ -37,7 +37,7 @@ SCORES = {
     "recall": "recall",
     "confident": "certain digits",
     "mode_entropy": "class entropy",
-    "classifier_score": "classifier score",
+    "inception_score": "classifier score",
 }
 """Metrics of the tables of scores, and the headings of their columns."""
 
@@ -171,7 +171,7 @@ def last_values(trained: Mapping[str, Trained], columns: Sequence[str]) -> Table
 def by_epoch(trained: Trained, columns: Sequence[str]) -> Table:
     """Return a table of columns of a history: a row for each epoch that has all of them."""
     rows = [(row["epoch"], [row.get(column) for column in columns]) for row in trained.history]
-    lines = [(str(epoch), *map(number, values)) for epoch, values in rows if all(map(_is_number, values))]
+    lines = [(str(epoch), *map(significant, values)) for epoch, values in rows if all(map(_is_number, values))]
     return Table(("epoch", *columns), lines)
 
 
@@ -195,4 +195,4 @@ def _is_number(value: object) -> bool:
 
 def cell(value: object) -> str:
     """Return a number as the text of a table's cell, and a dash for None or what is no finite number."""
-    return number(value) if _is_number(value) else "–"
+    return significant(value) if _is_number(value) else "–"

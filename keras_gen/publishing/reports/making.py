@@ -11,12 +11,13 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 from keras_gen import evaluation
 from keras_gen.evaluation import results
 from keras_gen.publishing import records
-from keras_gen.publishing.cards import number, update_counts
+from keras_gen.publishing.cards import update_counts
 from keras_gen.publishing.reports import experiments, pages, record, registry
 from keras_gen.publishing.reports.exhibits import Exhibits
 from keras_gen.publishing.reports.experiments import Experiment, Trained
 from keras_gen.publishing.reports.record import ReportRecord, Table
 from keras_gen.report.pages import comparison_page
+from keras_gen.report.pages.rendering import significant
 from keras_gen.runs import run_directory
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
@@ -170,5 +171,5 @@ def _trainings(planned: Mapping[str, RunSettings], trained: Mapping[str, Trained
         words = records.command_of(records.without_place(each.settings, each.data), each.planned_epochs)
         planned_epochs = planned[key].epochs
         epochs = f"{last['epoch']}" + ("" if last["epoch"] == planned_epochs else f" of {planned_epochs}")
-        rows.append((key, f"`run.py {shlex.join(words)}`", epochs, counts, number(each.minutes, 3)))
+        rows.append((key, f"`run.py {shlex.join(words)}`", epochs, counts, significant(each.minutes, 3)))
     return Table(("training", "command", "epochs", "updates", "minutes"), rows)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from keras_gen.publishing import cards, templating
+from keras_gen.publishing import cards
 from keras_gen.publishing.reports import registry
 from keras_gen.publishing.reports.record import ReportRecord, Table, dark_picture
+from keras_gen.report import templating
 from keras_gen.report.pages import data_uri, rendering
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _summary(record: ReportRecord) -> str:
         if record.quick
         else ""
     )
-    return f"{what}Training took {cards.number(record.minutes, 3)} minutes in all, on {record.machine}."
+    return f"{what}Training took {rendering.significant(record.minutes, 3)} minutes in all, on {record.machine}."
 
 
 def _table(table: Table) -> str:
@@ -113,5 +114,5 @@ def _to_html(folder: Path) -> Callable[[str], str]:
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = templating.environment(__file__)
-    environment.filters |= {"number": cards.number, "percent": lambda share: f"{100 * share:.0f} %"}
+    environment.filters |= {"number": rendering.significant, "percent": lambda share: f"{100 * share:.0f} %"}
     return environment

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from keras_gen import zoo
+from keras_gen.evaluation.score import score_name
 from keras_gen.metrics.frechet import fid
-from keras_gen.publishing.cards import number
 from keras_gen.publishing.reports import exhibits
 from keras_gen.publishing.reports.exhibits import Exhibits
 from keras_gen.publishing.reports.experiments import Experiment, Trained
 from keras_gen.publishing.reports.record import Table
+from keras_gen.report.pages.rendering import significant
 from keras_gen.runs.settings import RunSettings
 
 TITLE = "VAE, GAN and Wasserstein GAN on MNIST"
@@ -50,7 +51,7 @@ def show(trained: Mapping[str, Trained], shown: Exhibits) -> None:
     models = {name: trained[name] for name in ("vae", "gan", "wgan")}
     vae, gan = trained["vae"], trained["gan"]
     networks = gan.settings.recipe.build(gan.model.image_shape, gan.settings.overrides)
-    correlation, measured = exhibits.rank_correlation(vae, "val_loss", f"fd_{vae.extractor}")
+    correlation, measured = exhibits.rank_correlation(vae, "val_loss", score_name("fid", vae.extractor))
     shown.values |= {
         "discriminator_weights": networks.discriminator.count_params(),
         "generator_weights": networks.generator.count_params(),
@@ -58,7 +59,7 @@ def show(trained: Mapping[str, Trained], shown: Exhibits) -> None:
         "gan_epochs": gan.history[-1]["epoch"],
         "correlation": correlation,
         "measured": measured,
-        "gan_correlation": exhibits.rank_correlation(gan, "val_g_loss", f"fd_{gan.extractor}")[0],
+        "gan_correlation": exhibits.rank_correlation(gan, "val_g_loss", score_name("fid", gan.extractor))[0],
         "first_g_loss": gan.history[0]["g_loss"],
         "first_d_loss": gan.history[0]["d_loss"],
         **{name: vae.value(name) for name in ("loss", "reconstruction", "kl")},
@@ -70,7 +71,7 @@ def show(trained: Mapping[str, Trained], shown: Exhibits) -> None:
         each = models[name]
         shown.losses(f"{name}-losses", each)
         shown.generated(f"{name}-samples", each)
-        shown.tables[f"{name}_distances"] = exhibits.by_epoch(each, (loss, f"fd_{each.extractor}"))
+        shown.tables[f"{name}_distances"] = exhibits.by_epoch(each, (loss, score_name("fid", each.extractor)))
     shown.tables["critics"] = _critics(trained)
     for name in CRITICS:
         shown.generated(f"{name}-samples", trained[name], 40)
@@ -97,5 +98,5 @@ def _critics(trained: Mapping[str, Trained]) -> Table:
     for name, critic in CRITICS.items():
         last = trained[name].history[-1]
         values = (last["emd"], last["val_emd"], trained[name].distance)
-        rows.append((critic, f"{last['g_updates']:,}", *map(number, values)))
+        rows.append((critic, f"{last['g_updates']:,}", *map(significant, values)))
     return Table(header, rows)

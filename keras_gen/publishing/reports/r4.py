@@ -11,6 +11,7 @@ from keras_gen import report
 from keras_gen.publishing.reports import exhibits
 from keras_gen.publishing.reports.exhibits import Exhibits
 from keras_gen.publishing.reports.experiments import Experiment, Trained
+from keras_gen.report.explorer import drawing
 from keras_gen.report.figures import interpolation
 from keras_gen.runs.settings import RunSettings
 
@@ -72,6 +73,5 @@ def show(trained: Mapping[str, Trained], shown: Exhibits) -> None:
 
 
 def _denoised(denoiser: Trained, images: np.ndarray, level: float) -> Figure:
-    noise = np.random.default_rng(exhibits.SEED).normal(0, level, images.shape)
-    noisy = (np.clip(images / 255 + noise, 0, 1) * 255).round().astype(np.uint8)
+    noisy = drawing.with_noise(images, level, exhibits.SEED)
     return report.denoising(noisy, denoiser.model.reconstruct(noisy), images)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _AS_MEASURED = " as measured"
 OUTLIER, MIN_VALUES = 200.0, 8
 """Values are left out that exceed the third quartile by more than `OUTLIER` times its distance to the minimum, such as
-the loss of a first epoch that began with an explosion; only in panels of `MIN_VALUES` values or more."""
+the loss of a first epoch that began with an explosion; if there are none, values as far below the first quartile. Only
+in panels of `MIN_VALUES` values or more."""
 
 COLUMNS, PANEL_WIDTH, PANEL_HEIGHT = 4, 3.2, 2.6
 """Maximum number of panels in a row of a figure, and the size of a panel in inches."""
@@ -196,19 +197,21 @@ def _prepare(axes: Axes, not_finite: int) -> None:
 
 
 def _leave_out_outliers(axes: Axes) -> int:
-    """End the axis below values that would leave no space for all others, and return their number."""
+    """End the axis before values that would leave no space for all others, and return their number."""
     lines = axes.get_lines()
     measured = [line for line in lines if str(line.get_label()).endswith(_AS_MEASURED)]  # behind smoothed ones
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in measured or lines])
     values = values[np.isfinite(values)]
     if len(values) < MIN_VALUES:
         return 0
-    low, quartile = values.min(), np.quantile(values, 0.75)
-    kept = values[values <= quartile + OUTLIER * (quartile - low)]
-    if len(kept) < len(values) and np.ptp(kept):
-        margin = 0.05 * np.ptp(kept)
-        axes.set_ylim(low - margin, kept.max() + margin)
-        return len(values) - len(kept)
+    for sign in (1, -1):  # too high, too low
+        mirrored = sign * values
+        low, quartile = mirrored.min(), np.quantile(mirrored, 0.75)
+        kept = values[mirrored <= quartile + OUTLIER * (quartile - low)]
+        if len(kept) < len(values) and np.ptp(kept):
+            margin = 0.05 * np.ptp(kept)
+            axes.set_ylim(kept.min() - margin, kept.max() + margin)
+            return len(values) - len(kept)
     return 0
 
 

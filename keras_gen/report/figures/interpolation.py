@@ -168,7 +168,7 @@ def _check_steps(argument: str, value: object) -> int:
 
 
 def _check_dimensions(dimensions: object, latent_dim: int) -> list[int]:
-    chosen = [checks.non_negative_int("dimensions", dimension) for dimension in dimensions]
+    chosen = checks.non_negative_ints("dimensions", dimensions)
     if not chosen or max(chosen) >= latent_dim:
         raise must_be("dimensions", f"integers from 0 to {latent_dim - 1}, at least one", tuple(chosen))
     return chosen

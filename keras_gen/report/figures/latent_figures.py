@@ -11,7 +11,7 @@ from keras_gen.metrics import arrays
 from keras_gen.report.figures import canvas
 from keras_gen.report.figures.canvas import AxisLabels
 from keras_gen.utils import checks
-from keras_gen.utils.errors import UsageError
+from keras_gen.utils.errors import UsageError, must_be
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +43,7 @@ def traversals(
     images = canvas.check_images("images", images, "dimensions, steps")
     count, steps = images.shape[:2]
     numbers = _check_values(values, steps)
-    chosen = [checks.non_negative_int("dimensions", d) for d in (range(count) if dimensions is None else dimensions)]
+    chosen = checks.non_negative_ints("dimensions", range(count) if dimensions is None else dimensions)
     if len(chosen) != count:
         raise UsageError(f"dimensions must be {count}, one per row of images, received: {len(chosen)}")
     left = AxisLabels([latent_name(dimension) for dimension in chosen])
@@ -98,7 +98,10 @@ def manifold(
     numbers = _check_values(values, columns)
     if (np.diff(np.asarray(values, dtype=float)) <= 0).any():
         raise UsageError("values must be in ascending order, received: unsorted values")
-    horizontal, vertical = (checks.non_negative_int("dimensions", dimension) for dimension in dimensions)
+    chosen = checks.non_negative_ints("dimensions", dimensions)
+    if len(chosen) != 2:
+        raise must_be("dimensions", "a pair of integers", dimensions)
+    horizontal, vertical = chosen
     left = AxisLabels(numbers[::-1], latent_name(vertical), MAX_NUMBERS)
     bottom = AxisLabels(numbers, latent_name(horizontal), MAX_NUMBERS)
     return canvas.canvas_figure(title, _flat(images), columns, left, bottom)[0]

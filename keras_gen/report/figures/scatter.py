@@ -119,7 +119,7 @@ def _name_classes(axes: Axes, codes: np.ndarray, labels: np.ndarray, class_names
 def _check_labels(labels: object, count: int) -> np.ndarray | None:
     if labels is None:
         return None
-    array = np.asarray(labels)
+    array = arrays.as_array("labels", labels, f"{count} integers")
     if array.dtype.kind not in "iu" or array.shape != (count,):
         raise UsageError(f"labels must be {count} integers, received: {array.dtype} of shape {array.shape}")
     if array.min() < 0:

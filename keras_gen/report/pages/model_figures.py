@@ -177,8 +177,8 @@ def nearest_images(images: np.ndarray, train: np.ndarray, count: int) -> tuple[n
     images, train = (array.reshape(len(array), -1).astype(np.float32) for array in (images, train))
     search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(train)
     indices = search.kneighbors(images, return_distance=False)
-    differences = (images[:, None] - train[indices]).astype(np.float64) / 255
-    return indices, np.sqrt((differences**2).mean(axis=-1))
+    differences = (images[:, None] - train[indices]).astype(np.float64)
+    return indices, np.sqrt((differences**2).mean(axis=-1)) / 255  # the squares are integers: equal ones stay equal
 
 
 def _first(model: ImageModel, split: Split, count: int) -> tuple[np.ndarray, np.ndarray | None]:

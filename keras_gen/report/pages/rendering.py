@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jinja2
 
+from keras_gen.report import templating
 from keras_gen.report.pages import data_uri
 from keras_gen.report.run_files import RunFiles
 from keras_gen.runs import hints
@@ -51,13 +52,7 @@ def render(template: str, **context: object) -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templating.environment(__file__, autoescape=True)
     environment.filters |= {"anchor": lambda heading: heading.lower().replace(" ", "-"), "number": number}
     environment.globals |= {"command": command, "hints": hints}
     return environment
@@ -98,4 +93,15 @@ def number(value: object) -> str:
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
+    return f"{value:,}" if isinstance(value, int) else significant(value, 5)
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """Return a number as text with that many significant digits, and without an exponent below a billion.
+
+    Example:
+        >>> significant(12.34567), significant(0.00123456), significant(12345.6), significant(99.7, digits=2)
+        ('12.35', '0.001235', '12,346', '100')
+    """
+    text = f"{value:.{digits}g}"
+    return f"{value:,.0f}" if 10**digits <= abs(float(text)) < 1e9 else text
