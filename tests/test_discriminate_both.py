@@ -1,5 +1,7 @@
 """One call of the discriminator for real and generated images: the same training as two calls."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -113,8 +115,13 @@ def test_only_a_network_that_certainly_treats_images_independently_is_called_onc
     assert network_checks.is_per_image(critic()) is is_per_image
 
 
-@pytest.mark.parametrize("name", ["mlp_discriminator", "conv_discriminator", "deep_conv_discriminator"])
-@pytest.mark.parametrize("normalization", ["none", "spectral"])
+@pytest.mark.parametrize(
+    ("name", "normalization"),
+    [
+        *itertools.product(("mlp_discriminator", "conv_discriminator", "deep_conv_discriminator"), ("none", "spectral")),
+        ("deep_conv_discriminator", "layer"),
+    ],
+)
 def test_the_discriminators_of_the_package_are_called_once(name, normalization):
     network = getattr(networks, name)((16, 16, 1), normalization=normalization, num_classes=3)
     assert network_checks.is_per_image(network)

@@ -15,7 +15,8 @@ REARRANGING = "Reshape Flatten Permute Cropping2D ZeroPadding2D UpSampling2D Ide
 
 PER_IMAGE = (
     *("Functional", "Sequential", "InputLayer", "Dense", "Conv2D", "NarrowConv2D", "DepthwiseConv2D"),
-    *("SeparableConv2D", "SpectralNormalization", "LayerNormalization", "Dropout", "SpatialDropout2D", "GaussianNoise"),
+    *("SeparableConv2D", "SpectralNormalization", "LayerNormalization", "GroupNormalization"),
+    *("Dropout", "SpatialDropout2D", "GaussianNoise"),
     *("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Add", "Concatenate", "Multiply", "Embedding", "Rescaling"),
     *("Flatten", "Reshape", "Permute", "RepeatVector", "ZeroPadding2D", "UpSampling2D"),
     *("AveragePooling2D", "MaxPooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"),
