@@ -216,9 +216,7 @@ def dcgan(
     Ours: the non-saturating loss (the report's listing is lost), latent size 100, Adam with learning rate 2e-4 and
     β₁ 0.5, and on MNIST batch size 64 and 20 epochs.
 
-    Measured (dcgan): MNIST, 2 CPU cores, `run.py --model dcgan --epochs 1`: updates 860 of each network, 584
-    seconds per epoch; d_loss 0.29, g_loss 4.35, val_d_loss 0.75. The pictures: clear digits, more than half of them
-    legible, all ten, some with specks; not converged after one epoch.
+    Measured (dcgan): saved_models/dcgan/README.md.
     """
     from keras_gen import networks
     from keras_gen.models import GAN
