@@ -443,3 +443,33 @@ def test_damaged_checkpoints_are_neither_counted_nor_spare_the_intact_ones(tmp_p
     checkpoints.delete_old(tmp_path, TrainingPosition(4), keep=1)
     assert names(folder) == ["epoch-00000.npz", "epoch-00004.npz", *later]
     assert checkpoints.restore_latest(tmp_path, model) == TrainingPosition(4)
+
+
+def test_a_new_training_in_the_folder_of_a_longer_one_is_refused(tmp_path):
+    fit(tiny(), epochs=3, chosen=[callbacks.Checkpoint(tmp_path)])
+    for _ in range(2):
+        with pytest.raises(UsageError, match="has a checkpoint after epoch [23] of an earlier training: choose another"):
+            fit(tiny(), epochs=2, chosen=[callbacks.Checkpoint(tmp_path)])
+    assert checkpoints.latest(tmp_path)[0] == TrainingPosition(3)
+
+
+def test_the_best_of_a_history_elsewhere_is_refused(tmp_path):
+    chosen = [callbacks.HistoryCSV(tmp_path / "other.csv"), callbacks.Checkpoint(tmp_path, keep_best="loss")]
+    with pytest.raises(UsageError, match="keep_best must be left out without a HistoryCSV that writes .*history.csv"):
+        fit(tiny(), chosen=chosen)
+
+
+def test_steps_are_counted_over_epochs_of_unknown_length(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(checkpoints, "write", lambda run, state, position, **options: done.append(position))
+    callback = callbacks.Checkpoint(tmp_path, "6steps")
+    callback.set_model(tiny())
+    callback.set_params({"epochs": 4, "steps": None})
+    callback.on_train_begin()
+    for epoch in range(4):
+        callback.on_epoch_begin(epoch)
+        for batch in range(4):
+            callback.on_train_batch_end(batch)
+        callback.on_epoch_end(epoch)
+    callback.on_train_end()
+    assert done == [TrainingPosition(*position) for position in ((1, 2), (3, 0), (4, 0))]

@@ -124,3 +124,8 @@ def test_a_conditional_model_reconstructs_with_the_labels(tmp_path):
     np.testing.assert_array_equal(shown[10:18, 1:9], expected[0, ..., 0])
     with pytest.raises(UsageError, match="labels of images must be"):
         picture_of(callbacks.ReconstructionGrid(tmp_path, pictures()), model)
+
+
+def test_float_originals_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="originals must be "):
+        callbacks.ReconstructionGrid(tmp_path, pictures() / 255)

@@ -113,3 +113,8 @@ def test_a_collapsed_model_is_found_in_fit(capsys, monkeypatch):
 def test_a_wrong_seed_is_refused():
     with pytest.raises(UsageError, match="^seed must be"):
         Health(pixels(), seed=-1)
+
+
+def test_float_images_are_refused():
+    with pytest.raises(UsageError, match="images must be "):
+        Health(pixels() / 255)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras.optimizers import SGD, LossScaleOptimizer
-from model_helpers import KINDS, LATENT, SHAPE, fit, images, mostly_slow, weights
+from model_helpers import KINDS, LATENT, SHAPE, fit, images, make_autoencoder, make_vae, mostly_slow, pixels, weights
 
-from keras_gen import GAN, VAE, WGAN, Autoencoder, UsageError, networks, zoo
+from keras_gen import GAN, VAE, WGAN, Autoencoder, UsageError, data, networks, zoo
 from keras_gen.models import updates
 
 RATE = 1e-2
@@ -486,3 +486,43 @@ def test_a_subclass_names_the_quantities_that_its_objective_returns():
 
 def test_the_summary_calls_a_generator_a_generator():
     assert [network.name for network in networks_of(zoo.build("gan-mlp", (8, 8, 1)))] == ["generator", "discriminator"]
+
+
+def test_options_that_are_none_are_those_of_keras():
+    model = make_vae()
+    train = data.batches(pixels(12), batch_size=4, seed=0)
+    history = model.fit(train, steps_per_epoch=None, shuffle=None, verbose=0)
+    assert model.updates == {"updates": 3}
+    assert len(history.history["loss"]) == 1
+
+
+def test_fitting_again_with_fewer_steps_than_an_execution_traces_nothing():
+    model = make_vae(eager=False)
+    model.compile("sgd", steps_per_execution=32)
+    train = data.batches(pixels(12), batch_size=4, seed=0)
+    model.fit(train, verbose=0)
+    compiled = model.train_function
+    assert compiled is not None and model.steps_per_execution == 32
+    model.fit(train, verbose=0)
+    assert model.train_function is compiled
+    model.fit(data.batches(pixels(16), batch_size=4, seed=0), verbose=0)  # 4 steps instead of 3
+    assert model.train_function is not compiled
+    assert model.updates == {"updates": 10}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"optimizer": None}, "optimizer must be a Keras optimizer or its name, received: None"),
+        ({"steps_per_execution": 0}, "steps_per_execution must be an integer of at least 1, received: 0"),
+    ],
+)
+def test_compile_refuses_what_is_no_option(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        make_vae().compile(**arguments)
+
+
+def test_flat_targets_of_an_autoencoder_are_refused():
+    model = make_autoencoder()
+    with pytest.raises(UsageError, match=r"targets of x must be of shape \(12, 8, 8, 1\), like the images"):
+        model.evaluate(pixels(12), pixels(12).reshape(12, -1), verbose=0)

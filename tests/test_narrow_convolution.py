@@ -81,3 +81,10 @@ def test_a_model_with_it_is_saved_and_loaded(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded(np.ones((1, 2), "float32")), model(np.ones((1, 2), "float32")))
+
+
+def test_the_width_may_be_unknown_when_the_layer_is_traced():
+    ours, theirs = pair(2, 5, 3)
+    inputs = np.random.default_rng(0).normal(size=(2, 9, 10, 3)).astype("float32")
+    traced = tf.function(ours, input_signature=[tf.TensorSpec([None, None, None, 3])])
+    np.testing.assert_allclose(traced(inputs), theirs(inputs), rtol=1e-4, atol=1e-4)

@@ -19,6 +19,7 @@ from keras_gen.evaluation import results
 from keras_gen.runs import hints, loading
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
+from keras_gen.utils import image_utils
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
@@ -137,9 +138,7 @@ def test_a_run_on_arrays_is_resumed_with_them(tmp_path):
         run = training.run(settings, data=(images, labels), out=tmp_path)
         record = record_of(run)
         assert (record["data"]["name"], record["data"]["source"]) == ("arrays", "arrays")
-        with pytest.raises(
-            UsageError, match="was trained on arrays in memory: load it from Python, with them"
-        ):
+        with pytest.raises(UsageError, match="was trained on arrays in memory: load it from Python, with them"):
             training.resume(run, epochs=2)
         with pytest.raises(UsageError, match="is no longer what .* was trained on"):
             training.resume(run, epochs=2, data=(images[::-1], labels))
@@ -176,3 +175,37 @@ def test_settings_that_an_image_data_does_not_have_are_refused():
     assert loading.load_data(RunSettings("gan-mlp", binarize="threshold"), given) == (given, None)
     with pytest.raises(UsageError, match="^channels must be that of the ImageData, or left out, received: 3"):
         loading.load_data(RunSettings("gan-mlp", binarize="threshold", channels=3), given)
+    with pytest.raises(UsageError, match="^validation must be that of the ImageData, or left out, received: 0"):
+        loading.load_data(RunSettings("gan-mlp", validation=0), given)
+    other = data.load("digits", binarize="stochastic", binarize_seed=3)
+    with pytest.raises(UsageError, match="^binarize_seed must be 0 for the ImageData of a run"):
+        loading.load_data(RunSettings("gan-mlp"), other)
+
+
+def test_a_run_on_loaded_data_records_the_options_that_load_them_again(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index, image in enumerate(data.load("digits").train.images[:60]):
+        image_utils.save_png(folder / f"{index}.png", image[..., 0])
+    (folder / "damaged.png").write_bytes(b"no picture")
+    loaded = data.load(folder, skip_damaged=True, validation=9)
+    settings = RunSettings("vae-mlp", {"hidden": 8}, epochs=1, batch_size=16, samples_every=0, fid_every=0)
+    with run_helpers.without_artifacts():
+        run = training.run(settings, data=loaded, out=tmp_path)
+    assert runs.load(run).data.fingerprint == loaded.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ([1, 2], "must be a mapping of names to arrays, from its function, received: 'list'"),
+        ({"x_train": [np.zeros((8, 8)), np.zeros((9, 9))]}, ": x_train must be an array, received: 'rows of different"),
+        ({"x_train": np.zeros((9, 4, 4), np.uint8)}, r"must be images of shape \(8, 8, 1\), as registered, received"),
+    ],
+    ids=["list", "ragged", "another shape"],
+)
+def test_a_wrong_result_of_a_registered_function_is_one_line(result, message, request):
+    name = f"wrong-{request.node.callspec.id.replace(' ', '-')}"
+    data.register(name, lambda: result, (8, 8, 1))
+    with pytest.raises(UsageError, match=f"^data set {name}:? ?{message}"):
+        data.load(name)

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
@@ -16,6 +17,8 @@ from keras_gen.models import ImageModel
 from keras_gen.runs import checkpoints
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.intervals import Interval
+from keras_gen.runs.run_directory import HISTORY_FILE
+from keras_gen.utils.errors import must_be
 from keras_gen.utils.signals import StopSignals
 
 
@@ -50,10 +53,12 @@ class Checkpoint(keras.callbacks.Callback):
             synchronize once a second. Defaults to None.
         keep_best: str or None. Column of the history, such as `"fd_lenet"`, of which lower values are better: a
             checkpoint is also saved after each epoch with a new lowest value, and kept until the next such one. Needs
-            `HistoryCSV` before this callback. Each epoch then ends with the file before it complete. Defaults to None.
+            `HistoryCSV` of the run's `history.csv` before this callback. Each epoch then ends with the file before it
+            complete. Defaults to None.
 
     Raises:
-        UsageError: `every` is no such interval.
+        UsageError: `every` is no such interval. Raised by `fit`: the run has checkpoints of later epochs, which an
+            earlier training left, or no `history.csv` for `keep_best`.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.requests = requests
         self.keep_best = keep_best
         self._last_save, self._save_seconds = time.monotonic(), 0.0
+        self._known_steps = 0  # of the last epoch
         self._writer, self._written = None, None
         self._begin_epoch(self.start.epoch)
 
@@ -87,13 +93,16 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Start the clock of intervals in time, and the thread."""
         self.close()
-        self._last_save, self._written = time.monotonic(), None
+        self._last_save, self._written, self._is_new = time.monotonic(), None, True
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._agreement = Agreement(self.model.distribute_strategy)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Start the epoch's clock."""
+        """Start the epoch's clock. Before the first epoch, check that the run has no checkpoint of a later one."""
         self._begin_epoch(epoch)
+        if self._is_new:
+            self._is_new = False
+            checkpoints.check_none_later(self.run, TrainingPosition(epoch, self._step))
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Wait for the last file, and end the thread."""
@@ -116,8 +125,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Save within an epoch, if a checkpoint is due or a stop was requested."""
         self._step = self._steps_before + batch + 1
-        if self._steps is not None and self._step >= self._steps:
-            return
+        if 0 < (self._steps or self._known_steps) <= self._step:
+            return  # the epoch ends, as far as is known
         stop, timeout = self._agreement.of(self._stop_requested(), self._time_has_passed())
         if self._steps_have_passed() or timeout or stop:
             seconds = self._seconds_before + time.perf_counter() - self._epoch_begin
@@ -128,7 +137,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Save after an epoch, if a checkpoint is due, training ends with this epoch or a stop was requested."""
-        done = epoch + 1
+        done, self._known_steps = epoch + 1, self._step
+        is_recorded = (table := Path(self.run) / HISTORY_FILE).exists()
+        if self.keep_best in (logs or {}) and distribution.is_chief(self.model.distribute_strategy) and not is_recorded:
+            raise must_be("keep_best", f"left out without a HistoryCSV that writes {table}", self.keep_best)
         timeout = self._time_has_passed(end_of_epoch=True) or self._is_best(logs or {})
         stop, timeout = self._agreement.of(self._stop_requested(), timeout, at_once=True)
         due = self.every.unit == "epochs" and done % self.every.count == 0
@@ -166,7 +178,7 @@ class Checkpoint(keras.callbacks.Callback):
         """Return whether an interval in steps has ended since the previous call."""
         if self.every.unit != "steps":
             return False
-        base = self._epoch * (self._steps or 0)
+        base = self._epoch * (self._steps or self._known_steps)
         before, self._last_checked = self._last_checked, self._step
         return (base + self._step) // self.every.count > (base + before) // self.every.count
 

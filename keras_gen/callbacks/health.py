@@ -9,6 +9,7 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 import numpy as np
 
+from keras_gen.metrics.extractors import as_images
 from keras_gen.utils import checks
 from keras_gen.utils.errors import TrainingDiverged
 from keras_gen.utils.progress import print_line
@@ -49,7 +50,7 @@ class Health(keras.callbacks.Callback):
     def __init__(self, images: np.ndarray, seed: int = 0):
         super().__init__()
         self.seed = checks.seed("seed", seed)
-        self.diversity = _diversity(images[:1000])
+        self.diversity = _diversity(as_images("images", images)[:1000])
         self._suspected: dict[str, int] = {}  # updates when the symptom was first seen
         self._collapsed: set[str] = set()
 

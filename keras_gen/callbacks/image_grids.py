@@ -9,6 +9,7 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 import keras
 import numpy as np
 
+from keras_gen.metrics.extractors import as_images
 from keras_gen.utils import checks, files, image_utils
 
 COLUMNS = 10
@@ -17,7 +18,7 @@ COLUMNS = 10
 class Grid(keras.callbacks.Callback):
     """Base class of callbacks that save an image grid. Subclasses implement `picture`.
 
-    The files are `epoch-00001.png`, …, after every `every` epochs and after the last epoch.
+    The files are `epoch-00001.png`, …, after every `every` epochs and after the last epoch of `fit(epochs=…)`.
 
     Args:
         folder: str or path. Folder of the files; made if missing.
@@ -90,7 +91,7 @@ class ReconstructionGrid(Grid):
         seed: int = 0,
     ):
         super().__init__(folder, every, count, seed)
-        self.originals, self.labels = originals, labels
+        self.originals, self.labels = as_images("originals", originals), labels
 
     def picture(self) -> np.ndarray:
         """Return the grid of originals, corrupted images if any, and reconstructions."""

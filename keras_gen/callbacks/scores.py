@@ -100,7 +100,16 @@ def _shown(score: Score) -> str:
     return f"{score.name} {score.value:.4g}{bias}"
 
 
-class FID(Scores):
+class OneMeasure(Scores):
+    """`Scores` of the measure with the name `measure`."""
+
+    measure: str
+
+    def __init__(self, reference, every: int = 10, num_images: int = 1000, **options) -> None:
+        super().__init__(reference, (self.measure,), every, num_images, **options)
+
+
+class FID(OneMeasure):
     """`Scores` of one measure, the Fréchet distance (Heusel et al. 2017): `FID(reference, every=10, num_images=1000)`.
 
     Example:
@@ -112,26 +121,22 @@ class FID(Scores):
         fd_lenet ... (500 generated against 1,375 train images)
     """
 
-    def __init__(self, reference, every: int = 10, num_images: int = 1000, **options) -> None:
-        super().__init__(reference, ("fid",), every, num_images, **options)
+    measure = "fid"
 
 
-class KID(Scores):
+class KID(OneMeasure):
     """`Scores` of one measure, the kernel distance (Bińkowski et al. 2018); arguments as in `FID`."""
 
-    def __init__(self, reference, every: int = 10, num_images: int = 1000, **options) -> None:
-        super().__init__(reference, ("kid",), every, num_images, **options)
+    measure = "kid"
 
 
-class InceptionScore(Scores):
+class InceptionScore(OneMeasure):
     """`Scores` of one measure, the Inception Score (Salimans et al. 2016); arguments as in `FID`."""
 
-    def __init__(self, reference, every: int = 10, num_images: int = 1000, **options) -> None:
-        super().__init__(reference, ("inception_score",), every, num_images, **options)
+    measure = "inception_score"
 
 
-class PrecisionRecall(Scores):
+class PrecisionRecall(OneMeasure):
     """`Scores` of one measure: precision, recall, density and coverage; arguments as in `FID`."""
 
-    def __init__(self, reference, every: int = 10, num_images: int = 1000, **options) -> None:
-        super().__init__(reference, ("precision_recall",), every, num_images, **options)
+    measure = "precision_recall"

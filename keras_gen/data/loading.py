@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -264,12 +264,23 @@ def _read(
             if place and os.path.isfile(file := _expand_user(place) / f"{name}.npz"):
                 return npz.read(file, bits)
         if entry is not None and entry.function is not None:
-            return npz.from_arrays(entry.function(), "registered", f"data set {name}", bits)
+            return _registered(entry, bits)
         if entry is not None:
             return tfds.read(entry, data_dir, image_size) if entry.tfds_name else digits.read()
     if not is_folder:
         raise catalog.unknown("dataset", name, ", an .npz file or a folder")
     return folder.read(path, image_size, options["channels"], bits, options["skip_damaged"], mixed_size)
+
+
+def _registered(entry: catalog.DatasetSpec, bits: int | None) -> RawData:
+    """Return the data that the function of a registered data set returns."""
+    origin, arrays = f"data set {entry.name}", entry.function()
+    if not isinstance(arrays, Mapping):
+        raise must_be(origin, "a mapping of names to arrays, from its function", type(arrays).__name__)
+    raw = npz.from_arrays(arrays, "registered", origin, bits)
+    if raw.train.images.shape[1:] != entry.image_shape:
+        raise must_be(origin, f"images of shape {entry.image_shape}, as registered", raw.train.images.shape[1:])
+    return raw
 
 
 def _expand_user(path: str | os.PathLike) -> Path:

@@ -86,8 +86,8 @@ def batches(
             also shards batches that are not sharded yet, but then each worker reads all of them.
         batches_per_step: int, batches in a train step, `model.batches_per_step`. Defaults to 1.
         binarize: bool, whether to draw each value anew in each epoch, 255 with probability value / 255, else 0: the
-            dynamic binarization of Burda et al. 2016. The draws depend on `seed`, `batch_size`, the epoch and
-            the image's place in it only. Defaults to False.
+            dynamic binarization of Burda et al. 2016. The draws depend on `seed`, `batch_size`,
+            `batches_per_step`, the epoch and the image's place in it only. Defaults to False.
 
     Raises:
         UsageError: an argument is wrong, or `drop_remainder` would leave no batch.

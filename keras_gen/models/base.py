@@ -223,7 +223,8 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
                 for an autoencoder without classes also target images, toward which it reconstructs.
             batch_size: int, real images per update of the model, the discriminator or the critic. Defaults to 32 for
                 arrays. A train step with several critic updates takes that many batches.
-            validation_data: images as in `x`, `(images, labels)` or `(images, targets)`.
+            validation_data: images as in `x` but not the result of `data.batches`, `(images, labels)` or
+                `(images, targets)`.
             **kwargs: as in `keras.Model.fit`. `steps_per_epoch` counts train steps and is never exceeded.
 
         Several devices divide each batch as evenly as possible and compute the same as one device: means, noise and
@@ -238,7 +239,7 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         if is_dataset and validation_split:
             raise must_be("validation_split", "0 for a dataset, which can't be split", validation_split)
         if is_dataset and not isinstance(x, keras.utils.PyDataset):
-            kwargs.setdefault("shuffle", False)  # Keras warns that it can't shuffle a dataset
+            _set_default(kwargs, "shuffle", False)  # Keras warns that it can't shuffle a dataset
         if isinstance(x, Batches):
             for name, value in (("y", y), ("batch_size", batch_size)):
                 if value is not None:
@@ -246,14 +247,14 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
             if x.initial_step and not kwargs.get("steps_per_epoch"):
                 rest = f"{x.steps_per_epoch - x.initial_step} to finish it"
                 raise must_be("steps_per_epoch", f"given for batches that start within an epoch ({rest})", None)
-            kwargs.setdefault("steps_per_epoch", x.steps_per_epoch)
+            _set_default(kwargs, "steps_per_epoch", x.steps_per_epoch)
             x, y, batch_size = self._steps_of(x), None, None
         else:
             if is_dataset:
                 x, y = self._checked("x", x, y, size=self.batches_per_step)
             else:
                 batch_size = checks.positive_int("batch_size", 32 if batch_size is None else batch_size)
-                kwargs.setdefault("validation_batch_size", batch_size)
+                _set_default(kwargs, "validation_batch_size", batch_size)
                 x, y = self._checked("x", x, y)
                 if validation_split and validation_data is None:
                     x, y, validation_data = inputs.split(x, y, validation_split)
@@ -269,7 +270,7 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         if self.compiled:
             callbacks = fitting.with_progress_bar(fitting.prepare(self, callbacks), verbose)
         steps = kwargs.get("steps_per_epoch"), kwargs.get("validation_steps")
-        with self._executions_within(*steps, functions=COMPILED_FUNCTIONS):
+        with self._executions_within(*steps, functions=["train_function"]):
             return super().fit(x, y, batch_size, epochs, verbose, callbacks, validation_data=validation_data, **kwargs)
 
     def limit_steps_per_execution(self, divisor_of: int, at_most: int | None = None) -> None:
@@ -290,14 +291,15 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         try:
             yield
         finally:
-            self._set_steps_per_execution(before, functions)
+            self.steps_per_execution = before
 
     def _set_steps_per_execution(self, count, functions):
-        if count != self.steps_per_execution:
-            self.steps_per_execution = count
-            # The compiled functions still use the old number. Others may be in use, if a callback evaluates in `fit`.
-            for function in functions:
+        """Set the number, and make those of these functions anew that were compiled for another one."""
+        self.steps_per_execution = count
+        for function in functions:
+            if getattr(self, f"_{function}_steps", count) != count:
                 setattr(self, function, None)
+            setattr(self, f"_{function}_steps", count)
 
     @inputs.errors_of_batches()
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", *, callbacks=None, **kwargs):
@@ -358,6 +360,10 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         for name in options:
             if name not in COMPILE_OPTIONS:
                 raise UsageError(f"compile takes no {name}: {type(self).__name__} has its own objective and metrics")
+        if optimizer is None:
+            raise must_be("optimizer", "a Keras optimizer or its name", None)
+        if (count := options.get("steps_per_execution")) is not None:
+            checks.positive_int("steps_per_execution", count)
         network = self.trained_networks()[0]
         optimizer = updates.with_loss_scaling(optimizer, network, auto_scale_loss)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **options)
@@ -567,6 +573,12 @@ def _refuse_weights(method, options):
     for name in ("sample_weight", "class_weight"):
         if options.get(name) is not None:
             raise UsageError(f"{method} takes no {name}: all images have the same weight")
+
+
+def _set_default(options, name, value):
+    """Set an option that is missing or None, as Keras leaves it by default."""
+    if options.get(name) is None:
+        options[name] = value
 
 
 def _largest_divisor(number, at_most):

@@ -46,6 +46,8 @@ def check_pair(argument, images, y, image_shape, value_range, num_classes=0, tak
         UsageError: as in `check_images` and `check_labels`; or there are targets, but not `takes_targets`.
     """
     images = check_images(argument, images, image_shape, value_range, training=training)
+    if takes_targets and not num_classes and np.shape(y)[1:] == (np.prod(image_shape),):
+        raise must_be(f"targets of {argument}", f"of shape {images.shape}, like the images", np.shape(y))
     if num_classes or not _are_images(y):
         return images, check_labels(f"labels of {argument}", y, len(images), num_classes)
     if not takes_targets:
@@ -98,9 +100,9 @@ def check_labels(argument: str, labels: object, count: int, num_classes: int) ->
         UsageError: the labels are missing, or not `count` labels in [0, `num_classes`).
     """
     if num_classes == 0:
-        if labels is not None and (np.ndim(labels) not in (1, 2) or len(labels) != count):
-            received = getattr(labels, "shape", type(labels).__name__)
-            raise must_be(argument, f"one label for each of the {count} images", received)
+        requirement = f"one label for each of the {count} images"
+        if labels is not None and as_array(argument, labels, requirement).shape[:1] != (count,):
+            raise must_be(argument, requirement, getattr(labels, "shape", type(labels).__name__))
         return None
     requirement = f"{count} integers from 0 to {num_classes - 1}"
     if labels is None:
@@ -123,8 +125,10 @@ def labels_to_generate(labels: object, n: int, num_classes: int) -> np.ndarray:
     """Check `labels`, n integers or one for all, and return them as int32 `(n,)`."""
     if num_classes == 0:
         raise UsageError("labels must be left out: the model was built without classes (num_classes 0)")
-    labels = as_array("labels", labels, f"{n} integers from 0 to {num_classes - 1}")
-    return check_labels("labels", np.repeat(labels, n) if labels.ndim == 0 else labels, n, num_classes)
+    if labels is not None:
+        labels = as_array("labels", labels, f"{n} integers from 0 to {num_classes - 1}")
+        labels = np.repeat(labels, n) if labels.ndim == 0 else labels
+    return check_labels("labels", labels, n, num_classes)
 
 
 def images_and_labels(argument: str, data: object) -> tuple[object, object]:

@@ -131,13 +131,9 @@ class PretrainedModel:
             raise UsageError(f"{self.path} has no function {function} (its functions: {', '.join(self.functions)})")
 
     def _call(self, function: str, values: tf.Tensor, labels: object) -> dict[str, tf.Tensor]:
-        if not self.num_classes:
-            if labels is not None:
-                raise UsageError("labels must be left out: the model was built without classes (num_classes 0)")
+        if labels is None and not self.num_classes:
             return getattr(self._loaded, function)(values)
-        count = len(values)
-        labels = np.repeat(labels, count) if np.ndim(labels) == 0 and labels is not None else labels
-        labels = inputs.check_labels("labels", labels, count, self.num_classes)
+        labels = inputs.labels_to_generate(labels, len(values), self.num_classes)
         return getattr(self._loaded, function)(values, tf.constant(labels))
 
     def _check_images(self, images: object) -> np.ndarray:

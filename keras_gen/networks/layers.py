@@ -155,7 +155,7 @@ class NarrowConv2D(layers.Conv2D):
         outputs = ops.conv(inputs, ops.cast(columns, inputs.dtype), padding="same", data_format="channels_last")
         margin = width // 2
         outputs = ops.pad(outputs, [[0, 0], [0, 0], [margin, margin], [0, 0]])
-        image_width = inputs.shape[2]
+        image_width = ops.shape(inputs)[2]
         shifted = [
             outputs[:, :, column : column + image_width, column * self.filters : (column + 1) * self.filters]
             for column in range(width)

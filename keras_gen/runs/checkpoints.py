@@ -150,6 +150,14 @@ def latest(run: str | os.PathLike) -> tuple[TrainingPosition, Path] | None:
     return existing[-1] if existing else None
 
 
+def check_none_later(run: str | os.PathLike, start: TrainingPosition) -> None:
+    """Raise `UsageError` if a run has an intact checkpoint after `start`, where its training begins."""
+    for position, path in _all(run):
+        if position > start and _is_intact(path):
+            what = f"has a checkpoint after {position} of an earlier training"
+            raise UsageError(f"run {run} {what}: choose another folder, delete {path.parent}, or continue from there")
+
+
 @dataclass(frozen=True)
 class BestCheckpoint:
     """The checkpoint of a run with the lowest value of a column of its history."""

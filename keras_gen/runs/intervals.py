@@ -9,7 +9,7 @@ from keras_gen.utils.errors import must_be
 
 UNITS = ("steps", "epochs", "minutes")
 AUTO = "auto"
-_TEXT = re.compile(rf"([1-9][0-9]{{0,8}})\s*({'|'.join(f'{unit}?' for unit in UNITS)})?")
+_TEXT = re.compile(r"([1-9][0-9]{0,8})\s*(steps?|epochs?|minutes?)?")
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,8 @@ class Interval:
         is_parsable = isinstance(value, str) or (type(value) is int and abs(value) < 10**9)
         match = _TEXT.fullmatch(f"{value}".strip()) if is_parsable else None
         if match is None:
-            raise must_be(
-                argument, "auto, an integer of at least 1 (epochs), or one with its unit: " + _EXAMPLES, value
-            )
+            units = "500steps, 10epochs, 5minutes"
+            raise must_be(argument, f"auto, an integer of at least 1 (epochs), or one with its unit: {units}", value)
         unit = match[2] or "epochs"
         return cls(int(match[1]), unit if unit in UNITS else f"{unit}s")
 
@@ -56,6 +55,3 @@ class Interval:
         if self.unit == AUTO:
             return AUTO
         return self.count if self.unit == "epochs" else f"{self.count}{self.unit}"
-
-
-_EXAMPLES = ", ".join(f"{count}{unit}" for count, unit in zip((500, 10, 5), UNITS, strict=True))

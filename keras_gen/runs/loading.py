@@ -191,10 +191,14 @@ def _given_data(settings, given, options) -> ImageData:
     if isinstance(given, ImageData):
         own = given.options | {"validation": len(given.validation)}
         for name in options.keys() - {"data_dir"}:
-            if options[name] not in (None, False, own.get(name), getattr(settings.recipe, name, None)):
-                raise must_be(name, "that of the ImageData, or left out", options[name])
+            value = options[name]
+            is_left_out = value is None or value is False or value == getattr(settings.recipe, name, None)
+            if not is_left_out and value != own.get(name):
+                raise must_be(name, "that of the ImageData, or left out", value)
         if settings.binarize == "none" and given.options.get("binarize"):
             raise must_be("binarize", "that of the ImageData, or left out", "none")
+        if seed := given.options.get("binarize_seed"):
+            raise must_be("binarize_seed", "0 for the ImageData of a run, which could not load it again", seed)
         return given
     parts = given if isinstance(given, tuple) else (given,)
     if len(parts) > 2:

@@ -180,16 +180,15 @@ class RunSettings:
             object.__setattr__(self, "learning_rate_decay", recipe.learning_rate_decay)
         checks.one_of("learning_rate_decay", self.learning_rate_decay, ("linear", "none"))
         self._check_data()
-        if self.batch_size is not None:
-            checks.positive_int("batch_size", self.batch_size)
-        elif self.dataset is not None:
+        self._check_given(checks.positive_int, "batch_size", "patience", "max_minutes")
+        if self.batch_size is None and self.dataset is not None:
             object.__setattr__(self, "batch_size", recipe.default_batch_size(self.dataset))
-        checks.seed("seed", self.seed)
+        self._check(checks.seed, "seed")
         checks.one_of("strategy", self.strategy, checks.STRATEGIES)
         checks.one_of("sampler", self.sampler, checks.SAMPLERS)
-        checks.non_negative_int("samples_every", self.samples_every)
-        checks.count("sample_count", self.sample_count)
-        if checks.count("fid_images", self.fid_images) < 2:
+        self._check(checks.non_negative_int, "samples_every")
+        self._check(checks.count, "sample_count", "fid_images")
+        if self.fid_images < 2:
             raise must_be("fid_images", "an integer of at least 2", self.fid_images)
         extractors.check_choice(self.extractor, self.extractor_weights)
         checks.one_of("precision", self.precision, ("auto", *checks.PRECISIONS))
@@ -201,12 +200,18 @@ class RunSettings:
         object.__setattr__(self, "checkpoint_every", interval.to_json())
         if self.keep_best is not None and (not isinstance(self.keep_best, str) or not self.keep_best):
             raise must_be("keep_best", "the name of a column of history.csv, or None", self.keep_best)
-        for name in ("patience", "max_minutes"):
-            if getattr(self, name) is not None:
-                checks.positive_int(name, getattr(self, name))
         if self.patience is not None and self.keep_best is None:
             raise must_be("patience", "left out without keep_best, whose column it watches", self.patience)
         checks.boolean("deterministic", self.deterministic)
+
+    def _check(self, check, *names):
+        """Replace the settings with these names by what the check returns."""
+        for name in names:
+            object.__setattr__(self, name, check(name, getattr(self, name)))
+
+    def _check_given(self, check, *names):
+        """Do the same with those that are not None."""
+        self._check(check, *(name for name in names if getattr(self, name) is not None))
 
     def _check_data(self):
         for name in ("dataset", "data_dir", "extractor_weights"):
@@ -217,19 +222,15 @@ class RunSettings:
                 value = os.path.expanduser(value)
                 # A run can be resumed from another working directory.
                 object.__setattr__(self, name, value if name == "dataset" else os.path.abspath(value))
-        if self.image_size is not None:
-            checks.positive_int("image_size", self.image_size)
-        if self.channels is not None:
-            checks.one_of("channels", checks.positive_int("channels", self.channels), (1, 3))
+        self._check_given(checks.positive_int, "image_size", "channels", "bits")
+        checks.one_of("channels", self.channels, (None, 1, 3))
         is_own = self.dataset in (None, self.recipe.dataset)
         for name in ("image_size", "binarize", "validation"):
             if getattr(self, name) is None and is_own:
                 object.__setattr__(self, name, getattr(self.recipe, name))
         checks.one_of("binarize", self.binarize, (None, "none", *checks.BINARIZE))
-        if self.validation is not None:
-            checks.non_negative_int("validation", self.validation)
-        if self.bits is not None:
-            checks.one_of("bits", checks.positive_int("bits", self.bits), range(8, 17))
+        self._check_given(checks.non_negative_int, "validation")
+        checks.one_of("bits", self.bits, (None, *range(8, 17)))
         checks.boolean("skip_damaged", self.skip_damaged)
 
     @property

@@ -90,6 +90,8 @@ def explain_errors(path: Path | None, requests: StopSignals, model: ImageModel) 
     except BrokenPipeError:
         raise  # the reader of stdout left; no file failed
     except OSError as error:
+        if error.errno is None or isinstance(error, ConnectionError | TimeoutError):
+            raise  # not of a file: a callback's connection, for example
         where = error.filename2 or error.filename or path
         raise UsageError(f"run {path} stopped: {where} can't be written ({error.strerror or error}); {how}") from error
     except tf.errors.ResourceExhaustedError as error:

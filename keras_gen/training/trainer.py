@@ -94,7 +94,7 @@ def run(
     writes = cluster is None or cluster.is_chief
     if writes:
         _check(export_options)
-        files.check_can_write_directory(Path(out) / "run", overwrite=True, argument="out")
+        files.check_can_write_directory(Path(out) / f"00000-{settings.model}", overwrite=True, argument="out")
     has_own_options = isinstance(data, ImageData)
     data, note = load_data(settings, data)
     requested, settings = settings.dataset, _resolved(settings, data, has_own_options)
@@ -218,7 +218,8 @@ def _resolved(settings, data, has_own_options) -> RunSettings:
     # Where the data were found, so that the run can be resumed without $KERAS_GEN_DATA.
     changes = {"dataset": data.place}
     if has_own_options:  # the recipe's rules are for data that it loads
-        changes |= {name: data.options.get(name) for name in ("image_size", "channels")}
+        changes |= {name: data.options.get(name) for name in ("image_size", "channels", "bits")}
+        changes["skip_damaged"] = bool(data.options.get("skip_damaged"))
         changes |= {"binarize": data.options.get("binarize") or "none", "validation": len(data.validation)}
     return dataclasses.replace(settings, **changes)
 

@@ -12,7 +12,7 @@ import numpy as np
 from keras_gen.data import preprocessing, splitting, storage
 from keras_gen.data.image_data import SPLITS, RawData, Split, listed
 from keras_gen.utils import archives, progress
-from keras_gen.utils.errors import UsageError
+from keras_gen.utils.errors import UsageError, must_be
 
 _KINDS = {
     **dict.fromkeys(("x", "image", "images", "img", "imgs", "pictures", "data"), "x"),
@@ -48,7 +48,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], source: str, origin: str, bits
     parts = _parts(arrays, origin)
     used = {part: arrays[name] for part, name in parts.items()}
     if source != "npz":
-        used = {part: np.array(array) for part, array in used.items()}  # a copy: the data set will be read-only
+        used = {part: _copy(array, f"{origin}: {parts[part]}") for part, array in used.items()}
     where = {part: f"{origin}: {name}" for part, name in parts.items()}
     images, notes = {}, []
     for role in SPLITS:
@@ -168,3 +168,11 @@ def _labels(labels: np.ndarray, where: str, count: int) -> np.ndarray:
 def _text(array: np.ndarray) -> np.ndarray:
     """Return an array with bytes decoded."""
     return np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
+
+
+def _copy(array: object, where: str) -> np.ndarray:
+    """Return a copy of an array, since the data set will be read-only."""
+    try:
+        return np.array(array)
+    except ValueError:  # rows of different shapes
+        raise must_be(where, "an array", "rows of different shapes") from None
