@@ -64,6 +64,23 @@ def test_models_are_ranked_under_one_protocol_but_for_the_moving_average(tmp_pat
     assert heading == "### mnist, 10,000 images, labels uniform, against 55,000, features of `lenet`"
 
 
+def test_reconstructions_are_ranked_also_of_binarized_images(tmp_path):
+    models = []
+    for name, distance, inputs in (("gray", 5.0, {}), ("binary", 3.0, {"inputs": "binarized"})):
+        protocol = {"metric": "rec_fid", "extractor": "lenet", "reference_split": "test", "generated": 10_000, **inputs}
+        scores = [Score("rec_fd_lenet", distance, protocol, "low")]
+        scores.append(Score("reconstruction_mse", 0.01, {"metric": "reconstruction_mse"}, "low"))
+        base = model(tmp_path, name, 9.0)
+        runs = [dataclasses.replace(base.record.runs[0], scores={each.name: each.value for each in scores})]
+        record = dataclasses.replace(base.record, runs=runs)
+        models.append(dataclasses.replace(base, record=record, evaluation=Evaluation({}, scores, [])))
+    heading, ranked = tables.reconstructions(models)
+    assert heading == "### mnist, reconstructions of 10,000 test images, features of `lenet`"
+    rows = [cells(line) for line in ranked.splitlines()]
+    assert rows[0][:4] == ["model", "rec_fd_lenet", "mse", "psnr"]
+    assert [row[1:4] for row in rows[2:]] == [["3", "0.01", ""], ["5", "0.01", ""]]
+
+
 def test_models_stand_beside_the_literature_with_both_protocols(tmp_path):
     models = [model(tmp_path, "lsgan-conv", 9.0, 11.0), model(tmp_path, "ae-conv", 25.0, losses={"loss": 0.1016})]
     lines = tables.comparisons([*models, model(tmp_path, "without a reference", 3.0)]).splitlines()

@@ -104,6 +104,7 @@ def zoo_tables(models: Sequence[publishing.Published]) -> Iterator[str]:
     if compared := publishing.comparisons(models):
         yield from ("## Compared with the literature", "", compared, "")
     yield from ("## By data set", "", "\n\n".join(publishing.rankings(models)))
+    yield from ("", "## Reconstructions", "", "\n\n".join(publishing.reconstructions(models)))
 
 
 def names(recipe: zoo.Recipe) -> str:

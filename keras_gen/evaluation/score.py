@@ -20,8 +20,8 @@ def of_generated(scores: Sequence[Score]) -> list[Score]:
 
 
 def by_metric(scores: Sequence[Score]) -> dict[str, Score]:
-    """Return the scores that are of generated images, by metric."""
-    return {score.protocol["metric"]: score for score in of_generated(scores)}
+    """Return the scores by metric."""
+    return {score.protocol["metric"]: score for score in scores}
 
 
 def score_name(metric: str, extractor: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_gen.evaluation.score import by_metric
+from keras_gen.evaluation.score import by_metric, of_generated
 from keras_gen.publishing.records import Published
 
 REQUIRED = {"confident": 0.8, "mode_entropy": 2.25, "coverage": 0.6}
@@ -44,7 +44,7 @@ def requirements(published: Published) -> list[Requirement]:
     """
     scores = {
         metric: score.name
-        for metric, score in by_metric(published.evaluation.scores).items()
+        for metric, score in by_metric(of_generated(published.evaluation.scores)).items()
         if score.protocol["extractor"] == _EXTRACTOR and score.protocol["generated"] == _IMAGES
     }
     if not REQUIRED.keys() <= scores.keys():

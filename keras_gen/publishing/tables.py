@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from keras_gen.evaluation import protocol
 from keras_gen.evaluation.score import by_metric
@@ -14,13 +14,11 @@ from keras_gen.report.pages.rendering import significant
 from keras_gen.utils import trained_models
 from keras_gen.utils.progress import counted
 
-RANKED_BY = "fid"
-"""Metric by which models are ranked."""
+GENERATED = ("fid", "precision", "recall", "density", "coverage", "confident", "mode_entropy")
+RECONSTRUCTED = ("rec_fid", "reconstruction_mse", "reconstruction_psnr", "reconstruction_ssim")
+"""Metrics of the rankings of models that generate images, and of those that reconstruct images, by the first metric."""
 
-SHOWN = ("precision", "recall", "density", "coverage", "confident", "mode_entropy")
-"""Metrics of a ranking besides that by which it is made."""
-
-OF_A_MODEL = ("moving_average",)
+OF_A_MODEL = ("moving_average", "inputs")
 """Entries of a protocol that are no part of how a model is measured: scores that differ in them are ranked."""
 
 FOLDER = f"../{trained_models.FOLDER}"
@@ -53,23 +51,42 @@ def comparisons(models: Sequence[Published]) -> str:
 
 def rankings(models: Sequence[Published]) -> Iterator[str]:
     """Yield a heading and a Markdown table for each data set and protocol: its models by Fréchet distance."""
+    for data, group, used in _by_protocol(models, GENERATED[0]):
+        labels = f", labels {each}" if (each := used.get("generated_labels")) else ""
+        images = f"{used['generated']:,} images{labels}, against {used['reference_count']:,}"
+        yield f"### {data}, {images}, features of `{used['extractor']}`"
+        floors = {metric: score.floor for metric, score in by_metric(group[0].evaluation.scores).items()}
+        real_images = ("real images", *(_floor(floors.get(metric)) for metric in GENERATED), "", "")
+        yield _ranked(group, GENERATED, real_images)
+
+
+def reconstructions(models: Sequence[Published]) -> Iterator[str]:
+    """Yield a heading and a Markdown table for each data set: its models by the distance of their reconstructions."""
+    for data, group, used in _by_protocol(models, RECONSTRUCTED[0]):
+        images = f"reconstructions of {used['generated']:,} {used['reference_split']} images"
+        yield f"### {data}, {images}, features of `{used['extractor']}`"
+        yield _ranked(group, RECONSTRUCTED)
+
+
+def _by_protocol(models, metric) -> Iterator[tuple[str, list[Published], Mapping]]:
+    """Yield the data set, the models and the protocol of each group of models whose scores of a metric share it."""
     groups: dict[tuple[str, str], list[Published]] = {}
     for model in models:
-        score = by_metric(model.evaluation.scores).get(RANKED_BY)
+        score = by_metric(model.evaluation.scores).get(metric)
         if score is not None:
             shared = {name: value for name, value in score.protocol.items() if name not in OF_A_MODEL}
             groups.setdefault((str(model.record.data["name"]), protocol.fingerprint(shared)), []).append(model)
     for (data, _), group in sorted(groups.items()):
-        first = by_metric(group[0].evaluation.scores)[RANKED_BY]
-        generated, real = first.protocol["generated"], first.protocol["reference_count"]
-        labels = f", labels {each}" if (each := first.protocol.get("generated_labels")) else ""
-        yield f"### {data}, {generated:,} images{labels}, against {real:,}, features of `{first.protocol['extractor']}`"
-        ranked = sorted(group, key=lambda model: model.record.mean(first.name))
-        rows = [_row(model) for model in ranked]
-        floors = {metric: score.floor for metric, score in by_metric(ranked[0].evaluation.scores).items()}
-        real_images = [_floor(floors.get(metric)) for metric in (RANKED_BY, *SHOWN)]
-        header = ("model", first.name, *(metric.replace("_", " ") for metric in SHOWN), "weights, MB", "minutes")
-        yield table(header, [("real images", *real_images, "", ""), *rows])
+        name = by_metric(group[0].evaluation.scores)[metric].name
+        group.sort(key=lambda model, name=name: model.record.mean(name))
+        yield data, group, by_metric(group[0].evaluation.scores)[metric].protocol
+
+
+def _ranked(group: Sequence[Published], metrics: Sequence[str], *first_rows: tuple[str, ...]) -> str:
+    name = by_metric(group[0].evaluation.scores)[metrics[0]].name
+    columns = (metric.removeprefix("reconstruction_").replace("_", " ") for metric in metrics[1:])
+    header = ("model", name, *columns, "weights, MB", "minutes")
+    return table(header, [*first_rows, *(_row(model, metrics) for model in group)])
 
 
 def gallery(models: Sequence[Published]) -> Iterator[str]:
@@ -105,9 +122,9 @@ def _link(model: Published) -> str:
     return f"[`{model.record.name}`]({FOLDER}/{model.path.name}/README.md)"
 
 
-def _row(model: Published) -> tuple[str, ...]:
+def _row(model: Published, metrics: Sequence[str]) -> tuple[str, ...]:
     scores = by_metric(model.evaluation.scores)
-    shown = [scores.get(metric) for metric in (RANKED_BY, *SHOWN)]
+    shown = [scores.get(metric) for metric in metrics]
     values = ["" if score is None else measured(model, score.name, brief=True) for score in shown]
     return _link(model), *values, _size(model), _minutes(model)
 

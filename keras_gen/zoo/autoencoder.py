@@ -50,9 +50,7 @@ def dae_conv(
 
     Ours: other kinds and levels of corruption, see `keras_gen.Autoencoder`.
 
-    Measured (dae-conv): MNIST, 2 CPU cores, `run.py --model dae-conv --epochs 12`: updates 3,300, 20 seconds per
-    epoch; loss 0.1127, val_loss 0.1128; val_mse 0.0164 (of the noisy images 0.1156). The pictures: clean digits with
-    slightly blurred strokes; where the noise broke a stroke, the pieces stay apart.
+    Measured (dae-conv): saved_models/dae-conv/README.md.
     """
     from keras_gen import networks
     from keras_gen.models import Autoencoder
