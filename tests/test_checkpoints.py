@@ -448,28 +448,47 @@ def test_damaged_checkpoints_are_neither_counted_nor_spare_the_intact_ones(tmp_p
 def test_a_new_training_in_the_folder_of_a_longer_one_is_refused(tmp_path):
     fit(tiny(), epochs=3, chosen=[callbacks.Checkpoint(tmp_path)])
     for _ in range(2):
-        with pytest.raises(UsageError, match="has a checkpoint after epoch [23] of an earlier training: choose another"):
+        with pytest.raises(
+            UsageError, match="has a checkpoint after epoch [23] of an earlier training: choose another"
+        ):
             fit(tiny(), epochs=2, chosen=[callbacks.Checkpoint(tmp_path)])
     assert checkpoints.latest(tmp_path)[0] == TrainingPosition(3)
 
 
-def test_the_best_of_a_history_elsewhere_is_refused(tmp_path):
-    chosen = [callbacks.HistoryCSV(tmp_path / "other.csv"), callbacks.Checkpoint(tmp_path, keep_best="loss")]
-    with pytest.raises(UsageError, match="keep_best must be left out without a HistoryCSV that writes .*history.csv"):
+def test_a_worker_without_a_folder_writes_nothing(monkeypatch):
+    monkeypatch.setattr(callbacks.checkpoint.distribution, "is_chief", lambda strategy: False)
+    fit(tiny(), epochs=2, chosen=[callbacks.Checkpoint(None, "1steps", keep_best="loss")])
+
+
+def test_a_later_checkpoint_that_could_not_be_restored_is_no_obstacle(tmp_path):
+    fit(tiny(), epochs=2, chosen=[callbacks.Checkpoint(tmp_path)])
+    start = TrainingPosition(1)
+    fit(tiny(), epochs=2, initial_epoch=1, chosen=[callbacks.Checkpoint(tmp_path, start=start)])
+    assert checkpoints.latest(tmp_path)[0] == TrainingPosition(2)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_best_of_a_history_elsewhere_or_written_later_is_refused(tmp_path, order):
+    table = "other.csv" if order == 1 else "history.csv"
+    chosen = [callbacks.HistoryCSV(tmp_path / table), callbacks.Checkpoint(tmp_path, keep_best="loss")][::order]
+    with pytest.raises(UsageError, match="keep_best must be a column of .*history.csv, which a HistoryCSV"):
         fit(tiny(), chosen=chosen)
 
 
-def test_steps_are_counted_over_epochs_of_unknown_length(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("lengths", "expected"), [((4, 4, 4), [(1, 2), (2, 4), (3, 0)]), ((3, 9, 2), [(1, 3), (1, 9), (3, 0)])]
+)
+def test_steps_are_counted_over_epochs_of_unknown_length(tmp_path, monkeypatch, lengths, expected):
     done = []
     monkeypatch.setattr(checkpoints, "write", lambda run, state, position, **options: done.append(position))
     callback = callbacks.Checkpoint(tmp_path, "6steps")
     callback.set_model(tiny())
-    callback.set_params({"epochs": 4, "steps": None})
+    callback.set_params({"epochs": 3, "steps": None})
     callback.on_train_begin()
-    for epoch in range(4):
+    for epoch, steps in enumerate(lengths):
         callback.on_epoch_begin(epoch)
-        for batch in range(4):
+        for batch in range(steps):
             callback.on_train_batch_end(batch)
         callback.on_epoch_end(epoch)
     callback.on_train_end()
-    assert done == [TrainingPosition(*position) for position in ((1, 2), (3, 0), (4, 0))]
+    assert done == [TrainingPosition(*position) for position in expected]

@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras.optimizers import SGD, LossScaleOptimizer
-from model_helpers import KINDS, LATENT, SHAPE, fit, images, make_autoencoder, make_vae, mostly_slow, pixels, weights
+from model_helpers import (
+    KINDS,
+    LATENT,
+    SHAPE,
+    fit,
+    images,
+    make,
+    make_autoencoder,
+    make_vae,
+    mostly_slow,
+    pixels,
+    weights,
+)
 
 from keras_gen import GAN, VAE, WGAN, Autoencoder, UsageError, data, networks, zoo
 from keras_gen.models import updates
@@ -515,11 +527,50 @@ def test_fitting_again_with_fewer_steps_than_an_execution_traces_nothing():
     [
         ({"optimizer": None}, "optimizer must be a Keras optimizer or its name, received: None"),
         ({"steps_per_execution": 0}, "steps_per_execution must be an integer of at least 1, received: 0"),
+        ({"steps_per_execution": None}, "steps_per_execution must be an integer of at least 1, received: None"),
     ],
 )
 def test_compile_refuses_what_is_no_option(arguments, message):
     with pytest.raises(UsageError, match=message):
         make_vae().compile(**arguments)
+
+
+@pytest.mark.parametrize("kind", ["gan", "wgan"])
+@pytest.mark.parametrize("index", [0, 1])
+def test_each_optimizer_of_an_adversarial_model_is_needed(kind, index):
+    optimizers = ["sgd", "sgd"]
+    optimizers[index] = None
+    name = ("generator_optimizer", "discriminator_optimizer")[index]
+    with pytest.raises(UsageError, match=f"{name} must be a Keras optimizer or its name, received: None"):
+        make(kind).compile(*optimizers)
+
+
+def test_a_prediction_within_fit_does_not_change_later_ones():
+    model = make_vae(eager=False)
+    model.compile("sgd", steps_per_execution=2)
+    sizes = []
+
+    class Predicts(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            model.predict_on_batch(images(4))
+            sizes.append(len(model.predict(images(12), batch_size=4, verbose=0)))
+            model.evaluate(images(12), batch_size=4, verbose=0)
+
+    expected = model.predict(images(96), batch_size=32, verbose=0).shape
+    for _ in range(2):
+        model.fit(data.batches(pixels(12), batch_size=4, seed=0), epochs=2, verbose=0, callbacks=[Predicts()])
+        assert model.predict(images(96), batch_size=32, verbose=0).shape == expected
+    assert sizes == [12] * 4 and model.updates == {"updates": 12}
+
+
+def test_targets_in_a_list_are_those_of_the_array_or_refused():
+    model = make_autoencoder()
+    with pytest.raises(UsageError, match="targets of x must be uint8 images, or floats from 0 to 1, received: 'int64"):
+        model.evaluate(pixels(12), pixels(12).tolist(), verbose=0)
+    expected = model.evaluate(pixels(12), 255 - pixels(12), verbose=0)
+    assert model.evaluate(pixels(12), list(255 - pixels(12)), verbose=0) == pytest.approx(expected)
+    with pytest.raises(UsageError, match="targets of x must be "):
+        model.evaluate(pixels(12), [[0]] * 11 + [[1, 2]], verbose=0)
 
 
 def test_flat_targets_of_an_autoencoder_are_refused():

@@ -269,10 +269,11 @@ USER_SCRIPT = textwrap.dedent(
 )
 
 
-def run_user_script(*workers):
+def run_user_script(folder, *workers):
     command = [sys.executable, "-c", USER_SCRIPT, ",".join(workers)]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment()}
-    processes = [subprocess.Popen([*command, str(index)], **options) for index in range(len(workers))]
+    folder.mkdir()
+    processes = [subprocess.Popen([*command, str(index)], cwd=folder, **options) for index in range(len(workers))]
     results = []
     for process in processes:
         out, err = process.communicate(timeout=120)
@@ -281,11 +282,11 @@ def run_user_script(*workers):
     return results
 
 
-def test_a_users_script_gives_the_same_results_on_two_workers_and_on_one(monkeypatch, capsys):
+def test_a_users_script_gives_the_same_results_on_two_workers_and_on_one(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["script.py"])
     exec(USER_SCRIPT, {})  # in this process, to save a start
     one, *expected = json.loads(capsys.readouterr().out.splitlines()[-1])
-    (refused, chief, *first), (also_refused, worker, *second) = run_user_script(*free_addresses(2))
+    (refused, chief, *first), (also_refused, worker, *second) = run_user_script(tmp_path / "workers", *free_addresses(2))
     assert refused == also_refused
     assert refused.startswith("x must be the same on all workers, in the same order (a dataset that shuffles ")
     assert (one[1:], chief[1], worker[1]) == ([True], True, False)

@@ -260,6 +260,7 @@ def test_the_error_for_damaged_settings_names_the_file():
 def test_integers_of_numpy_are_stored_as_integers():
     numbers = {"batch_size": 32, "seed": 1, "patience": 2, "fid_images": 5, "sample_count": 9, "samples_every": 1}
     numbers |= {"image_size": 8, "channels": 1, "bits": 8, "validation": 3, "max_minutes": 4, "epochs": 2}
+    numbers |= {"checkpoint_every": 3}
     given = {name: np.int64(value) for name, value in numbers.items()}
     settings = RunSettings("vae-mlp", keep_best="val_loss", dataset="digits", **given)
     assert json.loads(json.dumps(settings.to_json())).items() >= numbers.items()

@@ -14,7 +14,7 @@ import keras
 from keras_gen import distribution
 from keras_gen.distribution.consensus import Agreement
 from keras_gen.models import ImageModel
-from keras_gen.runs import checkpoints
+from keras_gen.runs import checkpoints, history
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.intervals import Interval
 from keras_gen.runs.run_directory import HISTORY_FILE
@@ -72,12 +72,12 @@ class Checkpoint(keras.callbacks.Callback):
     ):
         super().__init__()
         self.run = run
+        self._is_resumed = start is not None
         self.every = Interval.parse("every", every)
         self.start = start or TrainingPosition()
         self.requests = requests
         self.keep_best = keep_best
         self._last_save, self._save_seconds = time.monotonic(), 0.0
-        self._known_steps = 0  # of the last epoch
         self._writer, self._written = None, None
         self._begin_epoch(self.start.epoch)
 
@@ -93,16 +93,17 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Start the clock of intervals in time, and the thread."""
         self.close()
-        self._last_save, self._written, self._is_new = time.monotonic(), None, True
+        self._last_save, self._written, self._all_steps = time.monotonic(), None, None
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._agreement = Agreement(self.model.distribute_strategy)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Start the epoch's clock. Before the first epoch, check that the run has no checkpoint of a later one."""
+        """Start the epoch's clock. Before a new training, check that no checkpoint is later than its first epoch."""
         self._begin_epoch(epoch)
-        if self._is_new:
-            self._is_new = False
-            checkpoints.check_none_later(self.run, TrainingPosition(epoch, self._step))
+        if self._all_steps is None:
+            self._all_steps = epoch * (self._steps or 0)
+            if not self._is_resumed and distribution.is_chief(self.model.distribute_strategy):
+                checkpoints.check_none_later(self.run, TrainingPosition(epoch))
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Wait for the last file, and end the thread."""
@@ -125,8 +126,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Save within an epoch, if a checkpoint is due or a stop was requested."""
         self._step = self._steps_before + batch + 1
-        if 0 < (self._steps or self._known_steps) <= self._step:
-            return  # the epoch ends, as far as is known
+        if self._steps is not None and self._step >= self._steps:
+            return
         stop, timeout = self._agreement.of(self._stop_requested(), self._time_has_passed())
         if self._steps_have_passed() or timeout or stop:
             seconds = self._seconds_before + time.perf_counter() - self._epoch_begin
@@ -137,25 +138,27 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Save after an epoch, if a checkpoint is due, training ends with this epoch or a stop was requested."""
-        done, self._known_steps = epoch + 1, self._step
-        is_recorded = (table := Path(self.run) / HISTORY_FILE).exists()
-        if self.keep_best in (logs or {}) and distribution.is_chief(self.model.distribute_strategy) and not is_recorded:
-            raise must_be("keep_best", f"left out without a HistoryCSV that writes {table}", self.keep_best)
-        timeout = self._time_has_passed(end_of_epoch=True) or self._is_best(logs or {})
+        done = epoch + 1
+        timeout = self._is_best(done, logs or {}) or self._time_has_passed(end_of_epoch=True)
         stop, timeout = self._agreement.of(self._stop_requested(), timeout, at_once=True)
         due = self.every.unit == "epochs" and done % self.every.count == 0
         is_last = done == self.params["epochs"] or self.model.stop_training
         if due or self._steps_have_passed() or timeout or stop or is_last:
             self._save(TrainingPosition(done))
+        self._all_steps = (self._all_steps or 0) + (self._steps or self._step)
         if stop:
             self.wait()
             raise KeyboardInterrupt
 
-    def _is_best(self, logs):
+    def _is_best(self, done, logs):
         """Return whether this epoch is the best so far; False on workers other than the chief, which lack the score."""
         value = logs.get(self.keep_best, math.nan)
         if not math.isfinite(value) or not distribution.is_chief(self.model.distribute_strategy):
             return False
+        table = Path(self.run) / HISTORY_FILE
+        last = history.read(table)[-1:] if table.exists() else []
+        if not last or last[0]["epoch"] != done or self.keep_best not in last[0]:
+            raise must_be("keep_best", f"a column of {table}, which a HistoryCSV before this writes", self.keep_best)
         self.wait()
         best = checkpoints.best(self.run, self.keep_best)
         return best is None or value < best.value
@@ -178,7 +181,7 @@ class Checkpoint(keras.callbacks.Callback):
         """Return whether an interval in steps has ended since the previous call."""
         if self.every.unit != "steps":
             return False
-        base = self._epoch * (self._steps or self._known_steps)
+        base = self._all_steps or 0
         before, self._last_checked = self._last_checked, self._step
         return (base + self._step) // self.every.count > (base + before) // self.every.count
 

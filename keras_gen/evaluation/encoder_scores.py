@@ -56,8 +56,8 @@ def reconstruction_distance(
 
     Args:
         model, images, labels: as in `reconstruction_scores`.
-        reference: `Reference` of the images or, if they were binarized, of the original ones, since reconstructions are
-            gray.
+        reference: `Reference` of the images or, if they were binarized dynamically, of the gray ones, since
+            reconstructions are gray.
         inputs: dict, protocol entries that say how the images differ from those of the reference.
     """
     extractor = reference.extractor

@@ -44,15 +44,17 @@ class Sample:
         label: str = "images",
         shuffle_seed: int | None = None,
     ) -> None:
-        indices = np.arange(total)
-        places = indices if shuffle_seed is None else np.argsort(np.random.default_rng(shuffle_seed).permutation(total))
+        places = None
+        if shuffle_seed is not None:
+            places = np.argsort(np.random.default_rng(shuffle_seed).permutation(total))
         self.halves = GaussianStatistics(), GaussianStatistics()
         self.features = np.empty((total, extractor.dimensions), np.float32) if keep else None
         keep_logits = keep and extractor.num_classes > 0
         self.logits = np.empty((total, extractor.num_classes), np.float32) if keep_logits else None
         with progress.task(f"features of {label}", total) as task:
             for chunk in chunks:
-                rows = places[self.count : self.count + len(chunk)]
+                rows = np.arange(self.count, self.count + len(chunk))
+                rows = rows if places is None else places[rows]
                 extracted = extractor(chunk, task=task)
                 for half, statistics in enumerate(self.halves):
                     statistics.update(extracted.features[rows % 2 == half])

@@ -144,6 +144,10 @@ class AdversarialModel(GenerativeModel):
         """
         if "optimizer" in options:
             raise UsageError("compile takes generator_optimizer and discriminator_optimizer instead of optimizer")
+        optimizers = {"generator_optimizer": generator_optimizer, "discriminator_optimizer": discriminator_optimizer}
+        for name, optimizer in optimizers.items():
+            if optimizer is None:
+                raise must_be(name, "a Keras optimizer or its name", None)
         if generator_optimizer is discriminator_optimizer and not isinstance(generator_optimizer, str):
             raise UsageError("discriminator_optimizer must be a different object than generator_optimizer")
         if hasattr(generator_optimizer, "optimizers") or hasattr(discriminator_optimizer, "optimizers"):

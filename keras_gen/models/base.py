@@ -31,9 +31,6 @@ TRAINING, EVALUATION = 0, 1
 
 COMPILE_OPTIONS = ("run_eagerly", "steps_per_execution")
 
-COMPILED_FUNCTIONS = ("train_function", "test_function", "predict_function")
-"""Attributes in which Keras keeps its compiled functions."""
-
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -270,7 +267,7 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         if self.compiled:
             callbacks = fitting.with_progress_bar(fitting.prepare(self, callbacks), verbose)
         steps = kwargs.get("steps_per_epoch"), kwargs.get("validation_steps")
-        with self._executions_within(*steps, functions=["train_function"]):
+        with self._executions_within(*steps):
             return super().fit(x, y, batch_size, epochs, verbose, callbacks, validation_data=validation_data, **kwargs)
 
     def limit_steps_per_execution(self, divisor_of: int, at_most: int | None = None) -> None:
@@ -281,25 +278,36 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         at_most = self.steps_per_execution if at_most is None else at_most
         if distribution.is_multi_worker(self.distribute_strategy):
             at_most = 1  # Keras' loop over steps does not work across processes
-        self._set_steps_per_execution(_largest_divisor(divisor_of, at_most), COMPILED_FUNCTIONS)
+        self.steps_per_execution = _largest_divisor(divisor_of, at_most)
 
     @contextlib.contextmanager
-    def _executions_within(self, *steps, functions):
-        """Within a block, let `steps_per_execution` of these functions divide the numbers of steps (None: any)."""
-        before, divisor_of = self.steps_per_execution, math.gcd(*(count or 0 for count in steps))
-        self._set_steps_per_execution(_largest_divisor(divisor_of, before), functions)
+    def _executions_within(self, *steps):
+        """Within a block, let `steps_per_execution` divide the numbers of steps (None: any)."""
+        before = self.steps_per_execution
+        self.steps_per_execution = _largest_divisor(math.gcd(*(count or 0 for count in steps)), before)
         try:
             yield
         finally:
             self.steps_per_execution = before
 
-    def _set_steps_per_execution(self, count, functions):
-        """Set the number, and make those of these functions anew that were compiled for another one."""
-        self.steps_per_execution = count
-        for function in functions:
-            if getattr(self, f"_{function}_steps", count) != count:
-                setattr(self, function, None)
-            setattr(self, f"_{function}_steps", count)
+    def make_train_function(self, force=False):
+        """Compile the train step as Keras does, again if the number of steps per execution has changed."""
+        return super().make_train_function(force or self._has_other_executions("train"))
+
+    def make_test_function(self, force=False):
+        """Compile the test step; see `make_train_function`."""
+        return super().make_test_function(force or self._has_other_executions("test"))
+
+    def make_predict_function(self, force=False):
+        """Compile the predict step; see `make_train_function`."""
+        return super().make_predict_function(force or self._has_other_executions("predict"))
+
+    def _has_other_executions(self, kind):
+        """Return whether a function was compiled for another number of steps, and record the present one."""
+        name = f"_steps_of_{kind}_function"
+        compiled = getattr(self, name, None)
+        setattr(self, name, self.steps_per_execution)
+        return compiled != self.steps_per_execution
 
     @inputs.errors_of_batches()
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", *, callbacks=None, **kwargs):
@@ -311,14 +319,14 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
             _refuse_weights("evaluate", kwargs)
             x, y = self._evaluation_data("x", x, y, batch_size)
             callbacks = fitting.with_progress_bar(callbacks, verbose)
-        with self._executions_within(kwargs.get("steps"), functions=["test_function"]):
+        with self._executions_within(kwargs.get("steps")):
             return super().evaluate(x, y, batch_size=batch_size, verbose=verbose, callbacks=callbacks, **kwargs)
 
     @inputs.errors_of_batches()
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """Reconstruct images, given as in `fit`, or decode latents of a GAN; with labels in a tuple if conditional."""
         callbacks = fitting.with_progress_bar(callbacks, verbose)
-        with self._executions_within(steps, functions=["predict_function"]):
+        with self._executions_within(steps):
             return super().predict(self._checked_call(x), batch_size, verbose, steps, callbacks)
 
     def predict_step(self, data):
@@ -362,8 +370,7 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
                 raise UsageError(f"compile takes no {name}: {type(self).__name__} has its own objective and metrics")
         if optimizer is None:
             raise must_be("optimizer", "a Keras optimizer or its name", None)
-        if (count := options.get("steps_per_execution")) is not None:
-            checks.positive_int("steps_per_execution", count)
+        checks.positive_int("steps_per_execution", options.get("steps_per_execution", 1))
         network = self.trained_networks()[0]
         optimizer = updates.with_loss_scaling(optimizer, network, auto_scale_loss)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import math
 import re
 import types
 from collections.abc import Iterator
@@ -46,8 +47,11 @@ def check_pair(argument, images, y, image_shape, value_range, num_classes=0, tak
         UsageError: as in `check_images` and `check_labels`; or there are targets, but not `takes_targets`.
     """
     images = check_images(argument, images, image_shape, value_range, training=training)
-    if takes_targets and not num_classes and np.shape(y)[1:] == (np.prod(image_shape),):
-        raise must_be(f"targets of {argument}", f"of shape {images.shape}, like the images", np.shape(y))
+    if takes_targets and not num_classes and y is not None:
+        y = as_array(f"targets of {argument}", y, "images")
+        size = math.prod(image_shape)
+        if y.shape[1:] == (size,) and not _are_one_hot(y, size):
+            raise must_be(f"targets of {argument}", f"of shape {images.shape}, like the images", y.shape)
     if num_classes or not _are_images(y):
         return images, check_labels(f"labels of {argument}", y, len(images), num_classes)
     if not takes_targets:
@@ -101,7 +105,8 @@ def check_labels(argument: str, labels: object, count: int, num_classes: int) ->
     """
     if num_classes == 0:
         requirement = f"one label for each of the {count} images"
-        if labels is not None and as_array(argument, labels, requirement).shape[:1] != (count,):
+        shape = None if labels is None else as_array(argument, labels, requirement).shape
+        if shape is not None and (len(shape) not in (1, 2) or shape[0] != count):
             raise must_be(argument, requirement, getattr(labels, "shape", type(labels).__name__))
         return None
     requirement = f"{count} integers from 0 to {num_classes - 1}"

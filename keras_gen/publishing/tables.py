@@ -19,7 +19,7 @@ RECONSTRUCTED = ("rec_fid", "reconstruction_mse", "reconstruction_psnr", "recons
 """Metrics of the rankings of models that generate images, and of those that reconstruct images, by the first metric."""
 
 OF_A_MODEL = ("moving_average", "inputs")
-"""Entries of a protocol that are no part of how a model is measured: scores that differ in them are ranked."""
+"""Entries of a protocol that are due to the model, such as binarized inputs: scores that differ in them are ranked."""
 
 FOLDER = f"../{trained_models.FOLDER}"
 """Folder of the models, from the pages."""

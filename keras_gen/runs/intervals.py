@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import re
 from dataclasses import dataclass
 
@@ -42,7 +43,8 @@ class Interval:
         if value == AUTO:
             return cls(1, AUTO)
         # Python refuses to convert integers of more than 4300 digits to text.
-        is_parsable = isinstance(value, str) or (type(value) is int and abs(value) < 10**9)
+        is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        is_parsable = isinstance(value, str) or (is_integer and abs(value) < 10**9)
         match = _TEXT.fullmatch(f"{value}".strip()) if is_parsable else None
         if match is None:
             units = "500steps, 10epochs, 5minutes"

@@ -197,8 +197,9 @@ def _given_data(settings, given, options) -> ImageData:
                 raise must_be(name, "that of the ImageData, or left out", value)
         if settings.binarize == "none" and given.options.get("binarize"):
             raise must_be("binarize", "that of the ImageData, or left out", "none")
-        if seed := given.options.get("binarize_seed"):
-            raise must_be("binarize_seed", "0 for the ImageData of a run, which could not load it again", seed)
+        seed = given.options.get("binarize_seed", 0)
+        if seed and given.options.get("binarize") and given.source != "arrays":
+            raise must_be("binarize_seed", "0 for the ImageData of a run, which has no such setting", seed)
         return given
     parts = given if isinstance(given, tuple) else (given,)
     if len(parts) > 2:

@@ -223,14 +223,16 @@ class RunSettings:
                 # A run can be resumed from another working directory.
                 object.__setattr__(self, name, value if name == "dataset" else os.path.abspath(value))
         self._check_given(checks.positive_int, "image_size", "channels", "bits")
-        checks.one_of("channels", self.channels, (None, 1, 3))
+        if self.channels is not None:
+            checks.one_of("channels", self.channels, (1, 3))
         is_own = self.dataset in (None, self.recipe.dataset)
         for name in ("image_size", "binarize", "validation"):
             if getattr(self, name) is None and is_own:
                 object.__setattr__(self, name, getattr(self.recipe, name))
         checks.one_of("binarize", self.binarize, (None, "none", *checks.BINARIZE))
         self._check_given(checks.non_negative_int, "validation")
-        checks.one_of("bits", self.bits, (None, *range(8, 17)))
+        if self.bits is not None:
+            checks.one_of("bits", self.bits, range(8, 17))
         checks.boolean("skip_damaged", self.skip_damaged)
 
     @property

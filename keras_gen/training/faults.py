@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from keras_gen.models import ImageModel
 from keras_gen.runs import checkpoints, hints
 from keras_gen.utils.errors import TrainingDiverged, UsageError
 from keras_gen.utils.signals import StopSignals
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""Errors of files that may name none."""
 
 
 class RunInterrupted(Exception):
@@ -90,7 +94,7 @@ def explain_errors(path: Path | None, requests: StopSignals, model: ImageModel) 
     except BrokenPipeError:
         raise  # the reader of stdout left; no file failed
     except OSError as error:
-        if error.errno is None or isinstance(error, ConnectionError | TimeoutError):
+        if error.filename is None and error.errno not in DISK_ERRORS:
             raise  # not of a file: a callback's connection, for example
         where = error.filename2 or error.filename or path
         raise UsageError(f"run {path} stopped: {where} can't be written ({error.strerror or error}); {how}") from error

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _AS_MEASURED = " as measured"
 OUTLIER, MIN_VALUES = 200.0, 8
 """Values are left out that exceed the third quartile by more than `OUTLIER` times its distance to the minimum, such as
-the loss of a first epoch that began with an explosion; if there are none, values as far below the first quartile. Only
-in panels of `MIN_VALUES` values or more."""
+the loss of a first epoch that began with an explosion; if there are none, negative values as far below the first
+quartile. Only in panels of `MIN_VALUES` values or more."""
 
 COLUMNS, PANEL_WIDTH, PANEL_HEIGHT = 4, 3.2, 2.6
 """Maximum number of panels in a row of a figure, and the size of a panel in inches."""
@@ -204,7 +204,7 @@ def _leave_out_outliers(axes: Axes) -> int:
     values = values[np.isfinite(values)]
     if len(values) < MIN_VALUES:
         return 0
-    for sign in (1, -1):  # too high, too low
+    for sign in (1, -1) if values.min() < 0 else (1,):  # too high; too low, if below 0
         mirrored = sign * values
         low, quartile = mirrored.min(), np.quantile(mirrored, 0.75)
         kept = values[mirrored <= quartile + OUTLIER * (quartile - low)]

@@ -97,7 +97,7 @@ def number(value: object) -> str:
 
 
 def significant(value: float, digits: int = 4) -> str:
-    """Return a number as text with that many significant digits, and without an exponent below a billion.
+    """Return a number as text with that many significant digits, and without an exponent from 1 to a billion.
 
     Example:
         >>> significant(12.34567), significant(0.00123456), significant(12345.6), significant(99.7, digits=2)
