@@ -31,6 +31,13 @@ def test_a_compiled_run_trains_as_another_and_resumes_bit_for_bit():
     assert losses[0] != losses[1]  # other noise: XLA was at work
 
 
+def test_a_model_with_an_operation_that_xla_lacks_is_one_line():
+    noise = write_npz("noise.npz", train=51)
+    options = ("--jit-compile", "--batch-size", 8, "--epochs", 1, "--samples-every", 0)
+    error = call("run", "--model", "ae-conv", "--dataset", noise, *options).error
+    assert error.endswith("stopped: XLA lacks ResizeNearestNeighborGrad; train without --jit-compile")
+
+
 def test_several_devices_are_refused(monkeypatch):
     settings = RunSettings("vae-mlp", dataset="digits", jit_compile=True)
     digits = data.load("digits")

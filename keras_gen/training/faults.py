@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,11 @@ def explain_errors(path: Path | None, requests: StopSignals, model: ImageModel) 
             raise  # not of a file: a callback's connection, for example
         where = error.filename2 or error.filename or path
         raise UsageError(f"run {path} stopped: {where} can't be written ({error.strerror or error}); {how}") from error
+    except tf.errors.InvalidArgumentError as error:
+        operation = re.search(r"Detected unsupported operations .* on XLA_\w+: (\w+)", error.message)
+        if operation is None:
+            raise
+        raise UsageError(f"run {path} stopped: XLA lacks {operation[1]}; train without --jit-compile") from None
     except tf.errors.ResourceExhaustedError as error:
         # TensorFlow raises the same error for memory and disk.
         what = "disk full" if "No space left" in error.message else "out of memory"
