@@ -210,3 +210,13 @@ def test_a_name_is_never_mathematics_and_always_in_the_legend(name):
 
 def test_figures_need_no_title():
     assert report.sample_grid(np.zeros((6, 8, 8, 1), np.uint8)).get_suptitle() == ""
+
+
+def test_a_small_file_of_points_keeps_the_colors_of_ten_classes(tmp_path):
+    generator = np.random.default_rng(0)
+    figure = report.scatter(generator.normal(size=(5000, 2)), generator.integers(0, 10, 5000))
+    style.save_small(figure, tmp_path / "points.png")
+    with Image.open(tmp_path / "points.png") as picture:
+        found = np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0).astype(int)
+    for color in style.CLASS_COLORS:
+        assert np.abs(found - np.multiply(colors.to_rgb(color), 255)).max(axis=1).min() < 20, color

@@ -156,12 +156,19 @@ def save_figure(figure: Figure, path: str | os.PathLike) -> None:
 
 
 def save_small(figure: Figure, path: str | os.PathLike) -> None:
-    """Save a figure as `save_figure` does, with 32 colors, so that the pictures of a page stay small."""
+    """Save a figure as `save_figure` does, with few colors, so that the pictures of a page stay small.
+
+    A figure of points has 256, chosen to cover all hues: points are translucent, and fewer colors would merge classes.
+    """
+    from matplotlib.collections import PathCollection
     from PIL import Image
 
     save_figure(figure, path)
     with Image.open(path) as picture, atomic_path(path) as temporary:
-        picture.convert("RGB").quantize(_FEW_COLORS).save(temporary, "png", optimize=True)
+        options = {"colors": _FEW_COLORS}
+        if figure.findobj(PathCollection):
+            options = {"colors": 256, "method": Image.Quantize.MAXCOVERAGE}
+        picture.convert("RGB").quantize(**options).save(temporary, "png", optimize=True)
 
 
 def save(figure: Figure, path: str | os.PathLike) -> tuple[Path, Path]:
