@@ -170,10 +170,7 @@ def wgan_gp(
     Ours: layer normalization instead, uniform interpolation and penalty weight 10 (Gulrajani et al. 2017; the
     report's is cut off), 5 critic updates, Adam with β₁ 0.5 and β₂ 0.9.
 
-    Measured (wgan-gp): MNIST, 2 CPU cores, `run.py --model wgan-gp --epochs 4`: updates 688 generator, 3,440 critic, 68
-    seconds per epoch; critic_loss −3.97, emd 4.38 (15.96 in the first epoch), val_emd 4.17, still decreasing. The
-    pictures: strokes that begin to form digits, about a third of them legible, on a dark background with specks; not
-    converged.
+    Measured (wgan-gp): saved_models/wgan-gp/README.md.
 
     Measured (wgan-gp-cifar10): CIFAR-10, 2 CPU cores, `run.py --model wgan-gp-cifar10 --epochs 3`: updates 432
     generator, 2,160 critic, 159 seconds per epoch; critic_loss −10.2, emd 12.3 (26.5 in the first epoch), val_emd
