@@ -210,7 +210,7 @@ class RunSettings:
             object.__setattr__(self, name, check(name, getattr(self, name)))
 
     def _check_given(self, check, *names):
-        """Do the same with those that are not None."""
+        """Replace the settings with these names that are not None by what the check returns."""
         self._check(check, *(name for name in names if getattr(self, name) is not None))
 
     def _check_data(self):

@@ -225,9 +225,7 @@ def vae_2d(
 
     Ours: RMSprop's learning rate 1e-3.
 
-    Measured (vae-2d, with `beta=0.2`): MNIST, 2 CPU cores, `run.py --model vae-2d`: updates 24,066, 72 seconds per
-    epoch; loss 143.96, val_loss 144.08 (reconstruction 142.1, kl 9.8 nats, weighted by one fifth). The pictures:
-    blurred digits, all ten; those at the center of the latent plane (8, 4, 2) are the most frequent.
+    Measured (vae-2d): saved_models/vae-2d/README.md.
     """
     from keras_gen import networks
     from keras_gen.models import VAE
