@@ -292,15 +292,15 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
 
     def make_train_function(self, force=False):
         """Compile the train step as Keras does, again if the number of steps per execution has changed."""
-        return super().make_train_function(force or self._has_other_executions("train"))
+        return super().make_train_function(self._has_other_executions("train") or force)
 
     def make_test_function(self, force=False):
         """Compile the test step; see `make_train_function`."""
-        return super().make_test_function(force or self._has_other_executions("test"))
+        return super().make_test_function(self._has_other_executions("test") or force)
 
     def make_predict_function(self, force=False):
         """Compile the predict step; see `make_train_function`."""
-        return super().make_predict_function(force or self._has_other_executions("predict"))
+        return super().make_predict_function(self._has_other_executions("predict") or force)
 
     def _has_other_executions(self, kind):
         """Return whether a function was compiled for another number of steps, and record the present one."""
