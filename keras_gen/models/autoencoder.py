@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gen import distribution, losses
-from keras_gen.models import inputs, network_checks
+from keras_gen.models import inputs
 from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.models.generative import GenerativeModel
 from keras_gen.models.settings import Setting
@@ -87,14 +87,13 @@ class Autoencoder(EncoderDecoder, GenerativeModel):
         )
         if loss == "cross_entropy" and self.value_range != (0, 1):
             raise UsageError("value_range must be (0, 1) with loss cross_entropy, received: (-1, 1)")
-        self.encoder = network_checks.check_network("encoder", encoder)
-        self.decoder = network_checks.check_network("decoder", decoder)
+        self._set_networks(encoder, decoder, "codes")
+        self.built = True
+
+    def _latent_shape(self, encoder):
         if not isinstance(encoder.output_shape, tuple):
             raise must_be("encoder", "a model with one output", encoder.output_shape)
-        network_checks.check_encoder_and_decoder(encoder, decoder, encoder.output_shape, "codes")
-        if self.from_logits:
-            network_checks.check_logits("decoder", decoder, network_checks.UNLESS_IMAGES)
-        self.built = True
+        return encoder.output_shape
 
     def objective(self, images, labels, noise_key, *, training):
         """Return the quantities of the class; without classes, `labels` are target images or None."""

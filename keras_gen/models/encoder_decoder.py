@@ -9,12 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gen.models import samplers, sampling, updates
+from keras_gen.models import network_checks, samplers, sampling, updates
 from keras_gen.models.base import Endpoint, ImageModel
 from keras_gen.models.settings import Setting
 from keras_gen.utils import checks, keras_internals, progress
 from keras_gen.utils.errors import must_be
-
 
 MAX_FITTED = 20_000
 """Maximum number of images to whose codes a sampler is fitted: for 128 dimensions that takes a minute or two."""
@@ -35,7 +34,19 @@ class EncoderDecoder(ImageModel):
         """The encoder."""
         return self.encoder
 
+    def _set_networks(self, encoder, decoder, latents: str) -> None:
+        """Check the networks and set them; `latents` is what an error message calls the decoder's input."""
+        self.encoder = network_checks.check_network("encoder", encoder)
+        self.decoder = network_checks.check_network("decoder", decoder)
+        network_checks.check_encoder_and_decoder(encoder, decoder, self._latent_shape(encoder), latents)
+        if self.from_logits:
+            network_checks.check_logits("decoder", decoder, network_checks.UNLESS_IMAGES)
+
     # Methods that subclasses implement
+
+    def _latent_shape(self, encoder: keras.Model) -> network_checks.Shape:
+        """Check the outputs of the encoder and return the shape of the decoder's input, batch first."""
+        raise NotImplementedError
 
     def objective(self, images: tf.Tensor, labels, noise_key: tf.Tensor, *, training: bool) -> dict[str, tf.Tensor]:
         """Return the quantities in `tracked_names`, such as `loss`, of images in `value_range`, each `(n,)`."""

@@ -69,12 +69,8 @@ def log_weights_function(model: VAE) -> tf.types.experimental.PolymorphicFunctio
     """
 
     def function(images, labels, mean, log_variance, noise):
-        samples = tf.shape(noise)[1]
-        latents = mean[:, tf.newaxis] + tf.exp(0.5 * log_variance)[:, tf.newaxis] * noise
-        flat = tf.reshape(latents, [-1, model.latent_dim])
-        output = model.call_network(model.decoder, flat, tf.repeat(labels, samples), training=False)
-        loss = model.negative_log_likelihood(tf.repeat(images, samples, axis=0), output)["reconstruction"]
-        log_likelihood = -tf.reshape(tf.cast(loss, tf.float64), tf.shape(noise)[:2])
+        latents, values = model.decode_samples(images, labels, mean, log_variance, noise, training=False)
+        log_likelihood = -tf.cast(values["reconstruction"], tf.float64)
         posterior = [tf.cast(part, tf.float64) for part in (latents, log_variance[:, tf.newaxis], noise)]
         return log_likelihood + losses.log_prior_ratio(*posterior) + _log_volume(model)
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_gen import distribution, losses
 from keras_gen.distribution import sharding
-from keras_gen.models import importance, network_checks
+from keras_gen.models import importance
 from keras_gen.models.encoder_decoder import EncoderDecoder
 from keras_gen.models.generative import GenerativeModel
 from keras_gen.models.settings import Setting
@@ -121,18 +121,17 @@ class VAE(EncoderDecoder, GenerativeModel):
             raise must_be("value_range", f"(0, 1) with likelihood {likelihood}", self.value_range)
         if learn_scale and not entry.has_scale:
             raise must_be("learn_scale", f"False with likelihood {likelihood}, which has no scale", learn_scale)
-        self.encoder = network_checks.check_network("encoder", encoder)
-        self.decoder = network_checks.check_network("decoder", decoder)
-        shapes = encoder.output_shape
-        if not isinstance(shapes, list | tuple) or len(shapes) != 2 or shapes[0] != shapes[1] or len(shapes[0]) != 2:
-            raise must_be("encoder", "a model with two outputs (mean, log_variance) of shape (n, latent_dim)", shapes)
-        network_checks.check_encoder_and_decoder(encoder, decoder, shapes[0], "latents")
-        if self.from_logits:
-            network_checks.check_logits("decoder", decoder, network_checks.UNLESS_IMAGES)
+        self._set_networks(encoder, decoder, "latents")
         if learn_scale:
             initial = keras.initializers.Constant(math.log(self.scale))
             self.log_scale = self.add_weight(name="log_scale", shape=(), initializer=initial, aggregation="mean")
         self.built = True
+
+    def _latent_shape(self, encoder):
+        shapes = encoder.output_shape
+        if not isinstance(shapes, list | tuple) or len(shapes) != 2 or shapes[0] != shapes[1] or len(shapes[0]) != 2:
+            raise must_be("encoder", "a model with two outputs (mean, log_variance) of shape (n, latent_dim)", shapes)
+        return shapes[0]
 
     def objective(self, images, labels, noise_key, *, training):
         """Return `loss`, `reconstruction`, `kl` and the other quantities; see the class."""
@@ -166,19 +165,35 @@ class VAE(EncoderDecoder, GenerativeModel):
     def _importance_weighted(self, images, labels, mean, log_variance, noise_key, *, training):
         """Return `loss` and the quantities of `negative_log_likelihood`, averaged over the samples of each image."""
         self._check_free_bits()  # it can have been changed
-        count, shard = self.importance_samples, sharding.current_shard()
+        count = self.importance_samples
         noise = distribution.normal((tf.shape(images)[0], count, self.latent_dim), noise_key)
-        latents = mean[:, tf.newaxis] + tf.exp(0.5 * log_variance)[:, tf.newaxis] * noise
-        repeated = [None if part is None else tf.repeat(part, count, axis=0) for part in (images, labels)]
-        with sharding.use_shard(shard and shard.times(count)):
-            flat = tf.reshape(latents, [-1, self.latent_dim])
-            output = self.call_network(self.decoder, flat, repeated[1], training=training)
-            values = self.negative_log_likelihood(repeated[0], output)
-        values = {name: tf.reshape(value, [-1, count]) for name, value in values.items()}
+        latents, values = self.decode_samples(images, labels, mean, log_variance, noise, training=training)
         log_prior_ratio = losses.log_prior_ratio(latents, log_variance[:, tf.newaxis], noise)
         log_weights = self._current_beta(training) * log_prior_ratio - values["reconstruction"]
         bound = tf.reduce_logsumexp(log_weights, axis=1) - math.log(count)
         return {name: tf.reduce_mean(value, axis=1) for name, value in values.items()} | {"loss": -bound}
+
+    def decode_samples(self, images, labels, mean, log_variance, noise, *, training):
+        """Return latents z = μ + σ ε of each image and, of each z, the quantities of `negative_log_likelihood`.
+
+        Args:
+            images: float tensor `(n, …)` in `value_range`.
+            labels: int tensor `(n,)`, or None.
+            mean, log_variance: tensors `(n, latent_dim)`, the images' posteriors.
+            noise: tensor `(n, samples, latent_dim)`, ε.
+            training: bool, passed to the decoder.
+
+        Returns:
+            The latents, shape of `noise`, and a dictionary of tensors `(n, samples)`.
+        """
+        count, shard = tf.shape(noise)[1], sharding.current_shard()
+        latents = mean[:, tf.newaxis] + tf.exp(0.5 * log_variance)[:, tf.newaxis] * noise
+        images, labels = [None if part is None else tf.repeat(part, count, axis=0) for part in (images, labels)]
+        with sharding.use_shard(shard and shard.times(count)):
+            flat = tf.reshape(latents, [-1, self.latent_dim])
+            output = self.call_network(self.decoder, flat, labels, training=training)
+            values = self.negative_log_likelihood(images, output)
+        return latents, {name: tf.reshape(value, tf.shape(noise)[:2]) for name, value in values.items()}
 
     def negative_log_likelihood(self, images: tf.Tensor, output: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return `reconstruction`, −log p(x | z) in nats per image, `(n,)`, from the decoder's output for z.
