@@ -101,8 +101,12 @@ def test_the_record_has_every_run_and_no_place_of_this_machine(published, runs):
 
 def test_the_float16_weights_are_scored_under_the_same_protocol(published):
     scores = {score.name: score for score in published.evaluation.scores}
-    assert published.record.exported_scores.keys() == {"fd_lenet", "confident_lenet"}
+    reconstructed = {f"reconstruction_{name}" for name in ("mse", "psnr", "ssim")}
+    assert published.record.exported_scores.keys() == {"fd_lenet", "confident_lenet", *reconstructed}
     assert published.record.exported_scores["fd_lenet"] == pytest.approx(scores["fd_lenet"].value, rel=0.05)
+    for name in reconstructed:
+        assert published.record.exported_scores[name] == pytest.approx(scores[name].value, rel=0.01)
+        assert published.record.exported_scores[name] != scores[name].value  # of other weights
 
 
 def test_the_card_tells_how_to_use_it_and_what_it_reaches(published):
@@ -172,7 +176,7 @@ def test_the_settings_of_an_evaluation_are_read_off_its_scores(published, runs):
 
 def test_published_images_have_the_same_scores_again(published, monkeypatch, tmp_path):
     rows = publishing.measure(published)
-    assert [row.name for row in rows] == ["fd_lenet", "confident_lenet"]
+    assert [row.name for row in rows] == list(published.record.exported_scores)
     for row in rows:
         assert row.obtained == pytest.approx(row.published, rel=1e-6)
         assert row.is_within
@@ -194,7 +198,7 @@ def test_published_images_have_the_same_scores_again(published, monkeypatch, tmp
     )
     assert call("evaluate", "run", "--zoo").error.startswith("error: run can't be used here")
     monkeypatch.setattr(publishing, "published", list)
-    assert call("evaluate", "--zoo").error == "error: --zoo found no published model with scores of generated images"
+    assert call("evaluate", "--zoo").error == "error: --zoo found no published model with scores of images"
 
 
 def test_a_model_trained_again_is_compared_with_the_published_ones(published, tmp_path):
@@ -396,7 +400,7 @@ def test_a_model_without_weights_has_its_record_and_is_ranked(published, runs, t
     [_, ranking] = publishing.rankings([published, baseline])
     [row] = [line for line in ranking.splitlines() if "`baseline`" in line]
     assert "| not published |" in row and "`mine`" in ranking
-    assert [line for line in publishing.gallery([published, baseline]) if line.startswith("## ")] == ["## mine"]
+    assert [line for line in publishing.gallery([published, baseline]) if line.startswith("## ")] == ["## mine", "## baseline"]
     monkeypatch.setenv("KERAS_GEN_MODELS", str(tmp_path))
     assert "baseline" not in trained_models.names()
     assert trained_models.find_published("baseline") == baseline.path  # reproduce.py needs no weights

@@ -122,7 +122,7 @@ def measure_zoo(names: Sequence[str], data_dir: str | None, extractor_weights: s
     models = [publishing.read(path) for path in paths] or publishing.published()
     measured, failed = [model for model in models if model.record.exported_scores or names], []
     if not measured:
-        raise UsageError("--zoo found no published model with scores of generated images")
+        raise UsageError("--zoo found no published model with scores of images")
     for model in measured:
         print_line(f"{model.record.name}:")
         # Without names, models whose extractor comes with the package are measured too.

@@ -17,14 +17,16 @@ from keras_gen.models import sampling
 from keras_gen.utils import image_utils, progress
 
 if TYPE_CHECKING:
-    from keras_gen.models import VAE
+    from keras_gen.models import VAE, PretrainedModel
     from keras_gen.models.encoder_decoder import EncoderDecoder
 
 REC_FID = "rec_fid"
 """Name of the measure of `reconstruction_distance`."""
 
 
-def reconstruction_scores(model: EncoderDecoder, images: np.ndarray, labels, protocol: dict) -> list[Score]:
+def reconstruction_scores(
+    model: EncoderDecoder | PretrainedModel, images: np.ndarray, labels, protocol: dict
+) -> list[Score]:
     """Score a model's reconstructions by mean squared error, PSNR and SSIM; see `metrics.reconstruction`.
 
     A VAE reconstructs from the posterior mean. A denoiser gets the images without noise.
@@ -50,7 +52,7 @@ def reconstruction_scores(model: EncoderDecoder, images: np.ndarray, labels, pro
 
 
 def reconstruction_distance(
-    model: EncoderDecoder, images: np.ndarray, labels, reference: Reference, inputs: dict
+    model: EncoderDecoder | PretrainedModel, images: np.ndarray, labels, reference: Reference, inputs: dict
 ) -> list[Score]:
     """Return the Fréchet distance of a model's reconstructions, as uint8 images, to real images, as in `_fid`.
 
@@ -74,8 +76,7 @@ def _reconstructions(model, images, labels):
     """Yield images and their reconstructions in [0, 1], a part of them at a time."""
     for start in range(0, len(images), sampling.CHUNK):
         rows = slice(start, start + sampling.CHUNK)
-        reconstructed = model.reconstruct(images[rows], None if labels is None else labels[rows])
-        yield images[rows], np.asarray(model.to_unit_range(reconstructed))
+        yield images[rows], model.reconstruct_float(images[rows], None if labels is None else labels[rows])
 
 
 def likelihood_scores(

@@ -139,33 +139,34 @@ def open_run(run: str | os.PathLike, **place: object) -> loading.Run:
 
 
 def _measured(model, data: ImageData, settings: EvaluationSettings) -> Evaluation:
-    extractor, notes = _extractor(model, data, settings)
-    scores, more_notes = _generated_scores(model, data, settings, extractor)
-    notes += more_notes
-    losses = {}
-    if model.num_classes and data.test.labels is None:
-        notes.append("no losses and no scores of test images: they have no labels")
-    else:
-        losses = _losses(model, data)
-        encoder_scores, encoder_notes = _encoder_scores(model, data, settings, extractor)
-        scores += encoder_scores
-        notes += encoder_notes
+    scores, notes = score_model(model, data, settings)
+    losses = {} if _lacks_labels(model, data) else _losses(model, data)
     return Evaluation(losses, scores, notes + [score.warning for score in scores if score.warning])
 
 
-def score_generated(
+def score_model(
     model: GenerativeModel | PretrainedModel, data: ImageData, settings: EvaluationSettings
 ) -> tuple[list[Score], list[str]]:
-    """Return the scores of images that a model generates, and notes on those that are missing, as `evaluate` does.
+    """Return the scores of a model, and notes on those that are missing, as `evaluate` does.
 
     Args:
-        model: a model, or a trained one as `keras_gen.zoo.load` gives it.
+        model: a model, or a trained one as `keras_gen.zoo.load` gives it, of which only the images that it generates
+            and reconstructs are scored.
         data: the data set that it was trained on.
         settings: `EvaluationSettings`.
     """
     extractor, notes = _extractor(model, data, settings)
     scores, more_notes = _generated_scores(model, data, settings, extractor)
-    return scores, notes + more_notes
+    notes += more_notes
+    if _lacks_labels(model, data):
+        notes.append("no losses and no scores of test images: they have no labels")
+        return scores, notes
+    encoder_scores, encoder_notes = _encoder_scores(model, data, settings, extractor)
+    return scores + encoder_scores, notes + encoder_notes
+
+
+def _lacks_labels(model, data: ImageData) -> bool:
+    return bool(model.num_classes) and data.test.labels is None
 
 
 def _generated_scores(model, data, settings, extractor: Extractor | None) -> tuple[list[Score], list[str]]:
@@ -279,7 +280,7 @@ def _encoder_scores(
     scores, notes = [], []
     if "reconstruct" not in model.endpoints():
         return scores, notes
-    images, labels = data.evaluated("test").images, model.labels_of(data.test)
+    images, labels = data.evaluated("test").images, data.test.labels if model.num_classes else None
     base = {"data": data.name, "split": "test", "batch_norm": "moving averages"}
     if min(images.shape[1:3]) < WINDOW:
         height, width = images.shape[1:3]

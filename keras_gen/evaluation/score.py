@@ -13,10 +13,17 @@ from keras_gen.evaluation.protocol import Protocol
 
 _OTHER_NAMES = {"fid": "fd", "fid_infinity": "fd_infinity", "kid": "kd", "inception_score": "classifier_score"}
 
+_OF_DENSITIES = ("nll", "active_units")
+
 
 def of_generated(scores: Sequence[Score]) -> list[Score]:
     """Return the scores that are of generated images, in contrast to reconstructed or encoded ones."""
     return [score for score in scores if {"generated", "seed"} <= score.protocol.keys()]
+
+
+def of_images(scores: Sequence[Score]) -> list[Score]:
+    """Return the scores of generated and reconstructed images, which a SavedModel is enough for."""
+    return [score for score in scores if score.protocol["metric"] not in _OF_DENSITIES]
 
 
 def by_metric(scores: Sequence[Score]) -> dict[str, Score]:

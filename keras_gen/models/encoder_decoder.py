@@ -131,6 +131,10 @@ class EncoderDecoder(ImageModel):
         """Return reconstructions in `value_range`; `images` and, if conditional, `labels` as in `fit`."""
         return tf.concat(self._in_chunks("reconstructions", self, images, labels), axis=0)
 
+    def reconstruct_float(self, images, labels=None) -> np.ndarray:
+        """Return reconstructions in [0, 1], float32, for any `value_range`; arguments as in `reconstruct`."""
+        return np.asarray(self.to_unit_range(self.reconstruct(images, labels)))
+
     def endpoints(self) -> dict[str, Endpoint]:
         """Return the functions of a SavedModel; here also `encode` and `reconstruct` of uint8 images."""
         images = tf.TensorSpec([None, *self.image_shape], tf.uint8, name="images")

@@ -123,8 +123,15 @@ class PretrainedModel:
 
     def reconstruct(self, images: np.ndarray, labels: Sequence[int] | int | None = None) -> np.ndarray:
         """Encode and decode images; a denoiser removes noise."""
+        return self._reconstruct(images, labels)["images"].numpy()
+
+    def reconstruct_float(self, images: np.ndarray, labels: Sequence[int] | int | None = None) -> np.ndarray:
+        """Return reconstructions as float32 in [0, 1], which are not rounded to uint8."""
+        return self._reconstruct(images, labels)["images_float"].numpy()
+
+    def _reconstruct(self, images: object, labels: object) -> dict[str, tf.Tensor]:
         self._need("reconstruct")
-        return self._call("reconstruct", tf.constant(self._check_images(images)), labels)["images"].numpy()
+        return self._call("reconstruct", tf.constant(self._check_images(images)), labels)
 
     def _need(self, function: str) -> None:
         if function not in self.functions:

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
-from keras_gen.data import ImageData
 from keras_gen.evaluation import evaluator
-from keras_gen.evaluation.score import Score, of_generated
+from keras_gen.evaluation.score import of_generated
 from keras_gen.models import PretrainedModel, export
 from keras_gen.publishing import cards, finished_runs, pictures, protocols, records
 from keras_gen.publishing.finished_runs import FinishedRun
@@ -45,7 +44,7 @@ def publish(
     """Write the trained model of finished and evaluated runs to the folder `out/name`.
 
     The folder holds a SavedModel with weights in float16, `evaluation.json`, `record.json`, `history.csv`, pictures and
-    its card, `README.md`. If the model generates images, the float16 weights are scored as the run was.
+    its card, `README.md`. The images that the float16 weights generate and reconstruct are scored as the run's were.
 
     Args:
         runs: sequence of paths of run directories with equal settings but the seed. The first is published, the others
@@ -98,7 +97,7 @@ def publish(
         model = PretrainedModel(exported)
         record = _record(files_of_runs, model, name=name, note=note, license=license, rank=rank)
         if weights:
-            scores = _exported_scores(model, opened.data, first.evaluation.scores, extractor_weights)
+            scores = protocols.measure_again(model, opened.data, first.evaluation.scores, extractor_weights)
             record = dataclasses.replace(record, exported_scores=scores)
         files.write_json(folder / records.RECORD_FILE, record.to_json())
         shutil.copyfile(first.path / run_directory.HISTORY_FILE, folder / records.HISTORY_FILE)
@@ -202,21 +201,6 @@ def _trained(run: FinishedRun) -> TrainedRun:
         losses=run.evaluation.losses,
         scores={score.name: score.value for score in run.evaluation.scores},
     )
-
-
-def _exported_scores(
-    model: PretrainedModel, data: ImageData, scores: Sequence[Score], extractor_weights: str | None
-) -> dict[str, float]:
-    """Return the scores of a trained model's images, under the protocol of the run's scores."""
-    expected = {score.name: score.fingerprint for score in of_generated(scores)}
-    if not expected:
-        return {}
-    found, notes = evaluator.score_generated(model, data, protocols.settings_of(scores, extractor_weights))
-    same = {score.name: score.value for score in found if expected.get(score.name) == score.fingerprint}
-    if missing := sorted(expected.keys() - same.keys()):
-        reasons = "; ".join(notes) or "the data or the extractor's weights are others"
-        raise UsageError(f"{', '.join(missing)} can't be measured as for the run: {reasons}")
-    return same
 
 
 def _write_pictures(folder: Path, model: PretrainedModel, run: Path, epoch: int) -> None:

@@ -12,7 +12,7 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 
 from keras_gen import evaluation, training
 from keras_gen.data import ImageData, catalog
-from keras_gen.evaluation import evaluator
+from keras_gen.evaluation.score import Score
 from keras_gen.models import PretrainedModel
 from keras_gen.publishing import protocols
 from keras_gen.publishing.records import Published
@@ -24,7 +24,8 @@ CONFIDENCE = 0.95
 """Probability with which a further training's score is within `prediction_margin`."""
 
 RELATIVE, ABSOLUTE = 0.01, 0.005
-"""By how much scores of the same weights may differ with the processor and the versions, at least."""
+"""By how much scores of the same weights may differ with the processor and the versions, at least; the second is for
+images that are drawn at random."""
 
 
 @dataclass(frozen=True)
@@ -77,31 +78,34 @@ def prediction_margin(values: Sequence[float]) -> float | None:
 def measure(
     published: Published, data_dir: str | os.PathLike | None = None, *, extractor_weights: str | None = None
 ) -> list[Comparison]:
-    """Measure the images that a published model generates again, under the protocol of its scores.
+    """Measure the images that a published model generates and reconstructs again, under the protocols of its scores.
 
     Args:
-        published: the model, which generates images and has its weights.
+        published: the model, which has its weights.
         data_dir: str or path, the folder that holds its data. Defaults to `$KERAS_GEN_DATA`.
         extractor_weights: str or None, file of the weights of the scores' extractor. Defaults to None.
 
     Raises:
-        UsageError: the model has no scores of generated images or no weights, or the data are not those that it was
-            trained on.
+        UsageError: the model has no scores of images or no weights, or the data are not those that it was trained on.
         DataUnavailableError: its data or extractor are unavailable.
     """
-    record, scores = published.record, published.evaluation.scores
+    record, scores = published.record, {score.name: score for score in published.evaluation.scores}
     model = PretrainedModel(published.path)
     if not record.exported_scores:
-        raise UsageError(f"{record.name} has no scores of generated images")
+        raise UsageError(f"{record.name} has no scores of images")
     data = _data(published, _settings(published, data_dir))
-    found, notes = evaluator.score_generated(model, data, protocols.settings_of(scores, extractor_weights))
-    values, spreads = {score.name: score.value for score in found}, {score.name: score.spread for score in scores}
-    if missing := record.exported_scores.keys() - values.keys():
-        raise UsageError(f"{', '.join(sorted(missing))} of {record.name} can't be measured now: {'; '.join(notes)}")
+    measured = [scores[name] for name in record.exported_scores]
+    values = protocols.measure_again(model, data, measured, extractor_weights)
     return [
-        Comparison(name, value, values[name], max(RELATIVE * abs(value), ABSOLUTE, spreads.get(name) or 0.0))
+        Comparison(name, value, values[name], _margin(value, scores[name]))
         for name, value in record.exported_scores.items()
     ]
+
+
+def _margin(value: float, score: Score) -> float:
+    """Return by how much the score of the same weights may differ from its value."""
+    least = ABSOLUTE if "generated" in score.protocol else 0.0  # other scores are of all test images
+    return max(RELATIVE * abs(value), least, score.spread or 0.0)
 
 
 def reproduce(
