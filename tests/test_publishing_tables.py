@@ -33,7 +33,8 @@ def model(folder, name, *values, data="mnist", losses=None, minutes=12.0, **prot
         for seed, value in enumerate(values)
     ]
     record = Record(
-        name, "vae-mlp", "A VAE.", "R2", {}, ["--model=vae-mlp"], {"name": data, "image_shape": [28, 28, 1]},
+        name, "vae-mlp", "A VAE.", "R2", {"overrides": {}}, ["--model=vae-mlp"],
+        {"name": data, "image_shape": [28, 28, 1], "counts": {"train": 55_000}},
         {"cores": 2}, {}, "prior", runs, {}, "A note.",
     )  # fmt: skip
     return Published(path, record, Evaluation(losses or {}, scores, []))
@@ -60,8 +61,9 @@ def test_models_are_ranked_under_one_protocol_but_for_the_moving_average(tmp_pat
     assert cells(lines[4])[:3] == ["[`worse`](../saved_models/worse/README.md)", "30", "0.5"]
     assert cells(lines[4])[-2:] == ["1.5", "12 on 2 cores"]
     assert len(lines) == 5
-    heading, _ = tables.rankings([model(tmp_path, "labeled", 3.0, generated_labels="uniform")])
-    assert heading == "### mnist, 10,000 images, labels uniform, against 55,000, features of `lenet`"
+    heading, ranked = tables.rankings([models[0], model(tmp_path, "labeled", 3.0, generated_labels="uniform")])
+    assert heading == "### mnist, 10,000 images, against 55,000, features of `lenet`"
+    assert "labeled" in ranked and "worse" in ranked
 
 
 def test_reconstructions_are_ranked_also_of_binarized_images(tmp_path):
@@ -86,12 +88,47 @@ def test_models_stand_beside_the_literature_with_both_protocols(tmp_path):
     lines = tables.comparisons([*models, model(tmp_path, "without a reference", 3.0)]).splitlines()
     rows = [cells(line) for line in lines[2:]]
     found = {(row[0].partition("`]")[0], row[3]) for row in rows}
-    assert found == {("[`ae-conv", "0.1016"), ("[`ae-conv", "25"), ("[`lsgan-conv", "10 ± 1.4 (2 trainings)")}
+    # A Fréchet distance of other features is not a FID.
+    assert found == {("[`ae-conv", "0.1016"), ("[`ae-conv", "not measured"), ("[`lsgan-conv", "not measured")}
     [loss] = [row for row in rows if row[3] == "0.1016"]
-    assert loss[6].startswith("no: its decoder works on 4, 8, 16 and 28 pixels")
+    assert loss[6].startswith("no: 20 epochs of batch 200 here")
     [other] = [row for row in rows if "lsgan" in row[0]]
     assert other[4].startswith("7.8 ± 0.6 ([Lucic et al. 2018](https://")
-    assert other[6] == "no: features: Inception there, a classifier of these data here"
+    assert other[6] == "no: networks of InfoGAN and the best of 100 settings there"
+
+
+def test_models_stand_beside_their_stock_twins(tmp_path):
+    models = [
+        model(tmp_path, "plain-vae-mlp", 88.0, 92.0),
+        model(tmp_path, "vae-mlp", 85.0, 91.0),
+        model(tmp_path, "keras-io-gan", 20.0),
+        model(tmp_path, "lsgan-conv", 2.0),
+        model(tmp_path, "gan-conv", 21.0),
+        model(tmp_path, "vae-conv", 17.0),
+    ]
+    rows = [cells(line) for line in tables.stock_comparisons(models).splitlines()[2:]]
+    assert [(row[1], row[4], row[6]) for row in rows] == [
+        ("20", "21", "worse"),
+        ("20", "2", "better"),
+        ("90 ± 2.8 (2 trainings)", "88 ± 4.2 (2 trainings)", "equal within the spread"),
+    ]
+    assert [row[2] for row in rows] == ["275,000"] * 3  # 5 epochs of 55,000
+    assert tables.stock_comparisons(models[1:2]) == ""
+
+
+def test_the_best_models_of_digits_are_measured_by_the_distance_of_real_images(tmp_path):
+    models = [
+        model(tmp_path, "good", 16.0),
+        model(tmp_path, "worse", 30.0),
+        model(tmp_path, "labeled", 8.0, generated_labels="uniform"),
+        model(tmp_path, "fewer", 1.0, generated=5000),
+    ]
+    found = list(quality.best(models))
+    assert [(each.family, each.model.record.name) for each in found] == [("vae", "labeled"), ("vae", "good")]
+    assert found[1].ratio == pytest.approx(16.0 / 0.67)
+    assert found[1].is_met and not dataclasses.replace(found[1], ratio=25.1).is_met
+    rows = [cells(line) for line in tables.best_models(models).splitlines()[2:]]
+    assert [(row[0], row[2], row[4]) for row in rows] == [("VAE", "11.9", "yes"), ("VAE", "23.9", "yes")]
 
 
 def test_a_likelihood_of_fewer_samples_has_another_protocol(tmp_path):
@@ -113,8 +150,8 @@ def test_a_score_that_was_not_measured_is_said_to_be_missing(tmp_path):
 
 
 def test_the_gallery_shows_the_pictures_that_are_there(tmp_path):
-    text = "\n".join(tables.gallery([model(tmp_path, "mine", 9.0)]))
-    assert "## mine" in text
+    text = "\n".join(tables.gallery([model(tmp_path, "mine", 9.0), model(tmp_path, "plain-vae-mlp", 9.0)]))
+    assert "## mine" in text and "plain-vae-mlp" not in text
     assert "[A VAE.](../saved_models/mine/README.md) A note." in text
     assert "![images of mine](../saved_models/mine/samples.png)" in text
     assert "latents.png" not in text

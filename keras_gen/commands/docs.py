@@ -100,11 +100,15 @@ def reference() -> Iterator[str]:
 
 
 def zoo_tables(models: Sequence[publishing.Published]) -> Iterator[str]:
-    """Yield the lines of docs/zoo.md: the models beside the literature, then ranked for each data set."""
-    if compared := publishing.comparisons(models):
-        yield from ("## Compared with the literature", "", compared, "")
-    yield from ("## By data set", "", "\n\n".join(publishing.rankings(models)))
-    yield from ("", "## Reconstructions", "", "\n\n".join(publishing.reconstructions(models)))
+    """Yield the lines of docs/zoo.md: the models beside the literature and stock Keras, then ranked for each data set."""
+    sections = {
+        "Compared with the literature": publishing.comparisons(models),
+        "Compared with stock Keras": publishing.stock_comparisons(models),
+        "The best models of digits": publishing.best_models(models),
+        "By data set": "\n\n".join(publishing.rankings(models)),
+        "Reconstructions": "\n\n".join(publishing.reconstructions(models)),
+    }
+    yield "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items() if text)
 
 
 def names(recipe: zoo.Recipe) -> str:

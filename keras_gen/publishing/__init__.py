@@ -10,6 +10,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "publication": ["publish", "push"],
         "records": ["CARD_FILE", "Published", "Record", "TrainedRun", "published", "read"],
         "reproduction": ["Comparison", "measure", "reproduce"],
-        "tables": ["comparisons", "gallery", "rankings", "reconstructions"],
+        "tables": ["best_models", "comparisons", "gallery", "rankings", "reconstructions", "stock_comparisons"],
     },
 )

@@ -53,6 +53,8 @@ def card(published: Published) -> str:
         tags=[record.recipe.partition("-")[0], "image-generation", "keras_gen"],
         shape=", ".join(map(str, record.data["image_shape"])),
         generates=record.sampler is not None,
+        denoises=record.settings["overrides"].get("corruption", "none") != "none",
+        num_classes=record.settings["overrides"].get("num_classes", 0),
         has_weights=published.has_weights,
         training=list(_training(published)),
         protocol=generated[0].protocol if generated else None,

@@ -1,16 +1,20 @@
-"""Minimum scores of published models of digits, and which models reach them."""
+"""Scores that published models of digits should reach, and which models reach them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from keras_gen.evaluation.score import by_metric, of_generated
+from keras_gen.evaluation.score import Score, by_metric, of_generated
 from keras_gen.publishing.records import Published
 
 REQUIRED = {"confident": 0.8, "mode_entropy": 2.25, "coverage": 0.6}
 """Minimum values of the metrics of generated digits: the share of images of which the classifier is certain, the
 entropy of their classes in nats (ten even classes have 2.303), and the share of real images with a generated one
 nearby."""
+
+LARGEST_DISTANCE = {"gan": 4.0, "vae": 25.0}
+"""Largest Fréchet distance of the best GAN and the best VAE, as a multiple of that of as many real images."""
 
 _EXTRACTOR, _IMAGES = "lenet", 10_000
 """With fewer images coverage is another quantity, and the classifier of other data knows other classes."""
@@ -36,17 +40,61 @@ class Requirement:
         return self.value >= self.least
 
 
+@dataclass(frozen=True)
+class Best:
+    """The best model of a family.
+
+    Args:
+        family: str, a key of `LARGEST_DISTANCE`.
+        model: Published, the model of the smallest ratio.
+        ratio: float, its Fréchet distance divided by that of as many real images.
+    """
+
+    family: str
+    model: Published
+    ratio: float
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the ratio is small enough."""
+        return self.ratio <= LARGEST_DISTANCE[self.family]
+
+
 def requirements(published: Published) -> list[Requirement]:
     """Return the requirements on a model; none if it is of other data than digits, or was measured otherwise.
 
     Args:
         published: the model.
     """
-    scores = {
-        metric: score.name
+    scores = _scores(published)
+    if not REQUIRED.keys() <= scores.keys():
+        return []
+    return [Requirement(name, published.record.mean(scores[name].name), least) for name, least in REQUIRED.items()]
+
+
+def best(models: Sequence[Published]) -> Iterator[Best]:
+    """Yield the best unconditional model of each family and, if a conditional one is better, that one, too.
+
+    Args:
+        models: sequence of published models, of which those of other data than digits do not count.
+    """
+    for family in LARGEST_DISTANCE:
+        ratios = []
+        for model in models:
+            distance = _scores(model).get("fid")
+            if family in model.record.recipe.partition("-")[0] and distance is not None and distance.floor:
+                ratios.append(Best(family, model, model.record.mean(distance.name) / distance.floor))
+        ratios.sort(key=lambda each: each.ratio)
+        for each in ratios:
+            yield each
+            if not _scores(each.model)["fid"].protocol.get("generated_labels"):
+                break
+
+
+def _scores(published: Published) -> dict[str, Score]:
+    """Return the scores by metric of the images that a model of digits generates."""
+    return {
+        metric: score
         for metric, score in by_metric(of_generated(published.evaluation.scores)).items()
         if score.protocol["extractor"] == _EXTRACTOR and score.protocol["generated"] == _IMAGES
     }
-    if not REQUIRED.keys() <= scores.keys():
-        return []
-    return [Requirement(name, published.record.mean(scores[name]), least) for name, least in REQUIRED.items()]

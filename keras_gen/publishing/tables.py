@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from keras_gen.evaluation import protocol
 from keras_gen.evaluation.score import by_metric
-from keras_gen.publishing import literature, records
+from keras_gen.publishing import literature, quality, records
 from keras_gen.publishing.cards import measured, table
 from keras_gen.publishing.literature import ReferenceValue
 from keras_gen.publishing.records import Published
@@ -18,8 +18,19 @@ GENERATED = ("fid", "precision", "recall", "density", "coverage", "confident", "
 RECONSTRUCTED = ("rec_fid", "reconstruction_mse", "reconstruction_psnr", "reconstruction_ssim")
 """Metrics of the rankings of models that generate images, and of those that reconstruct images, by the first metric."""
 
-OF_A_MODEL = ("moving_average", "inputs")
+OF_A_MODEL = ("moving_average", "inputs", "generated_labels")
 """Entries of a protocol that are due to the model, such as binarized inputs: scores that differ in them are ranked."""
+
+TWINS = {
+    "keras-io-vae": ("vae-2d", "vae-conv"),
+    "keras-io-gan": ("gan-conv", "gan-jsd", "dcgan", "lsgan-conv"),
+    "keras-io-gan-cifar10": ("gan-jsd-cifar10", "wgan-gp-cifar10", "sngan-cifar10"),
+    "keras-io-wgan-gp": ("wgan-gp", "wgan-conv", "wgan-deep"),
+    "plain-gan-conv": ("gan-conv",),
+    "plain-vae-lstm": ("vae-lstm",),
+    "plain-vae-mlp": ("vae-mlp",),
+}
+"""Models in Keras as its users write them (`experiments/zoo/stock_twins.py`), and the models compared with each."""
 
 FOLDER = f"../{trained_models.FOLDER}"
 """Folder of the models, from the pages."""
@@ -49,11 +60,48 @@ def comparisons(models: Sequence[Published]) -> str:
     return table(header, rows) if rows else ""
 
 
+def stock_comparisons(models: Sequence[Published]) -> str:
+    """Return a Markdown table of models beside `TWINS`, by Fréchet distance; empty without any of these."""
+    by_name = {model.record.name: model for model in models}
+    pairs = ((by_name.get(twin), by_name.get(name)) for twin, names in TWINS.items() for name in names)
+    header = ("twin", "its distance", "its images", "model", "distance", "images", "the model is")
+    rows = [_beside(twin, model) for twin, model in pairs if twin and model]
+    return table(header, rows) if rows else ""
+
+
+def _beside(twin: Published, model: Published) -> tuple[str, ...]:
+    cells, values, spreads = [], [], []
+    for each in (twin, model):
+        score = by_metric(each.evaluation.scores)["fid"]
+        cells += [_link(each), measured(each, score.name), f"{_images_seen(each):,}"]
+        values.append(each.record.mean(score.name))
+        spreads.append(each.record.spread(score.name) or score.spread or 0.0)
+    difference = values[1] - values[0]
+    is_clear = abs(difference) > max(spreads)
+    return *cells, ("worse" if difference > 0 else "better") if is_clear else "equal within the spread"
+
+
+def _images_seen(model: Published) -> int:
+    """Return how many training images the first training of a model has seen, repetitions included."""
+    return model.record.runs[0].epochs * model.record.data["counts"]["train"]
+
+
+def best_models(models: Sequence[Published]) -> str:
+    """Return a Markdown table of the best models of digits, and whether they are as good as they should be."""
+    header = ("best of family", "model", "Fréchet distance / that of real images", "should be at most", "reached")
+    rows = []
+    for each in quality.best(models):
+        conditional = ", with labels" if each.model.record.settings["overrides"].get("num_classes") else ""
+        ratio, most = significant(each.ratio, 3), significant(quality.LARGEST_DISTANCE[each.family])
+        cells = (f"{each.family.upper()}{conditional}", _link(each.model), ratio, most)
+        rows.append((*cells, "yes" if each.is_met else "no"))
+    return table(header, rows) if rows else ""
+
+
 def rankings(models: Sequence[Published]) -> Iterator[str]:
     """Yield a heading and a Markdown table for each data set and protocol: its models by Fréchet distance."""
     for data, group, used in _by_protocol(models, GENERATED[0]):
-        labels = f", labels {each}" if (each := used.get("generated_labels")) else ""
-        images = f"{used['generated']:,} images{labels}, against {used['reference_count']:,}"
+        images = f"{used['generated']:,} images, against {used['reference_count']:,}"
         yield f"### {data}, {images}, features of `{used['extractor']}`"
         floors = {metric: score.floor for metric, score in by_metric(group[0].evaluation.scores).items()}
         real_images = ("real images", *(_floor(floors.get(metric)) for metric in GENERATED), "", "")
@@ -90,8 +138,10 @@ def _ranked(group: Sequence[Published], metrics: Sequence[str], *first_rows: tup
 
 
 def gallery(models: Sequence[Published]) -> Iterator[str]:
-    """Yield the lines of the gallery: samples, latents and learning curve of each model that has its weights."""
-    for model in filter(lambda each: each.has_weights, models):
+    """Yield the lines of the gallery: samples, latents and learning curve of each model but the `TWINS`."""
+    for model in models:
+        if model.record.name in TWINS:
+            continue
         place = f"{FOLDER}/{model.path.name}"
         yield f"## {model.record.name}"
         yield f"[{model.record.summary}]({place}/README.md) {model.record.note}".rstrip()
@@ -104,12 +154,12 @@ def gallery(models: Sequence[Published]) -> Iterator[str]:
 
 
 def _is_same_protocol(model: Published, reference: ReferenceValue) -> str:
-    """Return "yes", or "no" with what differs; empty text if the score was not measured."""
-    if not model.record.values(reference.score):
+    """Return "yes", or "no" with what differs; empty text if that is not known, since the score was not measured."""
+    differences = [reference.difference] if reference.difference else []
+    if not differences and not model.record.values(reference.score):
         return ""
     protocols = [score.protocol for score in model.evaluation.scores if score.name == reference.score]
     wanted = reference.ours if protocols else {}  # a loss has no protocol
-    differences = [reference.difference] if reference.difference else []
     differences += [
         f"{name} {protocols[0].get(name)} here, {value} wanted"
         for name, value in wanted.items()
