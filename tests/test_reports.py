@@ -100,7 +100,11 @@ def test_each_report_has_its_trainings(name):
 @pytest.fixture(scope="module")
 def long_run(tmp_path_factory):
     """A finished and evaluated run of the small report's longer training."""
-    run = training.run(SmallReport.experiments()[1].settings, out=tmp_path_factory.mktemp("runs"))
+    return evaluated_run(SmallReport.experiments()[1].settings, tmp_path_factory.mktemp("runs"))
+
+
+def evaluated_run(settings, out):
+    run = training.run(settings, out=out)
     evaluation.evaluate(run, evaluation.EvaluationSettings(likelihood_images=0))
     return run
 
@@ -144,12 +148,25 @@ def test_a_report_is_trained_measured_and_written_and_can_be_resumed(small_repor
 
 
 def test_finished_runs_take_the_place_of_all_trainings(small_report, long_run, tmp_path):
-    path = reports.start("R2", tmp_path, quick=True, use={"short": long_run, "long": long_run})
+    short_run = evaluated_run(dataclasses.replace(SmallReport.experiments()[0].settings, epochs=1), tmp_path)
+    path = reports.start("R2", tmp_path, quick=True, use={"short": short_run, "long": long_run})
     found = reports.read(reports.finish(path, COMMANDS).parent / "report")
-    assert [row[2] for row in found.trainings.rows] == ["3 of 2", "3"]
+    assert [row[2] for row in found.trainings.rows] == ["1 of 2", "3"]
     assert not (path / "sweep.json").exists()
     with pytest.raises(UsageError, match=r"use must be one of short, long, received: .*did you mean 'short'"):
         reports.start("R2", tmp_path, use={"shrt": long_run})
+    with pytest.raises(UsageError, match="use short must be trained with epochs 2, received: .*, with epochs 3"):
+        reports.start("R2", tmp_path, quick=True, use={"short": long_run})
+
+
+def test_published_models_that_can_take_the_place_of_trainings_are_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("KERAS_GEN_MODELS", raising=False)
+    reports.start("R5", tmp_path)
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "--use" in line]
+    found = dict(word.split("=") for word in line.split() if "=" in word)
+    assert {"mnist-vae-64-100", "mnist-gan-64-100"} <= found.keys()
+    assert "mnist-gan-64-20" not in found  # it has more epochs
+    assert found["mnist-gan-64-100"].endswith("saved_models/gan-jsd")
 
 
 def test_what_takes_the_place_of_a_training_must_be_evaluated_and_of_its_recipe(long_run, tmp_path):

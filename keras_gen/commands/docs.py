@@ -100,7 +100,7 @@ def reference() -> Iterator[str]:
 
 
 def zoo_tables(models: Sequence[publishing.Published]) -> Iterator[str]:
-    """Yield the lines of docs/zoo.md: the models beside the literature and stock Keras, then ranked for each data set."""
+    """Yield the lines of docs/zoo.md: models beside the literature and stock Keras, and ranked for each data set."""
     sections = {
         "Compared with the literature": publishing.comparisons(models),
         "Compared with stock Keras": publishing.stock_comparisons(models),

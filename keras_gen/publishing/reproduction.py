@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 
 from keras_gen import evaluation, training
-from keras_gen.data import ImageData, catalog
+from keras_gen.data import catalog
 from keras_gen.evaluation.score import Score
 from keras_gen.models import PretrainedModel
 from keras_gen.publishing import protocols
@@ -19,6 +19,7 @@ from keras_gen.publishing.records import Published
 from keras_gen.runs import loading
 from keras_gen.runs.settings import RunSettings, read_settings
 from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.progress import print_line
 
 CONFIDENCE = 0.95
 """Probability with which a further training's score is within `prediction_margin`."""
@@ -86,14 +87,14 @@ def measure(
         extractor_weights: str or None, file of the weights of the scores' extractor. Defaults to None.
 
     Raises:
-        UsageError: the model has no scores of images or no weights, or the data are not those that it was trained on.
+        UsageError: the model has no scores of images or no weights, or the data have other images, or another order.
         DataUnavailableError: its data or extractor are unavailable.
     """
     record, scores = published.record, {score.name: score for score in published.evaluation.scores}
     model = PretrainedModel(published.path)
     if not record.exported_scores:
         raise UsageError(f"{record.name} has no scores of images")
-    data = _data(published, _settings(published, data_dir))
+    data, _ = loading.load_data(_settings(published, data_dir))
     measured = [scores[name] for name in record.exported_scores]
     values = protocols.measure_again(model, data, measured, extractor_weights)
     return [
@@ -135,8 +136,8 @@ def reproduce(
         The run directory, and the comparisons of its scores and losses with the published ones.
 
     Raises:
-        UsageError, DataUnavailableError: as `keras_gen.training.run`; the data are not those that it was trained on, or
-            `run` is of another recipe, or has other parameters or data.
+        UsageError, DataUnavailableError: as `keras_gen.training.run`; the training images have another shape or number,
+            or `run` is of another recipe or has other parameters.
     """
     record = published.record
     evaluation_settings = protocols.settings_of(published.evaluation.scores, extractor_weights)
@@ -146,16 +147,14 @@ def reproduce(
             changes["extractor_weights"] = extractor_weights
         settings = _settings(published, data_dir, **changes)
         _check_decay(published, settings)
-        _data(published, settings)
+        _check_data(published, loading.load_data(settings)[0].description())
         run = training.run(settings, out=out)
     else:
         run = Path(run)
         found, settings = read_settings(run)
-        trained_on = (found.get("data") or {}).get("fingerprint")
         if settings.model != record.recipe or settings.arguments() != _settings(published, data_dir).arguments():
             raise must_be("run", f"a run of {record.recipe} with the parameters of {record.name}", str(run))
-        if trained_on != record.data.get("fingerprint"):
-            raise must_be("run", f"a run on the data of {record.name}, {record.data['name']}", str(run))
+        _check_data(published, found["data"])
         training.resume(run, data_dir=data_dir)
     result = evaluation.evaluate(run, evaluation_settings, data_dir=data_dir)
     found = {score.name: score.value for score in result.scores} | result.losses
@@ -189,9 +188,21 @@ def _check_decay(published: Published, settings: RunSettings) -> None:
         )
 
 
-def _data(published: Published, settings: RunSettings) -> ImageData:
-    """Return the data set of the settings; raise `UsageError` if it is not what the model was trained on."""
-    data, _ = loading.load_data(settings)
-    if data.fingerprint != published.record.data.get("fingerprint"):
-        raise UsageError(f"data set {settings.dataset} is not what {published.record.name} was trained on")
-    return data
+def _check_data(published: Published, found: Mapping[str, object]) -> None:
+    """Check that a data set, given by its description, has training images like those of the published model.
+
+    Another order of the images, or other test images, only lead to a note.
+
+    Raises:
+        UsageError: the number or the shape of the training images differ.
+    """
+    record = published.record
+    wanted, received = ((data["counts"]["train"], tuple(data["image_shape"])) for data in (record.data, found))
+    if wanted != received:
+        texts = [f"{count:,} training images of {'×'.join(map(str, shape))}" for count, shape in (wanted, received)]
+        raise must_be("data", f"like those of {record.name}, {texts[0]}", f"{found['name']}, {texts[1]}")
+    if found.get("fingerprint") != record.data.get("fingerprint"):
+        print_line(
+            f"NOTE: data set {found['name']} is not exactly what {record.name} was trained on: the images, or their "
+            "order, are others, so that scores differ as with another seed"
+        )

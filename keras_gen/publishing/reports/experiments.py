@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -50,12 +51,16 @@ class Experiment:
     def check(self, path: Path, trained: Trained, *, quick: bool) -> None:
         """Check that a training can take the place of this one: its recipe, hyperparameters and data are the same.
 
+        It may have fewer epochs, as one that ended early, but not more.
+
         Raises:
             UsageError: they are not.
         """
         planned = self.planned(quick=quick)
         wanted = {"recipe": planned.model, **planned.arguments(), "data": planned.dataset}
         found = {"recipe": trained.settings.model, **trained.settings.arguments(), "data": trained.data.get("name")}
+        if trained.settings.epochs > planned.epochs:
+            wanted, found = wanted | {"epochs": planned.epochs}, found | {"epochs": trained.settings.epochs}
         differences = [name for name in wanted if name not in MAY_DIFFER and wanted[name] != found.get(name)]
         if differences:
             listed = ", ".join(f"{name} {wanted[name]}" for name in differences)
@@ -123,6 +128,17 @@ class Trained:
         """Return the file of the grid of images after an epoch; None if there is none, as for a published model."""
         path = self.path / folder / f"epoch-{epoch:05d}.png"
         return path if path.is_file() else None
+
+
+def published_for(experiments: Sequence[Experiment]) -> dict[str, Path]:
+    """Return the published models, by name of an experiment, that can take the place of its training."""
+    found = {}
+    for model in records.published():
+        for experiment in experiments:
+            with contextlib.suppress(UsageError):
+                experiment.check(model.path, read(model.path), quick=False)
+                found[experiment.name] = model.path
+    return found
 
 
 def read(path: str | os.PathLike) -> Trained:

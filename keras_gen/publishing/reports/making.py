@@ -63,6 +63,9 @@ def start(
         planned[key].check(path, experiments.read(path), quick=quick)
     place = None if data_dir is None else os.path.abspath(data_dir)
     missing = {key: each.planned(quick=quick, data_dir=place) for key, each in planned.items() if key not in use}
+    if not quick and (published := experiments.published_for([planned[key] for key in missing])):
+        options = " ".join(f"--use {key}={model}" for key, model in published.items())
+        print_line(f"published models can take the place of trainings, without pictures of these: {options}")
     if missing:
         plan = sweeps.RunList(list(missing), list(missing.values()), name)
         path = sweeps.create(plan, out).path
