@@ -158,13 +158,11 @@ def test_the_gallery_shows_the_pictures_that_are_there(tmp_path):
 
 
 def digits(folder, name, confident=0.9, entropy=2.29, coverage=0.7, **protocol):
-    """A published model of digits with the scores that are asked for, and a picture of images of one gray."""
+    """A published model of digits with the scores that are asked for."""
     published = model(folder, name, 9.0)
     values = {"confident": confident, "mode_entropy": entropy, "coverage": coverage}
     scores = [score(metric, value, "high", **protocol) for metric, value in values.items()]
     runs = [dataclasses.replace(published.record.runs[0], scores={each.name: each.value for each in scores})]
-    images = np.full((60, 28, 28, 1), len(name), np.uint8)
-    image_utils.save_png(published.path / "samples.png", image_utils.grid(images, columns=10))
     record = dataclasses.replace(published.record, runs=runs)
     return dataclasses.replace(published, record=record, evaluation=Evaluation({}, scores, []))
 
@@ -190,15 +188,33 @@ def test_nothing_is_asked_of_scores_under_another_protocol(protocol, tmp_path):
     assert quality.requirements(model(tmp_path, "unscored", 9.0)) == []
 
 
-def test_the_collage_has_a_row_for_each_model_that_reaches_what_is_asked(tmp_path):
+def test_the_collage_has_a_row_for_each_of_the_best_models(tmp_path, monkeypatch):
+    def drawn(name, distance, size=28, **protocol):
+        published = model(tmp_path, name, distance, **protocol)
+        images = np.full((60, size, size, 1), len(name), np.uint8)
+        image_utils.save_png(published.path / "samples.png", image_utils.grid(images, columns=10))
+        data = published.record.data | {"image_shape": [size, size, 1]}
+        return dataclasses.replace(published, record=dataclasses.replace(published.record, data=data))
+
     models = [
-        digits(tmp_path, "ab"),
-        digits(tmp_path, "bad", coverage=0.1),
-        digits(tmp_path, "abcd"),
-        model(tmp_path, "x", 1.0),
+        drawn("ab", 3.0),
+        drawn("bad", 9.0),  # more than 10 times 0.67
+        drawn("abcd", 6.5),
+        drawn("other-size", 1.0, size=32),
+        drawn("photographs", 1.0, extractor="cifar"),
+        drawn("without weights", 1.0),
     ]
+    (tmp_path / "without weights" / "saved_model.pb").unlink()
+    shown, draw = [], collage.canvas.rows_figure
+    monkeypatch.setattr(
+        collage.canvas, "rows_figure", lambda title, rows, *size: shown.append(rows) or draw(title, rows, *size)
+    )
     path = tmp_path / "collage.png"
     assert collage.write_collage(models, path)
+    assert [(name, images.shape, np.unique(images).tolist()) for name, images in shown[0]] == [
+        ("ab", (20, 28, 28, 1), [2]),
+        ("abcd", (20, 28, 28, 1), [4]),
+    ]
     assert not collage.write_collage(models, path)  # it has not changed
     assert not collage.write_collage(models[1:2], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()

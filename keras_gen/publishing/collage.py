@@ -12,12 +12,12 @@ from keras_gen.publishing.records import Published
 from keras_gen.report.figures import canvas, style
 from keras_gen.utils import image_utils
 
-COLUMNS = 20
-"""Images of a model."""
+COLUMNS, LARGEST_RATIO = 20, 10.0
+"""Images of a model; largest Fréchet distance of its images, as a multiple of that of as many real images."""
 
 
 def write_collage(models: Sequence[Published], path: Path) -> bool:
-    """Write the first images of each model of digits that has weights and the minimum scores, one row per model.
+    """Write the first images of the best models of digits, those of `LARGEST_RATIO` with weights, one row per model.
 
     Models whose images have another shape than those of the first are left out.
 
@@ -30,8 +30,8 @@ def write_collage(models: Sequence[Published], path: Path) -> bool:
     """
     rows = []
     for model in models:
-        asked = quality.requirements(model)
-        if model.has_weights and asked and all(each.is_met for each in asked):
+        ratio = quality.distance_ratio(model)
+        if model.has_weights and ratio is not None and ratio <= LARGEST_RATIO:
             grid = image_utils.read_picture(model.path / records.SAMPLES_FILE, ["PNG"], np.asarray)
             cells = image_utils.split_grid(grid, *model.record.data["image_shape"][:2])
             images = cells.reshape(-1, *cells.shape[2:])[:COLUMNS]

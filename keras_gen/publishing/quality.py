@@ -81,14 +81,23 @@ def best(models: Sequence[Published]) -> Iterator[Best]:
     for family in LARGEST_DISTANCE:
         ratios = []
         for model in models:
-            distance = _scores(model).get("fid")
-            if family in model.record.recipe.partition("-")[0] and distance is not None and distance.floor:
-                ratios.append(Best(family, model, model.record.mean(distance.name) / distance.floor))
+            ratio = distance_ratio(model)
+            if ratio is not None and family in model.record.recipe.partition("-")[0]:
+                ratios.append(Best(family, model, ratio))
         ratios.sort(key=lambda each: each.ratio)
         for each in ratios:
             yield each
             if not _scores(each.model)["fid"].protocol.get("generated_labels"):
                 break
+
+
+def distance_ratio(published: Published) -> float | None:
+    """Return the Fréchet distance of a model of digits as a multiple of that of as many real images.
+
+    None if it was not measured, or as `requirements`.
+    """
+    distance = _scores(published).get("fid")
+    return published.record.mean(distance.name) / distance.floor if distance and distance.floor else None
 
 
 def _scores(published: Published) -> dict[str, Score]:

@@ -23,8 +23,7 @@ def ae_conv(image_shape, *, width: int = 8, learning_rate: float = 1e-3) -> Auto
 
     Ours: `width`, the number of filters of the latent.
 
-    Measured (ae-conv): MNIST, 2 CPU cores, `run.py --model ae-conv`: updates 5,500, 13 seconds per epoch; loss 0.1018,
-    val_loss 0.1016, val_mse 0.0132. The pictures: reconstructions resemble the originals but are slightly blurred.
+    Measured (ae-conv): saved_models/ae-conv/README.md.
     """
     from keras_gen import networks
     from keras_gen.models import Autoencoder

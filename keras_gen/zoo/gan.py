@@ -100,9 +100,7 @@ def gan_mlp(
     Ours: β₁ 0.5, pixels in [0, 1]; the linear generator's output is clipped to that range only when it is converted to
     an image. `objective` is any that `keras_gen.GAN` accepts.
 
-    Measured (gan-mlp): MNIST, 2 CPU cores, `run.py --model gan-mlp`: updates 43,000 of each network, 4.5 seconds per
-    epoch; d_loss 0.20, g_loss 2.99, val_d_loss 0.24, val_jsd 0.46. The pictures: legible digits under speckle, mostly
-    3, 5, 8, 9 and 0.
+    Measured (gan-mlp): saved_models/gan-mlp/README.md.
     """
     from keras_gen import networks
     from keras_gen.models import GAN
@@ -158,9 +156,7 @@ def lsgan_conv(
     5×5 kernels, stride 2 while the side is above 4 and 1 below, LeakyReLU slope 0.2, `width` filters at the image,
     doubled layer by layer up to four times as many. `objective` is any that `keras_gen.GAN` accepts.
 
-    Measured (lsgan-conv): MNIST, 2 CPU cores, `run.py --model lsgan-conv --epochs 4`: updates 3,440 of each
-    network, 113 seconds per epoch; d_loss 0.138, g_loss 0.715, val_d_loss 0.184. The pictures: crisp digits, nearly
-    all of them legible, all ten.
+    Measured (lsgan-conv): saved_models/lsgan-conv/README.md.
     """
     from keras_gen.models import GAN
 
@@ -281,9 +277,7 @@ def gan_jsd(
     Ours: the non-saturating loss, Adam with β₁ 0.5, 5×5 kernels, stride 2, LeakyReLU slope 0.2, `width` filters at the
     image, doubled layer by layer.
 
-    Measured (gan-jsd): MNIST, 2 CPU cores, `run.py --model gan-jsd --epochs 5`: updates 4,300 of each network, 114
-    seconds per epoch; d_loss 0.532, g_loss 1.053, jsd 0.161, val_d_loss 0.629, val_jsd 0.065. The pictures: crisp
-    digits, most of them legible, all ten.
+    Measured (gan-jsd): saved_models/gan-jsd/README.md.
 
     Measured (gan-jsd-cifar10): CIFAR-10, 2 CPU cores, `run.py --model gan-jsd-cifar10 --epochs 5`: updates 3,585 of
     each network, 92 seconds per epoch; d_loss 0.268, g_loss 2.43, jsd 0.425, val_d_loss 0.490, val_jsd 0.203. The

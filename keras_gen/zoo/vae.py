@@ -41,8 +41,7 @@ def vae_lstm(
 
     Ours: Adam with learning rate 1e-3, ReLU, dropout rate 0.2, beta (1 is the report's objective).
 
-    Measured (vae-lstm): MNIST, 2 CPU cores, `run.py --model vae --epochs 5`: updates 1,075, 116 seconds per epoch; loss
-    111.5, val_loss 110.5 (reconstruction 87.7, kl 22.8). The pictures: blurred digits, most of them legible.
+    Measured (vae-lstm): saved_models/vae-lstm/README.md.
     """
     from keras_gen import networks
     from keras_gen.models import VAE
@@ -85,8 +84,7 @@ def vae_mlp(
     log-variance. A scale of 1 is wide for pixels in [0, 1], so the posterior keeps few latent dimensions; a smaller
     scale keeps more.
 
-    Measured (vae-mlp): MNIST, 2 CPU cores, `run.py --model vae-mlp`: updates 43,000, 3.2 seconds per epoch; loss
-    740.14, val_loss 740.28 (reconstruction 734.28, kl 6.01) nats. The pictures: all ten digits, with blurred strokes.
+    Measured (vae-mlp): saved_models/vae-mlp/README.md.
     """
     from keras_gen import networks
     from keras_gen.models import VAE
@@ -133,10 +131,7 @@ def vae_conv(
     at the image, doubled layer by layer up to four times as many, a dense layer of 256. The squared error is summed
     over the pixels, which is a `scale` of √½, and the factor is `beta`, 1.
 
-    Measured (vae-conv): MNIST, 2 CPU cores, `run.py --model vae-conv --epochs 4`: updates 1,720, 58 seconds per epoch;
-    loss 594.6, val_loss 582.1 (448.7 of it constant; kl 32.1, val_mse 0.129 in units of [-1, 1]), 33 less than one
-    epoch before. The pictures: digits, about two thirds of them legible, with slightly blurred edges; the background is
-    dark gray, not yet black.
+    Measured (vae-conv): saved_models/vae-conv/README.md.
     """
     from keras_gen.models import VAE
 
@@ -285,14 +280,9 @@ def vae_dense(
     Ours: 512, 256 and 128 units, mirrored in the decoder; Adam. The summed squared error is a Gaussian likelihood with
     a `scale` of √½, apart from the constant ½ D log π (448.7 nats for 784 pixels), which `loss` contains.
 
-    Measured (vae-dense): MNIST, 2 CPU cores, `run.py --model vae-dense --epochs 40`: updates 17,200, 4.8 seconds per
-    epoch; loss 478.6, val_loss 478.8 (448.7 of it constant; kl 9.9, mse 0.026). The pictures: blurred digits, most of
-    them legible.
+    Measured (vae-dense): saved_models/vae-dense/README.md.
 
-    Measured (vae-dense-cifar10): CIFAR-10, 2 CPU cores, `run.py --model vae-dense-cifar10 --epochs 40`: updates 14,360,
-    6.6 seconds per epoch; loss 1,858.9, val_loss 1,859.0 (1,758.3 of it constant; kl 13.7, val_mse 0.028), still
-    decreasing. The pictures: blurs of the right colors and shapes; the best linear model (probabilistic PCA with the
-    same scale, fitted to 20,000 of the images) would reach 1,835.6.
+    Measured (vae-dense-cifar10): saved_models/vae-dense-cifar10/README.md.
     """
     from keras_gen import networks
     from keras_gen.models import VAE
@@ -343,11 +333,9 @@ def vae_burda(
     2,000 test images (1,000 importance samples) was 89.6 with −4, 89.8 with the mean image's logits, and 90.7 with 0
     (one seed each).
 
-    Measured (vae-burda): MNIST, one CPU core, `run.py --model vae-burda`: updates 420,000, 4 seconds per epoch;
-    −log p(x) of the test images, 5,000 importance samples, mean of 3 binarizations: 87.27; with `--set
-    importance_samples=5`, 9 seconds per epoch, 85.88; with `--set num_classes=10`, given the label, 82.87; with
-    `--epochs 55 --set importance_samples=50`, 77 seconds per epoch, 89.07, far from converged. The pictures: about
-    three quarters are digits, with soft edges; with labels nearly all are, each of the digit asked for.
+    Measured (vae-burda): saved_models/vae-burda/README.md and, with labels, saved_models/vae-burda-labels/README.md.
+    MNIST, one CPU core, −log p(x) of the test images, 5,000 importance samples, mean of 3 binarizations: 85.88 with
+    `--set importance_samples=5`; 89.07 with `--epochs 55 --set importance_samples=50`, far from converged.
     """
     from keras_gen import networks
     from keras_gen.models import VAE

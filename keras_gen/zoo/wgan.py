@@ -49,9 +49,7 @@ def wgan_conv(
 
     `learning_rate` None selects the constraint's own.
 
-    Measured (wgan-conv): MNIST, 2 CPU cores, `run.py --model wgan --epochs 13`: updates 2,236 generator, 11,180 critic,
-    131 seconds per epoch; critic_loss −0.41, emd 0.45, val_emd 0.42. The pictures: crisp digits, most of them legible;
-    some strokes form no digit.
+    Measured (wgan-conv): saved_models/wgan-conv/README.md.
     """
     from keras_gen.models import WGAN
 
@@ -106,9 +104,7 @@ def wgan_deep(
 
     The rest is as in lsgan-conv.
 
-    Measured (wgan-deep): MNIST, 2 CPU cores, `run.py --model wgan-deep --epochs 5`: updates 860 generator, 4,300
-    critic, 110 seconds per epoch; critic_loss −1.57, emd 1.72 (13.4 in the first epoch), val_emd 1.14. The
-    pictures: crisp digits, most of them legible, all ten.
+    Measured (wgan-deep): saved_models/wgan-deep/README.md.
     """
     from keras_gen.models import WGAN
 
