@@ -1,15 +1,19 @@
 """Tables and gallery of published models, from records that a test makes."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from keras_gen import publishing
 from keras_gen.evaluation.results import Evaluation
 from keras_gen.evaluation.score import Score
 from keras_gen.publishing import Record, TrainedRun, collage, literature, quality, tables
 from keras_gen.publishing.records import Published
 from keras_gen.utils import image_utils
+
+ROOT = Path(__file__).parent.parent
 
 BASE = {"extractor": "lenet", "generated": 10_000, "reference_count": 55_000, "reference_split": "train", "seed": 0}
 
@@ -226,3 +230,11 @@ def test_every_reference_has_a_protocol_and_a_source(reference):
     assert reference.protocol
     assert "](https://" in reference.source
     assert float(reference.value.split(" ±")[0]) > 0
+
+
+def test_the_models_of_the_repository_are_small():
+    sizes = {model.record.name: 0 for model in publishing.published(ROOT / "saved_models")}
+    for name in sizes:
+        sizes[name] = sum(file.stat().st_size for file in (ROOT / "saved_models" / name).rglob("*") if file.is_file())
+    assert sizes and max(sizes.values()) <= 12_000_000
+    assert sum(sizes.values()) <= 60_000_000
