@@ -1,5 +1,6 @@
 """Augmentation of what a discriminator sees: each policy against its definition, gradients, seeds, training."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -126,3 +127,12 @@ def test_training_sees_augmented_images_and_evaluation_does_not():
     assert fit(make_gan(augment="color", eager=False), x)["d_loss"] == pytest.approx(second["d_loss"], rel=1e-5)
     model.augment = "translation"  # counts from the next step on
     assert fit(model, x) != second
+
+
+def test_the_generator_learns_from_augmented_images():
+    """With networks that stay as they are, its loss shows what the discriminator saw in its own update."""
+    losses = []
+    for policy in ("", "color"):
+        optimizers = keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.0)
+        losses.append(fit(make_gan(augment=policy, optimizers=optimizers), images(8))["g_loss"])
+    assert losses[0] != pytest.approx(losses[1], rel=1e-4)
