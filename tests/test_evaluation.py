@@ -14,8 +14,9 @@ import scorer_helpers
 from command_helpers import NO_NETWORK, call, names, no_space, only_run, record_of, train, write_npz
 
 from keras_gen import data, zoo
+from keras_gen.data import preprocessing
 from keras_gen.evaluation import EvaluationSettings, Reference, Scorer, encoder_scores, evaluator, results
-from keras_gen.metrics import fid, reconstruction
+from keras_gen.metrics import fid, importance_sampling, reconstruction
 from keras_gen.metrics.extractors import registry
 from keras_gen.runs import loading
 from keras_gen.utils import image_utils
@@ -178,13 +179,17 @@ def test_an_autoencoder_is_measured_by_its_reconstructions(autoencoder):
 def test_reconstructions_of_binarized_images_are_compared_with_the_gray_images():
     digits, lenet = data.load("digits", binarize="dynamic"), registry.build("lenet")
     model = zoo.build("vae-burda", digits.image_shape, hidden=8)
-    settings = EvaluationSettings(measures=("rec_fid",), likelihood_images=0)
+    settings = EvaluationSettings(
+        measures=("rec_fid",), likelihood_images=2, likelihood_samples=3, likelihood_binarizations=2
+    )
     scores, _ = evaluator._encoder_scores(model, digits, settings, lenet)
     score = next(score for score in scores if score.name == "rec_fd_lenet")
     reconstructed = image_utils.to_uint8(np.asarray(model.reconstruct(digits.evaluated("test").images)))
     expected = fid(lenet(digits.test.images).features, lenet(reconstructed).features)
     assert score.value == pytest.approx(expected, rel=1e-6)
     assert score.protocol["inputs"] == "binarized"
+    nll = next(score for score in scores if score.name == "nll")
+    assert nll.protocol["binarized"] == "stochastic, seeds 0 to 1"
 
 
 def test_the_distance_of_reconstructions_is_that_of_their_features(autoencoder, gan):
@@ -243,8 +248,9 @@ def test_more_images_than_real_ones_have_no_floor(gan):
 # Likelihoods
 
 
-def likelihood(model, images, samples):
-    [score] = encoder_scores.likelihood_scores(model, images, None, {}, count=100, samples=samples, seed=0)
+def likelihood(model, images, samples, **options):
+    options = {"count": 100, "seed": 0} | options
+    [score] = encoder_scores.likelihood_scores(model, images, None, {}, samples=samples, **options)
     return score
 
 
@@ -261,6 +267,19 @@ def test_a_bernoulli_likelihood_is_of_binary_images_and_tighter_with_more_sample
     assert score.protocol["binarized"] == "in the data"
     bound = model.evaluate(binary, verbose=0, return_dict=True)["loss"]
     assert score.value < bound  # the bound that was trained
+
+
+def test_a_bernoulli_likelihood_is_averaged_over_binarizations():
+    model, gray = model_helpers.make_vae(likelihood="bernoulli"), model_helpers.pixels()
+    score, bounds = likelihood(model, gray, 20, binarizations=3), []
+    for seed in range(3):
+        binary = preprocessing.binarize(gray, "stochastic", np.random.default_rng(seed))
+        bounds.append(importance_sampling.log_likelihood_bound(model.log_importance_weights(binary, 20, seed=0)))
+    assert np.ptp(bounds, axis=0).min() > 1e-3
+    of_images = -np.mean(bounds, axis=0)
+    assert score.value == pytest.approx(of_images.mean(), rel=1e-9)
+    assert score.spread == pytest.approx(of_images.std(ddof=1) / np.sqrt(12), rel=1e-9)
+    assert score.protocol["binarized"] == "stochastic, seeds 0 to 2"
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from keras_gen.data.sources import digits
 from keras_gen.metrics import extractors
 from keras_gen.metrics.extractors import Extractor, ShippedClassifier, as_images, classifiers, weight_files
 from keras_gen.utils.errors import UsageError
@@ -190,16 +191,31 @@ def test_weights_that_are_missing_damaged_or_of_another_network_are_named(tmp_pa
         from_folder(tmp_path, "lenet")
 
 
+OF_NOISE = {
+    "lenet": (841.18, [-16.205, -30.722, 2.045, 6.113, -13.278, 0.559, -2.557, -22.472, 37.015, 3.297]),
+    "cifar": (113.03, [-1.567, -2.002, -0.352, -2.065, -2.526, -6.607, 2.542, -5.988, -1.772, -2.930]),
+}
+"""Sum of the features of three images of noise, and logits of the first, when the weights were added."""
+
+
 @pytest.mark.parametrize("name", classifiers.KINDS)
-def test_shipped_classifiers_give_finite_features(name):
+def test_shipped_classifiers_compute_what_they_did_when_they_were_added(name):
     extractor = extractors.build(name)
     kind = classifiers.KINDS[name]
     images = np.random.default_rng(8).integers(0, 256, (3, 40, 40, kind.channels), dtype=np.uint8)
     found = extractor(images)
     assert found.features.shape == (3, 128) and found.logits.shape == (3, 10)
-    assert np.ptp(found.features, axis=0).max() > 0
+    total, logits = OF_NOISE[name]
+    assert found.features.sum() == pytest.approx(total, rel=1e-3)
+    np.testing.assert_allclose(found.logits[0], logits, rtol=1e-3, atol=1e-2)
     batches = extractor(images, batch_size=2)
     np.testing.assert_allclose(batches.features, found.features, rtol=1e-4, atol=1e-4)
+
+
+def test_the_shipped_lenet_recognizes_digits():
+    test = digits.read().test
+    found = extractors.build("lenet")(test.images)
+    assert (np.argmax(found.logits, axis=1) == np.ravel(test.labels)).mean() >= 0.95
 
 
 # Choosing

@@ -110,23 +110,6 @@ def test_data_that_are_binarized_dynamically_stay_gray_but_for_evaluation():
 
 
 @pytest.mark.slow
-def test_a_likelihood_is_averaged_over_binarizations(images, tmp_path):
-    with without_artifacts():
-        settings = RunSettings("vae-burda", {"hidden": 4, "latent_dim": 2}, epochs=1, **SMALL)
-        run = training.run(settings, data=images, out=tmp_path)
-
-    def nll(binarizations):
-        options = {"likelihood_images": 5, "likelihood_samples": 3, "likelihood_binarizations": binarizations}
-        result = evaluation.evaluate(run, EvaluationSettings(measures=(), **options), data=images)
-        return next(score for score in result.scores if score.name == "nll")
-
-    one, three = nll(1), nll(3)
-    assert one.protocol["binarized"] == "stochastic, seed 0"
-    assert three.protocol["binarized"] == "stochastic, seeds 0 to 2"
-    assert 0 < abs(one.value - three.value) < 50
-
-
-@pytest.mark.slow
 def test_what_a_run_on_dynamic_binarization_fits_shows_and_scores_is_black_and_white(images, tmp_path, monkeypatch):
     seen = {}
 
