@@ -20,6 +20,7 @@ from PIL import Image
 from run_helpers import without_artifacts
 
 import keras_gen
+from keras_gen import zoo
 from keras_gen.runs import history
 from keras_gen.runs import loading
 from keras_gen.runs.checkpoints import TrainingPosition
@@ -311,18 +312,21 @@ def never_train(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "message"),
     [
-        ["--export", "exported", "--export-functions", "generate,dream"],
-        ["--export-functions", "generate"],
-        ["--overwrite"],
+        (
+            ["--export", "exported", "--export-functions", "generate,dream"],
+            "functions must be some of generate, decode, encode, reconstruct, received: 'dream'",
+        ),
+        (["--export-functions", "generate"], "--export-functions can't be used here: it needs --export"),
+        (["--overwrite"], "--overwrite can't be used here: it needs --export"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_an_export_that_will_not_work_is_refused_before_training(finished, monkeypatch, arguments):
+def test_an_export_that_will_not_work_is_refused_before_training(finished, monkeypatch, arguments, message):
     never_train(monkeypatch)
     error = call("run", "--model", "vae-mlp", "--dataset", finished.data, *arguments).error
-    assert "function" in error or "--export" in error
+    assert error == f"error: {message}"
     assert not Path("runs").exists()
 
 
@@ -330,7 +334,9 @@ def test_an_export_below_a_file_is_refused_before_training(finished, monkeypatch
     never_train(monkeypatch)
     Path("file").write_text("in the way")
     arguments = ["--model", "vae-mlp", "--dataset", finished.data, "--export", "file/exported"]
-    assert "export" in call("run", *arguments).error
+    requirement = f"in a writable folder, which {Path('file').absolute()} is not"
+    expected = f"error: export must be {requirement}, received: '{Path('file/exported').absolute()}'"
+    assert call("run", *arguments).error == expected
     assert not Path("runs").exists()
 
 
@@ -339,14 +345,17 @@ def test_a_network_that_does_not_fit_into_memory_is_a_usage_error(finished, monk
     def exhausted(*arguments, **keywords):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nand a page of detail")
 
+    arguments = ["--model", "vae-mlp", "--dataset", finished.data]
     if kind == "beyond the memory":
-        monkeypatch.setattr(loading.zoo, "build", exhausted)
-    arguments = ["--model", "vae-mlp", "--dataset", finished.data, "--set", "latent_dim=1" + "0" * 20]
-    try:
-        outcome = call("run", *arguments)
-    except (ValueError, tf.errors.ResourceExhaustedError) as error:
-        pytest.fail(f"a traceback: {error!r}")
-    assert "latent_dim" in outcome.error or "memory" in outcome.error
+        monkeypatch.setattr(type(zoo.get("vae-mlp")), "build", exhausted)
+        expected = "error: out of memory (OOM when allocating tensor)"
+    else:
+        arguments += ["--set", f"latent_dim={10**20}"]
+        expected = (
+            "error: image_shape, latent_dim, num_classes and layer widths must be small enough for a dense layer of "
+            f"at most 1,000,000,000 weights, received: 300 x {10**20:,} weights for images (8, 8, 1)"
+        )
+    assert call("run", *arguments).error == expected
     assert not Path("runs").exists()
 
 

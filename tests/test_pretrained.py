@@ -87,6 +87,13 @@ def test_trained_models_are_listed_with_their_sizes_and_scores(folder):
         zoo.pretrained()
 
 
+def test_a_model_in_the_users_folder_takes_the_place_of_one_of_the_same_name(folder):
+    export.save(make_vae(), folder / MODEL.name, description={"recipe": "their own"})
+    loaded = zoo.load(MODEL.name)
+    assert (loaded.name, loaded.image_shape) == ("their own", SHAPE)
+    assert [model.path for model in zoo.pretrained() if model.name == MODEL.name] == [folder / MODEL.name]
+
+
 def test_a_trained_model_is_scored_as_the_model_that_it_was(folder):
     model = make_gan(moving_average=0.9)
     export.save(model, folder / "gan", description={"arguments": {"moving_average": 0.9}})

@@ -1,11 +1,11 @@
-"""Try keras_gen with the oldest and the newest TensorFlow and Keras that it supports, each in an environment of its own.
+"""Try keras_gen with the oldest and the newest TensorFlow and Keras that it supports, each in its own environment.
 
     python tests/versions.py
     python tests/versions.py --only oldest --python python3.13
 
-For each pair of versions: build a wheel, install it in a new environment, use it in an empty folder (list, train, resume,
-sample, evaluate, load `.keras` files of each family), then run the tests that depend on Keras and TensorFlow most.
-docs/versions.md has the results.
+For each pair of versions: build a wheel, install it in a new environment, use it in an empty folder (list, train,
+resume, sample, evaluate, load `.keras` files of each family), then run the tests that depend on Keras and TensorFlow
+most. docs/versions.md has the results.
 """
 
 import argparse
@@ -60,7 +60,8 @@ def try_wheel(bin_folder, folder):
     """Use the installed wheel in an empty folder."""
     program = str(bin_folder / "keras-gen")
     listed = call(program, "list", folder=folder)
-    assert "vae-lstm (= vae)" in listed and "trained models: vae-mlp" in listed, listed
+    [trained] = [line.partition(";")[0] for line in listed.splitlines() if line.startswith("trained models: ")]
+    assert "vae-lstm (= vae)" in listed and "vae-mlp" in trained.split(), listed
     for family in FAMILIES:
         call(
             program, "run", "--model", family, "--dataset", "digits", "--epochs", "2", "--fid-every", "0", folder=folder
@@ -110,7 +111,8 @@ def main():
             call(python, "-m", "pip", "install", "-q", f"{wheel}[test]", *PINS[name], folder=scratch)
             versions = call(
                 *(python, "-c"),
-                "import platform, tensorflow as tf, keras; print(platform.python_version(), tf.__version__, keras.__version__)",
+                "import platform, tensorflow, keras;"
+                "print(platform.python_version(), tensorflow.__version__, keras.__version__)",
                 folder=folder,
                 TF_CPP_MIN_LOG_LEVEL="3",
             )
