@@ -276,9 +276,11 @@ def test_a_changed_environment_is_reported_or_refused(copied, deterministic, mon
         machine=record["machine"] | {"processor": "Z80", "threads_in_an_operation": 7},
     )
     change(copied / "model.json", sources=provenance.sources() | {"models/vae.py": "0" * 16})
+    machine = provenance.machine()
     what = (
         f"keras: 2.0 then, {provenance.versions()['keras']} now; "
-        f"processor: Z80 then, {provenance.machine()['processor']} now; threads_in_an_operation: 7 then, 0 now; "
+        f"processor: Z80 then, {machine['processor']} now; "
+        f"threads_in_an_operation: 7 then, {machine['threads_in_an_operation']} now; "
         "keras_gen's own source, in models/vae.py"
     )
     if deterministic:

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from run_helpers import save_checkpoint
 
+import keras_gen
 from keras_gen import UsageError, callbacks, distribution
 from keras_gen.runs import checkpoints, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
@@ -246,14 +247,15 @@ def test_a_locked_folder_may_be_reached_by_a_link_but_not_be_left_by_one(tmp_pat
 SEEDS = [seed if seed < 3 else pytest.param(seed, marks=pytest.mark.slow) for seed in range(20)]
 
 
-def killed_at_random(work, seconds, seed):
-    """Run `work` in a separate process and kill it while it works."""
-    process = multiprocessing.get_context("fork").Process(target=work)
-    process.start()
-    time.sleep(random.Random(seed).uniform(*seconds))
-    process.kill()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+def killed_at_random(script, path, seconds, seed):
+    """Run a script, which gets the path, and kill it some time after it said that it works."""
+    command = [sys.executable, "-c", textwrap.dedent(script), os.fspath(path)]
+    environment = os.environ | {"PYTHONPATH": os.fspath(Path(keras_gen.__file__).parents[1])}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout.readline()
+        time.sleep(random.Random(seed).uniform(*seconds))
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -261,15 +263,17 @@ def test_a_json_file_is_always_the_old_or_the_new_one(tmp_path, seed):
     path = tmp_path / "recipe.json"
     files.write_json(path, {"number": 0, "filling": []})
 
-    def write():
-        number = 0
-        while True:
-            number += 1
-            files.write_json(path, {"number": number, "filling": [number] * 50_000})
-
-    killed_at_random(write, (0.05, 0.2), seed)
+    script = """
+        import itertools, sys
+        from keras_gen.utils import files
+        for number in itertools.count(1):
+            files.write_json(sys.argv[1], {"number": number, "filling": [number] * 50_000})
+            print(number, flush=True)
+    """
+    killed_at_random(script, path, (0.0, 0.15), seed)
     content = json.loads(path.read_text())
-    assert content["filling"] == [content["number"]] * (50_000 if content["number"] else 0)
+    assert content["number"] > 0
+    assert content["filling"] == [content["number"]] * 50_000
     run_directory.remove_leftovers(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["recipe.json"]
 
@@ -278,22 +282,17 @@ def test_a_json_file_is_always_the_old_or_the_new_one(tmp_path, seed):
 def test_a_replaced_folder_is_complete_under_its_name_or_beside_it(tmp_path, seed):
     path = tmp_path / "saved_model"
 
-    def fill(number):
-        def write(folder):
-            for index in range(5):
-                (folder / f"part-{index}").write_bytes(bytes([number % 256]) * 10_000)
-
-        return write
-
-    files.write_directory(path, fill(0), overwrite=False)
-
-    def work():
-        number = 0
-        while True:
-            number += 1
-            files.write_directory(path, fill(number), overwrite=True)
-
-    killed_at_random(work, (0.02, 0.1), seed)
+    script = """
+        import itertools, sys
+        from keras_gen.utils import files
+        for number in itertools.count():
+            def write(folder):
+                for index in range(5):
+                    (folder / f"part-{index}").write_bytes(bytes([number % 256]) * 10_000)
+            files.write_directory(sys.argv[1], write, overwrite=number > 0)
+            print(number, flush=True)
+    """
+    killed_at_random(script, path, (0.02, 0.1), seed)
     run_directory.remove_leftovers(tmp_path)
     parts = [(path / f"part-{index}").read_bytes() for index in range(5)]
     assert len(set(parts)) == 1
@@ -323,7 +322,16 @@ def test_a_killed_process_leaves_a_good_checkpoint(tmp_path, seed, monkeypatch):
                 variable.value = np.full(variable.shape, float(step))
             save_checkpoint(tmp_path, model, TrainingPosition(0, step))
 
-    killed_at_random(work, (0.1, 0.3), seed)
+    # Forked, since importing TensorFlow takes seconds; the child does not use it.
+    process, deadline = multiprocessing.get_context("fork").Process(target=work), time.monotonic() + 60
+    process.start()
+    while len(list((tmp_path / "checkpoints").glob("epoch-*"))) < 2:
+        assert process.is_alive() and time.monotonic() < deadline
+        time.sleep(0.005)
+    time.sleep(random.Random(seed).uniform(0.0, 0.2))
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     position = checkpoints.latest(tmp_path)[0]
     assert position.step > 1
     model = Arrays()

@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -128,8 +129,9 @@ def test_members_that_fail_do_not_end_the_others(commands, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"5 members, sweep directory {sweep.path}"
     assert lines[1] == f"[1/5] latent_dim=2 seed=0: started, log {sweep.path / 'logs' / '001.log'}"
-    assert lines[2].startswith("[1/5] latent_dim=2 seed=0: failed after 0:00:0")
-    assert lines[2].endswith(" in all): no such thing")
+    duration = r"\d+:\d\d:\d\d"
+    failed = rf"\[1/5\] latent_dim=2 seed=0: failed after {duration} \({duration} in all\): no such thing"
+    assert re.fullmatch(failed, lines[2]), lines[2]
     assert lines.count("NOTE: a word to the user") == 1
     assert (sweep.path / "logs" / "001.log").read_text().startswith(f"$ {sys.executable} ")
 
@@ -269,7 +271,10 @@ def test_a_full_disk_leaves_no_member_training(commands, monkeypatch):
 
     def full(self, who):
         if "whose member" in who:
-            time.sleep(1)  # for the member to start
+            deadline = time.monotonic() + 60
+            while not list(Path("sweeps").glob("*/runs/*/recipe.json")):  # the member has not started yet
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(self, who)
 
