@@ -32,7 +32,7 @@ from model_helpers import (
 
 import keras_gen
 from keras_gen import GAN, VAE, UsageError
-from keras_gen.models import export, inputs
+from keras_gen.models import inputs
 
 LABELS = np.arange(12) % CLASSES
 
@@ -410,10 +410,6 @@ def test_a_lite_model_computes_what_predict_does(kind, num_classes, tmp_path):
     expected = model.predict((x, LABELS[:3]) if num_classes else x, verbose=0)
     actual = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     np.testing.assert_allclose(actual, expected, atol=1e-5)
-
-
-def test_saved_models_of_earlier_versions_generate():
-    assert export.generate("vae-mlp", 2)["images"].shape == (2, 28, 28, 1)
 
 
 # Networks

@@ -207,16 +207,6 @@ def test_validation_split_holds_the_last_images_out():
         model.fit(tf.data.Dataset.from_tensor_slices(images(4)).batch(2), validation_split=0.5, verbose=0)
 
 
-def test_several_steps_an_execution_train_as_one():
-    results = []
-    for steps in (1, 2):
-        model = make_vae()
-        model.compile(keras.optimizers.SGD(1e-3), steps_per_execution=steps)
-        fit(model, images(16), epochs=2)
-        results.append(weights(model))
-    assert_close(*results, atol=1e-6)
-
-
 @pytest.mark.parametrize("low, high", [(0, 1), (-1, 1)])
 def test_uint8_images_are_scaled_to_the_value_range_and_back(low, high):
     model = make_gan(value_range=(low, high))

@@ -1,4 +1,4 @@
-"""Tests of precision, recall, density and coverage against loops over pairs, prdc, and expectations."""
+"""Tests of precision, recall, density and coverage against loops over pairs and expectations."""
 
 from __future__ import annotations
 
@@ -41,15 +41,6 @@ def sets(seed, n=60, m=45, dimensions=3, shift=0.7, spread=0.8):
 def test_equals_the_definitions_pair_by_pair(k, dimensions):
     real, generated = sets(seed=k, dimensions=dimensions)
     assert precision_recall(real, generated, k=k) == pytest.approx(by_hand(real, generated, k), abs=1e-12)
-
-
-@pytest.mark.parametrize("k", [1, 5])
-def test_equals_prdc(k):
-    prdc = pytest.importorskip("prdc")
-    real, generated = sets(seed=1, n=300, m=250, dimensions=16, shift=0.3)
-    expected = prdc.compute_prdc(real, generated, nearest_k=k)
-    assert len(set(expected.values())) == 4
-    assert precision_recall(real, generated, k=k)._asdict() == pytest.approx(expected, abs=1e-9)
 
 
 def test_points_on_a_line():

@@ -142,7 +142,7 @@ def test_stored_settings_do_not_follow_changed_defaults(monkeypatch):
 
 INTEGER_LIKE = (True, 1.0, "1", [1], {}, math.nan, math.inf)
 WRONG = {
-    "model": ("vea", "", "vae mlp"),
+    "model": ("vea", "", "vae mlp", None, 1, ["vae"]),
     "epochs": (0, -1, *INTEGER_LIKE),
     "batch_size": (0, -1, *INTEGER_LIKE),
     "seed": (-1, 2**31, None, *INTEGER_LIKE),
@@ -159,9 +159,6 @@ WRONG = {
     "keep_best": ("", 1, True),
     "checkpoint_every": (0, -1, None, "0", "steps", "5 hours", "1.5minutes", "-1steps", True, 1.0, [1], {}, math.nan),
     "deterministic": (None, 0, 1, "yes"),
-}
-ALSO_WRONG = {
-    "model": (None, 1, ["vae"]),
     "overrides": ([], None, "latent_dim=3", [("latent_dim", 3)]),
     "dataset": ("", 1, [], True),
     "data_dir": (1, [], True),
@@ -186,21 +183,6 @@ def test_a_wrong_value_is_refused_by_name(name, value):
         RunSettings(**({"model": "vae-mlp"} | {name: value}))
     assert f"{name} must be" in str(error.value)
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("name", ALSO_WRONG)
-def test_a_wrong_value_is_refused_before_anything_is_loaded(name):
-    accepted = []
-    for value in ALSO_WRONG[name]:
-        try:
-            RunSettings(**({"model": "vae-mlp"} | {name: value}))
-        except UsageError as error:
-            assert f"{name} must be" in str(error)
-        except (TypeError, AttributeError) as error:
-            accepted.append((value, repr(error)))
-        else:
-            accepted.append((value, "accepted"))
-    assert accepted == []
 
 
 def test_an_unknown_override_is_refused_by_name():
@@ -240,21 +222,11 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_damaged_settings_raise_usage_error(content):
+def test_damaged_settings_raise_usage_error_with_the_file(content):
     with pytest.raises(UsageError) as error:
         RunSettings.from_json(content, "runs/00001-vae-mlp/recipe.json")
+    assert "runs/00001-vae-mlp/recipe.json" in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_the_error_for_damaged_settings_names_the_file():
-    messages = []
-    for content in DAMAGED.values():
-        try:
-            RunSettings.from_json(content, "runs/00001-vae-mlp/recipe.json")
-        except (UsageError, OverflowError) as error:
-            messages.append(str(error))
-    assert len(messages) == len(DAMAGED)
-    assert [message for message in messages if "runs/00001-vae-mlp/recipe.json" not in message] == []
 
 
 def test_integers_of_numpy_are_stored_as_integers():
