@@ -28,7 +28,3 @@ def fit(model, epochs=1, initial_epoch=0, chosen=()):
 
 def state_of(model):
     return [variable.numpy() for variable in checkpoints._variables(model)]
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())

@@ -1,17 +1,18 @@
 """Cases for, and comparison of, training on several replicas and on one device."""
 
 import json
-import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_helpers import environment
 
 PROGRAM = Path(__file__).with_name("replica_program.py")
-# Kind of model, number of images, form in which `fit` gets them. Most have a last batch that can't be divided evenly, or
-# has fewer images than replicas.
+# Kind of model, number of images, form in which `fit` gets them. Most have a last batch that can't be divided evenly,
+# or has fewer images than replicas.
 EXACT = [
     ("vae", 17, "unknown"),
     ("gaussian vae", 15, "array"),
@@ -32,6 +33,15 @@ EXACT = [
 ]
 
 
+def free_addresses(count):
+    """Return addresses of this machine whose ports are free at the moment."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = tuple(f"127.0.0.1:{each.getsockname()[1]}" for each in sockets)
+    for each in sockets:
+        each.close()
+    return addresses
+
+
 def start_program(devices, strategies, cases, **variables):
     """Start the program with additional environment variables."""
     return subprocess.Popen(
@@ -39,7 +49,7 @@ def start_program(devices, strategies, cases, **variables):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.fspath(PROGRAM.parent.parent)} | variables,
+        env=environment(**variables),
     )
 
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_gen import data
 from keras_gen.models import export
 from keras_gen.runs import checkpoints, run_directory
 from keras_gen.training import trainer
@@ -33,6 +34,12 @@ def only_training():
     """Train without artifacts in all tests of the module."""
     with without_artifacts():
         yield
+
+
+@pytest.fixture(scope="module")
+def images():
+    """200 of the embedded digits."""
+    return data.load("digits").train.images[:200]
 
 
 def save_checkpoint(run, model, position):

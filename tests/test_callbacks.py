@@ -6,7 +6,8 @@ import types
 
 import numpy as np
 import pytest
-from callback_helpers import fit, names, pictures, state_of, tiny, tiny_gan
+from callback_helpers import fit, pictures, state_of, tiny, tiny_gan
+from command_helpers import names
 from PIL import Image
 from scorer_helpers import QuadrantExtractor
 

@@ -12,7 +12,8 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from callback_helpers import fit, names, state_of, tiny, tiny_gan
+from callback_helpers import fit, state_of, tiny, tiny_gan
+from command_helpers import names
 from run_helpers import save_checkpoint
 
 from keras_gen import UsageError, callbacks, optimizers

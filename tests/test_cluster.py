@@ -8,18 +8,11 @@ import threading
 import time
 
 import pytest
+from replica_helpers import free_addresses
 
 from keras_gen import UsageError
 from keras_gen.distribution import cluster
 from keras_gen.distribution.cluster import Cluster
-
-
-def addresses(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    found = tuple(f"127.0.0.1:{each.getsockname()[1]}" for each in sockets)
-    for each in sockets:
-        each.close()
-    return found
 
 
 def test_a_chief_is_the_first_worker(monkeypatch):
@@ -90,7 +83,7 @@ def test_a_wrong_command_line_is_named(workers, index, message):
 
 
 def test_workers_that_start_at_different_times_wait_for_each_other_and_free_their_ports():
-    workers = addresses(3)
+    workers = free_addresses(3)
     listening = threading.Barrier(3, timeout=30)
 
     def start(index):
@@ -105,7 +98,7 @@ def test_workers_that_start_at_different_times_wait_for_each_other_and_free_thei
 
 
 def test_missing_workers_are_waited_for_as_long_as_requested_and_named():
-    workers = addresses(2)
+    workers = free_addresses(2)
     begun = time.monotonic()
     with pytest.raises(UsageError) as caught:
         cluster.wait_for_workers(Cluster(workers, 1, patience=0.5))
@@ -115,7 +108,7 @@ def test_missing_workers_are_waited_for_as_long_as_requested_and_named():
 
 
 def test_a_port_in_use_is_named():
-    workers = addresses(2)
+    workers = free_addresses(2)
     with socket.create_server(("", int(workers[1].rpartition(":")[2]))), pytest.raises(UsageError) as caught:
         cluster.wait_for_workers(Cluster(workers, 1))
     assert str(caught.value) == f"worker 1 ({workers[1]}) can't listen on its port: Address already in use"
@@ -123,7 +116,7 @@ def test_a_port_in_use_is_named():
 
 @pytest.mark.parametrize("index", [0, 1], ids=["the same index", "other workers"])
 def test_a_worker_that_is_started_wrongly_is_named(index):
-    workers = addresses(2)
+    workers = free_addresses(2)
     # On the second machine: the index of the first; on the first machine: another list.
     wrong = (workers[0], "127.0.0.1:9") if index else (workers[1], workers[0])
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -133,7 +126,7 @@ def test_a_worker_that_is_started_wrongly_is_named(index):
 
 
 def test_another_service_on_the_port_is_no_worker():
-    workers = addresses(2)
+    workers = free_addresses(2)
     with socket.create_server(("127.0.0.1", int(workers[0].rpartition(":")[2]))) as server:
 
         def greet():
@@ -160,7 +153,7 @@ def test_a_worker_listens_on_its_own_interface_and_on_all_where_it_does_not_know
 
 def test_silent_and_talkative_visitors_delay_nobody(monkeypatch):
     monkeypatch.setattr(cluster, "_TALK_SECONDS", 60.0)  # waiting for a single visitor would exceed the patience
-    workers = addresses(2)
+    workers = free_addresses(2)
     with concurrent.futures.ThreadPoolExecutor() as pool, contextlib.ExitStack() as stack:
         first = pool.submit(cluster.wait_for_workers, Cluster(workers, 0, patience=20))
         port = int(workers[0].rpartition(":")[2])
@@ -185,7 +178,7 @@ def connected(port):
     "answer", [b"[" * 30_000 + b"\n", b"9" * 9000 + b"\n", b"\xff\n", b'["' + b"x" * 60_000 + b'"]\n']
 )
 def test_whatever_answers_in_place_of_a_worker_the_error_is_short(answer):
-    workers = addresses(2)
+    workers = free_addresses(2)
     with socket.create_server(("127.0.0.1", int(workers[0].rpartition(":")[2]))) as server:
 
         def talk():

@@ -1,12 +1,11 @@
 """The commands that messages name: those that this process was started with."""
 
-import os
 import subprocess
 import sys
 
 import command_helpers
 import pytest
-from command_helpers import EXPERIMENTS, SCRIPTS, call
+from command_helpers import SCRIPTS, call, environment
 
 from keras_gen.runs.settings import RunSettings
 from keras_gen.utils.command_lines import command
@@ -86,13 +85,9 @@ def test_help_names_the_recipes_and_the_data_sets():
 
 
 def test_commands_print_in_any_encoding_and_need_no_backend_of_a_notebook(tmp_path):
-    environment = os.environ | {
-        "PYTHONIOENCODING": "ascii",
-        "MPLBACKEND": "module://no_such_package.backend",
-        "PYTHONPATH": str(EXPERIMENTS.parent),
-    }
+    variables = environment(PYTHONIOENCODING="ascii", MPLBACKEND="module://no_such_package.backend")
     script = "from keras_gen.commands import cli; cli.main(lambda: (__import__('matplotlib'), print('±')))"
     run = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, cwd=tmp_path, check=False
+        [sys.executable, "-c", script], env=variables, capture_output=True, cwd=tmp_path, check=False
     )
     assert (run.returncode, run.stdout) == (0, rb"\xb1" + b"\n"), run.stderr

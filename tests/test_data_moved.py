@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from command_helpers import call
+from command_helpers import call, record_of
 from run_helpers import save_checkpoint
 
 from keras_gen import UsageError, data, evaluation, runs
@@ -42,10 +42,6 @@ def moved(run, tmp_path, monkeypatch):
     monkeypatch.delenv("KERAS_GEN_DATA", raising=False)
     (tmp_path / "noise.npz").write_bytes((run.parent / "hidden.npz").read_bytes())
     return tmp_path
-
-
-def record_of(run):
-    return json.loads((run / "recipe.json").read_text())
 
 
 def test_a_run_finds_data_that_moved(run, moved, monkeypatch):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from command_helpers import EXPERIMENTS
+from command_helpers import EXPERIMENTS, environment
 from run_helpers import assert_same_run
 
 from keras_gen.runs import run_directory
@@ -16,7 +16,7 @@ def run(*arguments):
         [sys.executable, os.fspath(EXPERIMENTS / "run.py"), *map(str, arguments)],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.fspath(EXPERIMENTS.parent), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env=environment(),
         check=False,
     )
 

@@ -4,17 +4,19 @@ import math
 
 import keras
 import pytest
+import run_helpers
+from command_helpers import record_of
 
-import keras_gen.data
 from keras_gen import UsageError, training
 from keras_gen.distribution.cluster import Cluster
 from keras_gen.models import export
 from keras_gen.runs import history, run_directory
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import early_stopping
-from keras_gen.utils import files, safe_files
+from keras_gen.utils import files
 from run_helpers import assert_same_run, without_artifacts
 
+images = run_helpers.images
 SETTINGS = {"batch_size": 16, "samples_every": 0, "fid_every": 0}
 LOWEST_AFTER_2 = {"learning_rate": 0.03}
 """With it, `val_loss` is lowest after the second epoch."""
@@ -25,10 +27,6 @@ def settings_of(epochs, **options):
     return RunSettings("vae-mlp", LOWEST_AFTER_2, epochs=epochs, **options, **SETTINGS)
 
 
-def record_of(run):
-    return safe_files.read_json(run / "recipe.json")
-
-
 def killed(run, epochs):
     """Make a run one that was killed after its last checkpoint, of that many planned epochs; return its record."""
     finished = record_of(run)
@@ -36,11 +34,6 @@ def killed(run, epochs):
     files.write_json(run / "recipe.json", record | {"settings": record["settings"] | {"epochs": epochs}})
     (run / export.RUN_FOLDER / export.DESCRIPTION_FILE).unlink()
     return finished
-
-
-@pytest.fixture(scope="module")
-def images():
-    return keras_gen.data.load("digits").train.images[:200]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Faults of the machine: a full disk, a folder that can't be written, exhausted memory."""
 
 import contextlib
-import os
 import resource
 import shutil
 import subprocess
@@ -9,7 +8,7 @@ import sys
 
 import command_helpers
 import pytest
-from command_helpers import EXPERIMENTS, call, names, only_run, train, write_npz
+from command_helpers import EXPERIMENTS, call, environment, names, only_run, train, write_npz
 from run_helpers import assert_same_run, without_artifacts
 
 from keras_gen.runs import history
@@ -116,8 +115,7 @@ def test_exhausted_memory_is_one_line(data, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-        | {"PYTHONPATH": os.fspath(EXPERIMENTS.parent)},
+        env=environment("TF_CPP_MIN_LOG_LEVEL"),
         preexec_fn=limited,
     )
     assert result.returncode == 2, result.stderr

@@ -4,28 +4,12 @@ import types
 
 import numpy as np
 import pytest
+from callback_helpers import SHAPE, fit, pictures, tiny
+from command_helpers import names
 from PIL import Image
 
 from keras_gen import UsageError, callbacks, zoo
 from keras_gen.utils import image_utils
-
-SHAPE = (8, 8, 1)
-
-
-def pictures(count=12):
-    return np.random.default_rng(0).integers(0, 256, (count, *SHAPE), dtype=np.uint8)
-
-
-def tiny(**overrides):
-    return zoo.build("vae-mlp", SHAPE, seed=0, **({"hidden": 8, "latent_dim": 2} | overrides))
-
-
-def fit(model, epochs=1, chosen=()):
-    model.fit(pictures(), batch_size=4, epochs=epochs, callbacks=list(chosen), verbose=0)
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
 
 
 def picture_of(grid, model):

@@ -4,8 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
+import run_helpers
 
-import keras_gen.data
 from keras_gen import evaluation, runs, training
 from keras_gen.evaluation import EvaluationSettings
 from keras_gen.models import export
@@ -16,14 +16,10 @@ from keras_gen.utils import safe_files
 from keras_gen.utils.errors import UsageError
 from run_helpers import assert_same_run, without_artifacts
 
+images = run_helpers.images
 SETTINGS = {"batch_size": 16, "samples_every": 0, "fid_every": 0}
 HIGH_RATE = {"learning_rate": 0.03}
 """With it, `val_loss` is lowest after the second of three epochs."""
-
-
-@pytest.fixture(scope="module")
-def images():
-    return keras_gen.data.load("digits").train.images[:200]
 
 
 @pytest.fixture(scope="module")

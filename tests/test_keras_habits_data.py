@@ -1,15 +1,14 @@
 """Keras' habits around data and the life of a model: forms of data, targets, predict, saving, loading, exporting."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import PIL.Image
 import pytest
 import tensorflow as tf
+from command_helpers import environment
 from model_helpers import (
     CLASSES,
     KINDS,
@@ -320,9 +319,8 @@ def test_a_fresh_process_loads_every_family_whatever_is_imported_first(tmp_path,
     paths = [str(tmp_path / f"{kind}.keras") for kind in KINDS]
     for model, path in zip(models.values(), paths, strict=True):
         model.save(path)
-    environment = os.environ | {"PYTHONPATH": str(Path(keras_gen.__file__).parents[1])}
     program = [sys.executable, "-c", LOADING.format(imports=imports), *paths]
-    result = subprocess.run(program, capture_output=True, text=True, env=environment, check=False)
+    result = subprocess.run(program, capture_output=True, text=True, env=environment(), check=False)
     assert result.stdout.split() == ["VAE", "SGD", "Autoencoder", "SGD", "GAN", "Adam", "WGAN", "SGD"], result.stderr
 
 

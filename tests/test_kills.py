@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from command_helpers import EXPERIMENTS
+from command_helpers import EXPERIMENTS, environment
 from run_helpers import assert_same_run
 
 from keras_gen.runs import checkpoints
@@ -26,10 +26,6 @@ KILLS = 6
 
 def command(*arguments):
     return [sys.executable, os.fspath(EXPERIMENTS / "run.py"), *map(str, arguments)]
-
-
-def environment():
-    return os.environ | {"PYTHONPATH": os.fspath(EXPERIMENTS.parent), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def started(*arguments):

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -13,8 +12,8 @@ from pathlib import Path
 import command_helpers
 import numpy as np
 import pytest
-from command_helpers import EXPERIMENTS, call, write_npz
-from replica_helpers import EXACT, assert_trained_alike, results_of, start_program
+from command_helpers import EXPERIMENTS, call, environment, write_npz
+from replica_helpers import EXACT, assert_trained_alike, free_addresses, results_of, start_program
 from run_helpers import history_without_seconds, state_of
 
 from keras_gen.runs import checkpoints
@@ -29,18 +28,6 @@ RECIPES = {
     "gan-mlp": ("latent_dim=3",),
     "wgan-gp": ("latent_dim=3", "width=4", "critic_steps=2"),
 }
-
-
-def environment():
-    return os.environ | {"PYTHONPATH": os.fspath(EXPERIMENTS.parent)}
-
-
-def free_addresses(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return addresses
 
 
 def start(*arguments):
@@ -286,7 +273,9 @@ def test_a_users_script_gives_the_same_results_on_two_workers_and_on_one(tmp_pat
     monkeypatch.setattr(sys, "argv", ["script.py"])
     exec(USER_SCRIPT, {})  # in this process, to save a start
     one, *expected = json.loads(capsys.readouterr().out.splitlines()[-1])
-    (refused, chief, *first), (also_refused, worker, *second) = run_user_script(tmp_path / "workers", *free_addresses(2))
+    (refused, chief, *first), (also_refused, worker, *second) = run_user_script(
+        tmp_path / "workers", *free_addresses(2)
+    )
     assert refused == also_refused
     assert refused.startswith("x must be the same on all workers, in the same order (a dataset that shuffles ")
     assert (one[1:], chief[1], worker[1]) == ([True], True, False)

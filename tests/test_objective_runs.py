@@ -6,6 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import run_helpers
 
 import keras_gen.data
 from keras_gen import UsageError, callbacks, evaluation, optimizers, runs, training, zoo
@@ -17,12 +18,8 @@ from keras_gen.runs import loading
 from keras_gen.runs.settings import RunSettings
 from run_helpers import assert_same_run, without_artifacts
 
+images = run_helpers.images
 SMALL = {"samples_every": 0, "fid_every": 0, "batch_size": 40}
-
-
-@pytest.fixture(scope="module")
-def images():
-    return keras_gen.data.load("digits").train.images[:200]
 
 
 def test_a_run_with_a_sampler_exports_loads_and_evaluates_with_it(images, tmp_path):

@@ -3,7 +3,6 @@
 import configparser
 import importlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from command_helpers import environment
 
 import keras_gen
 from keras_gen import zoo
@@ -19,14 +19,12 @@ ROOT = Path(keras_gen.__file__).parents[1]
 HEAVY = "tensorflow keras sklearn skimage matplotlib tensorflow_datasets scipy PIL absl".split()
 
 
-def python(script, cwd, **environment):
+def python(script, cwd, **variables):
     """Run `script` in a process of its own, in another working directory than the repository's."""
-    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"} | environment
-    environment["PYTHONPATH"] = str(ROOT)
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
         cwd=cwd,
-        env=environment,
+        env=environment("KERAS_BACKEND", **variables),
         capture_output=True,
         text=True,
         check=False,
@@ -188,10 +186,9 @@ def test_another_backend_is_refused_by_name(backend, tmp_path):
 
 
 def test_another_backend_stops_the_command_with_one_line(tmp_path):
-    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
-    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    jax = environment("TF_CPP_MIN_LOG_LEVEL", KERAS_BACKEND="jax")
     command = [sys.executable, str(ROOT / "experiments" / "run.py"), "--model", "vae-mlp", "--dataset", "digits"]
-    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=tmp_path, env=jax, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stdout == ""
     assert result.stderr.startswith("error: KERAS_BACKEND must be tensorflow")

@@ -7,16 +7,13 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+from command_helpers import names
 from matplotlib import colors
 from PIL import Image
 
 from keras_gen import UsageError, report
 from keras_gen.report.figures import style
 from keras_gen.report.pages import comparison_page
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
 
 
 # Colors

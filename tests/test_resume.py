@@ -19,6 +19,7 @@ from command_helpers import (
     EXPERIMENTS,
     SMALL,
     call,
+    environment,
     names,
     no_space,
     only_run,
@@ -244,8 +245,7 @@ def test_ctrl_c_stops_a_process_that_can_be_resumed(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-        | {"PYTHONPATH": str(EXPERIMENTS.parent)},
+        env=environment("TF_CPP_MIN_LOG_LEVEL"),
         # Background processes of a shell, and their children, ignore SIGINT.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
@@ -354,13 +354,13 @@ def test_a_closed_output_pipe_does_not_end_in_a_traceback(tmp_path):
     line = (
         'python "$0" --model vae-mlp --set hidden=8 --dataset "$1" --epochs 3 --samples-every 0 --fid-every 0 | head -1'
     )
-    environment = os.environ | {
-        "PYTHONPATH": str(EXPERIMENTS.parent),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
-    environment.pop("TF_CPP_MIN_LOG_LEVEL")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     result = subprocess.run(
-        ["bash", "-c", line, EXPERIMENTS / "run.py", data], capture_output=True, text=True, env=environment, check=False
+        ["bash", "-c", line, EXPERIMENTS / "run.py", data],
+        capture_output=True,
+        text=True,
+        env=environment("TF_CPP_MIN_LOG_LEVEL", PATH=path),
+        check=False,
     )
     assert result.stdout.startswith("vae-mlp (R2) on data")
     assert "Traceback" not in result.stderr

@@ -6,6 +6,7 @@ import stat
 import threading
 
 import pytest
+from command_helpers import names
 
 from keras_gen import UsageError
 from keras_gen.runs import run_directory
@@ -14,10 +15,6 @@ from keras_gen.utils import checks, files
 
 class Failure(Exception):
     """An error in a writer."""
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.fixture(params=[0o022, 0o077, 0o002], ids=oct)

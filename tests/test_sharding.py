@@ -2,16 +2,14 @@
 
 import itertools
 import json
-import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
+from command_helpers import environment
 from selection_helpers import selected
 
-import keras_gen
 
 SIZES = range(1, 14)
 DIVISIONS = [(2, 1), (3, 2), (4, 3), *(pytest.param(each, marks=pytest.mark.slow) for each in [(3, 1), (4, 1), (2, 2)])]
@@ -126,12 +124,12 @@ SCRIPT = textwrap.dedent(
 
 @pytest.fixture(scope="module")
 def outcome(request, tmp_path_factory):
-    """What a process with four devices finds: results of the divisions of all selected tests, batches of two replicas."""
+    """What a process with four devices finds: results of the selected tests' divisions, batches of two replicas."""
     divisions = selected(request, "division")
     process = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps([list(SIZES), divisions])],
         cwd=tmp_path_factory.mktemp("process"),
-        env=os.environ | {"PYTHONPATH": str(Path(keras_gen.__file__).parents[1])},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=300,

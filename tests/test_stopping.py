@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_helpers import environment
 from run_helpers import save_checkpoint
 
-import keras_gen
 from keras_gen import UsageError, callbacks, distribution
 from keras_gen.runs import checkpoints, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
@@ -250,8 +250,7 @@ SEEDS = [seed if seed < 3 else pytest.param(seed, marks=pytest.mark.slow) for se
 def killed_at_random(script, path, seconds, seed):
     """Run a script, which gets the path, and kill it some time after it said that it works."""
     command = [sys.executable, "-c", textwrap.dedent(script), os.fspath(path)]
-    environment = os.environ | {"PYTHONPATH": os.fspath(Path(keras_gen.__file__).parents[1])}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as process:
         assert process.stdout.readline()
         time.sleep(random.Random(seed).uniform(*seconds))
         process.kill()

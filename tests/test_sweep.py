@@ -11,7 +11,7 @@ from pathlib import Path
 
 import command_helpers
 import pytest
-from command_helpers import EXPERIMENTS, SCRIPTS, call, names, only_run, record_of, train, write_npz
+from command_helpers import EXPERIMENTS, SCRIPTS, call, environment, names, only_run, record_of, train, write_npz
 from run_helpers import assert_same_run, without_artifacts
 
 from keras_gen.commands import run_options
@@ -240,7 +240,7 @@ def in_a_process(*arguments):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(EXPERIMENTS.parent)},
+        env=environment(),
     )
 
 
