@@ -1,5 +1,8 @@
 """Helpers of the tests of data."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -48,3 +51,14 @@ def gray(value, height=8, width=8):
 
 def color(red, green, blue, height=8, width=8):
     return np.full((height, width, 3), (red, green, blue), np.uint8)
+
+
+def png_chunk(kind, content):
+    checksum = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+def png(width, height, *chunks, depth=8, color=2):
+    """Return a PNG with that header."""
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + b"".join(chunks) + png_chunk(b"IEND", b"")

@@ -1,11 +1,16 @@
 """Arbitrary and damaged input, the same in every run, which must be accepted or refused in one line."""
 
 import contextlib
+import io
 import json
+import struct
+import zipfile
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from keras_gen.utils.errors import UsageError
 
@@ -123,3 +128,58 @@ def _edited(content, edits):
         elif kind == "overwrite":
             content[place : place + len(some)] = some
     return bytes(content)
+
+
+def array_file(header, values=b"", version=(1, 0)):
+    """Return the bytes of a `.npy` file with that header."""
+    written = header.encode("latin1")
+    length = struct.pack("<H" if version == (1, 0) else "<I", len(written))
+    return b"\x93NUMPY" + bytes(version) + length + written + values
+
+
+def archive_of(members, kind=zipfile.ZIP_STORED):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", kind) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+
+
+def encoded(file_format, mode="RGB", **options):
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).convert(mode).save(buffer, format=file_format, **options)
+    return buffer.getvalue()
+
+
+def deep():
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 257).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def animated(file_format):
+    frames = [Image.fromarray(PIXELS), Image.fromarray(255 - PIXELS)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, format=file_format, save_all=True, append_images=frames[1:])
+    return buffer.getvalue()
+
+
+PICTURES = {
+    "rgb.png": encoded("PNG"),
+    "palette.png": encoded("PNG", "P"),
+    "deep.png": deep(),
+    "transparent.png": encoded("PNG", "RGBA"),
+    "animated.png": animated("PNG"),
+    "rgb.jpg": encoded("JPEG", quality=90),
+    "cmyk.jpg": encoded("JPEG", "CMYK"),
+    "several.jpg": animated("MPO"),
+    "animated.gif": animated("GIF"),
+    "rgb.bmp": encoded("BMP"),
+    "rgb.webp": encoded("WEBP"),
+    "rgb.tif": encoded("TIFF"),
+    "deflated.tif": encoded("TIFF", compression="tiff_deflate"),
+}
+"""Small pictures in each format, by file name."""

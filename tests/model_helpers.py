@@ -31,6 +31,26 @@ def make_vae(*, eager=True, optimizer=None, seed=0, num_classes=0, **arguments):
     return model
 
 
+def linear_vae(matrix, offset, scale, *, mean_error=0.0, variance_factor=1.0, **arguments):
+    """Make a VAE of images (2, 3, 1), x = matrix · z + offset + scale · ε, whose encoder is the posterior of z.
+
+    The columns of the matrix must be orthogonal, so that the posterior is a diagonal Gaussian. The encoder can be
+    wrong: its mean by `mean_error`, its variance by a factor.
+    """
+    size, latent_dim = matrix.shape
+    variance = 1 / (1 + np.square(matrix).sum(axis=0) / scale**2)
+    to_mean = matrix * variance / scale**2
+    inputs = keras.Input((2, 3, 1))
+    flat = keras.layers.Flatten()(inputs)
+    heads = [keras.layers.Dense(latent_dim, name=name)(flat) for name in ("mean", "log_variance")]
+    encoder = keras.Model(inputs, heads)
+    encoder.get_layer("mean").set_weights([to_mean, mean_error - offset @ to_mean])
+    encoder.get_layer("log_variance").set_weights([np.zeros_like(matrix), np.log(variance_factor * variance)])
+    decoder = keras.Sequential([keras.Input((latent_dim,)), keras.layers.Dense(size), keras.layers.Reshape((2, 3, 1))])
+    decoder.set_weights([matrix.T, offset])
+    return VAE(encoder, decoder, likelihood="gaussian", scale=scale, from_logits=False, **arguments)
+
+
 def make_gan(kind=GAN, *, eager=True, optimizers=None, seed=0, num_classes=0, **arguments):
     keras.utils.set_random_seed(seed)
     model = kind(

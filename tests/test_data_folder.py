@@ -1,14 +1,13 @@
 """Tests of folders of image files: sizes, formats, classes, splits, and errors that name the file."""
 
 import os
-import struct
 import zlib
 
 import data_helpers
 import numpy as np
 import pytest
 import tifffile
-from data_helpers import color, gray, write_image
+from data_helpers import color, gray, png, png_chunk, write_image
 from PIL import Image
 
 from keras_gen import data
@@ -206,11 +205,7 @@ def test_folder_turns_pictures_upright(tmp_path):
 
 
 def _bomb():
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", 12_000, 12_000, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return png(12_000, 12_000, png_chunk(b"IDAT", zlib.compress(b"")), color=0)
 
 
 @pytest.mark.parametrize(
@@ -422,15 +417,10 @@ def deep_png(path, values):
     """Write a PNG of 16 bits: `(H, W)`, or `(H, W, bands)` of gray and alpha, color, or color and alpha."""
     height, width = values.shape[:2]
     bands = 1 if values.ndim == 2 else values.shape[2]
-
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[bands], 0, 0, 0)
-    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    content = png_chunk(b"IDAT", zlib.compress(rows))
+    path.write_bytes(png(width, height, content, depth=16, color={1: 0, 2: 4, 3: 2, 4: 6}[bands]))
 
 
 @pytest.mark.parametrize("bands", [1, 3])

@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from fuzz_helpers import AMOUNTS, damaged, done_or_refused, fuzz
+from fuzz_helpers import AMOUNTS, archive_of, array_file, damaged, done_or_refused, fuzz
 from hypothesis import strategies as st
 from model_helpers import make_vae
 from run_helpers import save_checkpoint
@@ -25,21 +25,6 @@ LABELS = np.arange(12) % 3
 def packed(save=np.savez, **arrays):
     buffer = io.BytesIO()
     save(buffer, **arrays)
-    return buffer.getvalue()
-
-
-def array_file(header, values=b"", version=(1, 0)):
-    """Return the bytes of a `.npy` file with that header."""
-    written = header.encode("latin1")
-    length = struct.pack("<H" if version == (1, 0) else "<I", len(written))
-    return b"\x93NUMPY" + bytes(version) + length + written + values
-
-
-def archive_of(members, kind=zipfile.ZIP_STORED):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", kind) as archive:
-        for name, content in members:
-            archive.writestr(name, content)
     return buffer.getvalue()
 
 

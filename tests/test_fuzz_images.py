@@ -1,68 +1,16 @@
 """Damaged pictures are read to images of the right shape or refused in one line that names the file."""
 
-import io
-import struct
 import zlib
 
-import numpy as np
 import pytest
-from fuzz_helpers import AMOUNTS, damaged, done_or_refused, fuzz
+from data_helpers import png, png_chunk
+from fuzz_helpers import AMOUNTS, PICTURES, damaged, done_or_refused, fuzz
 from hypothesis import strategies as st
-from PIL import Image
 
 from keras_gen import data
 from keras_gen.report.pages import data_uri
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about damage that it repairs
-
-PIXELS = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
-
-
-def encoded(file_format, mode="RGB", **options):
-    buffer = io.BytesIO()
-    Image.fromarray(PIXELS).convert(mode).save(buffer, format=file_format, **options)
-    return buffer.getvalue()
-
-
-def deep():
-    buffer = io.BytesIO()
-    Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 257).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def animated(file_format):
-    frames = [Image.fromarray(PIXELS), Image.fromarray(255 - PIXELS)]
-    buffer = io.BytesIO()
-    frames[0].save(buffer, format=file_format, save_all=True, append_images=frames[1:])
-    return buffer.getvalue()
-
-
-def chunk(kind, content):
-    checksum = zlib.crc32(kind + content)
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
-
-
-def png(width, height, *chunks, depth=8, color=2):
-    """Return a PNG with that header."""
-    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks) + chunk(b"IEND", b"")
-
-
-PICTURES = {
-    "rgb.png": encoded("PNG"),
-    "palette.png": encoded("PNG", "P"),
-    "deep.png": deep(),
-    "transparent.png": encoded("PNG", "RGBA"),
-    "animated.png": animated("PNG"),
-    "rgb.jpg": encoded("JPEG", quality=90),
-    "cmyk.jpg": encoded("JPEG", "CMYK"),
-    "several.jpg": animated("MPO"),
-    "animated.gif": animated("GIF"),
-    "rgb.bmp": encoded("BMP"),
-    "rgb.webp": encoded("WEBP"),
-    "rgb.tif": encoded("TIFF"),
-    "deflated.tif": encoded("TIFF", compression="tiff_deflate"),
-}
 
 
 @pytest.fixture
@@ -103,7 +51,7 @@ def test_png_files_of_odd_parts(folder, times):
     sides = st.sampled_from([0, 1, 7, 2**15, 60_000, 2**31 - 1, 2**32 - 1])
     kinds = st.sampled_from([b"IDAT", b"PLTE", b"tRNS", b"iCCP", b"zTXt", b"eXIf", b"acTL", b"fdAT", b"iTXt", b"gAMA"])
     contents = st.binary(max_size=30) | st.binary(max_size=300).map(zlib.compress) | st.just(b"k\0\0" + bytes(50))
-    chunks = st.lists(st.builds(chunk, kinds, contents), max_size=4)
+    chunks = st.lists(st.builds(png_chunk, kinds, contents), max_size=4)
     made = st.builds(
         lambda width, height, chunks, depth, color: png(width, height, *chunks, depth=depth, color=color),
         sides,

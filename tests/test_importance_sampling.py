@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
-from model_helpers import CLASSES, SHAPE, fit, given, images, make_vae, pixels, sigmoid, weights
+from model_helpers import CLASSES, SHAPE, fit, given, images, linear_vae, make_vae, pixels, sigmoid, weights
 
 from keras_gen import VAE, networks
 from keras_gen.metrics.importance_sampling import effective_sample_size, log_likelihood_bound
@@ -77,21 +77,9 @@ class Linear:
         directions, _ = np.linalg.qr(rng.normal(size=(SIZE, 2)))
         matrix, offset = directions * STRENGTHS, np.full(SIZE, 0.5)
         self.posterior_variance = 1 / (1 + STRENGTHS**2 / SIGMA**2)
-        to_mean = matrix * self.posterior_variance / SIGMA**2
-
-        inputs = keras.Input((2, 3, 1))
-        flat = keras.layers.Flatten()(inputs)
-        mean = keras.layers.Dense(2, name="mean")(flat)
-        encoder = keras.Model(inputs, [mean, keras.layers.Dense(2, name="log_variance")(flat)])
-        encoder.get_layer("mean").set_weights([to_mean, mean_error - offset @ to_mean])
-        log_variance = np.log(variance_factor * self.posterior_variance)
-        encoder.get_layer("log_variance").set_weights([np.zeros((SIZE, 2)), log_variance])
-        latents = keras.Input((2,))
-        output = keras.layers.Dense(SIZE, name="linear")(latents)
-        decoder = keras.Model(latents, keras.layers.Reshape((2, 3, 1))(output))
-        decoder.get_layer("linear").set_weights([matrix.T, offset])
-        options = {"likelihood": "gaussian", "scale": SIGMA, "learn_scale": learn_scale, "from_logits": False}
-        self.model = VAE(encoder, decoder, value_range=value_range, **options)
+        wrong = {"mean_error": mean_error, "variance_factor": variance_factor}
+        options = {"value_range": value_range, "learn_scale": learn_scale}
+        self.model = linear_vae(matrix, offset, SIGMA, **wrong, **options)
 
         (low, high), covariance = value_range, matrix @ matrix.T + SIGMA**2 * np.eye(SIZE)
         self.images = rng.integers(0, 256, (5, 2, 3, 1), np.uint8)

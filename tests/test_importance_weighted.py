@@ -1,35 +1,25 @@
 """The importance-weighted objective of a VAE and the warmup of its KL term, against a linear Gaussian model."""
 
 import keras
+import model_helpers
 import numpy as np
 import pytest
 import tensorflow as tf
 from model_helpers import fit, images, make_vae
 
-from keras_gen import VAE, UsageError
+from keras_gen import UsageError
 from keras_gen.distribution import normal
 
 DIMENSION, SCALE = 6, 0.5
 DIRECTION = np.array([0.5, -0.3, 0.2, 0.4, -0.1, 0.3])
 OFFSET = np.linspace(0.1, 0.6, DIMENSION)
-PRECISION = 1 + DIRECTION @ DIRECTION / SCALE**2
-"""Precision of the posterior p(z | x) of x = OFFSET + z · DIRECTION + SCALE · ε."""
+"""Of the model x = OFFSET + z · DIRECTION + SCALE · ε."""
 
 
 def linear_vae(*, exact, **arguments):
     """Make a VAE with this model as decoder, and as encoder its posterior or one that is wrong."""
-    keras.utils.set_random_seed(0)
-    x = keras.Input((2, 3, 1))
-    flat = keras.layers.Flatten()(x)
-    mean, log_variance = keras.layers.Dense(1, name="mean")(flat), keras.layers.Dense(1, name="log_variance")(flat)
-    encoder = keras.Model(x, [mean, log_variance])
-    decoder = keras.Sequential([keras.Input((1,)), keras.layers.Dense(DIMENSION), keras.layers.Reshape((2, 3, 1))])
-    decoder.set_weights([DIRECTION[None], OFFSET])
-    projection = DIRECTION / SCALE**2 / PRECISION
-    shift, log_precision = (0.0, np.log(PRECISION)) if exact else (0.4, np.log(PRECISION) - 0.6)
-    encoder.get_layer("mean").set_weights([projection[:, None], np.array([shift - projection @ OFFSET])])
-    encoder.get_layer("log_variance").set_weights([np.zeros((DIMENSION, 1)), np.array([-log_precision])])
-    model = VAE(encoder, decoder, likelihood="gaussian", scale=SCALE, from_logits=False, **arguments)
+    wrong = {} if exact else {"mean_error": 0.4, "variance_factor": np.exp(0.6)}
+    model = model_helpers.linear_vae(DIRECTION[:, None], OFFSET, SCALE, **wrong, **arguments)
     model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     return model
 

@@ -16,6 +16,7 @@ from model_helpers import (
     fit,
     given,
     images,
+    linear_vae,
     make_vae,
     mostly_slow,
     pixels,
@@ -77,21 +78,7 @@ def test_the_mean_of_the_objective_is_the_exact_likelihood_for_a_linear_decoder_
     rng, size, sigma = np.random.default_rng(0), 6, 0.3
     directions, _ = np.linalg.qr(rng.normal(size=(size, 2)))
     matrix, offset = directions * [0.2, 0.4], np.full(size, 0.5)
-    variance = 1 / (1 + np.array([0.2, 0.4]) ** 2 / sigma**2)
-    to_mean = matrix * variance / sigma**2
-
-    latents = keras.Input((2,))
-    output = keras.layers.Reshape((2, 3, 1))(keras.layers.Dense(size, name="linear")(latents))
-    decoder = keras.Model(latents, output)
-    decoder.get_layer("linear").set_weights([matrix.T, offset])
-    inputs = keras.Input((2, 3, 1))
-    flat = keras.layers.Flatten()(inputs)
-    heads = [keras.layers.Dense(2, name=name)(flat) for name in ("mean", "log_variance")]
-    encoder = keras.Model(inputs, heads)
-    encoder.get_layer("mean").set_weights([to_mean, -offset @ to_mean])
-    encoder.get_layer("log_variance").set_weights([np.zeros((size, 2)), np.log(variance)])
-
-    model = VAE(encoder, decoder, likelihood="gaussian", scale=sigma, from_logits=False)
+    model = linear_vae(matrix, offset, sigma)
     model.compile("sgd")
     image = rng.uniform(size=size)
     exact = -scipy.stats.multivariate_normal.logpdf(image, offset, matrix @ matrix.T + sigma**2 * np.eye(size))

@@ -16,12 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_helpers import call
-from fuzz_helpers import nested
+from data_helpers import png
+from fuzz_helpers import PICTURES, archive_of, array_file, nested
 from model_helpers import make_vae
 from PIL import EpsImagePlugin, Image
 from run_helpers import save_checkpoint
-from test_fuzz_archives import archive_of, array_file
-from test_fuzz_images import PICTURES, png
 
 import keras_gen
 from keras_gen import data
