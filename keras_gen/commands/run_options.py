@@ -9,10 +9,7 @@ from collections.abc import Collection
 from keras_gen import zoo
 from keras_gen.commands import cli
 from keras_gen.data import catalog
-from keras_gen.runs.settings import OPTIONS, RunSettings
-
-PATHS = ("dataset", "data_dir", "extractor_weights")
-"""Settings that are, or may be, paths."""
+from keras_gen.runs.settings import OPTIONS, PLACES, RunSettings
 
 
 def add_settings(parser: cli.ArgumentParser, left_out: Collection[str] = ()) -> dict[str, argparse._ArgumentGroup]:
@@ -31,7 +28,7 @@ def add_settings(parser: cli.ArgumentParser, left_out: Collection[str] = ()) -> 
         options = {"action": "store_true"}
         if entry.type != "bool":
             kinds = {"int": int, "int | None": int}
-            convert = cli.file_name if entry.name in PATHS else kinds.get(entry.type, str)
+            convert = cli.file_name if entry.name in ("dataset", *PLACES) else kinds.get(entry.type, str)
             options = {"type": convert, "metavar": entry.metadata["metavar"]}
         groups[entry.metadata["group"]].add_argument(
             OPTIONS[entry.name], dest=entry.name, default=entry.default, help=entry.metadata["help"], **options

@@ -20,7 +20,7 @@ from keras_gen.distribution.cluster import Cluster
 from keras_gen.models import ImageModel, samplers
 from keras_gen.runs import checkpoints, model_config, provenance, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
-from keras_gen.runs.settings import RunSettings, read_settings
+from keras_gen.runs.settings import PLACES, RunSettings, read_settings
 from keras_gen.utils import archives, files, safe_files
 from keras_gen.utils.errors import DataUnavailableError, UsageError, must_be
 from keras_gen.utils.progress import print_line
@@ -254,7 +254,7 @@ def steps_per_epoch(settings: RunSettings, data: ImageData, model: ImageModel) -
 def _statement(settings: RunSettings, data: ImageData, start: TrainingPosition) -> dict[str, object]:
     """Return what all workers must agree on to compute the same, by its name in messages."""
     # The location of the data may differ between machines; their fingerprint may not.
-    locations = ("dataset", "data_dir", "extractor", "extractor_weights")
+    locations = ("dataset", "extractor", *PLACES)
     chosen = {name: value for name, value in settings.to_json().items() if name not in locations}
     versions = provenance.versions()
     return {

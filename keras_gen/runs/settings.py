@@ -17,6 +17,9 @@ from keras_gen.utils.errors import UsageError, must_be
 RESOLVED_BY_RUN = ("dataset", "extractor")
 """Settings that a run replaces by the data and the extractor that it resolved them to."""
 
+PLACES = ("data_dir", "extractor_weights")
+"""Settings that are paths; `dataset` may be one."""
+
 
 def _setting(default: object, help: str, group: str = "training", *, metavar: str | None = None, option: str = ""):
     """Return a field of `RunSettings` that is also an option of run.py.
@@ -214,7 +217,7 @@ class RunSettings:
         self._check(check, *(name for name in names if getattr(self, name) is not None))
 
     def _check_data(self):
-        for name in ("dataset", "data_dir", "extractor_weights"):
+        for name in ("dataset", *PLACES):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
                 raise must_be(name, "a name or a path, or None", value)

@@ -16,6 +16,7 @@ from keras_gen.report.figures import curves, style
 from keras_gen.report.pages import data_uri, rendering
 from keras_gen.report.pages.rendering import Picture, duration, number
 from keras_gen.report.run_files import RunFiles
+from keras_gen.runs.settings import PLACES
 from keras_gen.utils import files
 from keras_gen.utils.errors import UsageError, must_be
 
@@ -30,7 +31,7 @@ _COLUMNS, _PANEL_WIDTH, _PANEL_HEIGHT, _LEGEND_WIDTH, _LEGEND_LINE = 2, 3.6, 2.7
 """Number of panels side by side; sizes in inches of a panel, and of the legend and its lines."""
 
 # Paths do not explain different results; overrides are listed as arguments.
-_IGNORED_SETTINGS = ("overrides", "data_dir", "extractor_weights")
+_IGNORED_SETTINGS = ("overrides", *PLACES)
 
 
 def write(paths: Sequence[str | os.PathLike], out: str | os.PathLike, ignore: Sequence[str] = ()) -> Path:
