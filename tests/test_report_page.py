@@ -280,6 +280,7 @@ def test_the_next_steps_are_those_that_the_run_allows(tmp_path):
     assert f"keras-gen sample {finished}" in page_of(finished).words
     assert "keras-gen sample" not in page_of(unfinished).shown  # it has no SavedModel yet
     assert f"keras-gen report {unfinished}" in page_of(unfinished).words
+    assert run_page.WITHOUT_FIGURES in run_page.run_page(run_files.read(unfinished))
     shown = page_of(arrays).shown
     assert "keras-gen report" not in shown and "Figures of the model need its data, which were arrays" in shown
 
@@ -287,7 +288,9 @@ def test_the_next_steps_are_those_that_the_run_allows(tmp_path):
 def test_a_figure_of_the_model_has_a_version_for_dark_screens(run):
     codes = np.random.default_rng(0).normal(size=(30, 2))
     figure = report.scatter(codes, np.arange(30) % 3, "")
-    read = Page(run_page.run_page(run_files.read(run), [run_page.PageFigure("Codes", figure, "Thirty.")]))
+    page = run_page.run_page(run_files.read(run), [run_page.PageFigure("Codes", figure, "Thirty.")])
+    assert "keras-gen report" not in page and run_page.WITHOUT_FIGURES not in page
+    read = Page(page)
     [dark] = [source for source in read.all("source") if "dark" in source["media"]]
     [light] = [image for image in read.all("img") if image["alt"] == "Codes. Thirty."]
     corners = [pixels(source)[0, 0, :3].tolist() for source in (light["src"], dark["srcset"])]

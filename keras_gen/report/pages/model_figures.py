@@ -74,7 +74,7 @@ def refresh(run: str | os.PathLike, **place: str | None) -> None:
         **place: `dataset` and `data_dir`, as in `write`.
     """
     page = Path(run) / run_page.REPORT_FILE
-    is_quick = not page.is_file() or b"Add figures that need the model" in page.read_bytes()
+    is_quick = not page.is_file() or run_page.WITHOUT_FIGURES.encode() in page.read_bytes()
     run_page.write_or_note(run, run_page.write if is_quick else functools.partial(write, **place))
 
 

@@ -11,8 +11,6 @@ import jinja2
 from keras_gen.report import templating
 from keras_gen.report.pages import data_uri
 from keras_gen.report.run_files import RunFiles
-from keras_gen.runs import hints
-from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError
 
 
@@ -54,7 +52,6 @@ def render(template: str, **context: object) -> str:
 def _environment() -> jinja2.Environment:
     environment = templating.environment(__file__, autoescape=True)
     environment.filters |= {"anchor": lambda heading: heading.lower().replace(" ", "-"), "number": number}
-    environment.globals |= {"command": command, "hints": hints}
     return environment
 
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "report.html"
 
+WITHOUT_FIGURES = "<!-- without figures of the model -->"
+"""What tells a page without figures of the model from others."""
+
 MAX_EPOCHS = 6
 """Maximum number of epochs whose image grids are shown below one another."""
 
@@ -61,6 +64,7 @@ def run_page(run: RunFiles, latents: Sequence[PageFigure] = ()) -> str:
     done, requested = run.epochs
     epochs = counted(done, "epoch") if requested in (None, done) else f"{done} of {requested} epochs"
     given = run.part("settings") | run.part("arguments")
+    report_command = hints.report(run.path) if all(figure.figure is None for figure in latents) else None
     recorded_notes = run.part("data").get("notes")
     return rendering.render(
         "run.html",
@@ -74,7 +78,9 @@ def run_page(run: RunFiles, latents: Sequence[PageFigure] = ()) -> str:
         settings=[(name, str(value)) for name, value in given.items() if name != "overrides"],
         time_and_machine=_time_and_machine(run),
         latents=[(figure.heading, _latent_picture(figure)) for figure in latents],
-        next_steps=_next_steps(run),
+        without_figures=WITHOUT_FIGURES,
+        report_command=report_command,
+        next_steps=_next_steps(run, report_command),
         **_losses(run),
         **_training_scores(run),
         **_grids(run),
@@ -281,7 +287,7 @@ def _protocols(run: RunFiles) -> dict[str, list[tuple]]:
     return {"protocol": common, "own_protocols": own}
 
 
-def _next_steps(run: RunFiles) -> dict[str, str]:
+def _next_steps(run: RunFiles, report_command: str | None) -> dict[str, str]:
     """Return the commands that can be applied to the run, by what they do."""
     done, requested = run.epochs
     is_finished = requested is not None and done >= requested
@@ -289,6 +295,6 @@ def _next_steps(run: RunFiles) -> dict[str, str]:
         "resume training": hints.resume(run.path, *(["--epochs", 2 * requested] if is_finished else [])),
         "generate images": command("sample", run.path) if run.samples and is_finished else None,
         "evaluate": hints.evaluate(run.path),
-        "add figures of the latents to this page": hints.report(run.path),
+        "add figures of the latents to this page": report_command,
     }
     return {what: step for what, step in steps.items() if step is not None}
