@@ -1,4 +1,4 @@
-"""Curves of losses and scores: panels, units, smoothing, and missing values."""
+"""Curves of losses and scores: panels, units, and missing values."""
 
 import math
 
@@ -123,40 +123,6 @@ def test_single_points_of_training_and_validation_look_different():
     assert validation.get_markerfacecolor() == "white"
 
 
-# Smoothing
-
-
-def test_smoothing_is_an_average_with_falling_weights():
-    values = [3.0, 1.0, 4.0, 1.0, 5.0]
-    weights = [[0.9 ** (t - i) for i in range(t + 1)] for t in range(5)]
-    expected = [np.average(values[: t + 1], weights=weights[t]) for t in range(5)]
-    np.testing.assert_allclose(curves.smoothed(values, 0.9), expected, rtol=1e-14)
-    np.testing.assert_array_equal(curves.smoothed(values, 0.0), values)
-    np.testing.assert_allclose(curves.smoothed([7.0] * 6, 0.99), 7.0, rtol=1e-14)  # no start at 0
-
-
-def test_smoothing_leaves_gaps_and_passes_over_them():
-    smooth = curves.smoothed([2.0, math.nan, 4.0, math.inf], 0.5)
-    np.testing.assert_allclose(smooth, [2.0, math.nan, (0.25 * 2 + 4) / 1.25, math.nan])
-
-
-def test_the_figure_states_the_strength_and_keeps_the_values_behind_the_lines():
-    figure = report.loss_curves(VAE, "vae", smoothing=0.75)
-    assert figure.get_supxlabel() == "Lines: exponential moving average, strength 0.75. Faint: as measured."
-    raw, smooth = (line for line in figure.axes[1].get_lines() if line.get_linestyle() == "-")
-    assert raw.get_ydata().tolist() == [4, 3]
-    assert smooth.get_ydata().tolist() == [4, pytest.approx((0.75 * 4 + 3) / 1.75)]
-    assert raw.get_alpha() < 0.5 and smooth.get_alpha() is None
-    assert words(figure.axes[0].get_legend()) == ["reconstruction", "loss"]
-    assert report.loss_curves(VAE, "vae").get_supxlabel() == ""
-
-
-@pytest.mark.parametrize("smoothing", [1.0, -0.1, math.nan, "much"])
-def test_smoothing_out_of_range_is_refused(smoothing):
-    with pytest.raises(UsageError, match=r"^smoothing must be a number in \[0, 1\), received: "):
-        report.loss_curves(VAE, "vae", smoothing)
-
-
 # Missing and non-finite values
 
 
@@ -264,8 +230,8 @@ def test_a_score_has_a_line_for_every_number_of_images():
     assert (distance.get_ylabel(), recall.get_ylabel()) == ("lower is better", "higher is better")
 
 
-def test_scores_are_never_smoothed():
-    axes = panels(report.loss_curves(SCORED, "x", smoothing=0.9))["fd_lenet"]
+def test_scores_beside_losses_are_drawn_alike():
+    axes = panels(report.loss_curves(SCORED, "x"))["fd_lenet"]
     assert drawn(axes) == drawn(report.metric_curves(SCORED, "x").axes[0])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_AS_MEASURED = " as measured"
 OUTLIER, MIN_VALUES = 200.0, 8
 """Values are left out that exceed the third quartile by more than `OUTLIER` times its distance to the minimum, such as
 the loss of a first epoch that began with an explosion; if there are none, negative values as far below the first
@@ -29,9 +27,7 @@ COLUMNS, PANEL_WIDTH, PANEL_HEIGHT = 4, 3.2, 2.6
 """Maximum number of panels in a row of a figure, and the size of a panel in inches."""
 
 
-def loss_curves(
-    history: Rows, title: str = "", smoothing: float = 0.0, *, scores: bool = True, columns: int = COLUMNS
-) -> Figure:
+def loss_curves(history: Rows, title: str = "", *, scores: bool = True, columns: int = COLUMNS) -> Figure:
     """Draw losses over epochs, one panel per quantity: training solid, validation dashed, axes with units.
 
     Related quantities share a panel, such as D's losses on real and on generated images and G's loss
@@ -39,19 +35,10 @@ def loss_curves(
     value is a gap in the curve, and a value that would leave no space for all others is beyond the axis; the panel
     states the numbers of such values.
 
-    With α = `smoothing` above 0 the curve is the exponential moving average
-
-        s_t = Σ_{i≤t} α^{t−i} x_i / Σ_{i≤t} α^{t−i}
-
-    of the measured values: a weighted mean whose weights sum to 1, from the first value on. The figure then states α
-    and also shows the measured values, faintly.
-
     Args:
         history: non-empty sequence of rows as `keras_gen.runs.history.read` returns them, with a quantity to draw.
         title: str, title of the figure; default none.
-        smoothing: float α, from 0 (no smoothing) to below 1; default 0.
-        scores: bool, whether to append panels of the scores as `metric_curves` draws them, never smoothed; default
-            True.
+        scores: bool, whether to append panels of the scores as `metric_curves` draws them; default True.
         columns: int, maximum number of panels side by side; 2 fill the width of a page.
 
     Example:
@@ -59,7 +46,6 @@ def loss_curves(
         >>> [axes.get_title() for axes in figure.axes]
         ['loss']
     """
-    smoothing = checks.fraction("smoothing", smoothing)
     history = history_columns.check_history(history)
     losses = history_columns.loss_panels(history)
     measured = history_columns.score_panels(history) if checks.boolean("scores", scores) else []
@@ -67,12 +53,9 @@ def loss_curves(
         raise UsageError(f"history must have a quantity to draw, received: columns {', '.join(history[0])}")
     figure, places = _panels(title, len(losses) + len(measured), columns, history)
     for index, panel in enumerate(losses):
-        _draw_losses(places[index], panel, history, smoothing, index)
+        _draw_losses(places[index], panel, history, index)
     for index, panel in enumerate(measured, start=len(losses)):
         _draw_score(places[index], panel, history, style.COLORS[index % len(style.COLORS)])
-    if smoothing:
-        note = f"Lines: exponential moving average, strength {smoothing:g}. Faint: as measured."
-        figure.supxlabel(note, fontsize=style.SMALL_SIZE)
     return figure
 
 
@@ -102,20 +85,6 @@ def metric_curves(history: Rows, title: str = "", *, columns: int = COLUMNS) -> 
     return figure
 
 
-def smoothed(values: Sequence[float], strength: float) -> np.ndarray:
-    """Return the exponential moving average of `loss_curves`, float64 of shape `(n,)`; non-finite values are skipped.
-
-    Example:
-        >>> smoothed([1.0, 0.0], 0.5)  # (0.5 · 1 + 1 · 0) / (0.5 + 1)
-        array([1.        , 0.33333333])
-    """
-    from scipy.signal import lfilter
-
-    finite = np.isfinite(values)
-    total, weight = (lfilter([1.0], [1.0, -strength], terms) for terms in (np.where(finite, values, 0.0), finite))
-    return np.divide(total, weight, out=np.full(len(finite), np.nan), where=finite)
-
-
 def _panels(title: str, count: int, columns: int, history: Rows) -> tuple[Figure, list[Axes]]:
     columns = min(count, checks.positive_int("columns", columns))
     rows = math.ceil(count / columns)
@@ -128,7 +97,7 @@ def _panels(title: str, count: int, columns: int, history: Rows) -> tuple[Figure
     return figure, places
 
 
-def _draw_losses(axes: Axes, panel: Panel, history: Rows, smoothing: float, index: int) -> None:
+def _draw_losses(axes: Axes, panel: Panel, history: Rows, index: int) -> None:
     grouped = len(panel.quantities) > 1
     shown, not_finite = set(), 0
     for place, quantity in enumerate(panel.quantities):
@@ -140,14 +109,10 @@ def _draw_losses(axes: Axes, panel: Panel, history: Rows, smoothing: float, inde
             shown.add(kind)
             not_finite += np.isnan(values).sum()
             label = kind if not grouped else quantity if kind == "training" else f"_{column}"
-            drawn = values
-            if smoothing:
-                axes.plot(epochs, values, dashes, color=color, alpha=0.25, label=f"_{column}{_AS_MEASURED}")
-                drawn = smoothed(values, smoothing)
-            dot = {"marker": _marker(drawn), "markersize": 4.5}
+            dot = {"marker": _marker(values), "markersize": 4.5}
             if kind == "validation":  # a single dot shows no dashes
                 dot["markerfacecolor"] = "white"
-            axes.plot(epochs, drawn, dashes, color=color, label=label, **dot)
+            axes.plot(epochs, values, dashes, color=color, label=label, **dot)
     style.describe(axes, panel.title, "epoch", panel.unit)
     _prepare(axes, not_finite)
     if panel.bound is not None:
@@ -198,9 +163,7 @@ def _prepare(axes: Axes, not_finite: int) -> None:
 
 def _leave_out_outliers(axes: Axes) -> int:
     """End the axis before values that would leave no space for all others, and return their number."""
-    lines = axes.get_lines()
-    measured = [line for line in lines if str(line.get_label()).endswith(_AS_MEASURED)]  # behind smoothed ones
-    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in measured or lines])
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
     values = values[np.isfinite(values)]
     if len(values) < MIN_VALUES:
         return 0
