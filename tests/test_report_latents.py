@@ -22,22 +22,18 @@ def made(*counts, size=(5, 6, 1)):
 
 def test_quantiles_are_those_of_the_normal_distribution():
     np.testing.assert_allclose(interpolation.normal_quantiles(20), norm.ppf(np.linspace(0.05, 0.95, 20)), atol=1e-12)
-    np.testing.assert_allclose(interpolation.normal_quantiles(3, 0.025, 0.975), [-1.959964, 0, 1.959964], atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("count", "message"),
     [
-        ((1,), "count must be at least 2, received: 1"),
-        ((2.0,), "count must be an integer of at least 1, received: 2.0"),
-        ((3, 0), "low must be a number above 0, received: 0"),
-        ((3, 0.5, 0.5), "low and high must be quantiles, 0 < low < high < 1, received: 0.5 and 0.5"),
-        ((3, 0.5, 1.0), "low and high must be quantiles, 0 < low < high < 1, received: 0.5 and 1.0"),
+        (1, "count must be at least 2, received: 1"),
+        (2.0, "count must be an integer of at least 1, received: 2.0"),
     ],
 )
-def test_quantiles_out_of_range_are_refused(arguments, message):
+def test_a_wrong_number_of_quantiles_is_refused(count, message):
     with pytest.raises(UsageError, match=f"^{message}$"):
-        interpolation.normal_quantiles(*arguments)
+        interpolation.normal_quantiles(count)
 
 
 def test_a_plane_grows_to_the_right_and_upward():
@@ -50,15 +46,8 @@ def test_a_plane_grows_to_the_right_and_upward():
     assert plane[2, 2].tolist() == [2, -1]
 
 
-def test_a_plane_in_a_larger_space_leaves_the_other_dimensions_alone():
-    plane = interpolation.manifold([-1, 1], 4, dimensions=(3, 1), center=[5, 6, 7, 8])
-    assert plane[0].tolist() == [[5, 1, 7, -1], [5, 1, 7, 1]]
-    assert plane[1].tolist() == [[5, -1, 7, -1], [5, -1, 7, 1]]
-    assert interpolation.manifold([-1, 1], 3)[..., 2].tolist() == [[0, 0], [0, 0]]
-
-
 def test_a_traversal_changes_one_dimension_at_a_time():
-    moved = interpolation.traversal([1, 2, 3], [-4, 4])
+    moved = interpolation.traversal([1, 2, 3], [-4, 4], range(3))
     assert moved.dtype == np.float32
     assert moved.tolist() == [[[-4, 2, 3], [4, 2, 3]], [[1, -4, 3], [1, 4, 3]], [[1, 2, -4], [1, 2, 4]]]
     assert interpolation.traversal([1, 2, 3], [0], dimensions=[2, 0]).tolist() == [[[1, 2, 0]], [[0, 2, 3]]]
@@ -68,29 +57,16 @@ def test_a_traversal_changes_one_dimension_at_a_time():
     ("call", "message"),
     [
         (
-            lambda: interpolation.manifold([-1, 1], 2, (0, 2)),
-            r"dimensions must be integers from 0 to 1, .*received: \(0, 2\)",
-        ),
-        (
-            lambda: interpolation.manifold([-1, 1], 2, (1, 1)),
-            r"dimensions must be two different integers, received: \(1, 1\)",
-        ),
-        (
-            lambda: interpolation.manifold([-1, 1], 3, (0, 1, 2)),
-            r"dimensions must be two different integers, received: .*",
-        ),
-        (lambda: interpolation.manifold([-1, 1], 1), r"dimensions must be integers from 0 to 0, .*"),
-        (
-            lambda: interpolation.manifold([-1, 1], 3, center=[1, 2]),
-            r"center must be of shape \(3,\), received: shape \(2,\)",
-        ),
-        (
             lambda: interpolation.manifold([[0.0]]),
             r"values must be of shape \(D,\), D at least 1, received: shape \(1, 1\)",
         ),
         (
-            lambda: interpolation.traversal([0, 0], [np.inf]),
+            lambda: interpolation.traversal([0, 0], [np.inf], [0]),
             r"values must be finite, received: 1 of 1 values NaN or infinite",
+        ),
+        (
+            lambda: interpolation.traversal([0, 0], [1], [0, 2]),
+            r"dimensions must be integers from 0 to 1, .*received: \(0, 2\)",
         ),
         (
             lambda: interpolation.traversal([0, 0], [1], []),
@@ -174,7 +150,7 @@ def test_invalid_interpolations_are_refused(interpolate):
 
 def test_a_manifold_is_arranged_as_in_a_diagram():
     images = made(3, 3)
-    figure = report.manifold(images, [-1.5, 0, 1.5], "plane", dimensions=(4, 10))
+    figure = report.manifold(images, [-1.5, 0, 1.5], "plane")
     axes, picture = canvas(figure)
     for row in range(3):
         for column in range(3):
@@ -182,7 +158,7 @@ def test_a_manifold_is_arranged_as_in_a_diagram():
     assert rows_of(axes) == ["1.50", "0.00", "−1.50"]
     assert columns_of(axes) == ["−1.50", "0.00", "1.50"]
     assert axes.get_yticks().tolist() == [3, 9, 15], "at the middle of each row"
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("z₄", "z₁₀")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("z₀", "z₁")
 
 
 def test_a_large_manifold_names_some_values_and_both_ends():
@@ -246,10 +222,6 @@ def test_a_long_interpolation_stays_in_one_row():
         (
             lambda: report.traversals(made(2, 3), [0, 1, 2], "x", dimensions=5),
             r"dimensions must be integers of at least 0, received: 5",
-        ),
-        (
-            lambda: report.manifold(made(2, 2), [0, 1], "x", dimensions=(0,)),
-            r"dimensions must be a pair of integers, received: \(0,\)",
         ),
         (
             lambda: report.traversals(made(2, 3), [0, 1, 2], "x", dimensions=[4]),

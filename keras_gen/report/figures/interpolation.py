@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,16 +16,14 @@ _PARALLEL = 1e-6
 """Angle in radians from 0 or π below which two directions count as parallel or as opposite."""
 
 
-def normal_quantiles(count: int, low: float = 0.05, high: float = 0.95) -> np.ndarray:
-    """Return values at evenly spaced quantiles of the standard normal distribution.
+def normal_quantiles(count: int) -> np.ndarray:
+    """Return values at evenly spaced quantiles of the standard normal distribution, from 5 % to 95 %.
 
-    zᵢ = Φ⁻¹(pᵢ), pᵢ = low + (high − low) · i / (count − 1), so that each step between neighbors has the same
-    probability under the prior of one latent dimension, as in the manifolds of Kingma & Welling 2013, "Auto-encoding
-    variational Bayes".
+    zᵢ = Φ⁻¹(pᵢ), pᵢ = 0.05 + 0.9 · i / (count − 1), so that each step between neighbors has the same probability under
+    the prior of one latent dimension, as in the manifolds of Kingma & Welling 2013, "Auto-encoding variational Bayes".
 
     Args:
         count: int of at least 2, number of values.
-        low, high: floats, the first and the last p, 0 < low < high < 1; default 0.05 and 0.95.
 
     Returns:
         float64 array of shape `(count,)`, ascending.
@@ -35,51 +32,35 @@ def normal_quantiles(count: int, low: float = 0.05, high: float = 0.95) -> np.nd
         >>> normal_quantiles(4).round(4).tolist()
         [-1.6449, -0.3853, 0.3853, 1.6449]
     """
-    count = _check_steps("count", count)
-    low, high = checks.positive("low", low), checks.positive("high", high)
-    if not low < high < 1:
-        raise UsageError(f"low and high must be quantiles, 0 < low < high < 1, received: {low} and {high}")
-    inverse = statistics.NormalDist().inv_cdf
-    return np.array([inverse(p) for p in np.linspace(low, high, count)])
+    from scipy.special import ndtri
+
+    return ndtri(np.linspace(0.05, 0.95, _check_steps("count", count)))
 
 
-def manifold(
-    values: Sequence[float], latent_dim: int = 2, dimensions: tuple[int, int] = (0, 1), center: object = None
-) -> np.ndarray:
+def manifold(values: Sequence[float]) -> np.ndarray:
     """Return latents on a plane, arranged as in a diagram: the first dimension grows rightward, the second upward.
 
     Args:
         values: ascending values of both dimensions, shape `(count,)`, such as `normal_quantiles` returns.
-        latent_dim: int of at least 2, size of a latent; default 2.
-        dimensions: pair of int, the two dimensions that vary, counted from 0; default `(0, 1)`.
-        center: values of the other dimensions, shape `(latent_dim,)`; default 0, the mean of the prior.
 
     Returns:
-        float32 array of shape `(count, count, latent_dim)`; row 0 has the largest value of the second dimension.
+        float32 array of shape `(count, count, 2)`; row 0 has the largest value of the second dimension.
 
     Example:
         >>> manifold([-1, 1])[0].tolist()  # the top row, from left to right
         [[-1.0, 1.0], [1.0, 1.0]]
     """
     values = _vector("values", values)
-    latent_dim = checks.positive_int("latent_dim", latent_dim)
-    center = np.zeros(latent_dim) if center is None else _vector("center", center, latent_dim)
-    chosen = _check_dimensions(dimensions, latent_dim)
-    if len(chosen) != 2 or chosen[0] == chosen[1]:
-        raise must_be("dimensions", "two different integers", tuple(chosen))
-    latents = np.tile(center, (len(values), len(values), 1))
-    latents[..., chosen[0]] = values[None, :]
-    latents[..., chosen[1]] = values[::-1, None]
-    return latents.astype(np.float32)
+    return np.stack(np.meshgrid(values, values[::-1]), axis=-1).astype(np.float32)
 
 
-def traversal(center: object, values: Sequence[float], dimensions: Sequence[int] | None = None) -> np.ndarray:
+def traversal(center: object, values: Sequence[float], dimensions: Sequence[int]) -> np.ndarray:
     """Return latents that differ from `center` in one dimension at a time.
 
     Args:
         center: latent of shape `(latent_dim,)`.
         values: values that each dimension is set to, shape `(steps,)`.
-        dimensions: sequence of int, dimensions to vary, counted from 0; default all.
+        dimensions: sequence of at least one int, dimensions to vary, counted from 0.
 
     Returns:
         float32 array of shape `(len(dimensions), steps, latent_dim)`.
@@ -89,7 +70,9 @@ def traversal(center: object, values: Sequence[float], dimensions: Sequence[int]
         [[[5.0, -1.0], [5.0, 1.0]]]
     """
     center, values = _vector("center", center), _vector("values", values)
-    chosen = _check_dimensions(range(len(center)) if dimensions is None else dimensions, len(center))
+    chosen = checks.non_negative_ints("dimensions", dimensions)
+    if not chosen or max(chosen) >= len(center):
+        raise must_be("dimensions", f"integers from 0 to {len(center) - 1}, at least one", tuple(chosen))
     latents = np.tile(center, (len(chosen), len(values), 1))
     for row, dimension in enumerate(chosen):
         latents[row, :, dimension] = values
@@ -165,10 +148,3 @@ def _check_steps(argument: str, value: object) -> int:
     if checks.positive_int(argument, value) < 2:
         raise must_be(argument, "at least 2", value)
     return int(value)
-
-
-def _check_dimensions(dimensions: object, latent_dim: int) -> list[int]:
-    chosen = checks.non_negative_ints("dimensions", dimensions)
-    if not chosen or max(chosen) >= latent_dim:
-        raise must_be("dimensions", f"integers from 0 to {latent_dim - 1}, at least one", tuple(chosen))
-    return chosen

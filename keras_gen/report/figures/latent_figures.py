@@ -11,7 +11,7 @@ from keras_gen.metrics import arrays
 from keras_gen.report.figures import canvas
 from keras_gen.report.figures.canvas import AxisLabels
 from keras_gen.utils import checks
-from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,17 +74,14 @@ def interpolations(rows: Sequence[tuple[str, np.ndarray]], title: str = "") -> F
     return canvas.rows_figure(title, [(str(name), images) for name, images in rows], steps, bottom)
 
 
-def manifold(
-    images: np.ndarray, values: Sequence[float], title: str = "", dimensions: tuple[int, int] = (0, 1)
-) -> Figure:
-    """Draw images on a plane of the latent space: the first dimension grows rightward, the second upward.
+def manifold(images: np.ndarray, values: Sequence[float], title: str = "") -> Figure:
+    """Draw images on the plane of two latent dimensions: the first grows rightward, the second upward.
 
     Args:
         images: uint8 array of shape `(count, count, height, width, channels)`, decoded from `interpolation.manifold`,
             whose first row has the largest value of the second dimension.
         values: ascending values of both dimensions, shape `(count,)`, such as `interpolation.normal_quantiles` returns.
         title: str, title of the figure; default none.
-        dimensions: pair of int, the two dimensions, counted from 0, for the axis labels; default `(0, 1)`.
 
     Example:
         >>> figure = manifold(images[:9].reshape(3, 3, 28, 28, 1), [-1, 0, 1], "made up")
@@ -98,12 +95,8 @@ def manifold(
     numbers = _check_values(values, columns)
     if (np.diff(np.asarray(values, dtype=float)) <= 0).any():
         raise UsageError("values must be in ascending order, received: unsorted values")
-    chosen = checks.non_negative_ints("dimensions", dimensions)
-    if len(chosen) != 2:
-        raise must_be("dimensions", "a pair of integers", dimensions)
-    horizontal, vertical = chosen
-    left = AxisLabels(numbers[::-1], latent_name(vertical), MAX_NUMBERS)
-    bottom = AxisLabels(numbers, latent_name(horizontal), MAX_NUMBERS)
+    left = AxisLabels(numbers[::-1], latent_name(1), MAX_NUMBERS)
+    bottom = AxisLabels(numbers, latent_name(0), MAX_NUMBERS)
     return canvas.canvas_figure(title, _flat(images), columns, left, bottom)[0]
 
 
