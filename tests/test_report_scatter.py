@@ -115,7 +115,6 @@ def test_principal_components_are_those_of_the_singular_value_decomposition():
         f"second component ({shares[1]:.0f} % of the variance)",
     )
     assert embedding.description == "PCA of 50 codes of 4 dimensions"
-    assert embedding.indices.tolist() == list(range(50))
 
 
 # t-SNE
@@ -124,37 +123,32 @@ def test_principal_components_are_those_of_the_singular_value_decomposition():
 def test_tsne_keeps_neighbors_and_classes_together():
     images, labels = load_digits(return_X_y=True)
     images, labels = images[:200], labels[:200]
-    embedding = report.tsne(images, seed=0, perplexity=20)
+    embedding = report.tsne(images, seed=0)
     assert embedding.points.shape == (200, 2)
     assert embedding.points.dtype == np.float64
     assert trustworthiness(images, embedding.points, n_neighbors=5) > 0.95
-    assert embedding.description == "t-SNE (perplexity 20, seed 0) of 200 codes of 64 dimensions"
+    assert embedding.description == "t-SNE (perplexity 30, seed 0) of 200 codes of 64 dimensions"
 
 
 def test_tsne_is_reproducible():
     codes, _ = blobs()
-    first, second = (report.tsne(codes, seed=3, most=40) for _ in range(2))
+    first, second = (report.tsne(codes, seed=3) for _ in range(2))
     np.testing.assert_array_equal(first.points, second.points)
-    np.testing.assert_array_equal(first.indices, second.indices)
-    assert not np.array_equal(first.indices, report.tsne(codes, seed=4, most=40).indices)
     line = codes[:20, :1]  # one dimension: random initialization instead of PCA
     first, second, other = (report.tsne(line, seed=seed).points for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
 
 
-def test_tsne_of_a_subsample_says_so_and_draws_its_labels():
+def test_an_embedding_is_drawn_with_its_labels_and_its_description():
     codes, labels = blobs()
-    embedding = report.tsne(codes, seed=1, most=30)
-    assert embedding.description == "t-SNE (perplexity 9.67, seed 1) of 30 of 60 codes of 5 dimensions"
-    assert len(set(embedding.indices.tolist())) == 30
-    assert (np.diff(embedding.indices) > 0).all()
-    figure = report.embedding_figure(embedding, labels, "a subsample")
+    embedding = report.tsne(codes, seed=1)
+    assert embedding.description == "t-SNE (perplexity 19.7, seed 1) of 60 codes of 5 dimensions"
+    figure = report.embedding_figure(embedding, labels, "three classes")
     assert figure.axes[0].get_title() == embedding.description
-    chosen = labels[embedding.indices]
-    assert legend_of(figure) == [f"{index} ({(chosen == index).sum()})" for index in range(3)]
+    assert legend_of(figure) == [f"{index} ({(labels == index).sum()})" for index in range(3)]
     for index, points in enumerate(points_of(figure)):
-        np.testing.assert_array_equal(points, embedding.points[chosen == index])
+        np.testing.assert_array_equal(points, embedding.points[labels == index])
 
 
 @pytest.mark.parametrize(("count", "dimensions"), [(4, 3), (5, 1)])
@@ -167,7 +161,7 @@ def test_tsne_of_very_few_codes_and_of_one_dimension(count, dimensions):
 
 def test_the_plane_of_tsne_has_no_numbers_and_that_of_pca_has(tmp_path):
     codes, labels = blobs()
-    without = report.embedding_figure(report.tsne(codes, most=20), labels, "x")
+    without = report.embedding_figure(report.tsne(codes), labels, "x")
     shown = report.embedding_figure(report.pca(codes), None, "x")
     for figure, expected in ((without, False), (shown, True)):
         report.save(figure, tmp_path / "x")
@@ -185,8 +179,6 @@ def test_the_plane_of_tsne_has_no_numbers_and_that_of_pca_has(tmp_path):
         (lambda: report.tsne(np.ones((3, 3))), r"codes must be at least 4 samples, received: shape \(3, 3\)"),
         (lambda: report.tsne(np.ones((9, 3))), "codes must not be all the same, received: 9 equal ones"),
         (lambda: report.tsne(np.eye(9), seed=-1), "seed must be an integer from 0 to 2147483647, received: -1"),
-        (lambda: report.tsne(np.eye(9), perplexity=0), "perplexity must be a number above 0, received: 0"),
-        (lambda: report.tsne(np.eye(9), most=3), "most must be at least 4, received: 3"),
         (
             lambda: report.embedding_figure(report.pca(np.eye(9)), np.zeros(8, int), "x"),
             r"labels must be 9 integers, received: int64 of shape \(8,\)",

@@ -10,25 +10,18 @@ from keras_gen.metrics import arrays
 from keras_gen.utils import checks, progress
 from keras_gen.utils.errors import UsageError
 
-TSNE_CODES = 5000
-"""Default maximum number of codes for t-SNE, whose time grows faster than linearly."""
-
 
 class Embedding(NamedTuple):
     """Result of `pca` and `tsne`.
 
     Args:
-        points: float64 array of shape `(m, 2)`.
-        indices: int64 array of shape `(m,)`, indices of the embedded codes, ascending.
-        total: int, number of codes that were passed.
+        points: float64 array of shape `(n, 2)`.
         description: str, one line on how the points were computed.
         axis_names: pair of str, names of the two dimensions.
         has_scale: bool, whether distances in the plane are meaningful.
     """
 
     points: np.ndarray
-    indices: np.ndarray
-    total: int
     description: str
     axis_names: tuple[str, str]
     has_scale: bool
@@ -56,57 +49,43 @@ def pca(codes: np.ndarray) -> Embedding:
     first, second = (f"{100 * share:.0f} % of the variance" for share in model.explained_variance_ratio_)
     return Embedding(
         points=points,
-        indices=np.arange(len(codes)),
-        total=len(codes),
         description=f"PCA of {len(codes):,} codes of {codes.shape[1]} dimensions",
         axis_names=(f"first component ({first})", f"second component ({second})"),
         has_scale=True,
     )
 
 
-def tsne(codes: np.ndarray, seed: int = 0, perplexity: float = 30.0, most: int = TSNE_CODES) -> Embedding:
+def tsne(codes: np.ndarray, seed: int = 0) -> Embedding:
     """Embed codes in a plane with t-SNE (van der Maaten & Hinton 2008, "Visualizing data using t-SNE").
 
-    Nearby codes stay nearby. Sizes and distances of clusters are not meaningful.
+    Nearby codes stay nearby. Sizes and distances of clusters are not meaningful. The time grows faster than linearly
+    with the number of codes. The perplexity, the approximate number of neighbors of a code, is 30, or (n − 1) / 3 if
+    that is less.
 
     Args:
         codes: array of real numbers of shape `(n, D)`, n at least 4, not all the same; flatten codes with more axes.
-        seed: int from 0 to 2147483647, seed of the subsample and of the algorithm; default 0. The same seed on the
-            same machine gives the same points.
-        perplexity: float above 0, approximate number of neighbors of a code; default 30. It is lowered to (m − 1) / 3
-            for m embedded codes if it is larger; the description states the value used.
-        most: int of at least 4, maximum number of codes to embed; default 5000. If there are more, a random subsample
-            is embedded, and the description says so.
+        seed: int from 0 to 2147483647, seed of the algorithm; default 0. The same seed on the same machine gives the
+            same points.
 
     Example:
-        >>> embedding = tsne(np.random.default_rng(0).normal(size=(60, 8)), seed=1, most=40)
+        >>> embedding = tsne(np.random.default_rng(0).normal(size=(40, 8)), seed=1)
         >>> embedding.points.shape, embedding.description
-        ((40, 2), 't-SNE (perplexity 13, seed 1) of 40 of 60 codes of 8 dimensions')
+        ((40, 2), 't-SNE (perplexity 13, seed 1) of 40 codes of 8 dimensions')
     """
-    codes = _check(codes, minimum=4)
-    seed, perplexity = checks.seed("seed", seed), checks.positive("perplexity", perplexity)
-    most = checks.positive_int("most", most)
-    if most < 4:
-        raise UsageError(f"most must be at least 4, received: {most}")
-    indices = np.arange(len(codes))
-    if len(codes) > most:
-        indices = np.sort(np.random.default_rng(seed).choice(len(codes), most, replace=False))
-    chosen = codes[indices]
-    perplexity = min(perplexity, (len(chosen) - 1) / 3)
+    codes, seed = _check(codes, minimum=4), checks.seed("seed", seed)
+    perplexity = min(30.0, (len(codes) - 1) / 3)
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits  # which scikit-learn requires
 
     # Starting from principal components keeps the large-scale order of the data; PCA needs two dimensions.
-    start = "pca" if chosen.shape[1] > 1 and np.ptp(chosen, axis=0).any() else "random"
+    start = "pca" if codes.shape[1] > 1 else "random"
     # One thread: several sum in an order that differs from run to run, and slow each other down.
-    with threadpool_limits(limits=1), progress.timer(f"t-SNE of {len(chosen):,} codes"):
-        points = TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(chosen.astype(np.float32))
-    count = f"{len(codes):,}" if len(chosen) == len(codes) else f"{len(chosen):,} of {len(codes):,}"
+    with threadpool_limits(limits=1), progress.timer(f"t-SNE of {len(codes):,} codes"):
+        points = TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(codes.astype(np.float32))
+    settings = f"perplexity {perplexity:.3g}, seed {seed}"
     return Embedding(
         points=points.astype(np.float64),
-        indices=indices,
-        total=len(codes),
-        description=f"t-SNE (perplexity {perplexity:.3g}, seed {seed}) of {count} codes of {codes.shape[1]} dimensions",
+        description=f"t-SNE ({settings}) of {len(codes):,} codes of {codes.shape[1]} dimensions",
         axis_names=("", ""),
         has_scale=False,
     )

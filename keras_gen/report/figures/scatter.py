@@ -76,8 +76,7 @@ def embedding_figure(
 
     Args:
         embedding: `Embedding` to draw.
-        labels: labels of all codes passed to `pca` or `tsne`, also of those not in the subsample; or None.
-        title, names: as in `scatter`.
+        labels, title, names: as in `scatter`.
 
     Example:
         >>> from keras_gen.report.figures.embedding import pca
@@ -85,9 +84,7 @@ def embedding_figure(
         >>> figure.axes[0].get_title()
         'PCA of 64 codes of 784 dimensions'
     """
-    labels = _check_labels(labels, embedding.total)
-    chosen = None if labels is None else labels[embedding.indices]
-    figure = scatter(embedding.points, chosen, title, names, embedding.axis_names)
+    figure = scatter(embedding.points, labels, title, names, embedding.axis_names)
     axes = figure.axes[0]
     axes.set_title(embedding.description, fontsize=style.LABEL_SIZE)
     if not embedding.has_scale:

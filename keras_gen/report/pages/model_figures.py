@@ -222,7 +222,7 @@ def _code_figures(
     projected = f"{words}, projected onto their first two principal components."
     reading = f"{words}; nearby points are nearby codes; sizes and distances of clusters are not meaningful."
 
-    def drawn(embed, text):  # at most MAX_CODES codes, fewer than t-SNE's limit
+    def drawn(embed, text):
         return report.embedding_figure(embed(codes), labels, names=names), text
 
     return {
