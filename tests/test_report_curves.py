@@ -182,7 +182,7 @@ def test_a_figure_that_can_not_be_saved_leaves_the_old_one(tmp_path):
 def test_a_quantity_that_was_never_finite_has_an_empty_panel_that_says_so(tmp_path):
     figure = report.loss_curves([{"epoch": 1, "loss": math.nan}], "diverged")
     assert [text.get_text() for text in figure.axes[0].texts] == ["1 value not finite"]
-    report.save(figure, tmp_path / "x")
+    report.save_figure(figure, tmp_path / "x.png")
 
 
 @pytest.mark.parametrize(
@@ -255,5 +255,5 @@ def test_drawing_and_saving_use_no_pyplot(tmp_path):
     from matplotlib import pyplot
 
     before = pyplot.get_fignums()
-    report.save(report.metric_curves(SCORED, "x"), tmp_path / "x")
+    report.save_figure(report.metric_curves(SCORED, "x"), tmp_path / "x.png")
     assert pyplot.get_fignums() == before

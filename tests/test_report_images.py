@@ -17,7 +17,7 @@ def made(count, height=5, width=5, channels=1, seed=0):
 def draw(figure, tmp_path, shape):
     """Draw a figure; one shape is also saved, to be looked at when a test fails."""
     if shape == SHAPES[0]:
-        report.save(figure, tmp_path / "figure")
+        report.save_figure(figure, tmp_path / "figure.png")
     else:
         figure.draw_without_rendering()
 

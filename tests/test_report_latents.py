@@ -178,7 +178,7 @@ def test_a_traversal_has_a_row_a_dimension(tmp_path, size):
     assert rows_of(axes) == ["z₀", "z₁₅"]
     assert columns_of(axes) == ["−3.00", "−1.00", "1.00", "3.00"]
     assert rows_of(canvas(report.traversals(images, [-3, -1, 1, 3], "x"))[0]) == ["z₀", "z₁"]
-    report.save(figure, tmp_path / "x")
+    report.save_figure(figure, tmp_path / "x.png")
 
 
 def test_interpolations_are_drawn_in_rows():

@@ -39,7 +39,7 @@ def test_every_class_has_its_points_shape_color_and_name(tmp_path):
     for index, text in enumerate(axes.texts):
         np.testing.assert_array_equal(text.get_position(), np.median(codes[labels == index], axis=0))
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_aspect()) == ("z₀", "z₁", 1)
-    report.save(figure, tmp_path / "x")
+    report.save_figure(figure, tmp_path / "x.png")
 
 
 def test_the_style_of_a_class_does_not_depend_on_other_classes():
@@ -61,7 +61,7 @@ def test_points_without_labels_and_of_one_class(tmp_path, count):
     assert len(plain.axes[0].texts) == 0
     one = report.scatter(codes, np.full(count, 4), "x")
     assert legend_of(one) == [f"4 ({count})"]
-    report.save(one, tmp_path / "one")
+    report.save_figure(one, tmp_path / "one.png")
 
 
 def test_many_classes_are_in_the_legend_only():
@@ -164,7 +164,7 @@ def test_the_plane_of_tsne_has_no_numbers_and_that_of_pca_has(tmp_path):
     without = report.embedding_figure(report.tsne(codes), labels, "x")
     shown = report.embedding_figure(report.pca(codes), None, "x")
     for figure, expected in ((without, False), (shown, True)):
-        report.save(figure, tmp_path / "x")
+        report.save_figure(figure, tmp_path / "x.png")
         assert any(label.get_visible() and label.get_text() for label in figure.axes[0].get_xticklabels()) == expected
     assert shown.axes[0].get_xlabel().startswith("first component (")
 

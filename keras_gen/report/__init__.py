@@ -1,6 +1,6 @@
 """Report of a run: figures drawn from arrays and history rows, HTML pages, and the explorer.
 
-Functions that draw return a matplotlib figure, unknown to pyplot; save it with `save` or `save_figure`. All functions
+Functions that draw return a matplotlib figure, unknown to pyplot; save it with `save_figure`. All functions
 raise `UsageError` for an argument of another type, shape or range than documented.
 """
 
@@ -21,6 +21,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "figures.latent_figures": ["interpolations", "manifold", "traversals"],
         "figures.scatter": ["embedding_figure", "scatter"],
-        "figures.style": ["save", "save_figure"],
+        "figures.style": ["save_figure"],
     },
 )

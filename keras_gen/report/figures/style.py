@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from keras_gen.utils import checks
@@ -169,31 +168,6 @@ def save_small(figure: Figure, path: str | os.PathLike) -> None:
         if figure.findobj(PathCollection):
             options = {"colors": 256, "method": Image.Quantize.MAXCOVERAGE}
         picture.convert("RGB").quantize(**options).save(temporary, "png", optimize=True)
-
-
-def save(figure: Figure, path: str | os.PathLike) -> tuple[Path, Path]:
-    """Save a figure as PNG, for the screen, and as SVG, for paper, each in one atomic step.
-
-    Equal figures give equal bytes with the same version of Matplotlib: the files contain no date.
-
-    Args:
-        figure: figure to save.
-        path: path of both files without suffix; a suffix `.png` or `.svg` is removed. The folder must exist.
-
-    Returns:
-        The two files, `path.png` and `path.svg`.
-
-    Example:
-        >>> [path.name for path in save(new_figure(4, 3, "empty"), "losses")]
-        ['losses.png', 'losses.svg']
-    """
-    path = Path(path)
-    stem = path.with_suffix("") if path.suffix in (".png", ".svg") else path
-    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
-    save_figure(figure, png)
-    with atomic_path(svg) as temporary:
-        write(figure, temporary, "svg")
-    return png, svg
 
 
 def write(figure: Figure, file: str | os.PathLike | BinaryIO, file_format: str) -> None:
