@@ -73,8 +73,8 @@ def test_a_wrong_address_in_the_variable_is_named(monkeypatch, workers):
         ("a:1,:2", 0, "workers must be host:port"),
         ("a:1,b:0", 0, "workers must be host:port"),
         ("a:1,b:65536", 0, "workers must be host:port"),
-        ("a:1,b:2", 2, "worker_index must be from 0 to 1, received: 2"),
-        ("a:1,b:2", -1, "worker_index must be an integer of at least 0"),
+        ("a:1,b:2", 2, "worker_index must be an integer from 0 to 1, received: 2"),
+        ("a:1,b:2", -1, "worker_index must be an integer from 0 to 1"),
     ],
 )
 def test_a_wrong_command_line_is_named(workers, index, message):

@@ -208,7 +208,11 @@ def test_interpolations_between_seeds_are_of_the_given_class(saved):
         ("vae", lambda e: e.encode(np.zeros((1, 9, 8, 1), "uint8")), r"images must be images of shape \(n, 8, 8, 1\)"),
         ("vae", lambda e: e.reconstruct([1]), "images must be a NumPy array"),
         ("vae", lambda e: e.interpolate(np.zeros(3), np.ones(2)), r"end must be of shape \(3,\), received: shape \(2,"),
-        ("vae", lambda e: e.interpolate(np.ones(3), np.ones(3), 1), "steps must be at least 2, received: 1"),
+        (
+            "vae",
+            lambda e: e.interpolate(np.ones(3), np.ones(3), 1),
+            "steps must be an integer of at least 2, received: 1",
+        ),
         ("vae", lambda e: e.interpolate(np.ones(3), np.ones(3), 2, "cubic"), "kind must be one of spherical, linear"),
         ("vae", lambda e: e.interpolate(np.ones(3), -np.ones(3)), "start and end must not be opposite"),
         ("denoiser", lambda e: e.latent(0), "can't be sampled: the model has no prior"),

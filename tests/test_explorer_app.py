@@ -114,7 +114,7 @@ def test_without_gradio_the_command_says_what_to_install(monkeypatch):
     [
         (["missing"], "path must be a SavedModel, a finished run directory or a trained model ("),
         (["missing", "--port", 0], "port must be an integer from 1 to 65535, received: 0"),
-        (["missing", "--port", -1], "port must be an integer of at least 0, received: -1"),
+        (["missing", "--port", -1], "port must be an integer from 1 to 65535, received: -1"),
         (["missing", "--port", 70000], "port must be an integer from 1 to 65535, received: 70000"),
         (["missing", "--port", "web"], "invalid int value"),
     ],

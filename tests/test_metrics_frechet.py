@@ -146,7 +146,7 @@ LINE = GaussianStatistics.from_moments(10, np.zeros(1), np.eye(1))
     ("call", "named"),
     [
         (lambda: GaussianStatistics.from_moments(1, [0.0], [[1.0]]), "count must be an integer of at least 2.*: 1$"),
-        (lambda: GaussianStatistics.from_moments(2.0, [0.0], [[1.0]]), "count must be an integer of at least 1"),
+        (lambda: GaussianStatistics.from_moments(2.0, [0.0], [[1.0]]), "count must be an integer of at least 2"),
         (lambda: GaussianStatistics.from_moments(2, [[0.0]], [[1.0]]), r"^mean must be of shape \(D,\).*\(1, 1\)$"),
         (lambda: GaussianStatistics.from_moments(2, [0.0], np.eye(2)), r"covariance must be of shape \(1, 1\)"),
         (lambda: GaussianStatistics.from_moments(2, [0.0], [[np.nan]]), "covariance must be finite"),

@@ -27,8 +27,8 @@ def test_quantiles_are_those_of_the_normal_distribution():
 @pytest.mark.parametrize(
     ("count", "message"),
     [
-        (1, "count must be at least 2, received: 1"),
-        (2.0, "count must be an integer of at least 1, received: 2.0"),
+        (1, "count must be an integer of at least 2, received: 1"),
+        (2.0, "count must be an integer of at least 2, received: 2.0"),
     ],
 )
 def test_a_wrong_number_of_quantiles_is_refused(count, message):
@@ -137,7 +137,7 @@ def test_opposite_latents_are_refused(end):
 
 @pytest.mark.parametrize("interpolate", [interpolation.linear_interpolation, interpolation.spherical_interpolation])
 def test_invalid_interpolations_are_refused(interpolate):
-    with pytest.raises(UsageError, match="^steps must be at least 2, received: 1$"):
+    with pytest.raises(UsageError, match="^steps must be an integer of at least 2, received: 1$"):
         interpolate([0.0, 1.0], [1.0, 0.0], 1)
     with pytest.raises(UsageError, match=r"^end must be of shape \(2,\), received: shape \(3,\)$"):
         interpolate([0.0, 1.0], [1.0, 0.0, 0.0], 3)

@@ -59,8 +59,7 @@ class Cluster:
             _split(worker)
         if len(set(self.workers)) != len(self.workers) or not self.workers:
             raise must_be("workers", "a different host:port for each worker", ",".join(self.workers))
-        if checks.non_negative_int("worker_index", self.index) >= len(self.workers):
-            raise must_be("worker_index", f"from 0 to {len(self.workers) - 1}", self.index)
+        checks.integer("worker_index", self.index, 0, len(self.workers) - 1)
         checks.positive("patience", self.patience)
 
     @property

@@ -82,8 +82,8 @@ class EvaluationSettings:
             raise must_be("measures", "different names", tuple(self.measures))
         extractors.check_choice(self.extractor, self.extractor_weights)
         checks.one_of("precision", self.extractor_precision, checks.PRECISIONS)
-        if self.num_images is not None and checks.count("num_images", self.num_images) < 2:
-            raise must_be("num_images", "an integer of at least 2", self.num_images)
+        if self.num_images is not None:
+            checks.count("num_images", checks.integer("num_images", self.num_images, 2))
         checks.one_of("reference", self.reference, REFERENCES)
         checks.seed("seed", self.seed)
         checks.seed("seed", self.seed + checks.positive_int("seeds", self.seeds) - 1)

@@ -54,8 +54,7 @@ class Scorer:
             not isinstance(held_out, Reference) or held_out.extractor is not reference.extractor
         ):
             raise must_be("held_out", "a Reference with the extractor of reference, or None", held_out)
-        if checks.count("num_images", num_images) < 2:
-            raise must_be("num_images", "an integer of at least 2", num_images)
+        checks.count("num_images", checks.integer("num_images", num_images, 2))
         for name in measures:
             checks.one_of("measures", name, MEASURES)
         if not measures or len(set(measures)) < len(measures):

@@ -59,12 +59,11 @@ class GaussianStatistics:
             >>> statistics.count, statistics.mean.tolist(), statistics.covariance.tolist()
             (5, [1.0], [[1.5]])
         """
-        if checks.positive_int("count", count) < 2:
-            raise must_be("count", "an integer of at least 2", count)
+        count = checks.integer("count", count, 2)
         mean = arrays.mean("mean", mean)
         covariance = arrays.covariance("covariance", covariance, len(mean))
         statistics = cls()
-        statistics._count = int(count)
+        statistics._count = count
         statistics._mean = mean.copy()
         statistics._scatter = covariance * (statistics._count - 1)
         return statistics

@@ -74,8 +74,7 @@ def fid_infinity(
         >>> round(result.distances[-1], 2), round(result.value, 2)  # it should be 0
         (1.17, 0.1)
     """
-    if checks.positive_int("points", points) < 2:
-        raise must_be("points", "an integer of at least 2", points)
+    points = checks.integer("points", points, 2)
     check_statistics("reference", reference)
     features = arrays.features("generated_features", generated_features, minimum=2, convert=False)
     arrays.same_dimensions("generated_features", features, "reference", reference.mean[np.newaxis])

@@ -191,8 +191,7 @@ class RunSettings:
         checks.one_of("sampler", self.sampler, checks.SAMPLERS)
         self._check(checks.non_negative_int, "samples_every")
         self._check(checks.count, "sample_count", "fid_images")
-        if self.fid_images < 2:
-            raise must_be("fid_images", "an integer of at least 2", self.fid_images)
+        checks.integer("fid_images", self.fid_images, 2)
         extractors.check_choice(self.extractor, self.extractor_weights)
         checks.one_of("precision", self.precision, ("auto", *checks.PRECISIONS))
         if self.precision == "auto":  # decided here, so that records, sweeps and resumed runs have what it was

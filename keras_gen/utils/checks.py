@@ -22,19 +22,27 @@ STRATEGIES = ("auto", "none", "mirrored", "multiworker")
 """Names of distribution strategies, here so that they can be checked without TensorFlow."""
 
 
+def integer(argument: str, value: object, least: int, most: float = math.inf) -> int:
+    """Return `value` as an `int` from `least` to `most`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not least <= value <= most:
+        limits = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+        raise must_be(argument, f"an integer {limits}", value)
+    return int(value)
+
+
 def positive_int(argument: str, value: object) -> int:
     """Return `value` as an `int` of at least 1."""
-    return _integer(argument, value, 1)
+    return integer(argument, value, 1)
 
 
 def count(argument: str, value: object) -> int:
     """Return `value` as an `int` from 1 to 2**31 - 1, such as a number of images in TensorFlow's int32."""
-    return _integer(argument, positive_int(argument, value), 1, 2**31 - 1)
+    return integer(argument, positive_int(argument, value), 1, 2**31 - 1)
 
 
 def non_negative_int(argument: str, value: object) -> int:
     """Return `value` as an `int` of at least 0."""
-    return _integer(argument, value, 0)
+    return integer(argument, value, 0)
 
 
 def non_negative_ints(argument: str, values: object) -> list[int]:
@@ -46,7 +54,7 @@ def non_negative_ints(argument: str, values: object) -> list[int]:
 
 def seed(argument: str, value: object) -> int:
     """Return `value` as an `int` in [0, 2**31 - 1], which all random generators in use accept."""
-    return _integer(argument, value, 0, 2**31 - 1)
+    return integer(argument, value, 0, 2**31 - 1)
 
 
 def number(argument: str, value: object) -> float:
@@ -90,13 +98,6 @@ def one_of(argument: str, value: object, choices: Iterable[object]) -> object:
     if value not in choices:
         raise must_be(argument, "one of " + ", ".join(map(str, choices)), value)
     return value
-
-
-def _integer(argument: str, value: object, least: int, most: float = math.inf) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not least <= value <= most:
-        limits = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-        raise must_be(argument, f"an integer {limits}", value)
-    return int(value)
 
 
 def _is_finite_real(value: object) -> bool:

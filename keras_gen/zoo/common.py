@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 from keras_gen.utils import checks
-from keras_gen.utils.errors import must_be
 
 if TYPE_CHECKING:
     import keras
@@ -72,9 +71,7 @@ def critic_constraint(constraint: str) -> dict[str, float]:
 
 def doubling_filters(depth: int, first: int = 32, largest: int = 128) -> tuple[int, ...]:
     """Return the filters of `depth` convolutions (1 to 5), image side first: doubled from `first` up to `largest`."""
-    if checks.positive_int("depth", depth) > MAX_DEPTH:
-        raise must_be("depth", f"an integer from 1 to {MAX_DEPTH}", depth)
-    return tuple(min(first * 2**level, largest) for level in range(depth))
+    return tuple(min(first * 2**level, largest) for level in range(checks.integer("depth", depth, 1, MAX_DEPTH)))
 
 
 def conv_vae_networks(image_shape, *, latent_dim, filters, hidden, num_classes) -> tuple[keras.Model, keras.Model]:

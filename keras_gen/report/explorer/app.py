@@ -52,8 +52,7 @@ def check_address(host: str, port: int) -> tuple[str, int]:
         ...
         keras_gen.utils.errors.UsageError: port must be an integer from 1 to 65535, received: 0
     """
-    if checks.non_negative_int("port", port) not in range(1, 65536):
-        raise must_be("port", "an integer from 1 to 65535", port)
+    checks.integer("port", port, 1, 65535)
     try:
         with socket.create_server((host, port)):
             return host, port

@@ -34,7 +34,7 @@ def normal_quantiles(count: int) -> np.ndarray:
     """
     from scipy.special import ndtri
 
-    return ndtri(np.linspace(0.05, 0.95, _check_steps("count", count)))
+    return ndtri(np.linspace(0.05, 0.95, checks.integer("count", count, 2)))
 
 
 def manifold(values: Sequence[float]) -> np.ndarray:
@@ -141,10 +141,4 @@ def _angle(first: np.ndarray, second: np.ndarray) -> float:
 def _check_interpolation(start: object, end: object, steps: object) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     start = _vector("start", start)
     end = _vector("end", end, len(start))
-    return start, end, np.linspace(0, 1, _check_steps("steps", steps))[:, None]
-
-
-def _check_steps(argument: str, value: object) -> int:
-    if checks.positive_int(argument, value) < 2:
-        raise must_be(argument, "at least 2", value)
-    return int(value)
+    return start, end, np.linspace(0, 1, checks.integer("steps", steps, 2))[:, None]
