@@ -63,7 +63,7 @@ def test_one_latent_dimension_is_interpolated_linearly(tmp_path):
     model = VAE(networks.mlp_encoder(SHAPE, latent_dim=1), networks.mlp_decoder(SHAPE, latent_dim=1))
     model.compile()
     explorer = Explorer(export.save(model, tmp_path / "one"))
-    assert explorer.interpolations == ("linear",)
+    assert list(explorer.interpolations) == ["linear"]
     ends = np.array([1.0]), np.array([-1.0])
     found = explorer.interpolate(*ends, steps=3, kind="linear")
     np.testing.assert_allclose(found, explorer.decode(np.array([[1.0], [0.0], [-1.0]])), atol=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 
@@ -14,8 +15,6 @@ from keras_gen.report.figures import interpolation
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError
 
-INTERPOLATIONS = {"spherical": interpolation.spherical_interpolation, "linear": interpolation.linear_interpolation}
-
 _ENCODED = 256
 """Generated images that are encoded to find the most active dimensions."""
 
@@ -24,7 +23,7 @@ class Explorer(PretrainedModel):
     """A `PretrainedModel` that calls each function once in the constructor, since the first call is slow.
 
     Attributes:
-        interpolations: tuple of str, kinds of `interpolate`.
+        interpolations: dict, functions of the kinds of `interpolate` by name.
 
     Args:
         path: as in `PretrainedModel`.
@@ -46,8 +45,7 @@ class Explorer(PretrainedModel):
         label = 0 if self.num_classes else None
         if "generate" in self.functions:
             self.sample(1)
-        # A great circle needs two dimensions.
-        self.interpolations = tuple(INTERPOLATIONS) if self.latent_shape != (1,) else ("linear",)
+        self.interpolations = interpolation.kinds(math.prod(self.latent_shape or ()))
         if "decode" in self.functions:
             self.decode(np.zeros((1, *self.latent_shape)), label)
         for function in (self.encode, self.reconstruct):
@@ -77,7 +75,7 @@ class Explorer(PretrainedModel):
         if size <= most or self.num_classes or not {"generate", "encode"} <= set(self.functions):
             return list(range(min(size, most)))
         codes = self.encode(self.sample(_ENCODED))
-        return np.argsort(-codes.astype(np.float64).var(axis=0), kind="stable")[:most].tolist()
+        return list(interpolation.largest_variances(codes, most))
 
     def interpolate(
         self, start: np.ndarray, end: np.ndarray, steps: int = 10, kind: str = "spherical", label: int | None = None
@@ -91,7 +89,8 @@ class Explorer(PretrainedModel):
             label: int, class of all images of a conditional model.
         """
         self._need("decode")
-        interpolate, shape = INTERPOLATIONS[checks.one_of("kind", kind, self.interpolations)], self.latent_shape
+        checks.one_of("kind", kind, self.interpolations)
+        interpolate, shape = self.interpolations[kind], self.latent_shape
         first, last = [
             arrays.finite(name, value, f"of shape {shape}", lambda received: received == shape).ravel()
             for name, value in (("start", start), ("end", end))

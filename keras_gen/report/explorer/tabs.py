@@ -148,9 +148,10 @@ def interpolate_tab(explorer: Explorer) -> None:
     import gradio as gr
 
     ends = [SEEDS] * explorer.has_prior + [PICTURES] * ("encode" in explorer.functions)
+    kinds = list(explorer.interpolations)
     with gr.Row():
         between = gr.Radio(ends, value=ends[0], label="Between", visible=len(ends) > 1)
-        kind = gr.Radio(list(explorer.interpolations), value=explorer.interpolations[0], label="Kind")
+        kind = gr.Radio(kinds, value=kinds[0], label="Kind")
         steps = gr.Slider(2, 20, 10, step=1, label="Images")
         label = _class(explorer)
     with gr.Row(visible=ends[0] == SEEDS) as seeds:
@@ -163,8 +164,7 @@ def interpolate_tab(explorer: Explorer) -> None:
         return enlarged(explorer.interpolate(start, end, steps, kind, label), columns=steps)
 
     def first_images():
-        usual = explorer.interpolations[0]
-        return interpolate(explorer.latent(0), explorer.latent(1), usual, 10, _first_class(explorer))
+        return interpolate(explorer.latent(0), explorer.latent(1), kinds[0], 10, _first_class(explorer))
 
     output = _output("Interpolated images", first_images if explorer.has_prior else None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -131,6 +131,28 @@ def spherical_interpolation(start: object, end: object, steps: int) -> np.ndarra
     if angle < _PARALLEL:
         return ((1 - t) * start + t * end).astype(np.float32)
     return ((np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)).astype(np.float32)
+
+
+def kinds(size: int) -> dict[str, Callable]:
+    """Return the interpolations of latents by name, the usual one first; of one dimension, there is no great circle.
+
+    Example:
+        >>> list(kinds(16)), list(kinds(1))
+        (['spherical', 'linear'], ['linear'])
+    """
+    linear = {"linear": linear_interpolation}
+    return linear if size == 1 else {"spherical": spherical_interpolation} | linear
+
+
+def largest_variances(codes: np.ndarray, most: int) -> dict[int, float]:
+    """Return the dimensions in which codes `(n, D)` vary most, and their variances: at most `most`, from the largest.
+
+    Example:
+        >>> largest_variances(np.array([[0, 2, 0], [0, 4, 1]]), 2)
+        {1: 1.0, 2: 0.25}
+    """
+    variances = codes.astype(np.float64).var(axis=0)
+    return {index: float(variances[index]) for index in np.argsort(-variances, kind="stable")[:most].tolist()}
 
 
 def _angle(first: np.ndarray, second: np.ndarray) -> float:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import keras_gen.utils.backend  # noqa: F401  (first: selects the TensorFlow backend of Keras)
 import numpy as np
-import tensorflow as tf
 
 from keras_gen import report
 from keras_gen.data import Split
 from keras_gen.evaluation import evaluator
-from keras_gen.models import export
 from keras_gen.models.base import ImageModel
+from keras_gen.models.pretrained import PretrainedModel
 from keras_gen.report.figures import interpolation
 from keras_gen.report.pages import run_page
 from keras_gen.report.pages.run_page import PageFigure
@@ -142,16 +141,13 @@ def interpolations_of(paths: Sequence[str | os.PathLike], seed: int = 0) -> Figu
     """
     rows = []
     for path in paths:
-        model = export.load(path, "decode")
-        if not hasattr(model, "generate") or "sampler" in export.description(path):
+        model = PretrainedModel(path)
+        if "generate" not in model.functions or not model.has_prior:
             raise must_be("paths", "of models that generate images from their prior", str(path))
-        inputs = model.signatures["decode"].structured_input_signature[1]
-        start, end = np.random.default_rng(seed).normal(size=(2, inputs["latents"].shape[-1]))
-        interpolate = interpolation.spherical_interpolation if len(start) > 1 else interpolation.linear_interpolation
-        arguments = [tf.constant(interpolate(start, end, _STEPS), tf.float32)]
-        if "labels" in inputs:
-            arguments.append(tf.zeros([_STEPS], tf.int32))
-        rows.append((Path(path).name, np.asarray(model.decode(*arguments)["images"])))
+        (size,) = model.latent_shape
+        interpolate, *_ = interpolation.kinds(size).values()
+        latents = interpolate(*np.random.default_rng(seed).normal(size=(2, size)), _STEPS)
+        rows.append((Path(path).name, model.decode(latents, 0 if model.num_classes else None)))
     return report.interpolations(rows, f"interpolation between two latents, seed {seed}")
 
 
@@ -241,12 +237,12 @@ def _manifold(model: ImageModel) -> tuple[Figure, str]:
 
 
 def _traversals(model: ImageModel, codes: np.ndarray, split: Split, split_name: str) -> tuple[Figure, str]:
-    variances = codes.astype(np.float64).var(axis=0)
-    chosen = np.argsort(-variances, kind="stable")[:_MAX_TRAVERSED].tolist()
+    variances = interpolation.largest_variances(codes, _MAX_TRAVERSED)
+    chosen = list(variances)
     latents = interpolation.traversal(codes[0], _TRAVERSAL, chosen)
     label = int(model.labels_of(split)[0]) if model.num_classes else 0
     images = _decoded(model, latents, np.full(latents.shape[:2], label))
-    listed = ", ".join(f"{variances[dimension]:.2g}" for dimension in chosen)
+    listed = ", ".join(f"{variance:.2g}" for variance in variances.values())
     words = (
         f"The code of the first of the {split_name}, varied in one dimension at a time: the {len(chosen)} of "
         f"{codes.shape[1]} dimensions with the largest variances over {len(codes):,} codes, from the top: {listed}."
@@ -256,9 +252,7 @@ def _traversals(model: ImageModel, codes: np.ndarray, split: Split, split_name: 
 
 def _interpolations(model: ImageModel, seed: int) -> tuple[Figure, str]:
     ends = np.random.default_rng(seed).normal(size=(_PAIRS, 2, model.latent_dim))
-    kinds = {"linear": interpolation.linear_interpolation, "spherical": interpolation.spherical_interpolation}
-    if model.latent_dim == 1:
-        del kinds["spherical"]  # needs two dimensions
+    kinds = interpolation.kinds(model.latent_dim)
     rows = []
     for pair, (start, end) in enumerate(ends):
         label = pair % max(1, model.num_classes)
