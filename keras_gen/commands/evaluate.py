@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from keras_gen.commands import cli, run_options
+from keras_gen.evaluation import protocol
 from keras_gen.metrics import extractors
 from keras_gen.metrics.extractors.names import WITH_WEIGHTS
 from keras_gen.runs import run_directory
@@ -170,17 +171,10 @@ def show(result) -> None:
             f"{score.name:>28}  {score.value:>10.5g}  {score.better or '':6}  {spread:>10}  {floor:>11}  {bias:>10}  "
             f"{score.fingerprint}"
         )
-    for entry, values in shared(result.scores).items():
-        print_line(f"{entry:>28}: {values}")
+    protocols = [score.protocol for score in result.scores if {"extractor", "seed"} <= score.protocol.keys()]
+    for entry, value in protocol.common(protocols).items():
+        print_line(f"{entry:>28}: {value}")
     for note in result.notes:
         print_line(f"NOTE: {note}")
     if result.scores:
         print_line("docs/measuring.md in keras_gen's source explains the columns and when scores are comparable")
-
-
-def shared(scores) -> dict[str, object]:
-    """Return the protocol entries shared by all scores of generated images."""
-    protocols = [score.protocol for score in scores if {"extractor", "seed"} <= score.protocol.keys()]
-    if not protocols:
-        return {}
-    return {name: value for name, value in protocols[0].items() if all(other.get(name) == value for other in protocols)}

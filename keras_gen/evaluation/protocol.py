@@ -35,3 +35,14 @@ def differences(protocols: Sequence[Protocol], ignore: Sequence[str] = ()) -> di
     names = dict.fromkeys(name for protocol in protocols for name in protocol)
     values = {name: [protocol.get(name) for protocol in protocols] for name in names if name not in ignore}
     return {name: entries for name, entries in values.items() if any(value != entries[0] for value in entries)}
+
+
+def common(protocols: Sequence[Protocol]) -> Protocol:
+    """Return the entries that are the same in all protocols.
+
+    Example:
+        >>> common([{"generated": 1000, "seed": 0}, {"generated": 10000, "seed": 0}])
+        {'seed': 0}
+    """
+    differing = differences(protocols)
+    return {name: value for name, value in protocols[0].items() if name not in differing} if protocols else {}

@@ -275,16 +275,12 @@ def _latent_picture(figure: PageFigure) -> Picture:
 def _protocols(run: RunFiles) -> dict[str, list[tuple]]:
     """Return the entries that are the same in the protocols of all scores, and those of each score that differ."""
     scores = run.evaluation.scores if run.evaluation else []
-    differing = protocol.differences([score.protocol for score in scores])
-    common = [item for item in scores[0].protocol.items() if item[0] not in differing] if scores else []
-    own = [
-        (
-            score.name,
-            "; ".join(f"{name}: {number(score.protocol[name])}" for name in differing if name in score.protocol),
-        )
-        for score in scores
-    ]
-    return {"protocol": common, "own_protocols": own}
+    common = protocol.common([score.protocol for score in scores])
+    own = []
+    for score in scores:
+        entries = {name: number(value) for name, value in score.protocol.items() if name not in common}
+        own.append((score.name, "; ".join(f"{name}: {value}" for name, value in entries.items())))
+    return {"protocol": list(common.items()), "own_protocols": own}
 
 
 def _next_steps(run: RunFiles, report_command: str | None) -> dict[str, str]:
