@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from keras_gen.evaluation import protocol
 from keras_gen.evaluation.protocol import Protocol
 
+DIRECTION = {"low": "lower", "high": "higher", None: "–"}
+"""Which value of a score is better, in words, by `Score.better`."""
+
 _OTHER_NAMES = {"fid": "fd", "fid_infinity": "fd_infinity", "kid": "kd", "inception_score": "classifier_score"}
 
 _OF_DENSITIES = ("nll", "active_units")

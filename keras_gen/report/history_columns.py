@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from keras_gen.evaluation import score_name
 from keras_gen.evaluation.measures import BETTER
+from keras_gen.evaluation.score import DIRECTION
 from keras_gen.utils.errors import UsageError, must_be
 
 Rows = Sequence[Mapping[str, float]]
@@ -149,7 +150,7 @@ def better(score: str) -> str:
     """
     for metric, direction in BETTER.items():
         if direction and (score == metric or score.startswith(score_name(metric, extractor=""))):
-            return f"{direction}er is better"
+            return f"{DIRECTION[direction]} is better"
     return ""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jinja2
 
+from keras_gen.evaluation.score import DIRECTION
 from keras_gen.report import templating
 from keras_gen.report.pages import data_uri
 from keras_gen.report.run_files import RunFiles
@@ -52,6 +53,7 @@ def render(template: str, **context: object) -> str:
 def _environment() -> jinja2.Environment:
     environment = templating.environment(__file__, autoescape=True)
     environment.filters |= {"anchor": lambda heading: heading.lower().replace(" ", "-"), "number": number}
+    environment.filters["direction"] = DIRECTION.get
     return environment
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_gen.evaluation import protocol
-from keras_gen.evaluation.score import of_generated
+from keras_gen.evaluation.score import DIRECTION, of_generated
 from keras_gen.report import history_columns, run_files
 from keras_gen.report.figures import curves
 from keras_gen.report.pages import data_uri, rendering
@@ -158,8 +158,8 @@ def _headline(run: RunFiles) -> dict[str, object] | None:
     for score in of_generated(scores):
         spread = "" if score.spread is None else f"± {score.spread:.2g}; "
         floor = "" if score.floor is None else f"; the same number of real images has {number(score.floor)}"
-        count, better = number(score.protocol["generated"]), {"low": "lower is better, ", "high": "higher is better, "}
-        words = f"{spread}{better.get(score.better, '')}{count} generated images{floor}"
+        better = f"{DIRECTION[score.better]} is better, " if score.better else ""
+        words = f"{spread}{better}{number(score.protocol['generated'])} generated images{floor}"
         return {"name": score.name, "value": score.value, "words": words}
     names = history_columns.score_names(run.history)
     for row in reversed(run.history):
