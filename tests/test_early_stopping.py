@@ -138,6 +138,7 @@ def test_an_explicit_number_of_epochs_continues_a_run_that_ended_early(images, t
     record = record_of(run)
     assert "ended_early" not in record
     assert (record["settings"]["epochs"], record["settings"]["patience"]) == (6, None)
+    assert [entry["after"] for entry in record["resumed"]] == ["epoch 4"]
 
 
 def test_patience_needs_a_column():

@@ -179,10 +179,10 @@ def resume(
             return path
         if start.epoch < settings.epochs:
             reference = monitor.restore_reference(settings, opened.data, record)
-            if run_directory.finished_epochs(path) != recorded.epochs:
+            has_ended = record.pop(run_directory.ENDED_EARLY, None) is not None
+            if has_ended or run_directory.finished_epochs(path) != recorded.epochs:
                 begun = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
                 record["resumed"] = [*record.get("resumed", ()), {"after": str(start), "at": begun}]
-            has_ended = record.pop(run_directory.ENDED_EARLY, None) is not None
             if has_ended or (epochs is not None and early_stopping.reason_in(path, settings, start.epoch) is not None):
                 settings = dataclasses.replace(settings, patience=None, max_minutes=None)
         callbacks = _made(callbacks, settings) if start.epoch < settings.epochs else ()
