@@ -156,11 +156,11 @@ class Checkpoint(keras.callbacks.Callback):
         if not math.isfinite(value) or not distribution.is_chief(self.model.distribute_strategy):
             return False
         table = Path(self.run) / HISTORY_FILE
-        last = history.read(table)[-1:] if table.exists() else []
-        if not last or last[0]["epoch"] != done or self.keep_best not in last[0]:
+        rows = history.read(table) if table.exists() else []
+        if not rows or rows[-1]["epoch"] != done or self.keep_best not in rows[-1]:
             raise must_be("keep_best", f"a column of {table}, which a HistoryCSV before this writes", self.keep_best)
         self.wait()
-        best = checkpoints.best(self.run, self.keep_best)
+        best = checkpoints.best(self.run, self.keep_best, rows)
         return best is None or value < best.value
 
     def _stop_requested(self):

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -167,20 +168,21 @@ class BestCheckpoint:
     path: Path
 
 
-def best(run: str | os.PathLike, column: str | None) -> BestCheckpoint | None:
+def best(run: str | os.PathLike, column: str | None, rows: Sequence[Mapping] = ()) -> BestCheckpoint | None:
     """Return the best of a run's checkpoints, the first of equal ones.
 
     Args:
         run: str or path, the run directory.
         column: str, a column of `history.csv` of which lower values are better; None for no choice.
+        rows: rows of `history.csv`. By default they are read.
 
     Returns:
         The checkpoint after the epoch with the lowest value, among those that exist and are intact; None without one.
     """
     table = Path(run) / HISTORY_FILE
-    if column is None or not table.exists():
+    if column is None or not (rows or table.exists()):
         return None
-    values = {TrainingPosition(row["epoch"]): row.get(column, math.nan) for row in history.read(table)}
+    values = {TrainingPosition(row["epoch"]): row.get(column, math.nan) for row in rows or history.read(table)}
     found = [BestCheckpoint(values[place], place, path) for place, path in _all(run) if place in values]
     ranked = sorted((each for each in found if math.isfinite(each.value)), key=lambda each: each.value)
     for each in ranked:
