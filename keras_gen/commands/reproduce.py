@@ -25,7 +25,7 @@ def parser() -> cli.ArgumentParser:
     add("name", type=cli.path, help=what)
     add("--seed", type=int, metavar="N", help="seed for training a model; default: that of the published weights")
     add("--quick", action="store_true", help="reports only: train on digits, for a few epochs")
-    use = "run or published model to use for a report's training, such as vae=saved_models/vae-lstm; may be repeated"
+    use = "run or published model to use for a report's training, such as vae=saved_models/vae-mlp; may be repeated"
     add("--use", action="append", default=[], metavar="TRAINING=PATH", help=use)
     run = "directory of an interrupted call: resume it and compare"
     add("--resume", type=cli.path, metavar="DIR", help=run)
