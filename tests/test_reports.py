@@ -9,7 +9,7 @@ import pytest
 from command_helpers import call
 
 from keras_gen import UsageError, evaluation, training
-from keras_gen.commands import sweep as sweep_command
+from keras_gen.commands.sweep import COMMANDS
 from keras_gen.publishing import reports
 from keras_gen.publishing.reports import exhibits, experiments, making, pages, record, registry
 from keras_gen.publishing.reports.experiments import Experiment
@@ -17,7 +17,6 @@ from keras_gen.publishing.reports.record import ReportRecord, Table
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
 
-COMMANDS = sweeps.Commands(sweep_command.start_command, sweep_command.resume_command)
 
 SMALL = {"dataset": "digits", "samples_every": 1, "sample_count": 4, "fid_images": 20}
 

@@ -68,9 +68,8 @@ def reproduce_report(arguments) -> None:
     name, path, data_dir = str(arguments.name).upper(), arguments.resume, arguments.data_dir
     if path is None:
         path = reports.start(name, arguments.out or "reports", quick=arguments.quick, use=use, data_dir=data_dir)
-    commands = sweeps.Commands(sweep.start_command, sweep.resume_command)
     try:
-        page = reports.finish(path, commands, name=name, data_dir=data_dir)
+        page = reports.finish(path, sweep.COMMANDS, name=name, data_dir=data_dir)
     except (sweeps.SweepInterrupted, KeyboardInterrupt):
         cli.fail(f"interrupted; resume with: {reports.resume_command(name, path, data_dir)}", cli.INTERRUPTED)
     print_line(f"page: {page}")

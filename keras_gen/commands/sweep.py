@@ -49,26 +49,22 @@ def main() -> None:
         others = vars(arguments).keys() - {"runs", "recipes", "dry_run", "out"}
         command_line.refuse(arguments, dict.fromkeys(others, "each line of --runs has its own settings"))
     run_options.load_recipes(arguments)
-    if arguments.resume:
-        sweep = sweeps.read(arguments.resume)
-    elif arguments.runs:
+    plan = None
+    if arguments.runs:
         plan = read_runs(arguments.runs)
-        sweep = sweeps.Sweep.of(plan, arguments.out)
-        note_unscored(plan)
-    else:
+    elif not arguments.resume:
         shared = [*arguments.set, *run_options.given(command_line, arguments)]
         plan = sweeps.Plan.parse(arguments.model, shared, arguments.grid, arguments.seeds)
-        sweep = sweeps.Sweep.of(plan, arguments.out)
+    if plan is not None:
         note_unscored(plan)
     if arguments.dry_run:
-        print_members(sweep)
+        print_members(sweeps.read(arguments.resume) if plan is None else sweeps.Sweep.of(plan, arguments.out))
         return
-    commands = sweeps.Commands(start_command, resume_command)
     try:
-        if arguments.resume:
-            sweep = sweeps.resume(arguments.resume, commands)
+        if plan is None:
+            sweep = sweeps.resume(arguments.resume, COMMANDS)
         else:
-            sweep = sweeps.run(plan, commands, out=arguments.out)
+            sweep = sweeps.run(plan, COMMANDS, out=arguments.out)
     except sweeps.SweepInterrupted as interruption:
         cli.fail(str(interruption), cli.INTERRUPTED)
     report(sweep)
@@ -130,6 +126,10 @@ def start_command(settings, out: Path) -> list[str]:
 def resume_command(run: Path) -> list[str]:
     """Return the command line of run.py that resumes a run."""
     return [*RUN, f"--resume={run}", *run_options.recipes_words()]
+
+
+COMMANDS = sweeps.Commands(start_command, resume_command)
+"""The command lines of the members' processes."""
 
 
 def print_members(sweep) -> None:
