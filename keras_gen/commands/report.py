@@ -6,12 +6,12 @@ from pathlib import Path
 
 from keras_gen.commands import cli, run_options
 from keras_gen.report.pages import comparison_page, run_page
+from keras_gen.report.pages.comparison_page import COMPARISON_FILE
 from keras_gen.runs import run_directory
 from keras_gen.training import sweeps
+from keras_gen.training.sweeps.state import SWEEP_FILE
 from keras_gen.utils.errors import UsageError
 from keras_gen.utils.progress import print_line
-
-COMPARISON_FILE = Path("comparison.html")
 
 
 def parser() -> cli.ArgumentParser:
@@ -21,7 +21,7 @@ def parser() -> cli.ArgumentParser:
     add("runs", type=cli.path, nargs="+", metavar="run", help="run directory, or sweep directory for all of its runs")
     run_options.add_recipes(parser)
     run_options.add_place_of_data(parser)
-    out = f"file to write; default: report.html in the run directory, or {COMPARISON_FILE} for several runs"
+    out = f"file to write; default: {run_page.REPORT_FILE} in the run directory, or {COMPARISON_FILE} for several runs"
     add("--out", type=cli.new_file, metavar="FILE.html", help=out)
     add("--quick", action="store_true", help="one run only: leave out the figures that need its model and data")
     animate = "one run only: also write its sample grids as an animation over epochs, .gif or .webp"
@@ -48,7 +48,7 @@ def main() -> None:
     if arguments.quick:
         of_several |= dict.fromkeys(("dataset", "data_dir"), "--quick loads no data")
     command_line.refuse(arguments, of_one_run if is_comparison else of_several)
-    out = arguments.out or (COMPARISON_FILE if is_comparison else paths[0] / run_page.REPORT_FILE)
+    out = arguments.out or (Path(COMPARISON_FILE) if is_comparison else paths[0] / run_page.REPORT_FILE)
     if is_comparison:
         comparison_page.write(paths, out, arguments.ignore)
     elif arguments.quick:
@@ -74,7 +74,7 @@ def main() -> None:
 
 def members(path: Path) -> list[Path]:
     """Return the run directories in a sweep directory; return any other path as it is."""
-    if not (path / "sweep.json").is_file():
+    if not (path / SWEEP_FILE).is_file():
         return [path]
     sweep = sweeps.read(path)
     if not (runs := [member.run for member in sweep.members if member.run]):

@@ -10,6 +10,7 @@ from typing import NoReturn
 from keras_gen.commands import cli, run_options
 from keras_gen.report.pages import comparison_page
 from keras_gen.training import sweeps
+from keras_gen.training.sweeps.state import CSV_FILE
 from keras_gen.utils import safe_files
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.progress import counted, print_line
@@ -149,7 +150,7 @@ def report(sweep) -> None:
     sweeps.write_csv(sweep, table)
     print_table(sweep, table)
     if paths := [member.run for member in sweep.members if member.run]:
-        print_line(f"page: {comparison_page.write(paths, sweep.path / 'comparison.html')}")
+        print_line(f"page: {comparison_page.write(paths, sweep.path / comparison_page.COMPARISON_FILE)}")
     for note in sweeps.notes(sweep):
         print_line(f"NOTE: {note}")
     failed = [member for member in sweep.members if not member.is_finished]
@@ -169,7 +170,7 @@ def print_table(sweep, table) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print_line("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-    print_line(f"last epoch, mean ± standard deviation over seeds; all columns in {sweep.path / 'sweep.csv'}")
+    print_line(f"last epoch, mean ± standard deviation over seeds; all columns in {sweep.path / CSV_FILE}")
 
 
 def columns(table) -> list[str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from keras_gen.models.base import Endpoint, ImageModel
 
 RUN_FOLDER = trained_models.RUN_FOLDER
-DESCRIPTION_FILE = "description.json"
+DESCRIPTION_FILE = trained_models.DESCRIPTION_FILE
 SAVED_MODEL_FILE = trained_models.SAVED_MODEL_FILE
 NUMPY_TYPES = {tf.int32: (tf.int32, tf.int64), tf.float32: (tf.float32, tf.float64)}
 """Types that a SavedModel's functions take for one: its own, and that of NumPy's integers and floats."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from keras_gen.utils import files, safe_files
 from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.trained_models import DESCRIPTION_FILE, EVALUATION_FILE, RUN_FOLDER
 
 RECIPE_FILE, MODEL_FILE, SUMMARY_FILE, HISTORY_FILE = "recipe.json", "model.json", "model.txt", "history.csv"
 SAMPLER_FILE = "sampler.npz"
@@ -27,13 +28,13 @@ _ENTRIES = (
         MODEL_FILE,
         SUMMARY_FILE,
         HISTORY_FILE,
-        "evaluation.json",
+        EVALUATION_FILE,
         "losses.png",
         "report.html",
         SAMPLER_FILE,
     ),
     *(*_FOLDERS, *(f"{name}/epoch-*" for name in _FOLDERS)),
-    *("saved_model", "saved_model/**/*", "tensorboard", "tensorboard/**/*"),
+    *(RUN_FOLDER, f"{RUN_FOLDER}/**/*", "tensorboard", "tensorboard/**/*"),
 )
 """Patterns of what keras_gen writes into a run directory; other entries are the user's."""
 
@@ -91,7 +92,7 @@ def read_recipe(run: str | os.PathLike) -> dict:
 def finished_epochs(run: str | os.PathLike) -> int | float:
     """Return the number of epochs after which a run's SavedModel, which is written last, was saved; 0 without one."""
     with contextlib.suppress(UsageError):
-        epochs = read_json(safe_files.inside(run, "saved_model", "description.json")).get("epochs")
+        epochs = read_json(safe_files.inside(run, RUN_FOLDER, DESCRIPTION_FILE)).get("epochs")
         return epochs if isinstance(epochs, int | float) else 0
     return 0
 

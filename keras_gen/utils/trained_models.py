@@ -15,7 +15,7 @@ from keras_gen.utils.errors import UsageError, must_be, suggestion
 VARIABLE = "KERAS_GEN_MODELS"
 FOLDER = "saved_models"
 SAVED_MODEL_FILE = "saved_model.pb"
-EVALUATION_FILE, RECORD_FILE = "evaluation.json", "record.json"
+DESCRIPTION_FILE, EVALUATION_FILE, RECORD_FILE = "description.json", "evaluation.json", "record.json"
 RUN_FOLDER, RUN_RECORD = "saved_model", "recipe.json"  # of a run directory; keras_gen.runs must not be imported here
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+COMPARISON_FILE = "comparison.html"
+
 MAX_GRIDS = 24
 """Maximum number of runs whose last samples are shown, the first ones."""
 

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_gen import zoo
+from keras_gen.report.pages.comparison_page import COMPARISON_FILE
 from keras_gen.runs import run_directory
 from keras_gen.runs.settings import RunSettings, read_settings
 from keras_gen.training.sweeps.plan import Plan, RunList
 from keras_gen.utils import files, safe_files
 from keras_gen.utils.errors import UsageError, must_be
 
-SWEEP_FILE, RUNS_FOLDER, LOGS_FOLDER = "sweep.json", "runs", "logs"
-_ENTRIES = ("lock", "sweep.json", "sweep.csv", "comparison.html", "logs", "logs/*.log", "runs", "runs/[0-9]*-*")
+SWEEP_FILE, CSV_FILE, RUNS_FOLDER, LOGS_FOLDER = "sweep.json", "sweep.csv", "runs", "logs"
+_FILES = ("lock", SWEEP_FILE, CSV_FILE, COMPARISON_FILE)
+_ENTRIES = (*_FILES, LOGS_FOLDER, f"{LOGS_FOLDER}/*.log", RUNS_FOLDER, f"{RUNS_FOLDER}/[0-9]*-*")
 
 
 @dataclass

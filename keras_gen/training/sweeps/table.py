@@ -11,10 +11,9 @@ import numpy as np
 
 from keras_gen.report import history_columns
 from keras_gen.runs import history, run_directory
-from keras_gen.training.sweeps.state import Member, Sweep
+from keras_gen.training.sweeps.state import CSV_FILE, Member, Sweep
 from keras_gen.utils.errors import UsageError
 
-CSV_FILE = "sweep.csv"
 _DATA = ("dataset", "data_dir", "image_size", "channels", "binarize", "validation", "bits", "skip_damaged")
 
 
