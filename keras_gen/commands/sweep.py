@@ -13,7 +13,8 @@ from keras_gen.training import sweeps
 from keras_gen.training.sweeps.state import CSV_FILE
 from keras_gen.utils import safe_files
 from keras_gen.utils.errors import UsageError, must_be
-from keras_gen.utils.progress import counted, print_line
+from keras_gen.utils.progress import print_line
+from keras_gen.utils.text import counted
 
 RUN = (sys.executable, "-P", "-m", "keras_gen", "run")  # -P: no module of the working directory
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.text import counted
 
 
 class Shape:
@@ -119,5 +120,5 @@ def finite(
 
 def _at_least(argument: str, array: np.ndarray, minimum: int) -> np.ndarray:
     if len(array) < minimum:
-        raise must_be(argument, f"at least {minimum} sample{'s' if minimum > 1 else ''}", Shape(array))
+        raise must_be(argument, f"at least {counted(minimum, 'sample')}", Shape(array))
     return array

@@ -14,8 +14,7 @@ from keras_gen.evaluation.score import Score, by_metric, of_generated
 from keras_gen.publishing import quality
 from keras_gen.publishing.records import Published, Record, TrainedRun
 from keras_gen.report import templating
-from keras_gen.report.pages.rendering import significant
-from keras_gen.utils.progress import counted
+from keras_gen.utils.text import counted, significant
 
 MEANINGS = {
     "confident": "{share} of the images are recognized with more than 90 % certainty{floor}",

@@ -10,9 +10,8 @@ from keras_gen.publishing import literature, quality, records
 from keras_gen.publishing.cards import measured, table
 from keras_gen.publishing.literature import ReferenceValue
 from keras_gen.publishing.records import Published
-from keras_gen.report.pages.rendering import significant
 from keras_gen.utils import trained_models
-from keras_gen.utils.progress import counted
+from keras_gen.utils.text import counted, significant
 
 GENERATED = ("fid", "precision", "recall", "density", "coverage", "confident", "mode_entropy")
 RECONSTRUCTED = ("rec_fid", "reconstruction_mse", "reconstruction_psnr", "reconstruction_ssim")

@@ -22,6 +22,7 @@ from keras_gen.runs.run_directory import CHECKPOINTS_FOLDER, HISTORY_FILE
 from keras_gen.utils import archives, checks, files, safe_files
 from keras_gen.utils.errors import TrainingDiverged, UsageError
 from keras_gen.utils.progress import print_line
+from keras_gen.utils.text import counted
 
 KEEP = 2
 _FILE_NAME = re.compile(r"epoch-(\d+)(?:-step-(\d+))?\.npz")
@@ -56,7 +57,7 @@ class TrainingPosition:
     @property
     def steps(self) -> str:
         """The steps as text: `1 step`, `12 steps`."""
-        return f"{self.step:,} step" + ("" if self.step == 1 else "s")
+        return counted(self.step, "step")
 
     def __str__(self) -> str:
         return f"epoch {self.epoch}" + (f" and {self.steps} of the next" if self.step else "")

@@ -11,7 +11,7 @@ import keras
 
 from keras_gen.runs import history, run_directory
 from keras_gen.runs.settings import RunSettings
-from keras_gen.utils.progress import counted
+from keras_gen.utils.text import counted
 
 
 def reason(settings: RunSettings, rows: Sequence[Mapping[str, float]]) -> str | None:

@@ -33,8 +33,9 @@ from keras_gen.training.faults import explain_errors, notice_lost_workers
 from keras_gen.utils import files
 from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError, must_be
-from keras_gen.utils.progress import counted, print_line
+from keras_gen.utils.progress import print_line
 from keras_gen.utils.signals import StopSignals
+from keras_gen.utils.text import counted
 
 PLOT_FILE = "losses.png"
 CallbackMaker = Callable[[RunSettings], keras.callbacks.Callback]

@@ -83,16 +83,6 @@ def print_line(line: str = "") -> None:
     sys.stdout.flush()
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    Example:
-        >>> counted(1, "epoch"), counted(2000, "epoch")
-        ('1 epoch', '2,000 epochs')
-    """
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
 def draws_bars() -> bool:
     """Return whether tasks have bars: in a terminal or a notebook."""
     return "ipykernel.zmqshell" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())

@@ -19,10 +19,10 @@ from keras_gen.publishing import records
 from keras_gen.publishing.reports.experiments import Trained
 from keras_gen.publishing.reports.record import Table, dark_picture
 from keras_gen.report.figures import style
-from keras_gen.report.pages.rendering import significant
 from keras_gen.runs import loading, run_directory
 from keras_gen.utils import image_utils
 from keras_gen.utils.errors import UsageError
+from keras_gen.utils.text import significant
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,14 +17,14 @@ from keras_gen.publishing.reports.exhibits import Exhibits
 from keras_gen.publishing.reports.experiments import Experiment, Trained
 from keras_gen.publishing.reports.record import ReportRecord, Table
 from keras_gen.report.pages import comparison_page
-from keras_gen.report.pages.rendering import significant
 from keras_gen.runs import run_directory
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
 from keras_gen.utils import files, safe_files
 from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError, must_be, suggestion
-from keras_gen.utils.progress import counted, print_line
+from keras_gen.utils.progress import print_line
+from keras_gen.utils.text import counted, significant
 
 PLAN_FILE, RECORD_FOLDER = "reproduction.json", "report"
 PAGE_FILE, COMPARISON_FILE = "report.html", "comparison.html"

@@ -15,6 +15,7 @@ from keras_gen.publishing.reports import registry
 from keras_gen.publishing.reports.record import ReportRecord, Table, dark_picture
 from keras_gen.report import templating
 from keras_gen.report.pages import data_uri, rendering
+from keras_gen.utils.text import significant
 
 if TYPE_CHECKING:
     from markdown_it.renderer import RendererHTML
@@ -73,7 +74,7 @@ def _summary(record: ReportRecord) -> str:
         if record.quick
         else ""
     )
-    return f"{what}Training took {rendering.significant(record.minutes, 3)} minutes in all, on {record.machine}."
+    return f"{what}Training took {significant(record.minutes, 3)} minutes in all, on {record.machine}."
 
 
 def _table(table: Table) -> str:
@@ -114,5 +115,5 @@ def _to_html(folder: Path) -> Callable[[str], str]:
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = templating.environment(__file__)
-    environment.filters |= {"number": rendering.significant, "percent": lambda share: f"{100 * share:.0f} %"}
+    environment.filters |= {"number": significant, "percent": lambda share: f"{100 * share:.0f} %"}
     return environment

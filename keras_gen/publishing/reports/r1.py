@@ -14,8 +14,8 @@ from keras_gen.publishing.reports import exhibits
 from keras_gen.publishing.reports.exhibits import Exhibits
 from keras_gen.publishing.reports.experiments import Experiment, Trained
 from keras_gen.publishing.reports.record import Table
-from keras_gen.report.pages.rendering import significant
 from keras_gen.runs.settings import RunSettings
+from keras_gen.utils.text import significant
 
 TITLE = "VAE, GAN and Wasserstein GAN on MNIST"
 

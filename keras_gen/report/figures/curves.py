@@ -13,6 +13,7 @@ from keras_gen.report.figures import style
 from keras_gen.report.history_columns import Panel, Rows
 from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError
+from keras_gen.utils.text import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -155,8 +156,8 @@ def _prepare(axes: Axes, not_finite: int) -> None:
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # type: ignore[call-arg]
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.grid(alpha=0.3)
-    counted = {"not finite": not_finite, "beyond the axis": outliers}
-    note = ", ".join(f"{n} value{'s' if n > 1 else ''} {what}" for what, n in counted.items() if n)
+    counts = {"not finite": not_finite, "beyond the axis": outliers}
+    note = ", ".join(f"{counted(count, 'value')} {what}" for what, count in counts.items() if count)
     if note:
         axes.text(0.03, 0.03, note, transform=axes.transAxes, fontsize=style.SMALL_SIZE, color=style.COLORS[1])
 

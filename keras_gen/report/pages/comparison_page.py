@@ -14,11 +14,12 @@ from keras_gen.evaluation import comparison, protocol
 from keras_gen.report import history_columns, run_files
 from keras_gen.report.figures import curves, style
 from keras_gen.report.pages import data_uri, rendering
-from keras_gen.report.pages.rendering import Picture, duration, number
+from keras_gen.report.pages.rendering import Picture
 from keras_gen.report.run_files import RunFiles
 from keras_gen.runs.settings import PLACES
 from keras_gen.utils import files
 from keras_gen.utils.errors import UsageError, must_be
+from keras_gen.utils.text import duration, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

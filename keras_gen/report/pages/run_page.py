@@ -17,14 +17,15 @@ from keras_gen.evaluation.score import DIRECTION, of_generated
 from keras_gen.report import history_columns, run_files
 from keras_gen.report.figures import curves
 from keras_gen.report.pages import data_uri, rendering
-from keras_gen.report.pages.rendering import Picture, duration, number
+from keras_gen.report.pages.rendering import Picture
 from keras_gen.report.run_files import RunFiles
 from keras_gen.runs import hints, run_directory
 from keras_gen.runs.settings import RESOLVED_BY_RUN, RunSettings
 from keras_gen.utils.command_lines import command, started_as
 from keras_gen.utils import files
 from keras_gen.utils.errors import one_line
-from keras_gen.utils.progress import counted, print_line
+from keras_gen.utils.progress import print_line
+from keras_gen.utils.text import counted, duration, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
