@@ -6,6 +6,7 @@ from report_helpers import Page, history_of, make_run, measure, score
 
 from keras_gen import UsageError
 from keras_gen.report import run_files
+from keras_gen.report.figures.comparison_curves import comparison_curves
 from keras_gen.report.pages import comparison_page
 
 undrawn = report_helpers.undrawn
@@ -100,7 +101,7 @@ def test_what_can_not_be_compared_has_a_notice(tmp_path):
 
 def test_a_run_has_one_color_in_all_panels():
     dollars = r"a$\no$b"  # no formula
-    figure = comparison_page.loss_figure([(dollars, history_of(3)), ("b", history_of(4, level=1.0))])
+    figure = comparison_curves([(dollars, history_of(3)), ("b", history_of(4, level=1.0))])
     figure.draw_without_rendering()
     panels = {axes.get_title(): axes for axes in figure.axes}
     assert list(panels) == ["kl", "loss", "mse", "reconstruction", "fd_lenet"]
@@ -118,10 +119,10 @@ def test_a_run_has_one_color_in_all_panels():
 
 def test_a_unit_that_runs_do_not_share_is_not_claimed():
     gan, wgan = [{"epoch": 1, "g_loss": 1.0, "jsd": 0.1}], [{"epoch": 1, "g_loss": 9.0, "emd": 1.0}]
-    panels = {axes.get_title(): axes for axes in comparison_page.loss_figure([("g", gan), ("w", wgan)]).axes}
+    panels = {axes.get_title(): axes for axes in comparison_curves([("g", gan), ("w", wgan)]).axes}
     assert (panels["g_loss"].get_ylabel(), panels["jsd"].get_ylabel()) == ("", "nats")
     with pytest.raises(UsageError, match="histories must have a quantity to draw, received: none"):
-        comparison_page.loss_figure([("a", [{"epoch": 1, "seconds": 1.0}])])
+        comparison_curves([("a", [{"epoch": 1, "seconds": 1.0}])])
 
 
 def test_samples_are_side_by_side(tmp_path):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from keras_gen import UsageError, report
 from keras_gen.report.figures import style
-from keras_gen.report.pages import comparison_page
+from keras_gen.report.figures.comparison_curves import comparison_curves
 
 
 # Colors
@@ -190,7 +190,7 @@ def test_a_name_is_never_mathematics_and_always_in_the_legend(name):
     images, rows = np.zeros((6, 8, 8, 1), np.uint8), [{"epoch": 1, "loss": 1.0, name: 2.0}]
     points = np.random.default_rng(0).normal(size=(6, 2))
     classes = report.scatter(points, np.arange(6) % 2, name, [name, "b"], (name, name))
-    compared = comparison_page.loss_figure([(name, rows), ("b", rows)])
+    compared = comparison_curves([(name, rows), ("b", rows)])
     figures = [report.sample_grid(images, name), report.loss_curves(rows, name), classes, compared]
     figures.append(report.interpolations([(name, images)], name))
     for figure in figures:

@@ -153,9 +153,8 @@ def _marker(values: np.ndarray) -> str | None:
 
 def _prepare(axes: Axes, not_finite: int) -> None:
     outliers = _leave_out_outliers(axes)
-    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # type: ignore[call-arg]
+    style.epoch_axis(axes)
     axes.ticklabel_format(axis="y", useOffset=False)
-    axes.grid(alpha=0.3)
     counts = {"not finite": not_finite, "beyond the axis": outliers}
     note = ", ".join(f"{counted(count, 'value')} {what}" for what, count in counts.items() if count)
     if note:

@@ -77,6 +77,12 @@ def describe(axes: Axes, title: str = "", x_label: str = "", y_label: str = "") 
     axes.tick_params(labelsize=SMALL_SIZE)
 
 
+def epoch_axis(axes: Axes) -> None:
+    """Number whole epochs on the horizontal axis of a panel, and draw a grid."""
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # type: ignore[call-arg]
+    axes.grid(alpha=0.3)
+
+
 def legend(owner: Axes | Figure, **options) -> Legend:
     """Add a legend to axes or a figure, with the options of matplotlib's `legend`, and return it."""
     added = owner.legend(fontsize=SMALL_SIZE, **options)

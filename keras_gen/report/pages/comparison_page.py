@@ -8,11 +8,10 @@ import os
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from keras_gen.evaluation import comparison, protocol
 from keras_gen.report import history_columns, run_files
-from keras_gen.report.figures import curves, style
+from keras_gen.report.figures.comparison_curves import COLUMNS, comparison_curves
 from keras_gen.report.pages import data_uri, rendering
 from keras_gen.report.pages.rendering import Picture
 from keras_gen.report.run_files import RunFiles
@@ -21,17 +20,10 @@ from keras_gen.utils import files
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.text import duration, number
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 COMPARISON_FILE = "comparison.html"
 
 MAX_GRIDS = 24
 """Maximum number of runs whose last samples are shown, the first ones."""
-
-_COLUMNS, _PANEL_WIDTH, _PANEL_HEIGHT, _LEGEND_WIDTH, _LEGEND_LINE = 2, 3.6, 2.7, 2.4, 0.2
-"""Number of panels side by side; sizes in inches of a panel, and of the legend and its lines."""
 
 # Paths do not explain different results; overrides are listed as arguments.
 _IGNORED_SETTINGS = ("overrides", *PLACES)
@@ -102,65 +94,6 @@ def seed_groups(compared: Sequence[RunFiles]) -> list[list[int]]:
         values = {name: value for name, value in _description(run).items() if name != "seed"}
         groups.setdefault(json.dumps(values, sort_keys=True, default=str), []).append(index)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def loss_figure(histories: Sequence[tuple[str, history_columns.Rows]], columns: int = _COLUMNS) -> Figure:
-    """Draw losses and scores of several runs, one panel per quantity, one color and marker per run.
-
-    Training is solid, validation dashed; a non-finite value is a gap. The legend is beside the panels, or below those
-    of a single column. `UsageError` is raised if no history has a quantity to draw.
-
-    Args:
-        histories: sequence of (name, rows) with at least one run, rows as `history_columns.check_history` returns them.
-        columns: int, maximum number of panels side by side; default 2.
-    """
-    losses = dict.fromkeys(name for _, rows in histories for name in history_columns.loss_names(rows))
-    scores = dict.fromkeys(name for _, rows in histories for name in history_columns.score_names(rows))
-    names = [*losses, *scores]
-    if not names:
-        raise UsageError("histories must have a quantity to draw, received: none")
-    is_beside = columns > 1  # below the panels of a narrow screen
-    columns = min(columns, len(names))
-    width, height = _PANEL_WIDTH * columns, _PANEL_HEIGHT * math.ceil(len(names) / columns)
-    lines = _LEGEND_LINE * (len(histories) + 3)
-    figure = style.new_figure(*((width + _LEGEND_WIDTH, max(height, lines)) if is_beside else (width, height + lines)))
-    for place, name in enumerate(names):
-        axes = figure.add_subplot(math.ceil(len(names) / columns), columns, place + 1)
-        style.describe(axes, name, "epoch", _unit(name, histories) if name in losses else history_columns.better(name))
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # type: ignore[call-arg]
-        axes.grid(alpha=0.3)
-        for index, (_, rows) in enumerate(histories):
-            _draw(axes, rows, name, index)
-    _legend(figure, [name for name, _ in histories], "right upper" if is_beside else "lower center")
-    return figure
-
-
-def _draw(axes: Axes, rows: history_columns.Rows, name: str, index: int) -> None:
-    color, marker = style.class_style(index % style.MAX_CLASSES)
-    for column, dashes in ((name, "-"), (f"val_{name}", "--")):
-        epochs, values = curves.points(rows, column)
-        if len(epochs):
-            every = max(1, len(epochs) // 5)  # enough markers to distinguish runs without colors
-            axes.plot(epochs, values, dashes, color=color, marker=marker, markevery=every, markersize=4, linewidth=1.3)
-
-
-def _legend(figure: Figure, names: Sequence[str], place: str) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = []
-    for index, name in enumerate(names):
-        color, marker = style.class_style(index % style.MAX_CLASSES)
-        handles.append(Line2D([], [], color=color, marker=marker, markersize=4, label=style.legend_label(name)))
-    for dashes, kind in (("-", "training, or score"), ("--", "validation")):
-        handles.append(Line2D([], [], color="0.4", linestyle=dashes, label=kind))
-    style.legend(figure, handles=handles, loc=f"outside {place}")
-
-
-def _unit(name: str, histories: Sequence[tuple[str, history_columns.Rows]]) -> str:
-    """Return the unit of a loss if it is the same in all runs that have the loss, else an empty string."""
-    names = [(history_columns.loss_names(rows), rows) for _, rows in histories]
-    units = {history_columns.unit(name, losses, rows) for losses, rows in names if name in losses}
-    return units.pop() if len(units) == 1 else ""
 
 
 def _description(run: RunFiles) -> dict[str, object]:
@@ -259,7 +192,7 @@ def _scores(compared: Sequence[RunFiles], ignore: Sequence[str]) -> dict[str, li
 def _curves(named: Sequence[tuple[str, RunFiles]]) -> Picture | None:
     histories = [(name, run.history) for name, run in named if run.history]
     try:
-        wide, narrow = (data_uri.svg(loss_figure(histories, columns)) for columns in (_COLUMNS, 1))
+        wide, narrow = (data_uri.svg(comparison_curves(histories, columns)) for columns in (COLUMNS, 1))
     except UsageError:
         return None
     alternative = f"Curves of the losses and scores of {len(histories)} runs over epochs, one color per run"
