@@ -5,11 +5,13 @@ The transport is that of huggingface_hub, which also has the cache, the token an
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from keras_gen.utils.errors import UsageError, must_be, one_line
 
@@ -17,14 +19,14 @@ PREFIX = "hf://"
 _ADDRESS = re.compile(r"hf:/{1,2}([\w.-]+/[\w.-]+)")  # a Path has one of the two slashes
 
 
-def is_address(path: object) -> bool:
+def is_address(path: str | os.PathLike) -> bool:
     """Return whether a path is meant as an address on the hub.
 
     Example:
         >>> is_address("hf://user/vae-mlp"), is_address("saved_models/vae-mlp")
         (True, False)
     """
-    return os.fspath(path).startswith("hf:/") if isinstance(path, str | os.PathLike) else False
+    return os.fspath(path).startswith("hf:/")
 
 
 def repository(address: str | os.PathLike) -> str:
@@ -51,7 +53,8 @@ def download(address: str | os.PathLike) -> Path:
         UsageError: `address` has another form, huggingface_hub is not installed, or the download fails.
     """
     name = repository(address)
-    return Path(_call(f"{PREFIX}{name} can't be downloaded", lambda hub: hub.snapshot_download(name)))
+    with _connection(f"{PREFIX}{name} can't be downloaded") as hub:
+        return Path(hub.snapshot_download(name))
 
 
 def upload(folder: str | os.PathLike, address: str | os.PathLike) -> None:
@@ -61,13 +64,10 @@ def upload(folder: str | os.PathLike, address: str | os.PathLike) -> None:
         UsageError: as in `download`, of the upload.
     """
     name = repository(address)
-
-    def send(hub) -> None:
+    with _connection(f"{folder} can't be uploaded to {PREFIX}{name}") as hub:
         api = hub.HfApi()
         api.create_repo(name, exist_ok=True)
         api.upload_folder(folder_path=os.fspath(folder), repo_id=name, commit_message="Trained with keras_gen")
-
-    _call(f"{folder} can't be uploaded to {PREFIX}{name}", send)
 
 
 def check_installed() -> None:
@@ -78,11 +78,13 @@ def check_installed() -> None:
         raise UsageError("hf:// addresses need huggingface_hub: pip install huggingface_hub") from error
 
 
-def _call(failure: str, function: Callable):
+@contextlib.contextmanager
+def _connection(failure: str) -> Iterator[ModuleType]:
+    """Provide huggingface_hub; an error in the block is a `UsageError` that begins with `failure`."""
     check_installed()
     import huggingface_hub
 
     try:
-        return function(huggingface_hub)
+        yield huggingface_hub
     except Exception as error:  # of the network, of the hub, or of a file
         raise UsageError(f"{failure}: {type(error).__name__}: {one_line(error)[:300]}") from error
