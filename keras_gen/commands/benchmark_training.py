@@ -14,6 +14,9 @@ from keras_gen.utils import checks, files
 
 DEFAULT = "vae-mlp,vae-lstm,gan-conv,wgan-gp"
 
+KERAS = "Keras"
+"""Name of the baseline."""
+
 
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
@@ -48,25 +51,28 @@ def main() -> None:
 
 def measure(recipe, precisions: list[str], rounds: int, seconds: float) -> dict[str, list[float]]:
     """Return images per second of Keras and of the recipe in each precision, one value per round."""
-    import numpy as np
-
     model = zoo.build(recipe.name, seed=0)
     steps_per_execution, count = model.steps_per_execution, recipe.batch_size * model.batches_per_step
-    trainers = {"Keras": functools.partial(timed_fit, stock(model), batch_size=count)}
+    trainers = {KERAS: functools.partial(timed_fit, stock(model), batch_size=count)}
     for precision in precisions:
         trainers[precision] = own_trainer(zoo.build(recipe.name, seed=0, precision=precision), recipe)
-    generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (4 * count, *model.image_shape), np.uint8)
-    steps = []
+    images = random_images(4 * count, model.image_shape)
     for train in trainers.values():
         train(images)  # traces
-        each = train(images) / 4
-        steps.append(max(4, min(64 * round(seconds / each / 64) or round(seconds / each), 65_536 // count)))
-    whole = max(steps_per_execution, max(steps) // steps_per_execution * steps_per_execution)
-    images = generator.integers(0, 256, (whole * count, *model.image_shape), np.uint8)
+    fastest = min(train(images) for train in trainers.values()) / 4
+    steps = max(4, min(round(seconds / fastest), 65_536 // count))
+    executions = max(1, steps // steps_per_execution)
+    images = random_images(executions * steps_per_execution * count, model.image_shape)
     ways = {variant: functools.partial(train, images) for variant, train in trainers.items()}
     in_turn(ways, 1)  # traces executions of several steps
     return {variant: [len(images) / each for each in times] for variant, times in in_turn(ways, rounds).items()}
+
+
+def random_images(count: int, image_shape: tuple[int, int, int]):
+    """Return uint8 noise of shape `(count, *image_shape)`."""
+    import numpy as np
+
+    return np.random.default_rng(0).integers(0, 256, (count, *image_shape), np.uint8)
 
 
 def timed_fit(model, *data, callbacks=(), **options) -> float:
@@ -142,7 +148,7 @@ def describe(rates: dict[str, list[float]]) -> str:
     parts = []
     for variant, measured in rates.items():
         part = f"{variant} {spread(measured, ',.0f')}"
-        if variant != "Keras":
-            part += f": {spread([own / stock for own, stock in zip(measured, rates['Keras'], strict=True)], '.2f')} ×"
+        if variant != KERAS:
+            part += f": {spread([own / stock for own, stock in zip(measured, rates[KERAS], strict=True)], '.2f')} ×"
         parts.append(part)
     return "; ".join(parts)

@@ -12,12 +12,10 @@ from pathlib import Path
 
 from keras_gen import zoo
 from keras_gen.commands import benchmark_training, cli
+from keras_gen.commands.benchmark_training import KERAS, random_images
 from keras_gen.commands.timing import in_turn, spread, timed
 from keras_gen.utils import checks
 from keras_gen.utils.errors import must_be
-
-KERAS = "Keras"
-"""Name of the baseline, as in `benchmark_training`."""
 
 
 def sampling(repeats: int, count: int, recipes: list) -> dict:
@@ -117,13 +115,6 @@ def until_result(function: Callable, *data, **options) -> float:
     start = time.perf_counter()
     function(*data, callbacks=[clock], verbose=0, **options)
     return end_times[0] - start
-
-
-def random_images(count: int, image_shape: tuple[int, int, int]):
-    """Return uint8 noise of shape `(count, *image_shape)`."""
-    import numpy as np
-
-    return np.random.default_rng(0).integers(0, 256, (count, *image_shape), np.uint8)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from collections.abc import Callable
 
 from keras_gen import zoo
 from keras_gen.commands import cli
-from keras_gen.commands.benchmark_training import own_trainer
-from keras_gen.commands.benchmarks.models import random_images
+from keras_gen.commands.benchmark_training import own_trainer, random_images
 from keras_gen.commands.timing import in_turn, timed
 from keras_gen.distribution.cluster import Cluster
 from keras_gen.utils.errors import UsageError
