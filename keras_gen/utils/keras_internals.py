@@ -45,7 +45,7 @@ for _owner, _names in {
 
 
 class WithoutSymbolicBuild:
-    """First base class of a `keras.Model` that skips Keras' symbolic build at the begin of `fit`.
+    """First base class of a `keras.Model` that skips Keras' symbolic build at the beginning of `fit`.
 
     The networks of such a model are built, and the symbolic build fails under MultiWorkerMirroredStrategy.
     """
