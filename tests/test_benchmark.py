@@ -119,24 +119,24 @@ def test_sampling_makes_the_same_images_as_keras_predict(measured):
     out, found = measured("sampling", "--models", "vae-mlp,gan-mlp", "--size", 20, "--repeats", 2)
     assert found["images"] == 20
     largest = {(name, way): float(value) for name, way, value in DIFFERENCE.findall(out)}
-    for name, rates in found["images_a_second"].items():
+    for name, rates in found["images_per_second"].items():
         others = ["float32", "SavedModel float32", "bfloat16", "SavedModel bfloat16"]
         assert list(rates) == ["Keras", "Keras bfloat16", *others]
         assert max(largest[name, way] for way in others) < 1e-2  # relative to Keras in the same precision
         assert max(largest[name, way] for way in others[:2]) < 1e-5
         assert_rates(out, name, rates, 2)
-    assert list(found["images_a_second"]) == ["vae-mlp", "gan-mlp"]
+    assert list(found["images_per_second"]) == ["vae-mlp", "gan-mlp"]
 
 
 @pytest.mark.slow
 def test_evaluation_finds_the_same_losses_as_keras(measured):
     out, found = measured("evaluation", "--models", "vae-mlp,gan-mlp,ae-conv", "--size", 70, "--repeats", 2)
     largest = {(name, way): float(value) for name, way, value in DIFFERENCE.findall(out)}
-    for name, rates in found["images_a_second"].items():
+    for name, rates in found["images_per_second"].items():
         assert list(rates) == ["Keras", "float32", "bfloat16"]
         assert largest[name, "float32"] < 0.01  # a VAE's losses are about 800
         assert_rates(out, name, rates, 2)
-    assert list(found["images_a_second"]) == ["vae-mlp", "gan-mlp", "ae-conv"]
+    assert list(found["images_per_second"]) == ["vae-mlp", "gan-mlp", "ae-conv"]
 
 
 @pytest.mark.slow
@@ -163,7 +163,7 @@ def test_a_step_is_timed_as_batches_images_and_data_grow(measured):
             text, shown = re.fullmatch(rf"(.*): {SPREAD} ms; {SPREAD} ×", row)[1], numbers(re.findall(NUMBER, row))
             batch, side, images, _ = sizes
             assert text == f"batch {batch}, image {side}x{side}x1, {images:,} images"
-            seconds, first = case["seconds_a_step"], cases[0]["seconds_a_step"]
+            seconds, first = case["seconds_per_step"], cases[0]["seconds_per_step"]
             assert len(seconds) == 2
             ratios = [own / other for own, other in zip(seconds, first, strict=True)]
             assert shown[-6:-3] == pytest.approx(spread([1000 * each for each in seconds]), abs=0.0051)
@@ -237,7 +237,7 @@ def test_an_epoch_of_several_workers_is_modeled_from_what_was_measured(measured)
     out, found = measured("workers", "--models", "vae-mlp", "--size", 64, "--repeats", 1)
     recipe, measured_recipe = zoo.get("vae-mlp"), found["vae-mlp"]
     assert measured_recipe["gradient_bytes"] == 4 * recipe.weights
-    steps = {int(size): seconds for size, seconds in measured_recipe["seconds_a_step"].items()}
+    steps = {int(size): seconds for size, seconds in measured_recipe["seconds_per_step"].items()}
     assert list(steps) == [recipe.batch_size // number for number in (1, 2, 4, 8)]
     for number, speed_up in measured_recipe["speed_up"].items():
         sent = 2 * (int(number) - 1) / int(number)

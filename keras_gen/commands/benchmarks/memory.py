@@ -34,7 +34,7 @@ def memory(repeats: int, epochs: int) -> dict:
         slope = np.polyfit(late[:, 0], late[:, 1], 1)[0] * 1000
         print(f"{slope:.1f} KB per epoch from epoch {epochs // 4} on")
         print("written, in KB: " + ", ".join(f"{name} {size / 1000:,.0f}" for name, size in sorted(sizes.items())))
-        measured[model] = {"samples": monitor.samples, "kilobytes_an_epoch": slope, "bytes_written": sizes}
+        measured[model] = {"samples": monitor.samples, "kilobytes_per_epoch": slope, "bytes_written": sizes}
     return measured
 
 

@@ -30,7 +30,7 @@ def sampling(repeats: int, count: int, recipes: list) -> dict:
     for recipe in recipes:
         with tempfile.TemporaryDirectory() as folder:
             measured[recipe.name] = rates_of(recipe.name, ways_to_sample(recipe, count, Path(folder)), repeats, count)
-    return {"images": count, "images_a_second": measured}
+    return {"images": count, "images_per_second": measured}
 
 
 def ways_to_sample(recipe, count: int, folder: Path) -> dict[str, Callable[[], float]]:
@@ -73,7 +73,7 @@ def evaluation(repeats: int, count: int, recipes: list) -> dict:
     measured = {
         recipe.name: rates_of(recipe.name, ways_to_evaluate(recipe, count), repeats, count) for recipe in recipes
     }
-    return {"images": count, "images_a_second": measured}
+    return {"images": count, "images_per_second": measured}
 
 
 def ways_to_evaluate(recipe, count: int) -> dict[str, Callable[[], float]]:
@@ -141,7 +141,7 @@ def measure_growth(recipe, repeats: int, count: int) -> list[dict]:
     ways = dict(enumerate(trainers))
     in_turn(ways, 1)  # traces
     for case, seconds in zip(cases, in_turn(ways, repeats).values(), strict=True):
-        case["seconds_a_step"] = [each / case["steps"] for each in seconds]
+        case["seconds_per_step"] = [each / case["steps"] for each in seconds]
     print(f"{recipe.name}: time of a train step, and ratio to the first row: medians (lowest to highest)")
     for case in cases:
         print(format_case(case, cases[0]), flush=True)
@@ -165,8 +165,8 @@ def case_of(recipe, growth: Growth, count: int) -> tuple[dict, Callable[[], floa
 
 def format_case(case: dict, first: dict) -> str:
     """Return one row of the table."""
-    seconds = case["seconds_a_step"]
-    ratios = [own / other for own, other in zip(seconds, first["seconds_a_step"], strict=True)]
+    seconds = case["seconds_per_step"]
+    ratios = [own / other for own, other in zip(seconds, first["seconds_per_step"], strict=True)]
     return (
         f"batch {case['batch_size']}, image {'x'.join(map(str, case['image_shape']))}, {case['images']:,} images: "
         f"{spread([1000 * each for each in seconds], '.2f')} ms; {spread(ratios, '.2f')} ×"

@@ -60,7 +60,7 @@ def measure_recipe(recipe, repeats: int, count: int) -> dict:
         modeled = ", ".join(f"{name} {speed:.2f} ×" for name, speed in model[number].items())
         step = f"batch {batch_size} each: step {1000 * steps[batch_size]:,.1f} ms"
         print(f"{number} workers, {step}; modeled speed-up: {modeled}", flush=True)
-    return {"seconds_a_step": steps, "gradient_bytes": size, "seconds_of_all_reduce": all_reduce, "speed_up": model}
+    return {"seconds_per_step": steps, "gradient_bytes": size, "seconds_of_all_reduce": all_reduce, "speed_up": model}
 
 
 def trainer_of(recipe, batch_size: int, count: int, *, alone: bool) -> Callable[[], float]:
