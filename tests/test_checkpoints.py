@@ -329,7 +329,7 @@ def test_a_checkpoint_that_can_not_be_written_keeps_the_older_ones(tmp_path, mon
     before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
 
     def full(file, **arrays):
-        file.write(b"half of it")
+        file.write_bytes(b"half of it")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,9 +188,9 @@ def write(folder: Path, name: str, weights: list, description: dict) -> None:
     from keras_gen.metrics.extractors import weight_files
 
     folder.mkdir(parents=True, exist_ok=True)
-    with files.atomic_path(folder / f"{name}.npz") as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **{str(index): array for index, array in enumerate(weights)})
     file = folder / f"{name}.npz"
+    with files.atomic_path(file) as temporary:
+        np.savez_compressed(temporary, **{str(index): array for index, array in enumerate(weights)})
     description = {"name": name, "sha256": weight_files.digest(file), **description}
-    files.write_text(folder / f"{name}.json", json.dumps(description, indent=2) + "\n")
+    files.write_json(folder / f"{name}.json", description)
     print_line(f"{file}: {file.stat().st_size:,} bytes")

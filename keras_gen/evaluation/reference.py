@@ -150,8 +150,8 @@ class Reference:
         value = compute()
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
-                np.savez(file, **pack(value))
+            with files.atomic_path(path) as temporary:
+                np.savez(temporary, **pack(value))
         return value
 
     def _unpack_statistics(self, arrays: dict[str, np.ndarray]) -> GaussianStatistics:

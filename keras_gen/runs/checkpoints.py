@@ -101,8 +101,8 @@ def write(run: str | os.PathLike, state: State, position: TrainingPosition, *, k
     files.make_folder(folder)
     step = f"-step-{position.step:08d}" if position.step else ""
     path = folder / f"epoch-{position.epoch:05d}{step}.npz"
-    with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **state, **{_DIGEST: _digest(state)})
+    with files.atomic_path(path) as temporary:
+        np.savez(temporary, **state, **{_DIGEST: _digest(state)})
     _intact.add((path, path.stat().st_mtime_ns))
     delete_old(run, position, KEEP, keep_best=keep_best)
     return path

@@ -281,8 +281,8 @@ def _read_sampler(path: Path) -> samplers.GaussianMixture | None:
 def write_sampler(path: Path, model: ImageModel) -> None:
     """Write the sampler that was fitted to a trained model's codes into a run directory."""
     file = safe_files.inside(path, run_directory.SAMPLER_FILE)
-    with files.atomic_path(file) as temporary, open(temporary, "wb") as opened:
-        np.savez(opened, **model.sampler.to_arrays())
+    with files.atomic_path(file) as temporary:
+        np.savez(temporary, **model.sampler.to_arrays())
 
 
 def write_model_config(path: Path, model: ImageModel) -> None:
