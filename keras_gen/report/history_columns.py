@@ -28,6 +28,14 @@ GROUPS = {
 The KL term has its own panel: beside a reconstruction loss of 740 nats its 5 nats would be a flat line.
 """
 
+_UNITS = {
+    **dict.fromkeys(("kl", "reconstruction", "jsd"), "nats"),
+    **dict.fromkeys(("mse", "corrupted_mse"), "squared pixel value"),
+    "scale": "pixel value",
+    "gradient_penalty": "dimensionless",
+}
+"""Units that do not depend on the other columns. `emd` has the unit of pixels only if the critic is 1-Lipschitz."""
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -135,10 +143,7 @@ def unit(name: str, names: Sequence[str], history: Rows) -> str:
         return "nats" if "jsd" in names else "dimensionless"
     if name in ("d_real", "d_fake"):
         return "probability of real" if "jsd" in names else "dimensionless"
-    known = {"kl": "nats", "reconstruction": "nats", "jsd": "nats", "scale": "pixel value"}
-    known |= dict.fromkeys(("mse", "corrupted_mse"), "squared pixel value")
-    known |= {"gradient_penalty": "dimensionless"}  # `emd` has the unit of pixels only if the critic is 1-Lipschitz
-    return known.get(name, "")
+    return _UNITS.get(name, "")
 
 
 def better(score: str) -> str:

@@ -66,7 +66,7 @@ class RunFiles:
         """Finished epochs according to the history, and requested epochs (None if unknown)."""
         requested = self.part("settings").get("epochs")
         done = int(self.last.get("epoch", 0))
-        return done, requested if isinstance(requested, int) and not isinstance(requested, bool) else None
+        return done, requested if type(requested) is int else None
 
     @property
     def last(self) -> dict[str, int | float]:
