@@ -85,8 +85,8 @@ def test_means_and_spreads_over_seeds(tmp_path):
     assert "vae-mlp, epochs 8, fid_every 8: seeds 0, 1, 2" in words
     text = " | ".join(words)
     assert "loss | 8 ± 2.6 | val_loss | 9 ± 2.6" in text  # 6, 7 and 11: mean 8, variance (4 + 1 + 9) / 2
-    assert "fd_lenet (evaluate.py) | 84 ± 5.3" in text
-    assert "precision_lenet (evaluate.py)" not in text  # of different protocols
+    assert "fd_lenet (keras-gen evaluate) | 84 ± 5.3" in text
+    assert "precision_lenet (keras-gen evaluate)" not in text  # of different protocols
 
 
 def test_what_can_not_be_compared_has_a_notice(tmp_path):

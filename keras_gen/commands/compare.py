@@ -10,7 +10,7 @@ from keras_gen.utils.progress import print_line
 
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
-    parser = cli.ArgumentParser(description="Compare runs evaluated by experiments/evaluate.py.")
+    parser = cli.ArgumentParser(description="Compare runs evaluated by keras-gen evaluate.")
     parser.add_argument("runs", type=cli.path, nargs="+", help="run directories")
     ignore = "rank scores even if these protocol entries differ, such as moving_average"
     parser.add_argument("--ignore", nargs="+", default=[], metavar="ENTRY", help=ignore)

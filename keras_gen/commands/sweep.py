@@ -26,7 +26,7 @@ def parser() -> cli.ArgumentParser:
     )
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--model", metavar="NAME", help="recipe to train, by name or alias")
-    runs = "text file with the options of run.py, one run per line, such as: --model gan-jsd --seed 1"
+    runs = "text file with the options of keras-gen run, one run per line, such as: --model gan-jsd --seed 1"
     mode.add_argument("--runs", metavar="FILE", type=cli.path, help=runs)
     mode.add_argument("--resume", metavar="SWEEP", type=cli.path, help="sweep directory to resume")
     run_options.add_recipes(parser)

@@ -150,7 +150,7 @@ class RunSettings:
     keep_best: str | None = _setting(
         None,
         "column of history.csv, such as fd_lenet or val_loss: keep the checkpoint of the epoch with its lowest value; "
-        "the SavedModel, evaluate.py and report.py use this epoch",
+        "the SavedModel, keras-gen evaluate and keras-gen report use this epoch",
         "results",
         metavar="COLUMN",
     )

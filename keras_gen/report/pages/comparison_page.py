@@ -169,7 +169,7 @@ def _common_values(members: Sequence[RunFiles]) -> dict[str, list[float]]:
         measured = [{(s.name, s.fingerprint): s.value for s in run.evaluation.scores} for run in members]
         for key in measured[0]:
             if all(key in scores for scores in measured):
-                values[f"{key[0]} (evaluate.py)"] = [scores[key] for scores in measured]
+                values[f"{key[0]} (keras-gen evaluate)"] = [scores[key] for scores in measured]
     return values
 
 
