@@ -54,19 +54,8 @@ def main() -> None:
     cli.load_tensorflow()
     from keras_gen import publishing
 
-    names = (
-        "out",
-        "name",
-        "note",
-        "license",
-        "rank",
-        "weights",
-        "overwrite",
-        "dataset",
-        "data_dir",
-        "extractor_weights",
-    )
-    path = publishing.publish(arguments.runs, **{name: getattr(arguments, name) for name in names})
+    options = {name: value for name, value in vars(arguments).items() if name not in ("runs", "push", "recipes")}
+    path = publishing.publish(arguments.runs, **options)
     print_line(f"published: {path}")
     if arguments.push is not None:
         publishing.push(path, arguments.push)

@@ -60,7 +60,7 @@ def card(published: Published) -> str:
         columns=columns,
         scores=[[row.get(column, "") for column in columns] for row in _scores(published)],
         meanings=list(_meanings(record, generated)),
-        asked=_asked(published),
+        requirements=_requirements(published),
         results=[(name, f"{value:.6g}") for name, value in record.exported_scores.items()],
         about=(catalog.find(data).about if catalog.find(data) else "") or "data of the author",
     )
@@ -84,8 +84,7 @@ def _training(published: Published) -> Iterator[tuple[str, str]]:
     yield "seeds", f"{seeds}; these weights: {first.seed}" if published.has_weights else seeds
     yield "epochs", "; ".join(dict.fromkeys(map(_epochs, record.runs)))
     yield "updates", "; ".join(dict.fromkeys(update_counts(run.updates) for run in record.runs))
-    devices = machine["gpus"] or [f"{machine['processor']}, {counted(machine['cores'], 'core')}"]
-    yield "time", f"{significant(first.minutes)} minutes; {', '.join(devices)}; {record.settings['precision']}"
+    yield "time", f"{significant(first.minutes)} minutes; {devices(machine)}; {record.settings['precision']}"
     if resumed := sum(run.resumed for run in record.runs):
         yield "interrupted and resumed", counted(resumed, "time")
     yield "latents", _latents(record)
@@ -93,6 +92,11 @@ def _training(published: Published) -> Iterator[tuple[str, str]]:
         "versions",
         f"keras_gen {versions['keras_gen']}, TensorFlow {versions['tensorflow']}, Keras {versions['keras']}",
     )
+
+
+def devices(machine: Mapping) -> str:
+    """Return the devices of a machine in words: its GPUs, or its processor and cores."""
+    return ", ".join(machine.get("gpus") or [f"{counted(machine['cores'], 'core')} of {machine['processor']}"])
 
 
 def _latents(record: Record) -> str:
@@ -156,12 +160,12 @@ def _meanings(record: Record, scores: Sequence[Score]) -> Iterator[str]:
             yield text.format(value=value, share=f"{100 * value:.0f} %", floor=floor)
 
 
-def _asked(published: Published) -> str:
+def _requirements(published: Published) -> str:
     """Return the minimum scores that apply to the model and whether it reaches them; empty text if there are none."""
-    if not (asked := quality.requirements(published)):
+    if not (requirements := quality.requirements(published)):
         return ""
-    missed = ", ".join(f"`{each.metric}` {significant(each.value)}" for each in asked if not each.is_met)
-    least = ", ".join(f"`{each.metric}` of at least {each.least}" for each in asked)
+    missed = ", ".join(f"`{each.metric}` {significant(each.value)}" for each in requirements if not each.is_met)
+    least = ", ".join(f"`{each.metric}` of at least {each.least}" for each in requirements)
     verdict = f"This model misses {missed}" if missed else "This model reaches all of them"
     return f"Models of digits should have {least}. {verdict}."
 

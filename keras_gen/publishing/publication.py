@@ -18,12 +18,13 @@ from keras_gen.publishing import cards, finished_runs, pictures, protocols, reco
 from keras_gen.publishing.finished_runs import FinishedRun
 from keras_gen.publishing.records import Published, Record, TrainedRun
 from keras_gen.runs import run_directory
+from keras_gen.runs.settings import PLACES
 from keras_gen.utils import files, hub, trained_models
 from keras_gen.utils.errors import UsageError, must_be
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OF_A_PLACE_OF_DATA = ("origin", "requested")
-_MAY_DIFFER = ("seed", "epochs", "dataset", "data_dir")
+_MAY_DIFFER = ("seed", "epochs", "dataset", *PLACES)
 _OF_AN_EXPORT = ("functions", "half_precision", "num_classes", "rank", "sampler")
 """Entries of a SavedModel's description that `export.save` writes itself."""
 

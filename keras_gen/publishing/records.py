@@ -12,12 +12,11 @@ from pathlib import Path
 
 from keras_gen.evaluation import results
 from keras_gen.evaluation.results import Evaluation
-from keras_gen.runs.settings import RunSettings
+from keras_gen.runs.settings import PLACES, RunSettings
 from keras_gen.utils import safe_files, trained_models
 from keras_gen.utils.errors import UsageError, must_be
 
 RECORD_FILE, HISTORY_FILE, CARD_FILE = trained_models.RECORD_FILE, "history.csv", "README.md"
-_OF_A_PLACE = dict.fromkeys(("data_dir", "extractor_weights"))
 SAMPLES_FILE, LATENTS_FILE, CURVE_FILE = "samples.png", "latents.png", "curve.png"
 
 
@@ -160,7 +159,7 @@ def without_place(settings: RunSettings, data: Mapping[str, object]) -> RunSetti
         settings: RunSettings.
         data: mapping, the run's description of its data set.
     """
-    content = settings.to_json() | {"dataset": data["name"]} | _OF_A_PLACE
+    content = settings.to_json() | {"dataset": data["name"]} | dict.fromkeys(PLACES)
     # Under the name of the recipe's own data set, None would be the recipe's choice.
     chosen = {
         "binarize": "none",

@@ -11,7 +11,7 @@ import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFl
 from keras_gen import evaluation
 from keras_gen.evaluation import results
 from keras_gen.publishing import records
-from keras_gen.publishing.cards import update_counts
+from keras_gen.publishing.cards import devices, update_counts
 from keras_gen.publishing.reports import experiments, pages, record, registry
 from keras_gen.publishing.reports.exhibits import Exhibits
 from keras_gen.publishing.reports.experiments import Experiment, Trained
@@ -117,7 +117,7 @@ def finish(
         name=report,
         quick=quick,
         minutes=sum(each.minutes for each in trained.values()),
-        machine=", ".join(dict.fromkeys(_machine(each) for each in trained.values())),
+        machine=", ".join(dict.fromkeys(devices(each.machine) for each in trained.values())),
         trainings=_trainings({key: each.planned(quick=quick) for key, each in planned.items()}, trained),
         values=shown.values,
         tables=shown.tables,
@@ -158,12 +158,6 @@ def _measure(path: Path, data_dir: str | None) -> None:
 
 def _is_published(path: Path) -> bool:
     return (path / records.RECORD_FILE).is_file()
-
-
-def _machine(trained: Trained) -> str:
-    machine = trained.machine
-    gpus = machine.get("gpus") or []
-    return ", ".join(gpus) if gpus else f"{counted(machine['cores'], 'core')} of {machine['processor']}"
 
 
 def _trainings(planned: Mapping[str, RunSettings], trained: Mapping[str, Trained]) -> Table:
