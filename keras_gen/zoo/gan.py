@@ -279,9 +279,7 @@ def gan_jsd(
 
     Measured (gan-jsd): saved_models/gan-jsd/README.md.
 
-    Measured (gan-jsd-cifar10): CIFAR-10, 2 CPU cores, `run.py --model gan-jsd-cifar10 --epochs 5`: updates 3,585 of
-    each network, 92 seconds per epoch; d_loss 0.268, g_loss 2.43, jsd 0.425, val_d_loss 0.490, val_jsd 0.203. The
-    pictures: colors, skies, grounds and textures of photographs, all different, no recognizable objects; not converged.
+    Measured (gan-jsd-cifar10): saved_models/gan-jsd-cifar10/README.md.
     """
     from keras_gen.models import GAN
 
