@@ -16,10 +16,14 @@ def test_probe_of_a_closed_port():
     assert "refused" in net.connection_error("http://127.0.0.1:9/").lower()
 
 
-def test_probe_is_bounded_when_nobody_answers():
+def test_probe_is_bounded_when_nobody_answers(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         reason = net.connection_error(f"http://127.0.0.1:{silent.getsockname()[1]}/", seconds=0.5)
     assert "timed out" in reason or "no answer within 0.5 s" in reason
+    never = threading.Event()
+    monkeypatch.setattr(net, "_request", lambda url, seconds: never.wait())  # such as the resolution of a name
+    assert net.connection_error("http://127.0.0.1/", seconds=0.01) == "no answer within 0.01 s"
+    never.set()
 
 
 @pytest.mark.parametrize(("status", "reachable"), [(200, True), (403, True), (404, True), (407, False), (503, False)])

@@ -127,7 +127,7 @@ def test_the_card_tells_how_to_use_it_and_what_it_reaches(published):
     score = next(score for score in published.evaluation.scores if score.name == "fd_lenet")
     assert f"± {published.record.spread('fd_lenet'):.2g} (2 trainings)" in row
     assert row.endswith(f"| `{score.fingerprint}` |")
-    assert "interrupted" not in card
+    assert "| resumed |" not in card
 
 
 def test_the_card_names_the_precision_and_the_network_of_updates(published):
@@ -235,12 +235,13 @@ def test_data_in_another_order_are_noted_and_others_are_refused(published, runs,
     note = "NOTE: data set digits is not exactly what mine was trained on: the images, or their order, are others"
     assert note in capsys.readouterr().out
     content["data"]["counts"]["train"] = 60_000
-    message = (
-        "^data must be like those of mine, 60,000 training images of 28×28×1, received: 'digits, 1,375 training images"
-    )
+    message = "^data must be those of mine, digits with 60,000 training images of 28×28×1, received: 'digits with 1,375"
     for run in (None, path):
         with pytest.raises(UsageError, match=message):
             publishing.reproduce(dataclasses.replace(published, record=Record.from_json(content)), tmp_path, run=run)
+    content["data"] |= {"counts": {"train": 1375}, "name": "letters"}
+    with pytest.raises(UsageError, match="^data must be those of mine, letters with 1,375 .*, received: 'digits with"):
+        publishing.reproduce(dataclasses.replace(published, record=Record.from_json(content)), run=path)
 
 
 def test_scores_under_another_protocol_are_not_compared(published):

@@ -95,7 +95,7 @@ def test_models_stand_beside_the_literature_with_both_protocols(tmp_path):
     # A Fréchet distance of other features is not a FID.
     assert found == {("[`ae-conv", "0.1016"), ("[`ae-conv", "not measured"), ("[`lsgan-conv", "not measured")}
     [loss] = [row for row in rows if row[3] == "0.1016"]
-    assert loss[6].startswith("no: 20 epochs of batch 200 here")
+    assert loss[6].startswith("no: its decoder works on 4, 8, 16 and 28 pixels")
     [other] = [row for row in rows if "lsgan" in row[0]]
     assert other[4].startswith("7.8 ± 0.6 ([Lucic et al. 2018](https://")
     assert other[6] == "no: networks of InfoGAN and the best of 100 settings there"
@@ -118,6 +118,11 @@ def test_models_stand_beside_their_stock_twins(tmp_path):
     ]
     assert [row[2] for row in rows] == ["275,000"] * 3  # 5 epochs of 55,000
     assert tables.stock_comparisons(models[1:2]) == ""
+    otherwise = [models[0], model(tmp_path / "other", "vae-mlp", 85.0, generated=5000)]
+    [line] = tables.stock_comparisons(otherwise).splitlines()[2:]
+    assert cells(line)[6] == "measured otherwise"
+    unscored = dataclasses.replace(models[1], evaluation=Evaluation({}, [], []))
+    assert tables.stock_comparisons([models[0], unscored]) == ""
 
 
 def test_the_best_models_of_digits_are_measured_by_the_distance_of_real_images(tmp_path):
@@ -125,6 +130,7 @@ def test_the_best_models_of_digits_are_measured_by_the_distance_of_real_images(t
         model(tmp_path, "good", 16.0),
         model(tmp_path, "worse", 30.0),
         model(tmp_path, "labeled", 8.0, generated_labels="uniform"),
+        model(tmp_path, "also labeled", 9.0, generated_labels="uniform"),
         model(tmp_path, "fewer", 1.0, generated=5000),
     ]
     found = list(quality.best(models))
@@ -132,7 +138,11 @@ def test_the_best_models_of_digits_are_measured_by_the_distance_of_real_images(t
     assert found[1].ratio == pytest.approx(16.0 / 0.67)
     assert found[1].is_met and not dataclasses.replace(found[1], ratio=25.1).is_met
     rows = [cells(line) for line in tables.best_models(models).splitlines()[2:]]
-    assert [(row[0], row[2], row[4]) for row in rows] == [("VAE", "11.9", "yes"), ("VAE", "23.9", "yes")]
+    assert [(row[0], row[2], row[4]) for row in rows] == [("VAE, with labels", "11.9", "yes"), ("VAE", "23.9", "yes")]
+    assert [
+        each.model.record.name
+        for each in quality.best([models[0], model(tmp_path, "worst", 40.0, generated_labels="uniform")])
+    ] == ["good"]
 
 
 def test_a_likelihood_of_fewer_samples_has_another_protocol(tmp_path):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import jinja2
 
 from keras_gen.data import catalog
-from keras_gen.evaluation.score import Score, by_metric, of_generated
+from keras_gen.evaluation.score import DIRECTION, Score, by_metric, of_generated
 from keras_gen.publishing import quality
 from keras_gen.publishing.records import Published, Record, TrainedRun
 from keras_gen.report import templating
@@ -86,7 +86,7 @@ def _training(published: Published) -> Iterator[tuple[str, str]]:
     yield "updates", "; ".join(dict.fromkeys(update_counts(run.updates) for run in record.runs))
     yield "time", f"{significant(first.minutes)} minutes; {devices(machine)}; {record.settings['precision']}"
     if resumed := sum(run.resumed for run in record.runs):
-        yield "interrupted and resumed", counted(resumed, "time")
+        yield "resumed", counted(resumed, "time")
     yield "latents", _latents(record)
     yield (
         "versions",
@@ -119,7 +119,7 @@ def _scores(published: Published) -> Iterator[dict[str, str]]:
     record = published.record
     for score in published.evaluation.scores:
         row = {"score": f"`{score.name}`", "value": measured(published, score.name)}
-        row["better"] = {"low": "lower", "high": "higher", None: ""}[score.better]
+        row["better"] = DIRECTION[score.better]
         row["floor"] = "" if score.floor is None else significant(score.floor)
         if score.name in record.exported_scores:
             row[_STORED] = f"{significant(score.value)}, {significant(record.exported_scores[score.name])}"

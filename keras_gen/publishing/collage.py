@@ -1,4 +1,4 @@
-"""One picture of the published models of digits that reach the minimum scores."""
+"""One picture of the published models of digits with the smallest Fréchet distances."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ _OF_LIKELIHOODS = (
 
 _LUCIC = "[Lucic et al. 2018](https://arxiv.org/abs/1711.10337)"
 _INFOGAN = "networks of InfoGAN and the best of 100 settings there"
-_COUNTS = "10,000 images, compared with all training images, here"
+_COUNTS = "other numbers of images here"
 _GHOSH = "[Ghosh et al. 2020](https://arxiv.org/abs/1903.12436)"
 
 REFERENCES = (
@@ -82,7 +82,7 @@ REFERENCES = (
         "0.094",
         "test images, 50 epochs of batch 128",
         "[Keras blog](https://blog.keras.io/building-autoencoders-in-keras.html)",
-        "20 epochs of batch 200 here; the decoder works on 4, 8, 16 and 28 pixels there, on 7, 14 and 28 here",
+        "its decoder works on 4, 8, 16 and 28 pixels, ours on 7, 14 and 28",
     ),
     ReferenceValue(
         "ae-conv",
@@ -103,7 +103,7 @@ REFERENCES = (
         "40.2",
         "5,000 images, compared with 10,000",
         "[Miyato et al. 2018](https://arxiv.org/abs/1802.05957)",
-        _COUNTS,
+        f"the standard CNN there, the networks of gan-jsd here; {_COUNTS}",
     ),
     ReferenceValue(
         "sngan-cifar10",

@@ -21,9 +21,9 @@ def settings_of(scores: Sequence[Score], extractor_weights: str | None = None) -
             None.
     """
     options = {"measures": (), "likelihood_images": 0, "extractor_weights": extractor_weights}
-    of_images = [score.protocol for score in of_generated(scores)]
-    if of_images:
-        protocol, metrics = of_images[0], {each["metric"] for each in of_images}
+    generated = [score.protocol for score in of_generated(scores)]
+    if generated:
+        protocol, metrics = generated[0], {each["metric"] for each in generated}
         seeds = [int(seed) for seed in str(protocol["seed"]).split(", ")]
         options |= {
             "measures": tuple(name for name, measure in MEASURES.items() if metrics & measure.better.keys()),

@@ -48,11 +48,13 @@ class Best:
         family: str, a key of `LARGEST_DISTANCE`.
         model: Published, the model of the smallest ratio.
         ratio: float, its Fréchet distance divided by that of as many real images.
+        has_labels: bool, whether it is conditional.
     """
 
     family: str
     model: Published
     ratio: float
+    has_labels: bool
 
     @property
     def is_met(self) -> bool:
@@ -73,28 +75,29 @@ def requirements(published: Published) -> list[Requirement]:
 
 
 def best(models: Sequence[Published]) -> Iterator[Best]:
-    """Yield the best unconditional model of each family and, if a conditional one is better, that one, too.
+    """Yield the best unconditional model of each family, and before it the best conditional one if that is better.
 
     Args:
         models: sequence of published models, of which those of other data than digits do not count.
     """
     for family in LARGEST_DISTANCE:
-        ratios = []
+        found: dict[bool, Best] = {}
         for model in models:
             ratio = distance_ratio(model)
             if ratio is not None and family in model.record.recipe.partition("-")[0]:
-                ratios.append(Best(family, model, ratio))
-        ratios.sort(key=lambda each: each.ratio)
-        for each in ratios:
-            yield each
-            if not _scores(each.model)["fid"].protocol.get("generated_labels"):
-                break
+                has_labels = bool(_scores(model)["fid"].protocol.get("generated_labels"))
+                if has_labels not in found or ratio < found[has_labels].ratio:
+                    found[has_labels] = Best(family, model, ratio, has_labels)
+        if True in found and (False not in found or found[True].ratio < found[False].ratio):
+            yield found[True]
+        if False in found:
+            yield found[False]
 
 
 def distance_ratio(published: Published) -> float | None:
     """Return the Fréchet distance of a model of digits as a multiple of that of as many real images.
 
-    None if it was not measured, or as `requirements`.
+    None if it was not measured, or the model is of other data or was measured with another number of images.
     """
     distance = _scores(published).get("fid")
     return published.record.mean(distance.name) / distance.floor if distance and distance.floor else None

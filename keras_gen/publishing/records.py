@@ -32,7 +32,7 @@ class TrainedRun:
         evaluated_epoch: int, epoch of the weights that were measured.
         minutes: float, training time, validation included.
         updates: dict, updates of each network by name.
-        resumed: int, how often training was interrupted and resumed.
+        resumed: int, how often training was resumed, after an interruption or an early end.
         losses: dict, losses of the test images by name.
         scores: dict, values of the scores by name.
     """

@@ -136,8 +136,8 @@ def reproduce(
         The run directory, and the comparisons of its scores and losses with the published ones.
 
     Raises:
-        UsageError, DataUnavailableError: as `keras_gen.training.run`; the training images have another shape or number,
-            or `run` is of another recipe or has other parameters.
+        UsageError, DataUnavailableError: as `keras_gen.training.run`; the data set is another one, or has another number
+            of training images, or `run` is of another recipe or has other parameters.
     """
     record = published.record
     evaluation_settings = protocols.settings_of(published.evaluation.scores, extractor_weights)
@@ -154,7 +154,7 @@ def reproduce(
         found, settings = read_settings(run)
         if settings.model != record.recipe or settings.arguments() != _settings(published, data_dir).arguments():
             raise must_be("run", f"a run of {record.recipe} with the parameters of {record.name}", str(run))
-        _check_data(published, found["data"])
+        _check_data(published, found.get("data") or {})
         training.resume(run, data_dir=data_dir)
     result = evaluation.evaluate(run, evaluation_settings, data_dir=data_dir)
     found = {score.name: score.value for score in result.scores} | result.losses
@@ -189,20 +189,27 @@ def _check_decay(published: Published, settings: RunSettings) -> None:
 
 
 def _check_data(published: Published, found: Mapping[str, object]) -> None:
-    """Check that a data set, given by its description, has training images like those of the published model.
+    """Check that a data set, given by its description, is that of the published model.
 
     Another order of the images, or other test images, only lead to a note.
 
     Raises:
-        UsageError: the number or the shape of the training images differ.
+        UsageError: the name of the data set, or the number or the shape of its training images differ.
     """
     record = published.record
-    wanted, received = ((data["counts"]["train"], tuple(data["image_shape"])) for data in (record.data, found))
+    wanted, received = _training_images(record.data), _training_images(found)
     if wanted != received:
-        texts = [f"{count:,} training images of {'×'.join(map(str, shape))}" for count, shape in (wanted, received)]
-        raise must_be("data", f"like those of {record.name}, {texts[0]}", f"{found['name']}, {texts[1]}")
+        raise must_be("data", f"those of {record.name}, {wanted}", received)
     if found.get("fingerprint") != record.data.get("fingerprint"):
         print_line(
             f"NOTE: data set {found['name']} is not exactly what {record.name} was trained on: the images, or their "
-            "order, are others, so that scores differ as with another seed"
+            "order, are others, so that scores can differ"
         )
+
+
+def _training_images(description: Mapping[str, object]) -> str:
+    try:
+        shape = "×".join(map(str, description["image_shape"]))
+        return f"{description['name']} with {description['counts']['train']:,} training images of {shape}"
+    except (KeyError, TypeError, ValueError) as error:  # of a damaged record
+        raise UsageError(f"the description of the data is damaged: {error!r}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from keras_gen.evaluation import protocol
-from keras_gen.evaluation.score import by_metric
+from keras_gen.evaluation.score import Score, by_metric
 from keras_gen.publishing import literature, quality, records
 from keras_gen.publishing.cards import measured, table
 from keras_gen.publishing.literature import ReferenceValue
@@ -63,21 +63,37 @@ def stock_comparisons(models: Sequence[Published]) -> str:
     """Return a Markdown table of models beside `TWINS`, by Fréchet distance; empty without any of these."""
     by_name = {model.record.name: model for model in models}
     pairs = ((by_name.get(twin), by_name.get(name)) for twin, names in TWINS.items() for name in names)
-    header = ("twin", "its distance", "its images", "model", "distance", "images", "the model is")
-    rows = [_beside(twin, model) for twin, model in pairs if twin and model]
+    images = "training images seen"
+    header = ("twin", "Fréchet distance", images, "model", "Fréchet distance", images, "the model is")
+    rows = [_beside(twin, model) for twin, model in pairs if twin and model and _distance(twin) and _distance(model)]
     return table(header, rows) if rows else ""
 
 
 def _beside(twin: Published, model: Published) -> tuple[str, ...]:
-    cells, values, spreads = [], [], []
+    cells, values, spreads, protocols = [], [], [], set()
     for each in (twin, model):
-        score = by_metric(each.evaluation.scores)["fid"]
+        score = _distance(each)
         cells += [_link(each), measured(each, score.name), f"{_images_seen(each):,}"]
         values.append(each.record.mean(score.name))
         spreads.append(each.record.spread(score.name) or score.spread or 0.0)
+        protocols.add(_shared_fingerprint(score))
     difference = values[1] - values[0]
-    is_clear = abs(difference) > max(spreads)
-    return *cells, ("worse" if difference > 0 else "better") if is_clear else "equal within the spread"
+    if len(protocols) > 1:
+        verdict = "measured otherwise"
+    elif abs(difference) <= max(spreads):
+        verdict = "equal within the spread"
+    else:
+        verdict = "worse" if difference > 0 else "better"
+    return *cells, verdict
+
+
+def _distance(model: Published) -> Score | None:
+    return by_metric(model.evaluation.scores).get("fid")
+
+
+def _shared_fingerprint(score: Score) -> str:
+    """Return the fingerprint of a protocol without what is due to the model."""
+    return protocol.fingerprint({name: value for name, value in score.protocol.items() if name not in OF_A_MODEL})
 
 
 def _images_seen(model: Published) -> int:
@@ -90,7 +106,7 @@ def best_models(models: Sequence[Published]) -> str:
     header = ("best of family", "model", "Fréchet distance / that of real images", "should be at most", "reached")
     rows = []
     for each in quality.best(models):
-        conditional = ", with labels" if each.model.record.settings["overrides"].get("num_classes") else ""
+        conditional = ", with labels" if each.has_labels else ""
         ratio, most = significant(each.ratio, 3), significant(quality.LARGEST_DISTANCE[each.family])
         cells = (f"{each.family.upper()}{conditional}", _link(each.model), ratio, most)
         rows.append((*cells, "yes" if each.is_met else "no"))
@@ -121,8 +137,7 @@ def _by_protocol(models, metric) -> Iterator[tuple[str, list[Published], Mapping
     for model in models:
         score = by_metric(model.evaluation.scores).get(metric)
         if score is not None:
-            shared = {name: value for name, value in score.protocol.items() if name not in OF_A_MODEL}
-            groups.setdefault((str(model.record.data["name"]), protocol.fingerprint(shared)), []).append(model)
+            groups.setdefault((str(model.record.data["name"]), _shared_fingerprint(score)), []).append(model)
     for (data, _), group in sorted(groups.items()):
         name = by_metric(group[0].evaluation.scores)[metric].name
         group.sort(key=lambda model, name=name: model.record.mean(name))

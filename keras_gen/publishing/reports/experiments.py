@@ -16,6 +16,7 @@ from keras_gen.models import PretrainedModel
 from keras_gen.publishing import finished_runs, records
 from keras_gen.runs import history
 from keras_gen.runs.settings import RunSettings
+from keras_gen.utils import trained_models
 from keras_gen.utils.errors import UsageError, must_be
 
 MAY_DIFFER = ("moving_average",)
@@ -133,11 +134,14 @@ class Trained:
 def published_for(experiments: Sequence[Experiment]) -> dict[str, Path]:
     """Return the published models, by name of an experiment, that can take the place of its training."""
     found = {}
-    for model in records.published():
-        for experiment in experiments:
-            with contextlib.suppress(UsageError):
-                experiment.check(model.path, read(model.path), quick=False)
-                found[experiment.name] = model.path
+    for name in trained_models.names():
+        path = trained_models.find(name)
+        with contextlib.suppress(UsageError):  # it has no record, or is damaged
+            trained = read(path)
+            for experiment in experiments:
+                with contextlib.suppress(UsageError):
+                    experiment.check(path, trained, quick=False)
+                    found[experiment.name] = path
     return found
 
 

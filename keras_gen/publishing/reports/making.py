@@ -17,6 +17,7 @@ from keras_gen.publishing.reports.exhibits import Exhibits
 from keras_gen.publishing.reports.experiments import Experiment, Trained
 from keras_gen.publishing.reports.record import ReportRecord, Table
 from keras_gen.report.pages import comparison_page
+from keras_gen.report.pages.comparison_page import COMPARISON_FILE
 from keras_gen.runs import run_directory
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
@@ -27,7 +28,7 @@ from keras_gen.utils.progress import print_line
 from keras_gen.utils.text import counted, significant
 
 PLAN_FILE, RECORD_FOLDER = "reproduction.json", "report"
-PAGE_FILE, COMPARISON_FILE = "report.html", "comparison.html"
+PAGE_FILE = "report.html"
 
 
 def start(
@@ -64,8 +65,8 @@ def start(
     place = None if data_dir is None else os.path.abspath(data_dir)
     missing = {key: each.planned(quick=quick, data_dir=place) for key, each in planned.items() if key not in use}
     if not quick and (published := experiments.published_for([planned[key] for key in missing])):
-        options = " ".join(f"--use {key}={model}" for key, model in published.items())
-        print_line(f"published models can take the place of trainings, without pictures of these: {options}")
+        options = " ".join(f"--use {shlex.quote(f'{key}={model}')}" for key, model in published.items())
+        print_line(f"published models can take the place of these trainings, but have no image grids: {options}")
     if missing:
         plan = sweeps.RunList(list(missing), list(missing.values()), name)
         path = sweeps.create(plan, out).path
