@@ -136,7 +136,7 @@ def reproduce(
         The run directory, and the comparisons of its scores and losses with the published ones.
 
     Raises:
-        UsageError, DataUnavailableError: as `keras_gen.training.run`; the data set is another one, or has another number
+        UsageError, DataUnavailableError: as `keras_gen.training.run`; the data set is another, or has another number
             of training images, or `run` is of another recipe or has other parameters.
     """
     record = published.record
