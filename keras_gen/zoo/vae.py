@@ -333,9 +333,9 @@ def vae_burda(
     2,000 test images (1,000 importance samples) was 89.6 with −4, 89.8 with the mean image's logits, and 90.7 with 0
     (one seed each).
 
-    Measured (vae-burda): saved_models/vae-burda/README.md and, with labels, saved_models/vae-burda-labels/README.md.
-    MNIST, one CPU core, −log p(x) of the test images, 5,000 importance samples, mean of 3 binarizations: 85.88 with
-    `--set importance_samples=5`; 89.07 with `--epochs 55 --set importance_samples=50`, far from converged.
+    Measured (vae-burda): saved_models/vae-burda/README.md; with five importance samples,
+    saved_models/vae-burda-k5/README.md; with labels, saved_models/vae-burda-labels/README.md. With `--epochs 55 --set
+    importance_samples=50`, −log p(x) of MNIST's test images is 89.07, far from converged.
     """
     from keras_gen import networks
     from keras_gen.models import VAE
