@@ -13,7 +13,7 @@ REQUIRED = {"confident": 0.8, "mode_entropy": 2.25, "coverage": 0.6}
 entropy of their classes in nats (ten even classes have 2.303), and the share of real images with a generated one
 nearby."""
 
-LARGEST_DISTANCE = {"gan": 4.0, "vae": 25.0}
+LARGEST_RATIO = {"gan": 4.0, "vae": 25.0}
 """Largest Fréchet distance of the best GAN and the best VAE, as a multiple of that of as many real images."""
 
 _EXTRACTOR, _IMAGES = "lenet", 10_000
@@ -45,7 +45,7 @@ class Best:
     """The best model of a family.
 
     Args:
-        family: str, a key of `LARGEST_DISTANCE`.
+        family: str, a key of `LARGEST_RATIO`.
         model: Published, the model of the smallest ratio.
         ratio: float, its Fréchet distance divided by that of as many real images.
         has_labels: bool, whether it is conditional.
@@ -59,7 +59,7 @@ class Best:
     @property
     def is_met(self) -> bool:
         """Whether the ratio is small enough."""
-        return self.ratio <= LARGEST_DISTANCE[self.family]
+        return self.ratio <= LARGEST_RATIO[self.family]
 
 
 def requirements(published: Published) -> list[Requirement]:
@@ -80,7 +80,7 @@ def best(models: Sequence[Published]) -> Iterator[Best]:
     Args:
         models: sequence of published models, of which those of other data than digits do not count.
     """
-    for family in LARGEST_DISTANCE:
+    for family in LARGEST_RATIO:
         found: dict[bool, Best] = {}
         for model in models:
             ratio = distance_ratio(model)

@@ -107,7 +107,7 @@ def best_models(models: Sequence[Published]) -> str:
     rows = []
     for each in quality.best(models):
         conditional = ", with labels" if each.has_labels else ""
-        ratio, most = significant(each.ratio, 3), significant(quality.LARGEST_DISTANCE[each.family])
+        ratio, most = significant(each.ratio, 3), significant(quality.LARGEST_RATIO[each.family])
         cells = (f"{each.family.upper()}{conditional}", _link(each.model), ratio, most)
         rows.append((*cells, "yes" if each.is_met else "no"))
     return table(header, rows) if rows else ""
