@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -85,6 +86,16 @@ def test_a_recipe_of_a_file_is_listed_trained_resumed_evaluated_and_exported(rec
     evaluated = call("evaluate", run, "--recipes", recipes, "--measures", "none")
     assert evaluated.code == 0, evaluated.err
     assert json.loads((run / "evaluation.json").read_text(encoding="utf-8"))["model"] == "stripes-gan"
+
+
+@pytest.mark.slow
+def test_a_file_that_imports_keras_writes_no_log_lines_of_tensorflow(recipes):
+    recipes.write_text("import keras_gen\nimport keras\n" + RECIPES, encoding="utf-8")
+    words = [sys.executable, command_helpers.EXPERIMENTS / "run.py", "--list", "--recipes", recipes]
+    env = command_helpers.environment("TF_CPP_MIN_LOG_LEVEL")
+    result = subprocess.run(words, capture_output=True, text=True, check=True, env=env)
+    assert "stripes-gan: GAN of stripes.\n" in result.stdout
+    assert result.stderr == ""
 
 
 def test_a_sweep_trains_a_recipe_of_a_file(recipes, monkeypatch, tmp_path):

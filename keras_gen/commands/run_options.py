@@ -93,4 +93,5 @@ def add_place_of_data(parser: argparse.ArgumentParser) -> None:
 def load_recipes(arguments: argparse.Namespace) -> None:
     """Load the file of recipes that the command line names, if any."""
     if arguments.recipes is not None:
+        cli.load_tensorflow(devices=False)  # without its log lines, which a file that imports it would write
         zoo.load_recipes(arguments.recipes)
