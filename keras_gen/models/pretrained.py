@@ -27,7 +27,7 @@ class PretrainedModel:
 
     Attributes:
         name: str, name of the recipe, or of the folder if the SavedModel has no description.
-        path: path as given.
+        path: path of the SavedModel's folder.
         description: dict, content of `description.json`: recipe, arguments, data, epochs; empty if there is none.
         functions: tuple of str, those of `generate`, `decode`, `encode` and `reconstruct` that the model has.
         latent_shape: tuple, shape of a latent or of an autoencoder's code; None without `decode` and `encode`.
@@ -51,14 +51,14 @@ class PretrainedModel:
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
-        self.path = path
-        self._loaded = export.load(path, function=None)
+        self.path = export.find(path)
+        self._loaded = export.load(self.path, function=None)
         self.functions = tuple(name for name in FUNCTIONS if name in self._loaded.signatures)
         if not set(self.functions) - {"encode"}:
             has = ", ".join(self._loaded.signatures) or "none"
             raise must_be("path", "a SavedModel with generate, decode or reconstruct", f"{path} (its functions: {has})")
-        self.description = export.description(path)
-        self.name = str(self.description.get("recipe") or export.find(path).name)
+        self.description = export.description(self.path)
+        self.name = str(self.description.get("recipe") or self.path.name)
         self.num_classes = self.description.get("num_classes", 0)
         names = trained_models.class_names(self.description)
         self.class_names = names if len(names) == self.num_classes else []
