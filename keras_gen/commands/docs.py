@@ -33,6 +33,7 @@ def parser() -> cli.ArgumentParser:
 def main() -> None:
     """Run the command: write what is outdated, or check that nothing is."""
     arguments = parser().parse_args()
+    cli.load_tensorflow(devices=False)  # without its log lines
     models, outdated = publishing.published(ROOT / trained_models.FOLDER), []
     for path, updated in pages(models):
         file = ROOT / path

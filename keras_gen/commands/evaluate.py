@@ -56,7 +56,7 @@ def parser() -> cli.ArgumentParser:
     add("--extractor", default="auto", metavar="NAME", help="auto, " + ", ".join(extractors.NAMES))
     run_options.add_extractor_weights(parser)
     add("--extractor-precision", default="float32", metavar="NAME", help="float32, or bfloat16 (faster)")
-    images = "number of generated images; default: 10000, or the number of real images for the baseline if smaller"
+    images = "number of generated images; default: 10000, or the number of real images for the floor if smaller"
     add("--images", dest="num_images", type=int, metavar="N", help=images)
     add("--reference", default="train", metavar="SPLIT", help="split of the real images: train or test")
     add("--seed", type=int, default=0, help="seed of generated images and all samples")
