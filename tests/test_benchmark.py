@@ -223,7 +223,7 @@ def test_both_sides_of_the_comparison_are_one_model():
         (["evaluation", "--models", ""], "model must be one of"),
         (["scaling", "--size", 0], "--size must be an integer of at least 1"),
         (["scaling", "--json", "nowhere/measured.json"], "argument --json: must be a file in a folder that exists"),
-        (["scaling", "--json", "."], "argument --json: must be a file in a folder that exists"),
+        (["scaling", "--json", "."], "argument --json: must be a file name that ends in .json"),
         ([], "part"),
     ],
     ids=str,

@@ -10,6 +10,7 @@ from command_helpers import call, only_run, train, write_npz
 
 from keras_gen.evaluation import Score, comparison, results
 from keras_gen.evaluation.results import Evaluation
+from keras_gen.report.pages import comparison_page
 from keras_gen.utils import files
 from keras_gen.utils.errors import UsageError
 
@@ -62,9 +63,14 @@ def test_a_lower_distance_and_a_higher_precision_are_better(make):
 
 
 def test_read_returns_what_write_wrote(make):
-    path = make("one", distance(9.0), dataclasses.replace(precision(0.5), spread=math.inf, spread_over="3 sets of images"))
+    path = make(
+        "one", distance(9.0), dataclasses.replace(precision(0.5), spread=math.inf, spread_over="3 sets of images")
+    )
     result = results.read(path)
-    assert result.scores == [distance(9.0), dataclasses.replace(precision(0.5), spread=math.inf, spread_over="3 sets of images")]
+    assert result.scores == [
+        distance(9.0),
+        dataclasses.replace(precision(0.5), spread=math.inf, spread_over="3 sets of images"),
+    ]
     assert (result.losses, result.notes) == ({"loss": 1.0}, ["a note"])
 
 
@@ -176,6 +182,17 @@ def test_the_command_marks_the_best_and_names_what_differs(make):
     ignoring = call("compare", one, two, "--ignore", "generated").out.splitlines()
     assert ignoring[1].split() == ["fd_lenet", "low", "9.25", "7.5", "*"]
     assert "not ranked" not in "".join(ignoring)
+
+
+def test_scores_of_earlier_weights_have_a_note(make):
+    paths = [make(name, distance(9.0)) for name in ("one", "two")]
+    (paths[0] / "history.csv").write_text("epoch,loss\n1,5\n2,4\n3,3\n4,2\n", encoding="utf-8")
+    note = f"NOTE: scores of {paths[0]} were measured after epoch 3; the run has finished 4 epochs"
+    lines = call("compare", *paths).out.splitlines()
+    assert [line for line in lines if "NOTE" in line] == [note]
+    comparison_page.write(paths, paths[0] / "comparison.html")
+    words = (paths[0] / "comparison.html").read_text(encoding="utf-8")
+    assert "The scores of one were measured after epoch 3; the run has finished 4 epochs." in words
 
 
 def test_errors_of_the_command_are_one_line(make, tmp_path):

@@ -133,7 +133,7 @@ def test_the_command_writes_a_file(tmp_path):
     outcome = call("convert", saved, "--out", tmp_path / "decode.tflite")
     assert outcome.code == 0 and "decode.tflite, 0." in outcome.out
     assert_same(tmp_path / "decode.tflite", "litert", saved, "decode", LATENTS)
-    assert "out must be a file name that ends in .onnx or .tflite" in call("convert", saved, "--out", "x.pb").error
+    assert "argument --out: must be a file name that ends in .onnx or .tflite" in call("convert", saved, "--out", "x.pb").error
     assert "path must be a SavedModel, a finished run" in call("convert", "nowhere").error
     assert "function encode" in call("convert", saved, "--function", "encode", "--out", tmp_path / "x.tflite").error
     outcome = call("convert", saved, "--function", "generate", "--out", tmp_path / "x.tflite")

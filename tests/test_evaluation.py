@@ -360,7 +360,7 @@ def test_data_with_hardly_any_images_lose_no_other_score(tmp_path, count, missin
         (["--extractor", "inception-v3", "--extractor-weights", "w"], "weights must be a file with the weights of"),
         (["--reference", "validation"], "reference must be one of train, test"),
         (["--seed", -1], "seed must be an integer from 0"),
-        (["--seed", 2**31 - 1, "--seeds", 2], "seed must be an integer from 0"),
+        (["--seed", 2**31 - 1, "--seeds", 2], "seeds must be at most 1 for seed 2147483647, received: 2"),
         (["--seeds", 0], "seeds must be an integer of at least 1"),
         (["--likelihood-images", -1], "likelihood_images must be an integer of at least 0"),
         (["--likelihood-samples", 0], "likelihood_samples must be an integer of at least 1"),

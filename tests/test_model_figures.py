@@ -261,18 +261,19 @@ def test_mistakes_are_one_line(tmp_path):
     one, two = (make_run(tmp_path / "runs" / name) for name in ("one", "two"))
     for path in (one, two):
         measure(path, score())
-    no_file, folder = tmp_path / "no" / "page.html", "must be a file in a folder that exists, received: "
+    no_gif = tmp_path / "no" / "a.gif"
+    no_file, folder = tmp_path / "no" / "page.html", "must be a file in a folder that exists and can be written, received: "
     for message, *arguments in (
         ("run must be a run directory, a folder with recipe.json, received: ", tmp_path / "no"),
         ("a comparison loads no models", one, two, "--quick"),
         ("--ignore can't be used here: it is for several runs", one, "--quick", "--ignore", "seed"),
         ("ignore must name entries of a protocol", one, two, "--ignore", "nothing"),
         ("runs must be different run directories, at least one, received: ", one, one),
-        (f"argument --out: {folder}{str(tmp_path)!r}", one, "--quick", "--out", tmp_path),
+        ("argument --out: must be a file name that ends in .html", one, "--quick", "--out", one / "recipe.json"),
         (f"argument --out: {folder}{str(no_file)!r}", one, "--quick", "--out", no_file),
-        (f"argument --animate: {folder}{str(no_file)!r}", one, "--quick", "--animate", no_file),
+        (f"argument --animate: {folder}{str(no_gif)!r}", one, "--quick", "--animate", no_gif),
         ("--animate can't be used here: it is for one run", one, two, "--animate", "a.gif"),
-        ("path must be a name that ends in .gif or .webp", one, "--quick", "--animate", "a.png"),
+        ("argument --animate: must be a file name that ends in .gif or .webp", one, "--quick", "--animate", "a.png"),
         ("is not finished and has no SavedModel yet", one, "--quick", "--interpolate", "a.png"),
     ):
         assert message in call("report", *arguments).error

@@ -89,7 +89,7 @@ LIGHT_COMMANDS = {
     ("run.py", "--model", "vae-mlp", "--set", "latent_dim"): (2, "--set must be name=value"),
     ("run.py", "--model", "vae-mlp", "--epochs", "0"): (2, "epochs must be"),
     ("run.py", "--model", "vae-mlp", "--strategy", "foo"): (2, "strategy must be one of auto, none, mirrored"),
-    ("sample.py", "nowhere", "--out", "grid.jpg"): (2, "--out must be"),
+    ("sample.py", "nowhere", "--out", "grid.jpg"): (2, "argument --out: must be a file name that ends in .png or .npz"),
     ("sample.py", "nowhere", "--num", "0"): (2, "--num must be"),
     ("sample.py", "nowhere", "--out", "no_folder/grid.png"): (
         2,

@@ -76,9 +76,11 @@ def test_a_wrong_name_is_refused_before_tensorflow_is_imported(monkeypatch):
 def test_trained_models_are_listed_with_their_sizes_and_scores(folder):
     shutil.copytree(MODEL, folder / "measured")
     (folder / "measured" / "evaluation.json").write_text(json.dumps({"scores": [{"name": "fd_lenet", "value": 2}]}))
-    (folder / "no model").mkdir()
+    for junk in ("no model", "junk/saved_model.pb"):  # folders
+        (folder / junk).mkdir(parents=True)
+    shutil.copytree(MODEL, folder / ".kept")
     models = {model.name: model for model in zoo.pretrained()}
-    assert "no model" not in models
+    assert not {"no model", "junk", ".kept"} & models.keys()
     found = models["measured"]
     assert (found.path, found.scores) == (folder / "measured", {"fd_lenet": 2.0})
     assert found.size == sum(path.stat().st_size for path in found.path.rglob("*") if path.is_file())

@@ -185,8 +185,14 @@ def test_published_images_have_the_same_scores_again(published, monkeypatch, tmp
     assert outcome.code == 0
     assert outcome.out.splitlines()[0] == "mine:"
     (tmp_path / "weights.npz").touch()  # of inception, which other published models may need
-    monkeypatch.setattr(publishing, "published", lambda: [published])
-    assert call("evaluate", "--zoo", "--extractor-weights", tmp_path / "weights.npz").out == outcome.out
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "record.json").write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(trained_models, "published", lambda: [tmp_path / "damaged", published.path])
+    all_models = call("evaluate", "--zoo", "--extractor-weights", tmp_path / "weights.npz")
+    assert all_models.out == f"damaged:\n{outcome.out}"
+    [heading, error] = all_models.err.splitlines()
+    assert (all_models.code, heading) == (1, "these models have other scores, or could not be measured:")
+    assert error.startswith(f"damaged: {tmp_path / 'damaged' / 'record.json'} is damaged")
     outcome = call("evaluate", "--zoo", "mine", "--extractor-weights", tmp_path / "weights.npz")
     assert "mine: extractor weights must be left out with extractor lenet" in outcome.err
     worse = published.record.to_json() | {"exported_scores": {"fd_lenet": 1.0}}
@@ -197,8 +203,10 @@ def test_published_images_have_the_same_scores_again(published, monkeypatch, tmp
         "error: --images can't be used here: --zoo uses the settings of the published scores"
     )
     assert call("evaluate", "run", "--zoo").error.startswith("error: run can't be used here")
-    monkeypatch.setattr(publishing, "published", list)
-    assert call("evaluate", "--zoo").error == "error: --zoo found no published model with scores of images"
+    monkeypatch.setattr(trained_models, "published", list)
+    assert call("evaluate", "--zoo").error == "error: --zoo found no published model"
+    error = call("evaluate", "--zoo", "mine", "--data-dir", tmp_path / "no").error
+    assert error.startswith("error: --data-dir must be an existing folder, received: ")
 
 
 def test_a_model_trained_again_is_compared_with_the_published_ones(published, tmp_path):
@@ -224,8 +232,21 @@ def test_an_interrupted_reproduction_is_resumed_and_compared(published, runs, tm
     for folder, changes in others.items():
         with pytest.raises(UsageError, match="run must be a run of vae-mlp with the parameters of mine, received: "):
             publishing.reproduce(published, run=copy_of(runs[0], tmp_path / folder, **changes))
+    with pytest.raises(UsageError, match="^seed must be an integer from 0 to 2147483647, received: -1"):
+        publishing.reproduce(published, tmp_path, seed=-1)
     error = call("reproduce", published.path, "--resume", path, "--seed", 3).error
     assert error == "error: --seed can't be used here: a resumed call keeps its own settings"
+
+
+def test_ctrl_c_in_the_evaluation_of_a_reproduction_says_how_to_go_on(published, runs, tmp_path, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    path = copy_of(runs[0], tmp_path)
+    monkeypatch.setattr(evaluation, "evaluate", interrupt)
+    outcome = call("reproduce", published.path, "--resume", path)
+    assert outcome.code == 130
+    assert outcome.err.splitlines()[-1].endswith(f" {published.path} --resume {path}")
 
 
 def test_data_in_another_order_are_noted_and_others_are_refused(published, runs, tmp_path, capsys):
@@ -455,10 +476,13 @@ def test_an_existing_model_is_replaced_only_when_asked(published, runs):
         publishing.publish(runs[:1], published.path.parent, name="mine")
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", ".hidden", 'my "gan"'])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", ".hidden", 'my "gan"', "R1", "r5", 3])
 def test_a_name_that_is_no_folder_of_its_own_is_refused(runs, tmp_path, name):
     with pytest.raises(UsageError, match="^name must be letters, digits, "):
         publishing.publish(runs[:1], tmp_path, name=name)
+    for text in ("note", "license"):
+        with pytest.raises(UsageError, match=f"^{text} must be a text, received: 3"):
+            publishing.publish(runs[:1], tmp_path, **{text: 3})
     assert not list(tmp_path.iterdir())
 
 
@@ -472,6 +496,9 @@ def test_a_name_that_is_no_folder_of_its_own_is_refused(runs, tmp_path, name):
         {"runs": [1]},
         {"odd": 1},
         {"rank": "3"},
+        {"exported_scores": {"fd_other": 1.0}},
+        {"data": {}},
+        {"machine": {}},
     ],
 )
 def test_a_damaged_record_is_named(published, tmp_path, changes):
@@ -495,6 +522,15 @@ def test_a_damaged_run_is_named(runs, tmp_path, file, content):
     path = copy_of(runs[0], tmp_path)
     (path / file).write_text(content)
     with pytest.raises(UsageError, match=file.replace(".", r"\.") + "|history of "):
+        publishing.publish([path], tmp_path / "out")
+
+
+@pytest.mark.parametrize("part", ["data", "machine", "versions"])
+def test_a_run_without_what_the_card_shows_is_named(runs, tmp_path, part):
+    path = copy_of(runs[0], tmp_path)
+    record = safe_files.read_json(path / "recipe.json")
+    (path / "recipe.json").write_text(json.dumps(record | {part: {}}))
+    with pytest.raises(UsageError, match=rf"recipe\.json is damaged: {part} must have "):
         publishing.publish([path], tmp_path / "out")
 
 

@@ -194,7 +194,7 @@ def test_other_data_and_an_evaluation_of_an_earlier_epoch_have_a_notice(tmp_path
     measure(run, score(), epoch=5)
     words = page_of(run).words
     assert "Trained on digits instead of mnist: no network" in words[:4]
-    assert "Measured after epoch 5; the run has finished 8 epochs." in words
+    assert "The scores were measured after epoch 5; the run has finished 8 epochs." in words
 
 
 def test_unfinished_and_diverged_runs_have_a_notice(tmp_path):

@@ -22,6 +22,7 @@ from command_helpers import environment
 from run_helpers import save_checkpoint
 
 from keras_gen import UsageError, callbacks, distribution
+from keras_gen.commands import cli
 from keras_gen.runs import checkpoints, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.intervals import Interval
@@ -101,6 +102,23 @@ def test_a_stop_is_handled_though_the_reader_of_both_streams_is_gone(tmp_path):
         os.close(read)
         process.communicate(b"\n")
     assert (process.returncode, reached.exists()) == (130, True)
+
+
+def test_sigterm_ends_a_command_by_an_exception(capsys):
+    before, cleaned = signal.signal(signal.SIGTERM, signal.SIG_DFL), []
+
+    def command():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            cleaned.append("the files")
+
+    try:
+        with pytest.raises(SystemExit) as end:
+            cli.main(command)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (end.value.code, cleaned, capsys.readouterr().err) == (143, ["the files"], "terminated\n")
 
 
 def test_a_second_ctrl_c_can_raise():

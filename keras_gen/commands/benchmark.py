@@ -43,7 +43,7 @@ def parser() -> cli.ArgumentParser:
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help=repeats)
     parser.add_argument("--size", type=int, metavar="N", help="number of feature dimensions, images or epochs")
     parser.add_argument("--models", metavar="NAMES", help="comma-separated recipes, for parts that time models")
-    parser.add_argument("--json", type=cli.new_file, metavar="FILE", help="file for the measurements")
+    parser.add_argument("--json", type=cli.new_file(".json"), metavar="FILE", help="file for the measurements")
     return parser
 
 

@@ -26,7 +26,7 @@ def parser() -> cli.ArgumentParser:
     add("--precisions", default=",".join(checks.PRECISIONS), metavar="NAMES", help="comma-separated precisions")
     add("--rounds", type=int, default=5, metavar="N", help="rounds in which the variants are timed in turn")
     add("--seconds", type=float, default=4.0, metavar="S", help="approximate duration of a round")
-    add("--json", type=cli.new_file, metavar="FILE", help="file for the measurements")
+    add("--json", type=cli.new_file(".json"), metavar="FILE", help="file for the measurements")
     return parser
 
 

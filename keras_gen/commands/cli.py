@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from keras_gen.utils.errors import UsageError, printable, suggestion
 from keras_gen.utils.quiet import without_log_of_tensorflow
@@ -91,12 +93,25 @@ def path(text: str) -> Path:
     return Path(file_name(text))
 
 
-def new_file(text: str) -> Path:
-    """Convert a command-line argument to the `Path` of a file to write: its folder must exist."""
-    file = path(text)
-    if file.is_dir() or not file.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must be a file in a folder that exists, received: {text!r}")
-    return file
+def new_file(*endings: str) -> Callable[[str], Path]:
+    """Return a function that converts a command-line argument to the `Path` of a file to write.
+
+    Args:
+        endings: str, such as `".png"`, one of which the name must have; that of a file which must not be replaced by
+            mistake, such as a run's record, is not among them.
+    """
+
+    def convert(text: str) -> Path:
+        file = path(text)
+        if file.suffix not in endings:
+            wanted = f"a file name that ends in {' or '.join(endings)}"
+        elif file.is_dir() or not os.access(file.absolute().parent, os.W_OK | os.X_OK):
+            wanted = "a file in a folder that exists and can be written"
+        else:
+            return file
+        raise argparse.ArgumentTypeError(f"must be {wanted}, received: {text!r}")
+
+    return convert
 
 
 def main(command: Callable[[], None]) -> None:
@@ -105,6 +120,8 @@ def main(command: Callable[[], None]) -> None:
     os.environ["MPLBACKEND"] = "agg"
     with contextlib.suppress(AttributeError):  # another kind of stream
         sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding lacks, such as a name's letters
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)  # by an exception, so that unfinished files are removed
     try:
         command()
         sys.stdout.flush()
@@ -118,6 +135,10 @@ def main(command: Callable[[], None]) -> None:
         if line := _environment_error(error):
             fail(line, USAGE_ERROR)
         raise
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    fail("terminated", 128 + number)
 
 
 def fail(message: str, code: int, *details: str) -> None:

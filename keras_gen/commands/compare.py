@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras_gen.commands import cli
 from keras_gen.evaluation import comparison
+from keras_gen.report import run_files
 from keras_gen.utils.errors import printable
 from keras_gen.utils.progress import print_line
 
@@ -31,6 +32,9 @@ def main() -> None:
         for name, values in row.differences.items():
             shown = " | ".join("-" if value is None else str(value) for value in values)
             print_line(" " * first + f"  not ranked: {name} {shown}")
+    for path in arguments.runs:
+        if note := run_files.read(path).note_on_scores:
+            print_line(f"NOTE: scores of {printable(str(path))} were {note}")
     if any(row.ranks for row in rows):
         print_line("* best run by this score; docs/measuring.md in keras_gen's source explains the scores")
 

@@ -17,7 +17,7 @@ def parser() -> cli.ArgumentParser:
     add("path", type=cli.path, help=cli.MODEL_HELP)
     add("--function", default="decode", metavar="NAME", help="decode, encode or reconstruct")
     out = ".onnx for ONNX (needs tf2onnx), .tflite for LiteRT; replaced if it exists; default: FUNCTION.onnx"
-    add("--out", type=cli.new_file, metavar="FILE", help=out)
+    add("--out", type=cli.new_file(".onnx", ".tflite"), metavar="FILE", help=out)
     return parser
 
 

@@ -22,12 +22,12 @@ def parser() -> cli.ArgumentParser:
     run_options.add_recipes(parser)
     run_options.add_place_of_data(parser)
     out = f"file to write; default: {run_page.REPORT_FILE} in the run directory, or {COMPARISON_FILE} for several runs"
-    add("--out", type=cli.new_file, metavar="FILE.html", help=out)
+    add("--out", type=cli.new_file(".html"), metavar="FILE.html", help=out)
     add("--quick", action="store_true", help="one run only: leave out the figures that need its model and data")
     animate = "one run only: also write its sample grids as an animation over epochs, .gif or .webp"
-    add("--animate", type=cli.new_file, metavar="FILE", help=animate)
+    add("--animate", type=cli.new_file(".gif", ".webp"), metavar="FILE", help=animate)
     interpolate = "finished runs only: also draw interpolations between two latents, one row per run (PNG)"
-    add("--interpolate", type=cli.new_file, metavar="FILE", help=interpolate)
+    add("--interpolate", type=cli.new_file(".png"), metavar="FILE", help=interpolate)
     ignore = "several runs only: rank scores even if these protocol entries differ, such as moving_average"
     add("--ignore", nargs="+", default=[], metavar="ENTRY", help=ignore)
     return parser
@@ -48,6 +48,11 @@ def main() -> None:
     if arguments.quick:
         of_several |= dict.fromkeys(("dataset", "data_dir"), "--quick loads no data")
     command_line.refuse(arguments, of_one_run if is_comparison else of_several)
+    if arguments.interpolate is not None:  # before a file is written: not every model generates images from latents
+        cli.load_tensorflow()
+        from keras_gen.report.pages import model_figures
+
+        interpolations = model_figures.interpolations_of(paths)
     out = arguments.out or (Path(COMPARISON_FILE) if is_comparison else paths[0] / run_page.REPORT_FILE)
     if is_comparison:
         comparison_page.write(paths, out, arguments.ignore)
@@ -64,11 +69,9 @@ def main() -> None:
 
         print_line(f"samples: {report.animate_samples(paths[0], arguments.animate)}")
     if arguments.interpolate is not None:
-        cli.load_tensorflow()
         from keras_gen import report
-        from keras_gen.report.pages import model_figures
 
-        report.save_figure(model_figures.interpolations_of(paths), arguments.interpolate)
+        report.save_figure(interpolations, arguments.interpolate)
         print_line(f"interpolations: {arguments.interpolate}")
 
 

@@ -90,7 +90,8 @@ def reproduce_model(arguments) -> None:
         options["run"] = arguments.resume
         run, rows = publishing.reproduce(model, arguments.out or "runs", **options)
     except training.RunInterrupted as interruption:
-        cli.fail(f"{interruption}, then compare with --resume", interruption.exit_code)
+        how = reports.resume_command(arguments.name, interruption.run, arguments.data_dir)
+        cli.fail(f"interrupted; resume with: {how}", interruption.exit_code)
     print_line()
     print_line(f"{'':>28}  {'obtained':>10}  {'published':>10}  expected within")
     for row in rows:

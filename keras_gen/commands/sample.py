@@ -11,8 +11,6 @@ from keras_gen.utils import checks, files, trained_models
 from keras_gen.utils.errors import UsageError, must_be, suggestion
 from keras_gen.utils.progress import print_line
 
-SUFFIXES = (".png", ".npz")
-
 
 def parser() -> cli.ArgumentParser:
     """Return the parser of the command line."""
@@ -26,7 +24,7 @@ def parser() -> cli.ArgumentParser:
     labels = "conditional models only: classes of the images, by number or name; the list is repeated"
     add("--labels", nargs="+", metavar="CLASS", help=labels)
     out = ".png for a grid, .npz for arrays (images uint8, images_float float32, labels); replaced if it exists"
-    add("--out", type=cli.new_file, default=Path("samples.png"), metavar="FILE", help=out)
+    add("--out", type=cli.new_file(".png", ".npz"), default=Path("samples.png"), metavar="FILE", help=out)
     add("--separate", type=cli.path, metavar="DIR", help="also write each image as a separate PNG to this new folder")
     return parser
 
@@ -39,8 +37,6 @@ def main() -> None:
     if arguments.truncation is not None:
         checks.positive("--truncation", arguments.truncation)
     out = arguments.out
-    if out.suffix not in SUFFIXES:
-        raise must_be("--out", f"a file name that ends in {' or '.join(SUFFIXES)}", str(out))
     if arguments.separate is not None:
         if arguments.separate.exists():
             raise must_be("--separate", "a new folder", str(arguments.separate))

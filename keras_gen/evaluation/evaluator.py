@@ -81,12 +81,13 @@ class EvaluationSettings:
         if len(set(self.measures or ())) < len(self.measures or ()):
             raise must_be("measures", "different names", tuple(self.measures))
         extractors.check_choice(self.extractor, self.extractor_weights)
-        checks.one_of("precision", self.extractor_precision, checks.PRECISIONS)
+        checks.one_of("extractor_precision", self.extractor_precision, checks.PRECISIONS)
         if self.num_images is not None:
             checks.count("num_images", checks.integer("num_images", self.num_images, 2))
         checks.one_of("reference", self.reference, REFERENCES)
-        checks.seed("seed", self.seed)
-        checks.seed("seed", self.seed + checks.positive_int("seeds", self.seeds) - 1)
+        last = checks.seed("seed", self.seed) + checks.positive_int("seeds", self.seeds) - 1
+        if last >= 2**31:
+            raise must_be("seeds", f"at most {2**31 - self.seed:,} for seed {self.seed}", self.seeds)
         checks.non_negative_int("likelihood_images", self.likelihood_images)
         checks.positive_int("likelihood_samples", self.likelihood_samples)
         checks.positive_int("likelihood_binarizations", self.likelihood_binarizations)
@@ -116,6 +117,8 @@ def evaluate(
     """
     run, settings = Path(run), settings or EvaluationSettings()
     run_directory.read_recipe(run)
+    if not os.access(run, os.W_OK | os.X_OK):
+        raise must_be("run", "a folder that can be written", str(run))
     with files.folder_in_use(run):  # another run may take its place meanwhile
         # On one device, which counts every image.
         opened = open_run(run, data=data, dataset=dataset, data_dir=data_dir)

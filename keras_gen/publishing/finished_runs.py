@@ -8,6 +8,7 @@ from pathlib import Path
 
 from keras_gen.evaluation import results
 from keras_gen.evaluation.results import Evaluation
+from keras_gen.publishing import records
 from keras_gen.runs import checkpoints, hints, history, run_directory
 from keras_gen.runs.settings import RunSettings, read_settings
 from keras_gen.utils.errors import UsageError
@@ -56,7 +57,10 @@ def read(path: Path) -> FinishedRun:
         raise UsageError(f"run {path} was evaluated after another epoch: evaluate it again: {hints.evaluate(path)}")
     if [row["epoch"] for row in rows] != list(range(1, settings.epochs + 1)):
         raise UsageError(f"history of {path} must have one row for each of its {settings.epochs} epochs")
-    for part in ("data", "machine", "versions"):
-        if not isinstance(record.get(part), dict):
-            raise UsageError(f"{path / run_directory.RECIPE_FILE} is damaged: it must have the entry {part}")
+    try:
+        records.check_entries(record)
+    except ValueError as error:
+        raise UsageError(f"{path / run_directory.RECIPE_FILE} is damaged: {error}") from error
+    if not isinstance(content.get("data", {}), dict):
+        raise UsageError(f"{path / results.EVALUATION_FILE} is damaged: data must be an object")
     return FinishedRun(path, record, settings, rows, evaluation, content)

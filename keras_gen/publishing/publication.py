@@ -22,7 +22,7 @@ from keras_gen.runs.settings import PLACES
 from keras_gen.utils import files, hub, trained_models
 from keras_gen.utils.errors import UsageError, must_be
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"(?![Rr][1-5]$)[A-Za-z0-9][A-Za-z0-9._-]*")  # R1 to R5 are the reports that reproduce.py makes
 _OF_A_PLACE_OF_DATA = ("origin", "requested")
 _MAY_DIFFER = ("seed", "epochs", "dataset", *PLACES)
 _OF_AN_EXPORT = ("functions", "half_precision", "num_classes", "rank", "sampler")
@@ -77,8 +77,12 @@ def publish(
     first = files_of_runs[0]
     _check_comparable(files_of_runs)
     name = first.settings.model if name is None else name
-    if not _NAME.fullmatch(name):
-        raise must_be("name", "letters, digits, '.', '_' and '-', beginning with a letter or a digit", name)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        allowed = "letters, digits, '.', '_' and '-', beginning with a letter or a digit, but not R1 to R5"
+        raise must_be("name", allowed, name)
+    for argument, text in (("note", note), ("license", license)):
+        if not isinstance(text, str):
+            raise must_be(argument, "a text", text)
     path = Path(out) / name
     has_record = (path / records.RECORD_FILE).is_file()  # an older model, which may have no SavedModel
     marker = records.RECORD_FILE if has_record or not weights else export.SAVED_MODEL_FILE

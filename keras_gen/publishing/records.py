@@ -19,6 +19,24 @@ from keras_gen.utils.errors import UsageError, must_be
 RECORD_FILE, HISTORY_FILE, CARD_FILE = trained_models.RECORD_FILE, "history.csv", "README.md"
 SAMPLES_FILE, LATENTS_FILE, CURVE_FILE = "samples.png", "latents.png", "curve.png"
 
+_ENTRIES = {
+    "data": ("name", "counts", "image_shape"),
+    "machine": ("cores", "processor"),
+    "versions": ("keras_gen", "tensorflow", "keras"),
+}
+"""Entries of the record of a run that cards and tables show."""
+
+
+def check_entries(record: Mapping[str, object]) -> None:
+    """Check that the record of a run or of a published model describes its data, machine and versions.
+
+    Raises:
+        ValueError: it does not.
+    """
+    for part, names in _ENTRIES.items():
+        if not isinstance(found := record.get(part), dict) or not found.keys() >= set(names):
+            raise ValueError(f"{part} must have {', '.join(names)}")
+
 
 @dataclass(frozen=True)
 class TrainedRun:
@@ -91,16 +109,16 @@ class Record:
     @classmethod
     def from_json(cls, content: dict) -> Record:
         """Restore a record from `to_json`. Raises KeyError, TypeError or ValueError for another dict."""
+        check_entries(content)
         record = cls(**content | {"runs": [TrainedRun(**run) for run in content["runs"]]})
         texts = (record.name, record.recipe, record.summary, record.source, record.note, record.license)
-        tables = (record.settings, record.data, record.machine, record.versions)
         numbers = [record.exported_scores, *(part for run in record.runs for part in (run.losses, run.scores))]
         if not record.runs or not all(isinstance(text, str) for text in (*texts, *record.command)):
             raise TypeError("runs, or a text, are missing")
         if record.rank is not None and not isinstance(record.rank, int):
             raise TypeError("rank must be an integer")
-        if not all(isinstance(table, dict) for table in (*tables, *numbers)):
-            raise TypeError("settings, data, machine, versions, losses and scores must be objects")
+        if not all(isinstance(table, dict) for table in (record.settings, *numbers)):
+            raise TypeError("settings, losses and scores must be objects")
         if not all(isinstance(value, int | float) for table in numbers for value in table.values()):
             raise TypeError("losses and scores must be numbers")
         return record
@@ -142,7 +160,10 @@ def read(path: str | os.PathLike) -> Published:
     path = Path(path)
     try:
         record = Record.from_json(safe_files.read_json(path / RECORD_FILE))
-        return Published(path, record, results.read_file(path / trained_models.EVALUATION_FILE))
+        evaluation = results.read_file(path / trained_models.EVALUATION_FILE)
+        if unknown := record.exported_scores.keys() - {score.name for score in evaluation.scores}:
+            raise ValueError(f"{', '.join(sorted(unknown))} is not in {trained_models.EVALUATION_FILE}")
+        return Published(path, record, evaluation)
     except OSError as error:
         wanted = f"a published model, with {RECORD_FILE} and {trained_models.EVALUATION_FILE}"
         raise must_be("path", wanted, str(path)) from error
@@ -193,5 +214,4 @@ def published(folder: str | os.PathLike | None = None) -> list[Published]:
     """
     if folder is not None:
         return [read(file.parent) for file in sorted(Path(folder).glob(f"*/{RECORD_FILE}"))]
-    paths = [trained_models.find(name) for name in trained_models.names()]
-    return [read(path) for path in paths if (path / RECORD_FILE).is_file()]
+    return [read(path) for path in trained_models.published()]

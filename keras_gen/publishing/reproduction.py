@@ -18,6 +18,7 @@ from keras_gen.publishing import protocols
 from keras_gen.publishing.records import Published
 from keras_gen.runs import loading
 from keras_gen.runs.settings import RunSettings, read_settings
+from keras_gen.utils import checks
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.progress import print_line
 
@@ -136,12 +137,15 @@ def reproduce(
         The run directory, and the comparisons of its scores and losses with the published ones.
 
     Raises:
+        RunInterrupted: Ctrl-C, also in the evaluation; its `run` can be passed as `run`.
         UsageError, DataUnavailableError: as `keras_gen.training.run`; the data set is another, or has another number
             of training images, or `run` is of another recipe or has other parameters.
     """
     record = published.record
     evaluation_settings = protocols.settings_of(published.evaluation.scores, extractor_weights)
     if run is None:
+        if seed is not None:
+            checks.seed("seed", seed)
         changes: dict[str, object] = {} if seed is None else {"seed": seed}
         if record.settings["extractor"] == evaluation_settings.extractor:  # training may have scored with another one
             changes["extractor_weights"] = extractor_weights
@@ -156,7 +160,10 @@ def reproduce(
             raise must_be("run", f"a run of {record.recipe} with the parameters of {record.name}", str(run))
         _check_data(published, found.get("data") or {})
         training.resume(run, data_dir=data_dir)
-    result = evaluation.evaluate(run, evaluation_settings, data_dir=data_dir)
+    try:
+        result = evaluation.evaluate(run, evaluation_settings, data_dir=data_dir)
+    except KeyboardInterrupt:
+        raise training.RunInterrupted("interrupted in the evaluation", run=run) from None
     found = {score.name: score.value for score in result.scores} | result.losses
     return run, [
         Comparison(name, record.mean(name), value, prediction_margin(record.values(name)))

@@ -15,6 +15,7 @@ from keras_gen.runs import history, run_directory
 from keras_gen.runs.settings import RunSettings, read_settings
 from keras_gen.utils import safe_files
 from keras_gen.utils.errors import UsageError
+from keras_gen.utils.text import counted
 
 _GRID_NAME = re.compile(r"epoch-(\d{5,})\.png")
 
@@ -67,6 +68,14 @@ class RunFiles:
         requested = self.part("settings").get("epochs")
         done = int(self.last.get("epoch", 0))
         return done, requested if type(requested) is int else None
+
+    @property
+    def note_on_scores(self) -> str | None:
+        """The epoch of the scores in words, if it is not the last one."""
+        done, _ = self.epochs
+        if not self.history or self.evaluated_epoch in (None, done):
+            return None
+        return f"measured after epoch {self.evaluated_epoch}; the run has finished {counted(done, 'epoch')}"
 
     @property
     def last(self) -> dict[str, int | float]:

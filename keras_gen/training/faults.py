@@ -28,10 +28,12 @@ class RunInterrupted(Exception):
     Args:
         message: str. How to resume the run.
         number: int. The signal received. Defaults to SIGINT.
+        run: Path or None. The run directory; None on a worker that writes no files.
     """
 
-    def __init__(self, message: str, number: int = signal.SIGINT):
+    def __init__(self, message: str, number: int = signal.SIGINT, run: Path | None = None):
         super().__init__(message)
+        self.run = run
         self.exit_code = 128 + number
         """Exit code of a process ended by this signal, by the convention of shells."""
 
@@ -69,7 +71,7 @@ def explain_errors(path: Path | None, requests: StopSignals, model: ImageModel) 
         UsageError: A worker was lost, a file can't be written, or memory ran out.
     """
     # A worker that writes no files does not know the chief's run directory.
-    writes, path = path is not None, "RUN" if path is None else path
+    run, writes, path = path, path is not None, "RUN" if path is None else path
     how = f"resume with: {hints.resume(path)}"
     together = distribution.is_multi_worker(model.distribute_strategy)
     if together:
@@ -82,7 +84,7 @@ def explain_errors(path: Path | None, requests: StopSignals, model: ImageModel) 
         if writes:
             latest = checkpoints.latest(path)
             what += f" after {latest[0]}" if latest else " before the first checkpoint"
-        raise RunInterrupted(f"{what}; {how}", number) from None
+        raise RunInterrupted(f"{what}; {how}", number, run) from None
     except TrainingDiverged as error:
         if not writes:
             raise

@@ -48,7 +48,13 @@ def names() -> list[str]:
         >>> "vae-mlp" in names()
         True
     """
-    return sorted({file.parent.name for path in folders() for file in path.glob(f"*/{SAVED_MODEL_FILE}")})
+    found = (file for path in folders() for file in path.glob(f"[!.]*/{SAVED_MODEL_FILE}"))
+    return sorted({file.parent.name for file in found if file.is_file()})
+
+
+def published() -> list[Path]:
+    """Return the folders of the trained models that have a record, sorted by name."""
+    return [path for name in names() if ((path := find(name)) / RECORD_FILE).is_file()]
 
 
 def find_saved_model(path: str | os.PathLike) -> Path:

@@ -115,6 +115,8 @@ def _notices(named: Sequence[tuple[str, RunFiles]]) -> list[str]:
         done, requested = run.epochs
         if requested is not None and done < requested:
             lines.append(f"{name} is not finished: {done} of {requested} epochs are done.")
+        if run.note_on_scores:
+            lines.append(f"The scores of {name} were {run.note_on_scores}.")
     if len({str(run.part("data").get("fingerprint")) for _, run in named}) > 1:
         lines.append("The runs were trained on different data: their losses and scores are not directly comparable.")
     return lines
