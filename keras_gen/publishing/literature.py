@@ -110,8 +110,8 @@ REFERENCES = (
         "fid",
         "FID",
         "29.3",
-        "5,000 images, compared with 10,000; the same networks, 100,000 updates",
+        "5,000 images, compared with 10,000; 100,000 updates",
         "[Miyato et al. 2018](https://arxiv.org/abs/1802.05957)",
-        _COUNTS,
+        f"twice as many filters there; {_COUNTS}",
     ),
 )

@@ -168,9 +168,7 @@ def wgan_gp(
 
     Measured (wgan-gp): saved_models/wgan-gp/README.md.
 
-    Measured (wgan-gp-cifar10): CIFAR-10, 2 CPU cores, `run.py --model wgan-gp-cifar10 --epochs 3`: updates 432
-    generator, 2,160 critic, 159 seconds per epoch; critic_loss −10.2, emd 12.3 (26.5 in the first epoch), val_emd
-    11.6, still decreasing. The pictures: patches of color, all different, no recognizable objects; not converged.
+    Measured (wgan-gp-cifar10): saved_models/wgan-gp-cifar10/README.md.
     """
     from keras_gen.models import WGAN
 
