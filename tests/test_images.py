@@ -72,6 +72,18 @@ def test_a_png_file_reads_back_the_same(tmp_path, shape):
     assert os.listdir(tmp_path) == ["picture.png"]
 
 
+def test_a_color_picture_can_be_reduced_to_few_colors(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, size=(20, 20, 3), dtype=np.uint8)
+    save_png(tmp_path / "few.png", picture, colors=16)
+    save_png(tmp_path / "gray.png", picture[..., 0], colors=16)
+    with Image.open(tmp_path / "few.png") as read:
+        reduced = np.asarray(read.convert("RGB"))
+    assert len(np.unique(reduced.reshape(-1, 3), axis=0)) == 16
+    assert np.abs(reduced.astype(int) - picture).mean() < 40
+    with Image.open(tmp_path / "gray.png") as read:
+        np.testing.assert_array_equal(np.asarray(read), picture[..., 0])
+
+
 def test_a_png_file_replaces_the_old_one_and_a_failure_leaves_it(tmp_path):
     path = tmp_path / "picture.png"
     save_png(str(path), np.zeros((2, 2), np.uint8))

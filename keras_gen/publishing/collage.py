@@ -32,7 +32,9 @@ def write_collage(models: Sequence[Published], path: Path) -> bool:
     for model in models:
         ratio = quality.distance_ratio(model)
         if model.has_weights and ratio is not None and ratio <= LARGEST_RATIO:
-            grid = image_utils.read_picture(model.path / records.SAMPLES_FILE, ["PNG"], np.asarray)
+            kind = "RGB" if model.record.data["image_shape"][-1] == 3 else "L"  # without a palette
+            file = model.path / records.SAMPLES_FILE
+            grid = image_utils.read_picture(file, ["PNG"], lambda picture, kind=kind: np.asarray(picture.convert(kind)))
             cells = image_utils.split_grid(grid, *model.record.data["image_shape"][:2])
             images = cells.reshape(-1, *cells.shape[2:])[:COLUMNS]
             if not rows or images.shape == rows[0][1].shape:

@@ -22,7 +22,7 @@ def write_samples(model: PretrainedModel, path: Path) -> None:
     """Write a grid of `ROWS` by `COLUMNS` images of seed 0; of a conditional model, with a class in each column."""
     count, classes = ROWS * COLUMNS, model.num_classes
     labels = np.arange(count) % COLUMNS % classes if classes else None
-    image_utils.save_png(path, image_utils.grid(model.generate(count, 0, labels)["images"], columns=COLUMNS))
+    _save(path, image_utils.grid(model.generate(count, 0, labels)["images"], columns=COLUMNS))
 
 
 def write_latents(model: PretrainedModel, path: Path) -> None:
@@ -44,7 +44,11 @@ def write_latents(model: PretrainedModel, path: Path) -> None:
         columns = COLUMNS
     latents = latents.reshape(-1, *model.latent_shape)
     labels = np.zeros(len(latents), int) if model.num_classes else None
-    image_utils.save_png(path, image_utils.grid(model.decode(latents, labels), columns=columns, padding=0))
+    _save(path, image_utils.grid(model.decode(latents, labels), columns=columns, padding=0))
+
+
+def _save(path: Path, picture: np.ndarray) -> None:
+    image_utils.save_png(path, picture, colors=256)  # color photographs take a third of the space
 
 
 def _ends(model: PretrainedModel, count: int) -> Sequence[np.ndarray] | None:

@@ -137,9 +137,19 @@ def read_picture(path: str | os.PathLike, formats: Sequence[str], use: Callable[
         raise UsageError(f"{path} can't be read as an image: {one_line(error)}") from error
 
 
-def save_png(path: str | os.PathLike, picture: np.ndarray) -> None:
-    """Write a uint8 picture, `(H, W)` or `(H, W, 3)`, as a PNG file atomically."""
+def save_png(path: str | os.PathLike, picture: np.ndarray, *, colors: int | None = None) -> None:
+    """Write a uint8 picture, `(H, W)` or `(H, W, 3)`, as a PNG file atomically.
+
+    Args:
+        path: str or path, the file to write.
+        picture: uint8 array.
+        colors: int or None, number of colors to which a color picture is reduced, at most 256, so that the file is
+            smaller. Defaults to None, all colors.
+    """
     from PIL import Image
 
+    image = Image.fromarray(picture)
+    if colors is not None and image.mode == "RGB":
+        image = image.quantize(colors)
     with atomic_path(path) as temporary:
-        Image.fromarray(picture).save(temporary, format="png")
+        image.save(temporary, format="png", optimize=colors is not None)
