@@ -372,6 +372,14 @@ def test_a_mistake_in_evaluating_is_one_line(copied, arguments, message):
     assert "evaluation.json" not in names(copied)
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(copied, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(evaluator, "open_run", None)
+    assert f"run must be a folder that can be written, received: '{copied}'" in call("evaluate", copied).error
+    error = call("evaluate", "--generated", "a", "--real", "b", "--json", "scores.json").error
+    assert "argument --json: must be a file in a folder that exists and can be written, received: 'scores.json'" in error
+
+
 def test_a_run_without_a_checkpoint_has_nothing_to_evaluate(copied):
     shutil.rmtree(copied / "checkpoints")
     error = call("evaluate", copied).error

@@ -278,6 +278,7 @@ def test_mistakes_are_one_line(tmp_path):
     ):
         assert message in call("report", *arguments).error
     assert not {"page.html", "a.gif", "a.png"} & set(names(Path.cwd()))
+    assert not {"report.html", "comparison.html"} & {*names(Path.cwd()), *names(one)}
     empty = make_run(tmp_path / "empty", samples=False)
     place = call("report", empty, "--quick", "--dataset", "digits")
     assert "--dataset can't be used here: --quick loads no data" in place.err

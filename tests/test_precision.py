@@ -67,8 +67,9 @@ def test_losses_are_those_of_float32_but_for_rounding(models):
 def test_its_saved_model_computes_in_float32(models, tmp_path):
     model, name = models["bfloat16"][0], models["recipe"]
     function = "generate" if "generate" in model.endpoints() else "reconstruct"
+    before = [layer.dtype_policy.name for layer in layers_of(model)]
     loaded = export.load(export.save(model, tmp_path / "exported", functions=[function]), function)
-    assert "bfloat16" in {layer.compute_dtype for layer in layers_of(model)}  # as before
+    assert [layer.dtype_policy.name for layer in layers_of(model)] == before
     same = zoo.build(name, SHAPE, seed=0, precision="float32", **RECIPES[name])
     same.set_weights(model.get_weights())
     assert "DT_BFLOAT16" not in str(loaded.signatures[function].graph.as_graph_def())
@@ -81,6 +82,20 @@ def test_its_saved_model_computes_in_float32(models, tmp_path):
     else:
         images = pictures(3)
         np.testing.assert_allclose(loaded.reconstruct(images)["images_float"], same.reconstruct(images), atol=1e-6)
+
+
+def test_quantized_layers_and_maps_of_policies_are_exported_as_they_are(tmp_path):
+    model = zoo.build("vae-mlp", (8, 8, 1), hidden=8, latent_dim=2, seed=0)
+    model.decoder.quantize("int8")
+    loaded = export.load(export.save(model, tmp_path / "quantized"))
+    found, made = (each.generate(3, seed=1)["images_float"] for each in (loaded, model))
+    np.testing.assert_allclose(found, made, atol=1e-6)
+    policies = keras.dtype_policies.DTypePolicyMap(default_policy="mixed_bfloat16")
+    layer = keras.layers.Dense(4, dtype=policies)
+    network = keras.Sequential([keras.Input((2,)), layer])
+    with export._portable([network]):
+        assert layer.compute_dtype == "float32"
+    assert layer.compute_dtype == "bfloat16"
 
 
 def test_the_global_policy_is_unchanged():

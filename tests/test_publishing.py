@@ -189,7 +189,7 @@ def test_published_images_have_the_same_scores_again(published, monkeypatch, tmp
     (tmp_path / "damaged" / "record.json").write_text("{}", encoding="utf-8")
     monkeypatch.setattr(trained_models, "published", lambda: [tmp_path / "damaged", published.path])
     all_models = call("evaluate", "--zoo", "--extractor-weights", tmp_path / "weights.npz")
-    assert all_models.out == f"damaged:\n{outcome.out}"
+    assert all_models.out == outcome.out
     [heading, error] = all_models.err.splitlines()
     assert (all_models.code, heading) == (1, "these models have other scores, or could not be measured:")
     assert error.startswith(f"damaged: {tmp_path / 'damaged' / 'record.json'} is damaged")
@@ -204,7 +204,7 @@ def test_published_images_have_the_same_scores_again(published, monkeypatch, tmp
     )
     assert call("evaluate", "run", "--zoo").error.startswith("error: run can't be used here")
     monkeypatch.setattr(trained_models, "published", list)
-    assert call("evaluate", "--zoo").error == "error: --zoo found no published model"
+    assert call("evaluate", "--zoo").error == "error: --zoo found no published model with scores of images"
     error = call("evaluate", "--zoo", "mine", "--data-dir", tmp_path / "no").error
     assert error.startswith("error: --data-dir must be an existing folder, received: ")
 
@@ -244,9 +244,9 @@ def test_ctrl_c_in_the_evaluation_of_a_reproduction_says_how_to_go_on(published,
 
     path = copy_of(runs[0], tmp_path)
     monkeypatch.setattr(evaluation, "evaluate", interrupt)
-    outcome = call("reproduce", published.path, "--resume", path)
+    outcome = call("reproduce", published.path, "--resume", path, "--data-dir", tmp_path)
     assert outcome.code == 130
-    assert outcome.err.splitlines()[-1].endswith(f" {published.path} --resume {path}")
+    assert outcome.err.splitlines()[-1].endswith(f" {published.path} --resume {path} --data-dir={tmp_path}")
 
 
 def test_data_in_another_order_are_noted_and_others_are_refused(published, runs, tmp_path, capsys):
@@ -498,6 +498,8 @@ def test_a_name_that_is_no_folder_of_its_own_is_refused(runs, tmp_path, name):
         {"rank": "3"},
         {"exported_scores": {"fd_other": 1.0}},
         {"data": {}},
+        {"data": {"name": "digits", "counts": {}, "image_shape": [8, 8, 1]}},
+        {"data": {"name": "digits", "counts": {"train": 1}, "image_shape": None}},
         {"machine": {}},
     ],
 )

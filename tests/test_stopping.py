@@ -116,6 +116,7 @@ def test_sigterm_ends_a_command_by_an_exception(capsys):
     try:
         with pytest.raises(SystemExit) as end:
             cli.main(command)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, before)
     assert (end.value.code, cleaned, capsys.readouterr().err) == (143, ["the files"], "terminated\n")

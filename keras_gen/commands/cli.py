@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -14,7 +15,7 @@ from typing import NoReturn
 from keras_gen.utils.errors import UsageError, printable, suggestion
 from keras_gen.utils.quiet import without_log_of_tensorflow
 
-USAGE_ERROR, INTERRUPTED = 2, 130
+USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 MODEL_HELP = (
     "SavedModel folder, run directory or name of a trained model; a SavedModel is a program: use only those you trust"
 )
@@ -97,15 +98,15 @@ def new_file(*endings: str) -> Callable[[str], Path]:
     """Return a function that converts a command-line argument to the `Path` of a file to write.
 
     Args:
-        endings: str, such as `".png"`, one of which the name must have; that of a file which must not be replaced by
-            mistake, such as a run's record, is not among them.
+        endings: str, such as `".png"`, one of which the name must have, so that no other file is replaced by mistake.
     """
 
     def convert(text: str) -> Path:
         file = path(text)
+        folder = file.absolute().parent
         if file.suffix not in endings:
             wanted = f"a file name that ends in {' or '.join(endings)}"
-        elif file.is_dir() or not os.access(file.absolute().parent, os.W_OK | os.X_OK):
+        elif file.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
             wanted = "a file in a folder that exists and can be written"
         else:
             return file
@@ -115,13 +116,15 @@ def new_file(*endings: str) -> Callable[[str], Path]:
 
 
 def main(command: Callable[[], None]) -> None:
-    """Run a command and exit: code 0 on success, 2 after a usage error, 130 after Ctrl-C."""
+    """Run a command and exit: code 0 on success, 2 after a usage error, 130 after Ctrl-C, 143 after SIGTERM."""
     # Keras imports matplotlib, which fails if a notebook names a backend that this process lacks. No window is shown.
     os.environ["MPLBACKEND"] = "agg"
     with contextlib.suppress(AttributeError):  # another kind of stream
         sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding lacks, such as a name's letters
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)  # by an exception, so that unfinished files are removed
+    is_main = threading.current_thread() is threading.main_thread()
+    by_exception = is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if by_exception:  # so that unfinished files are removed
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         command()
         sys.stdout.flush()
@@ -129,16 +132,25 @@ def main(command: Callable[[], None]) -> None:
         fail(str(error), USAGE_ERROR)
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED)
+    except _Terminated:
+        fail("terminated", TERMINATED)
     except BrokenPipeError:
         _write_no_more()  # the reader of stdout left (as in `| head`), which is no error
     except Exception as error:
         if line := _environment_error(error):
             fail(line, USAGE_ERROR)
         raise
+    finally:
+        if by_exception:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class _Terminated(BaseException):
+    """SIGTERM ends the command."""
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
-    fail("terminated", 128 + number)
+    raise _Terminated
 
 
 def fail(message: str, code: int, *details: str) -> None:

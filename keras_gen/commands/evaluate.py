@@ -124,30 +124,31 @@ def measure_zoo(names: Sequence[str], data_dir: str | None, extractor_weights: s
     if data_dir is not None and not os.path.isdir(data_dir):
         raise must_be("--data-dir", "an existing folder", data_dir)
     paths = [trained_models.find_saved_model(name) for name in names] or trained_models.published()
-    if not paths:
-        raise UsageError("--zoo found no published model")
     cli.load_tensorflow()
     from keras_gen import publishing
     from keras_gen.publishing import protocols
 
-    failed = []
+    failed, is_any = [], False
     for path in paths:
-        print_line(f"{path.name}:")
         try:
             model = publishing.read(path)
             if not (names or model.record.exported_scores):
                 continue
+            is_any = True
+            print_line(f"{path.resolve().name}:")
             # Without names, models whose extractor comes with the package are measured too.
             extractor = protocols.settings_of(model.evaluation.scores).extractor
             weights = extractor_weights if names or extractor in WITH_WEIGHTS else None
             rows = publishing.measure(model, data_dir, extractor_weights=weights)
         except UsageError as error:  # of one model, such as unavailable data
-            failed.append(f"{path.name}: {error}")
+            failed.append(f"{path.resolve().name}: {error}")
             continue
         for row in rows:
             verdict = "" if row.is_within else f"  differs by more than {row.margin:.2g}"
             print_line(f"{row.name:>28}  published {row.published:>10.5g}  now {row.obtained:>10.5g}{verdict}")
-            failed += [] if row.is_within else [f"{path.name}: {row.name} differs"]
+            failed += [] if row.is_within else [f"{path.resolve().name}: {row.name} differs"]
+    if not is_any and not failed:
+        raise UsageError("--zoo found no published model with scores of images")
     if failed:
         cli.fail("these models have other scores, or could not be measured:", 1, *failed)
 

@@ -7,6 +7,7 @@ from keras_gen.publishing import reports
 from keras_gen.runs import run_directory
 from keras_gen.training import sweeps
 from keras_gen.utils import trained_models
+from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError, must_be
 from keras_gen.utils.progress import print_line
 
@@ -90,7 +91,10 @@ def reproduce_model(arguments) -> None:
         options["run"] = arguments.resume
         run, rows = publishing.reproduce(model, arguments.out or "runs", **options)
     except training.RunInterrupted as interruption:
-        how = reports.resume_command(arguments.name, interruption.run, arguments.data_dir)
+        names = ("recipes", "data_dir", "extractor_weights")
+        given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+        how = command("reproduce", arguments.name, "--resume", interruption.run or "RUN", *words)
         cli.fail(f"interrupted; resume with: {how}", interruption.exit_code)
     print_line()
     print_line(f"{'':>28}  {'obtained':>10}  {'published':>10}  expected within")

@@ -58,7 +58,7 @@ def save(
 
     For a conditional model the last argument of all functions but `generate` is `labels`, int32 `(n,)`. Images are
     returned as `images`, uint8 `(n, height, width, channels)`, and `images_float`, float32 in [0, 1]. All functions
-    compute in float32, also for a model in bfloat16.
+    compute in float32, also for a model in bfloat16; only quantized layers keep their types.
 
     Args:
         model: a built model.
@@ -191,18 +191,29 @@ class Prediction(keras.Model):
 def _portable(networks: Sequence[keras.Model]) -> Iterator[None]:
     """Let layers compute in float32 and without cuDNN while the block runs, so that the traces are fast on any device.
 
-    On a processor without instructions for bfloat16, networks in bfloat16 took up to 70 times as long.
+    On a processor without instructions for bfloat16, networks in bfloat16 took up to 70 times as long. Quantized layers
+    are left as they are: their weights are integers.
     """
     layers = {id(layer): layer for network in networks for layer in (network, *flatten_layers(network))}.values()
-    settings = {"dtype_policy": "float32", "use_cudnn": False}
-    before = [(layer, name, getattr(layer, name)) for layer in layers for name in settings if hasattr(layer, name)]
+    before: list[tuple[keras.Layer, str, object]] = []
+    for layer in layers:
+        if layer.compute_dtype != "float32" and layer.quantization_mode is None:
+            before.append((layer, "dtype_policy", _own_policy(layer)))
+        if hasattr(layer, "use_cudnn"):
+            before.append((layer, "use_cudnn", layer.use_cudnn))
     for layer, name, _ in before:
-        setattr(layer, name, settings[name])
+        setattr(layer, name, {"dtype_policy": "float32", "use_cudnn": False}[name])
     try:
         yield
     finally:
         for layer, name, value in before:
             setattr(layer, name, value)
+
+
+def _own_policy(layer: keras.Layer) -> keras.DTypePolicy:
+    """Return the policy of a layer alone: to set it changes the layer's entry of a `DTypePolicyMap`."""
+    policy = layer.dtype_policy
+    return policy[layer.path] if isinstance(policy, keras.dtype_policies.DTypePolicyMap) else policy
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ def read(path: Path) -> FinishedRun:
     if [row["epoch"] for row in rows] != list(range(1, settings.epochs + 1)):
         raise UsageError(f"history of {path} must have one row for each of its {settings.epochs} epochs")
     try:
-        records.check_entries(record)
+        records.check_description(record)
     except ValueError as error:
         raise UsageError(f"{path / run_directory.RECIPE_FILE} is damaged: {error}") from error
     if not isinstance(content.get("data", {}), dict):

@@ -27,7 +27,7 @@ _ENTRIES = {
 """Entries of the record of a run that cards and tables show."""
 
 
-def check_entries(record: Mapping[str, object]) -> None:
+def check_description(record: Mapping[str, object]) -> None:
     """Check that the record of a run or of a published model describes its data, machine and versions.
 
     Raises:
@@ -36,6 +36,11 @@ def check_entries(record: Mapping[str, object]) -> None:
     for part, names in _ENTRIES.items():
         if not isinstance(found := record.get(part), dict) or not found.keys() >= set(names):
             raise ValueError(f"{part} must have {', '.join(names)}")
+    counts, shape = record["data"]["counts"], record["data"]["image_shape"]
+    if not isinstance(counts, dict) or "train" not in counts:
+        raise ValueError("counts of the data must have train")
+    if not isinstance(shape, list | tuple) or [type(size) for size in shape] != [int] * 3:
+        raise ValueError("image_shape of the data must be three integers")
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ class Record:
     @classmethod
     def from_json(cls, content: dict) -> Record:
         """Restore a record from `to_json`. Raises KeyError, TypeError or ValueError for another dict."""
-        check_entries(content)
+        check_description(content)
         record = cls(**content | {"runs": [TrainedRun(**run) for run in content["runs"]]})
         texts = (record.name, record.recipe, record.summary, record.source, record.note, record.license)
         numbers = [record.exported_scores, *(part for run in record.runs for part in (run.losses, run.scores))]

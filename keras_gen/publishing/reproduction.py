@@ -137,7 +137,7 @@ def reproduce(
         The run directory, and the comparisons of its scores and losses with the published ones.
 
     Raises:
-        RunInterrupted: Ctrl-C, also in the evaluation; its `run` can be passed as `run`.
+        RunInterrupted: Ctrl-C, also in the evaluation, or SIGTERM in training; its `run` can be passed as `run`.
         UsageError, DataUnavailableError: as `keras_gen.training.run`; the data set is another, or has another number
             of training images, or `run` is of another recipe or has other parameters.
     """
@@ -163,7 +163,8 @@ def reproduce(
     try:
         result = evaluation.evaluate(run, evaluation_settings, data_dir=data_dir)
     except KeyboardInterrupt:
-        raise training.RunInterrupted("interrupted in the evaluation", run=run) from None
+        how = f"call reproduce again with run={os.fspath(run)!r}"
+        raise training.RunInterrupted(f"interrupted in the evaluation; {how}", run=run) from None
     found = {score.name: score.value for score in result.scores} | result.losses
     return run, [
         Comparison(name, record.mean(name), value, prediction_margin(record.values(name)))

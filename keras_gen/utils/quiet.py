@@ -16,7 +16,7 @@ def without_log_of_tensorflow() -> Iterator[None]:
     """Turn TensorFlow's log lines off, also those of the block, unless the environment variable sets their level.
 
     C++ code writes them before it reads any log level, so the file descriptor of stderr is redirected meanwhile. If the
-    block fails, other than by Ctrl-C, the redirected lines are printed.
+    block fails, other than by Ctrl-C or SIGTERM, the redirected lines are printed.
     """
     if VARIABLE in os.environ:
         yield
