@@ -387,8 +387,7 @@ def sngan(
     each network), fd_cifar was 24.8 with β₁ 0.5, 25.3 with β₁ 0, and 34.4 with `discriminator_steps=5` at as many
     updates of the discriminator. The paper trains 100,000 updates of the whole width.
 
-    Measured (sngan): MNIST, one CPU core, `run.py --model sngan --set width=16 --epochs 2`: updates 1,720 of each
-    network, about 270 seconds per epoch; fd_lenet 182.6. The pictures: strokes, about half of them digits, nine of ten.
+    Measured (sngan): saved_models/sngan/README.md.
     """
     from keras_gen import networks
     from keras_gen.models import GAN
