@@ -62,7 +62,11 @@ def test_every_option_for_a_path_expands_the_home_folder(monkeypatch, tmp_path):
                 or action.dest in ("run", "runs")
             ):
                 if action.type is not None or action.metavar is not None:
-                    assert str(action.type("~/x")) == str(tmp_path / "x"), (name, action.dest)
+                    ending = {"json": ".json", "animate": ".gif", "interpolate": ".png"}.get(action.dest, "")
+                    if action.dest == "out":
+                        ending = {"report": ".html", "sample": ".png", "convert": ".onnx"}.get(name, "")
+                    path = f"x{ending}"
+                    assert str(action.type(f"~/{path}")) == str(tmp_path / path), (name, action.dest)
                     paths += 1
     assert paths > 25
     settings = RunSettings("vae-mlp", dataset="~/x.npz", data_dir="~/y")

@@ -167,7 +167,7 @@ def test_without_paths_the_command_serves_all_trained_models(monkeypatch, explor
     monkeypatch.setattr(app, "serve", lambda explorers, *rest: served.extend(each.path for each in explorers))
     monkeypatch.setattr(trained_models, "names", lambda: ["vae-mlp"])
     assert call("explore").code == 0
-    assert served == ["vae-mlp"]
+    assert served == [trained_models.find("vae-mlp")]
     monkeypatch.setattr(trained_models, "names", list)
     assert call("explore").error == "error: PATH must be given, since there are no trained models, received: None"
 

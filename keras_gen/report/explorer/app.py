@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from keras_gen.report.explorer import tabs
-from keras_gen.utils import checks, signals
+from keras_gen.utils import checks, signals, trained_models
 from keras_gen.utils.errors import UsageError, must_be
 
 if TYPE_CHECKING:
@@ -74,7 +74,11 @@ def build(explorers: Sequence[Explorer]) -> gradio.Blocks:
     if not explorers:
         raise must_be("explorers", "at least one", list(explorers))
     gr = _gradio()
-    names = [each.name if str(each.path) == each.name else f"{each.name} ({each.path})" for each in explorers]
+    is_known = [trained_models.find(each.path.name) == each.path for each in explorers]
+    names = [
+        each.path.name if known else f"{each.name} ({each.path})"
+        for each, known in zip(explorers, is_known, strict=True)
+    ]
     with gr.Blocks(title="keras_gen", analytics_enabled=False) as page:
         options = {"type": "index", "label": "Model", "interactive": True, "visible": len(names) > 1}
         choice = gr.Dropdown(names, value=names[0], **options)
