@@ -130,23 +130,24 @@ def measure_zoo(names: Sequence[str], data_dir: str | None, extractor_weights: s
 
     failed, is_any = [], False
     for path in paths:
+        name = path.resolve().name
         try:
             model = publishing.read(path)
             if not (names or model.record.exported_scores):
                 continue
             is_any = True
-            print_line(f"{path.resolve().name}:")
+            print_line(f"{name}:")
             # Without names, models whose extractor comes with the package are measured too.
             extractor = protocols.settings_of(model.evaluation.scores).extractor
             weights = extractor_weights if names or extractor in WITH_WEIGHTS else None
             rows = publishing.measure(model, data_dir, extractor_weights=weights)
         except UsageError as error:  # of one model, such as unavailable data
-            failed.append(f"{path.resolve().name}: {error}")
+            failed.append(f"{name}: {error}")
             continue
         for row in rows:
             verdict = "" if row.is_within else f"  differs by more than {row.margin:.2g}"
             print_line(f"{row.name:>28}  published {row.published:>10.5g}  now {row.obtained:>10.5g}{verdict}")
-            failed += [] if row.is_within else [f"{path.resolve().name}: {row.name} differs"]
+            failed += [] if row.is_within else [f"{name}: {row.name} differs"]
     if not is_any and not failed:
         raise UsageError("--zoo found no published model with scores of images")
     if failed:

@@ -74,10 +74,9 @@ def build(explorers: Sequence[Explorer]) -> gradio.Blocks:
     if not explorers:
         raise must_be("explorers", "at least one", list(explorers))
     gr = _gradio()
-    is_known = [trained_models.find(each.path.name) == each.path for each in explorers]
     names = [
-        each.path.name if known else f"{each.name} ({each.path})"
-        for each, known in zip(explorers, is_known, strict=True)
+        each.path.name if trained_models.find(each.path.name) == each.path else f"{each.name} ({each.path})"
+        for each in explorers
     ]
     with gr.Blocks(title="keras_gen", analytics_enabled=False) as page:
         options = {"type": "index", "label": "Model", "interactive": True, "visible": len(names) > 1}
