@@ -68,16 +68,12 @@ def mean_cross_entropy(images: tf.Tensor, prediction: tf.Tensor, *, from_logits:
 
 
 def kl_per_dimension(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
-    """Return KL(N(mean, exp(log_variance)) ‖ N(0, 1)) of each latent dimension, `(batch, latent_dim)`."""
-    return 0.5 * (tf.square(mean) + tf.exp(log_variance) - 1.0 - log_variance)
+    """Return KL(N(mean, exp(log_variance)) ‖ N(0, 1)) of each latent dimension, `(batch, latent_dim)`.
 
-
-def kl_divergence(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
-    """Return KL(N(mean, exp(log_variance)) ‖ N(0, I)), summed over latent dimensions: ½ Σ μ² + σ² − 1 − log σ².
-
-    Kingma & Welling 2013, appendix B. Exactly 0 for mean 0 and log-variance 0, positive otherwise.
+    It is ½ (μ² + σ² − 1 − log σ²) (Kingma & Welling 2013, appendix B): exactly 0 for mean 0 and log-variance 0,
+    positive otherwise.
     """
-    return tf.reduce_sum(kl_per_dimension(mean, log_variance), axis=-1)
+    return 0.5 * (tf.square(mean) + tf.exp(log_variance) - 1.0 - log_variance)
 
 
 def log_prior_ratio(latents: tf.Tensor, log_variance: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:

@@ -47,6 +47,14 @@ def test_history_has_a_row_per_epoch_and_is_written_after_each(tmp_path):
     assert names(tmp_path) == ["history.csv"]
 
 
+def test_the_history_of_a_second_fit_replaces_that_of_the_first(tmp_path):
+    path = tmp_path / "history.csv"
+    epochs = Epochs(callbacks.HistoryCSV(path))
+    for epoch, loss in ((0, 3.0), (1, 2.0), (0, 1.0)):
+        epochs.run(epoch, {"loss": loss})
+    assert [(row["epoch"], row["loss"]) for row in history.read(path)] == [(1, 1.0)]
+
+
 def test_history_of_two_networks_counts_the_updates_of_each(tmp_path):
     path = tmp_path / "history.csv"
     Epochs(callbacks.HistoryCSV(path), updates=("d_updates", "g_updates")).run(0, {})

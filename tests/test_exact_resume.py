@@ -230,8 +230,9 @@ def test_the_step_that_diverged_is_named(tmp_path):
     with pytest.raises(TrainingDiverged, match="^training diverged: g_loss is nan after step 7 of epoch 2$"):
         callback.on_train_batch_end(1, {"d_loss": 1.0, "g_loss": float("nan")})
     callback.on_epoch_begin(2)
+    callback.set_params({"steps": 10})  # the epoch ends within an execution of 32 steps
     with pytest.raises(TrainingDiverged, match="d_loss is -inf, g_loss is nan after one of steps 1 to 10 of epoch 3$"):
-        callback.on_train_batch_end(9, {"d_loss": -float("inf"), "g_loss": float("nan")})
+        callback.on_train_batch_end(31, {"d_loss": -float("inf"), "g_loss": float("nan")})
 
 
 # What has changed since a run was started

@@ -9,7 +9,7 @@ import tensorflow as tf
 from model_helpers import images as random_images
 from model_helpers import make_gan, make_vae
 
-from keras_gen import zoo
+from keras_gen import UsageError, zoo
 from keras_gen.models import export
 
 
@@ -61,6 +61,21 @@ def test_saving_writes_no_lines_of_tensorflow(tmp_path, monkeypatch):
         assert (lines, tf.get_logger().level) == ([], 20)
     finally:
         tf.get_logger().setLevel(level)
+
+
+def test_the_functions_of_an_export_are_a_list(tmp_path):
+    with pytest.raises(UsageError, match="^functions must be a list of names, received: 'decode'$"):
+        export.save(make_gan(), tmp_path / "saved", functions="decode")
+
+
+def test_a_quantized_model_generates_with_its_new_weights():
+    model = make_gan()
+    before = np.asarray(model.generate(4)["images_float"])
+    model.quantize("int8")
+    after = np.asarray(model.generate(4)["images_float"])
+    assert 0 < np.abs(after - before).max() < 0.1
+    latents = tf.random.stateless_normal((4, model.latent_dim), [0, 0])
+    np.testing.assert_allclose(after, model.decode(latents), atol=1e-6)
 
 
 def test_an_export_of_predict_computes_in_the_precision_of_the_networks_whatever_the_global_policy():

@@ -110,6 +110,29 @@ def test_a_conditional_model_reconstructs_with_the_labels(tmp_path):
         picture_of(callbacks.ReconstructionGrid(tmp_path, pictures()), model)
 
 
+def test_a_grid_that_the_model_cannot_make_is_refused_before_training(tmp_path):
+    autoencoder, gan = (zoo.build(name, (8, 8, 1), width=2) for name in ("ae-conv", "gan-jsd"))
+    refused = {
+        "model must be a VAE or an Autoencoder, received: 'GAN'": (
+            gan,
+            callbacks.ReconstructionGrid(tmp_path, pictures()),
+        ),
+        "model must be one that generates images .* received: 'Autoencoder'": (
+            autoencoder,
+            callbacks.SampleGrid(tmp_path),
+        ),
+        "labels of images must be": (tiny(num_classes=3), callbacks.ReconstructionGrid(tmp_path, pictures())),
+        "images must be images of shape": (
+            tiny(),
+            callbacks.ReconstructionGrid(tmp_path, np.zeros((3, 9, 9, 1), np.uint8)),
+        ),
+    }
+    for message, (model, grid) in refused.items():
+        grid.set_model(model)
+        with pytest.raises(UsageError, match=f"^{message}"):
+            grid.on_train_begin()
+
+
 def test_float_originals_are_refused(tmp_path):
     with pytest.raises(UsageError, match="originals must be "):
         callbacks.ReconstructionGrid(tmp_path, pictures() / 255)

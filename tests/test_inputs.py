@@ -24,7 +24,7 @@ def _with(value):
 REFUSED = {
     "list": ([[0.0]], "a NumPy array, a tensor or a tf.data.Dataset of images, received: 'list'"),
     "nothing": (None, "a NumPy array, a tensor or a tf.data.Dataset of images, received: 'NoneType'"),
-    "generator": ((i for i in ()), "a NumPy array, a tensor or a tf.data.Dataset of images, received: 'generator'"),
+    "generator": ((i for i in ()), "a NumPy array or a tensor of images, received: 'generator'"),
     "string": ("mnist", "a NumPy array, a tensor or a tf.data.Dataset of images, received: 'str'"),
     "int32": (np.zeros((4, *SHAPE), "int32"), "uint8 images, or floats from 0 to 1, received: 'int32 images'"),
     "int64": (np.zeros((4, *SHAPE), "int64"), "uint8 images, or floats from 0 to 1, received: 'int64 images'"),
@@ -448,6 +448,28 @@ def test_encode_and_reconstruct_check_their_images(vae, method):
         getattr(vae, method)(_floats() * 255)
     with pytest.raises(UsageError, match="^images must be images of shape"):
         getattr(vae, method)(_floats(4, 9, 9, 1))
+    with pytest.raises(UsageError, match="^images must be a NumPy array or a tensor of images, received: '_Batch"):
+        getattr(vae, method)(tf.data.Dataset.from_tensor_slices(_floats()).batch(2))
+
+
+def test_methods_for_one_batch_refuse_datasets(vae, gan):
+    batches = tf.data.Dataset.from_tensor_slices(_floats()).batch(2)
+    for model, method in ((vae, "train_on_batch"), (vae, "test_on_batch"), (vae, "predict_on_batch")):
+        with pytest.raises(UsageError, match="^x must be one batch of arrays .*, received: '_BatchDataset'"):
+            getattr(model, method)(batches)
+
+
+def test_latents_to_decode_are_checked_and_have_gradients(vae, gan):
+    for model in (vae, gan):
+        for wrong in ([[0.0, 0.0]], np.zeros(2), np.zeros((3, 5)), np.full((3, 2), np.nan)):
+            with pytest.raises(UsageError, match="^latents must be "):
+                model.decode(wrong)
+        latents = tf.Variable(tf.ones((3, 2)))
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(model.decode(latents))
+        assert np.all(np.abs(tape.gradient(total, latents)) > 0)
+        traced = tf.function(model.decode)(tf.ones((3, 2)))
+        np.testing.assert_allclose(traced, model.decode(np.ones((3, 2))), atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.5, True, "32"], ids=repr)

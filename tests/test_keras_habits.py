@@ -310,6 +310,14 @@ def test_a_frozen_network_stays_and_the_other_one_is_trained(kind, part):
     assert history[noise][0] != history[noise][1]
 
 
+@families("vae", "gan")
+def test_an_optimizer_of_another_model_is_refused(kind):
+    first, second = make(kind), make(kind)
+    second.compile(*first.optimizers)
+    with pytest.raises(UsageError, match="must be compiled again, with new optimizers, since its own was used for an"):
+        fit(second, images(4))
+
+
 @families("denoiser", "wgan")
 def test_a_model_of_frozen_networks_is_refused(kind):
     model = compiled(kind)
@@ -430,7 +438,7 @@ def decoder_with(*layers):
     "layers",
     [
         [keras.layers.Dense(64, activation="sigmoid"), keras.layers.Reshape(SHAPE)],
-        [keras.layers.Dense(64), keras.layers.Activation("tanh"), keras.layers.Reshape(SHAPE)],
+        [keras.layers.Dense(64), keras.layers.Activation("elu"), keras.layers.Reshape(SHAPE)],
         [keras.layers.Dense(64), keras.layers.Softmax(), keras.layers.Reshape(SHAPE)],
         [keras.Sequential([keras.Input((LATENT,)), keras.layers.Dense(64, "sigmoid"), keras.layers.Reshape(SHAPE)])],
         [keras.layers.Dense(64), keras.layers.Reshape(SHAPE), keras.layers.Activation("sigmoid", dtype="float32")],
@@ -447,6 +455,22 @@ def test_a_decoder_that_ends_in_an_activation_needs_from_logits_false(layers):
     ):
         VAE(encoder, decoder)
     assert VAE(encoder, decoder, from_logits=False).from_logits is False
+
+
+@pytest.mark.parametrize(("activation", "natural"), [("sigmoid", (0, 1)), ("tanh", (-1, 1))])
+def test_the_value_range_is_that_of_the_last_activation(activation, natural):
+    generator = decoder_with(keras.layers.Dense(64, activation), keras.layers.Reshape(SHAPE))
+    discriminator, other = networks.mlp_discriminator(SHAPE, hidden=(2,)), (-1, 1) if natural == (0, 1) else (0, 1)
+    assert GAN(generator, discriminator, value_range=natural, from_logits=False).value_range == natural
+    requirement = rf"^value_range must be \({natural[0]}, 1\), since the generator ends in {activation}, received: "
+    with pytest.raises(UsageError, match=requirement):
+        GAN(generator, discriminator, value_range=other, from_logits=False)
+    with pytest.raises(
+        UsageError, match=rf"from_logits must be False and value_range \({natural[0]}, 1\), received: '"
+    ):
+        GAN(generator, discriminator, value_range=other)
+    scaled = decoder_with(generator, keras.layers.Rescaling(0.5, 0.5))
+    assert GAN(scaled, discriminator, value_range=other, from_logits=False).value_range == other
 
 
 @pytest.mark.parametrize("kind", [Autoencoder, GAN, WGAN])

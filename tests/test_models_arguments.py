@@ -16,6 +16,8 @@ def test_compile_refuses_losses_and_metrics(kind):
         message = f"^compile takes no {option}: {type(model).__name__} has its own objective"
         with pytest.raises(UsageError, match=message):
             model.compile(**{option: ["mse"]})
+    with pytest.raises(UsageError, match="^compile takes no loss: "):
+        model.compile(*["adam"] * len(model.optimizers), "mse")
 
 
 @pytest.mark.parametrize("kind", ["gan", "wgan"])

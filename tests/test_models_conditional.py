@@ -338,6 +338,11 @@ def test_the_other_functions_of_a_saved_model_take_labels_last(tmp_path):
     np.testing.assert_allclose(loaded.decode(mean, given_labels)["images_float"], expected, atol=1e-6)
     signature = loaded.signatures["decode"](latents=mean, labels=given_labels)
     np.testing.assert_allclose(signature["images_float"], expected, atol=1e-6)
+    for wrong in ([CLASSES] * 7, [-1] * 7):
+        wrong = tf.constant(wrong, tf.int32)
+        for function, argument in ((loaded.decode, mean), (loaded.encode, pixels), (loaded.reconstruct, pixels)):
+            with pytest.raises(tf.errors.InvalidArgumentError, match="labels must be "):
+                function(argument, wrong)
 
 
 # What is refused
@@ -408,8 +413,12 @@ def test_bad_labels_to_generate_are_refused_by_name():
 def test_a_conditional_model_says_that_decode_and_call_need_labels(kind):
     model = make(kind)
     latents = np.zeros((2, LATENT), "float32")
-    with pytest.raises(UsageError, match="^labels must be integers from 0 to 3, since the model is conditional"):
+    with pytest.raises(UsageError, match="^labels must be 2 integers from 0 to 3, since the model is conditional"):
         model.decode(latents)
+    for labels in ([0, 4], [0], [-1, 0], "1"):
+        with pytest.raises(UsageError, match="^labels must be 2 integers from 0 to 3, received: "):
+            model.decode(latents, labels)
+    np.testing.assert_array_equal(model.decode(latents, 2), model.decode(latents, [2, 2]))
     with pytest.raises(UsageError, match="labels must be integers from 0 to 3, since the model is conditional"):
         model(images(2) if kind == "vae" else latents)
 
@@ -418,8 +427,9 @@ def test_a_conditional_model_says_that_decode_and_call_need_labels(kind):
 def test_an_unconditional_model_refuses_labels(kind):
     model = make(kind, num_classes=0)
     assert model.num_classes == 0
-    with pytest.raises(UsageError, match=r"^labels must be left out: the model was built without classes"):
-        model.generate(2, labels=1)
+    for function, argument in ((model.generate, 2), (model.decode, np.zeros((2, LATENT)))):
+        with pytest.raises(UsageError, match=r"^labels must be left out: the model was built without classes"):
+            function(argument, labels=1)
     assert "labels" not in model.generate(2)
 
 
@@ -437,7 +447,10 @@ def test_an_unconditional_model_ignores_labels_in_training(kind):
 
 def test_the_number_of_classes_is_that_of_the_networks():
     assert make("vae").num_classes == make("gan").num_classes == CLASSES
-    assert GAN(decoder(num_classes=1), critic(num_classes=1)).num_classes == 1
+    with pytest.raises(
+        UsageError, match=r"^generator must be a model with one input, or with one-hot labels \(n, num_"
+    ):
+        GAN(decoder(num_classes=1), critic(num_classes=1))  # as of an Embedding of class numbers
     with pytest.raises(UsageError, match=r"^discriminator must be a model with labels of 2 classes, like the gener"):
         GAN(decoder(num_classes=2), critic(num_classes=3))
     model = make("gan")

@@ -17,7 +17,7 @@ from model_helpers import (
     weights,
 )
 
-from keras_gen import GAN, WGAN, networks
+from keras_gen import GAN, WGAN, UsageError, networks
 from keras_gen.models import export
 
 
@@ -28,6 +28,16 @@ def make_normalized(kind=GAN, *, eager=True, **arguments):
     model = kind(generator, networks.conv_discriminator(SHAPE, filters=(3,), dropout=0.0), **arguments)
     model.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), run_eagerly=eager)
     return model
+
+
+def test_an_average_of_weights_in_bfloat16_is_refused():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("bfloat16")
+    try:
+        with pytest.raises(UsageError, match="^moving_average must be 0 unless the generator's weights are float32"):
+            make_normalized(moving_average=0.9)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 class Recorder(keras.callbacks.Callback):

@@ -120,6 +120,20 @@ def test_a_keras_file_restores_everything_and_training_continues_identically(nam
     assert not any(differ(model.get_weights(), loaded.get_weights()))
 
 
+def test_training_without_loss_scaling_is_saved(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = GAN(decoder(), critic())
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), auto_scale_loss=False)
+    fit(model, pixels())
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert [type(optimizer) for optimizer in loaded.optimizers] == [keras.optimizers.Adam] * 2
+    assert loaded.updates == model.updates == {"d_updates": 3, "g_updates": 3}
+
+
 def test_get_config_holds_the_arguments_of_the_constructor():
     config = make_gan(WGAN, critic_steps=2).get_config()
     assert set(config) == {

@@ -116,7 +116,9 @@ class StopOnDivergence(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Check the averages, which stay NaN or infinite once a step's value was."""
-        first, self._seen = self._seen + 1, self._before + batch + 1
+        # Keras counts the steps of a whole execution, also if the epoch ends within it.
+        steps = min(batch + 1, (self.params or {}).get("steps") or batch + 1)
+        first, self._seen = self._seen + 1, self._before + steps
         wrong = [f"{name} is {float(value)}" for name, value in (logs or {}).items() if not math.isfinite(value)]
         if wrong:
             where = f"step {first:,}" if first == self._seen else f"one of steps {first:,} to {self._seen:,}"

@@ -46,6 +46,7 @@ class HistoryCSV(keras.callbacks.Callback):
         """Add the epoch's row."""
         seconds = round(self._seconds_before + time.perf_counter() - self._start, 3)
         self._seconds_before = 0.0
+        self._rows = [row for row in self._rows if row["epoch"] <= epoch]  # `fit` may be called again
         self._rows.append({"epoch": epoch + 1, "seconds": seconds, **self.model.updates, **(logs or {})})
         files.make_folder(self.path.parent)
         history.write(self.path, self._rows)

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_gen.metrics.extractors import as_images
 from keras_gen.utils import checks, files, image_utils
+from keras_gen.utils.errors import must_be
 
 COLUMNS = 10
 
@@ -38,6 +39,14 @@ class Grid(keras.callbacks.Callback):
         """Return the grid of the current model, as `image_utils.grid` does."""
         raise NotImplementedError
 
+    def check(self) -> None:
+        """Check that the model can make the images, or raise `UsageError`."""
+        raise NotImplementedError
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Check the model before the first epoch rather than after it."""
+        self.check()
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Save a grid, if one is due."""
         done = epoch + 1
@@ -58,6 +67,13 @@ class SampleGrid(Grid):
         >>> sorted(path.name for path in Path("grids").iterdir())
         ['epoch-00001.png', 'epoch-00002.png']
     """
+
+    def check(self) -> None:
+        """Check that the model can generate images."""
+        if not getattr(self.model, "can_generate", False):
+            raise must_be(
+                "model", "one that generates images (an Autoencoder needs fit_sampler)", type(self.model).__name__
+            )
 
     def picture(self) -> np.ndarray:
         """Return the grid of generated images; with up to ten classes it has one column per class."""
@@ -92,6 +108,12 @@ class ReconstructionGrid(Grid):
     ):
         super().__init__(folder, every, count, seed)
         self.originals, self.labels = as_images("originals", originals), labels
+
+    def check(self) -> None:
+        """Check that the model can reconstruct the originals."""
+        if not hasattr(self.model, "reconstruct"):
+            raise must_be("model", "a VAE or an Autoencoder", type(self.model).__name__)
+        self.model.reconstruct(self.originals[:1], None if self.labels is None else self.labels[:1])
 
     def picture(self) -> np.ndarray:
         """Return the grid of originals, corrupted images if any, and reconstructions."""

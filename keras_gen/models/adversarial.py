@@ -94,12 +94,14 @@ class AdversarialModel(GenerativeModel):
             requirement = f"a model of images {generator.output_shape} that ends in (None, 1)"
             raise must_be(self.discriminator_argument, requirement, f"{shapes[0]} to {shapes[1]}")
         network_checks.check_same_classes(self.discriminator_argument, discriminator, "generator", generator)
-        if self.from_logits:
-            network_checks.check_logits("generator", generator, network_checks.UNLESS_IMAGES)
+        network_checks.check_image_range("generator", generator, self.from_logits, self.value_range)
         network_checks.check_logits(self.discriminator_argument, discriminator)
         is_overridden = type(self).discriminate is not AdversarialModel.discriminate
         self._joins_calls = network_checks.is_per_image(discriminator) and not is_overridden
         _check_per_image(self.discriminator_argument, discriminator, penalties)
+        if self.moving_average and (coarse := {w.dtype for w in generator.weights} & {"bfloat16", "float16"}):
+            requirement = "0 unless the generator's weights are float32, as with a policy mixed_bfloat16"
+            raise must_be("moving_average", requirement, f"{self.moving_average} with {coarse.pop()}")
         self.generator_average = _frozen_copy(generator) if self.moving_average else None
         self.built = True
 
@@ -133,7 +135,7 @@ class AdversarialModel(GenerativeModel):
         return (self.generator, self.discriminator)
 
     def compile(
-        self, generator_optimizer="adam", discriminator_optimizer="adam", *, auto_scale_loss=True, **options
+        self, generator_optimizer="adam", discriminator_optimizer="adam", *further, auto_scale_loss=True, **options
     ) -> None:
         """Configure the model for training, with an optimizer for each network.
 
@@ -152,7 +154,7 @@ class AdversarialModel(GenerativeModel):
             raise UsageError("discriminator_optimizer must be a different object than generator_optimizer")
         if hasattr(generator_optimizer, "optimizers") or hasattr(discriminator_optimizer, "optimizers"):
             raise UsageError("generator_optimizer and discriminator_optimizer must not be a MultiOptimizer")
-        super().compile(generator_optimizer, auto_scale_loss=auto_scale_loss, **options)
+        super().compile(generator_optimizer, *further, auto_scale_loss=auto_scale_loss, **options)
         optimizer = updates.with_loss_scaling(discriminator_optimizer, self.discriminator, auto_scale_loss)
         self.discriminator_optimizer = keras.optimizers.get(optimizer)
         if not self.discriminator_optimizer.built:
@@ -303,7 +305,8 @@ class AdversarialModel(GenerativeModel):
         decay = tf.where(count > before, decay, 1.0)  # no update while gradients accumulate
         # `weights` includes the moving statistics of batch normalization.
         for average, weight in zip(self.generator_average.weights, self.generator.weights, strict=True):
-            average.assign(decay * average.value + (1.0 - decay) * weight.value)
+            share = tf.cast(decay, average.dtype)
+            average.assign(share * average.value + (1 - share) * weight.value)
 
     def get_config(self) -> dict:
         """Return the constructor arguments."""

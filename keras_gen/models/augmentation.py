@@ -54,7 +54,7 @@ def check(argument: str, value: object) -> str:
 
 
 def _names(policy: str) -> list[str]:
-    return policy.split(",") if policy else []
+    return [name.strip() for name in policy.split(",")] if policy else []
 
 
 def _color(images, key):

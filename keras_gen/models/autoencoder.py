@@ -142,6 +142,7 @@ class Autoencoder(EncoderDecoder, GenerativeModel):
         return self.corrupt(self.to_value_range(tf.constant(images)), key).numpy()
 
     def _encode_endpoint(self, images, labels=None):
+        labels = self._labels_in_range(labels, tf.shape(images)[0])
         return {"codes": self.to_latents(self.to_value_range(images), labels)}
 
     def get_config(self) -> dict:

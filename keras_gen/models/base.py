@@ -67,6 +67,9 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
     batches_per_step = 1
     """Batches of `batch_size` images in one train step (more than 1 for a critic with several updates)."""
 
+    traced_functions: tuple[str, ...] = ()
+    """Names of cached properties that are compiled functions of the networks."""
+
     takes_targets = False
     """Whether the model can be trained toward images other than its input, as an autoencoder can."""
 
@@ -183,12 +186,35 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
     def decode(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
         """Decode latents `(n, latent_dim)`, or an autoencoder's codes, to images in `value_range`.
 
-        A conditional model needs labels, integers `(n,)`.
+        A conditional model needs labels, n integers or one for all. The result is differentiable.
+
+        Raises:
+            UsageError: latents or labels of a wrong kind, shape or range.
         """
+        if not tf.is_symbolic_tensor(latents):
+            shape = network_checks.main_input_shape(self.decoder_network)[1:]
+            count = len(inputs.check_images("latents", latents, shape, None))
+            if self.num_classes or labels is not None:
+                labels = inputs.labels_to_generate(labels, count, self.num_classes)
+        return self._decode(latents, labels)
+
+    def _decode(self, latents, labels=None):
         return self.to_images(self.call_network(self.decoder_network, latents, labels, training=False))
 
     def _decode_outputs(self, latents, labels=None):
-        return self._images_of(self.decode, latents, labels)
+        return self._images_of(self._decode, latents, self._labels_in_range(labels, tf.shape(latents)[0]))
+
+    def _labels_in_range(self, labels, count):
+        """Return the labels of an endpoint; in a SavedModel, others than `count` integers of its classes fail."""
+        if labels is None:
+            return None
+        valid = [
+            tf.debugging.assert_equal(tf.size(labels), count, "labels must be n integers"),
+            tf.debugging.assert_non_negative(labels, "labels must be at least 0"),
+            tf.debugging.assert_less(labels, self.num_classes, f"labels must be below {self.num_classes}"),
+        ]
+        with tf.control_dependencies(valid):
+            return tf.identity(labels)
 
     def _images_of(self, function, *arguments):
         """Return the images that an endpoint returns, from a function of the arguments to images in `value_range`."""
@@ -333,44 +359,44 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         """Compute the images of a batch; for latents, with the network that `generate` uses."""
         x, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         x, labels = x if isinstance(x, tuple) else (x, labels if self.num_classes else None)
-        return self.decode(x, labels) if self.input_network is self.decoder_network else self(x, labels)
+        return self._decode(x, labels) if self.input_network is self.decoder_network else self(x, labels)
 
     def train_on_batch(self, x, y=None, *, return_dict=False):
         """Train one step on one batch of arrays, after checking them as in `fit`.
 
         A model with several updates of the critic in a step divides the batch: pass `batches_per_step` batches at once.
         """
-        self._check_one_device()
-        return super().train_on_batch(*self._checked("x", x, y), return_dict=return_dict)
+        return super().train_on_batch(*self._checked_batch(x, y), return_dict=return_dict)
 
     def test_on_batch(self, x, y=None, *, return_dict=False):
         """Evaluate one batch of arrays, after checking them as in `fit`."""
-        self._check_one_device()
-        return super().test_on_batch(*self._checked("x", x, y), return_dict=return_dict)
+        return super().test_on_batch(*self._checked_batch(x, y), return_dict=return_dict)
 
     def predict_on_batch(self, x):
         """Compute the images of one batch of arrays, as `predict` does."""
-        self._check_one_device()
+        self._check_batch(x)
         return super().predict_on_batch(self._checked_call(x))
 
-    def compile(self, optimizer="adam", *, jit_compile=False, auto_scale_loss=True, **options):
+    def compile(self, optimizer="adam", *further, jit_compile=False, auto_scale_loss=True, **options):
         """Configure the model for training. The losses and metrics are fixed by the model.
 
         Args:
             optimizer: str or `keras.optimizers.Optimizer`. Defaults to `"adam"`.
             jit_compile: bool, whether to use XLA. Defaults to `False`: on a CPU it was measured to gain little and to
                 lose severalfold.
-            auto_scale_loss, **options: this, `run_eagerly` and `steps_per_execution` are as in `keras.Model.compile`.
+            auto_scale_loss, **options: this, `run_eagerly` and `steps_per_execution`, an integer, are as in
+                `keras.Model.compile`.
 
         Raises:
             UsageError: another option of `keras.Model.compile`, such as `loss`.
         """
-        for name in options:
+        for name in ["loss"] * bool(further) + list(options):
             if name not in COMPILE_OPTIONS:
                 raise UsageError(f"compile takes no {name}: {type(self).__name__} has its own objective and metrics")
         if optimizer is None:
             raise must_be("optimizer", "a Keras optimizer or its name", None)
         checks.positive_int("steps_per_execution", options.get("steps_per_execution", 1))
+        self._auto_scale_loss = checks.boolean("auto_scale_loss", auto_scale_loss)
         network = self.trained_networks()[0]
         optimizer = updates.with_loss_scaling(optimizer, network, auto_scale_loss)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **options)
@@ -381,7 +407,14 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
     def get_compile_config(self) -> dict:
         """Return the arguments of `compile`."""
         kept = ("optimizer", "jit_compile", *COMPILE_OPTIONS)
-        return {name: value for name, value in super().get_compile_config().items() if name in kept}
+        config = {name: value for name, value in super().get_compile_config().items() if name in kept}
+        return config | {"auto_scale_loss": self._auto_scale_loss} if config else config
+
+    def quantize(self, *args, **kwargs):
+        """Quantize the layers, as `keras.Model.quantize`."""
+        super().quantize(*args, **kwargs)
+        for name in self.traced_functions:  # they read the weights that were replaced
+            vars(self).pop(name, None)
 
     def save(self, filepath, *args, **kwargs):
         """Save the model in a `.keras` file, as `keras.Model.save`."""
@@ -529,9 +562,15 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         x, labels = self._checked("x", data, rules=rules, training=False)
         return x if labels is None else (x, labels)
 
-    def _check_one_device(self):
+    def _checked_batch(self, x, y):
+        self._check_batch(x)
+        return self._checked("x", x, y)
+
+    def _check_batch(self, x):
         if self._replicas > 1:  # Keras would give each of them the whole batch
             raise UsageError("a batch of arrays needs a model on one device: use fit, evaluate or predict")
+        if inputs.is_dataset(x):
+            raise must_be("x", "one batch of arrays (use fit, evaluate or predict for a dataset)", type(x).__name__)
 
     def _steps_of(self, batches):
         """Return the checked train steps of `Batches`, divided among the replicas."""

@@ -39,8 +39,7 @@ class EncoderDecoder(ImageModel):
         self.encoder = network_checks.check_network("encoder", encoder)
         self.decoder = network_checks.check_network("decoder", decoder)
         network_checks.check_encoder_and_decoder(encoder, decoder, self._latent_shape(encoder), latents)
-        if self.from_logits:
-            network_checks.check_logits("decoder", decoder, network_checks.UNLESS_IMAGES)
+        network_checks.check_image_range("decoder", decoder, self.from_logits, self.value_range)
 
     # Methods that subclasses implement
 
@@ -148,7 +147,7 @@ class EncoderDecoder(ImageModel):
         raise NotImplementedError
 
     def _reconstruct_outputs(self, images, labels=None):
-        return self._images_of(self, images, labels)
+        return self._images_of(self, images, self._labels_in_range(labels, tf.shape(images)[0]))
 
     def _encode_in_chunks(self, images, labels) -> list:
         """Return the encoder's output for each chunk of images."""

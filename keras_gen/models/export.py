@@ -120,6 +120,8 @@ def save(
 def check_functions(model: ImageModel, functions: Sequence[str] | None) -> dict[str, Endpoint]:
     """Return the model's endpoints of these names, by default all; raise `UsageError` for an unknown name."""
     endpoints = model.endpoints()
+    if isinstance(functions, str):
+        raise must_be("functions", "a list of names", functions)
     for name in functions or ():
         if name not in endpoints:
             raise must_be("functions", "some of " + ", ".join(endpoints), name)

@@ -60,8 +60,13 @@ def _check_optimizers(model):
     for optimizer, network in zip(model.optimizers, model.trained_networks(), strict=True):
         trained, trainable = keras_internals.trained_variables(optimizer), network.trainable_variables
         if list(map(id, trained)) != list(map(id, trainable)):
-            changed = "after layers were frozen or made trainable"
-            raise UsageError(f"{name} must be compiled again, with new optimizers, {changed}")
+            is_of_another = trained and not set(map(id, trained)) & set(map(id, network.variables))
+            reason = (
+                "since its own was used for another model"
+                if is_of_another
+                else "after layers were frozen or made trainable"
+            )
+            raise UsageError(f"{name} must be compiled again, with new optimizers, {reason}")
         steps = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps
         if steps and model.distribute_strategy.num_replicas_in_sync > 1:
             raise must_be("gradient_accumulation_steps", "None on several devices (a limit of Keras)", steps)

@@ -22,6 +22,8 @@ class GenerativeModel(ImageModel):
     sets.
     """
 
+    traced_functions = ("_generate_function",)
+
     @property
     def sampler(self) -> GaussianMixture | None:
         """Distribution of the latents; None for the standard normal one."""
@@ -115,23 +117,13 @@ class GenerativeModel(ImageModel):
         with tf.control_dependencies([tf.debugging.assert_positive(n, "n must be at least 1")]):
             n = tf.identity(n)
         if self.num_classes:
-            labels = self._checked_labels(n, seed, labels)
+            labels = sampling.labels(n, self.num_classes, seed) if labels is None else labels
+            labels = self._labels_in_range(labels, n)
         if self.sampler is None:
             latents = sampling.latents(n, self.latent_dim, seed)
         else:
             latents = tf.reshape(self.sampler.draw(n, seed, labels), [-1, *self.latent_shape])
         return self._outputs(latents, labels)
-
-    def _checked_labels(self, n, seed, labels):
-        if labels is None:
-            return sampling.labels(n, self.num_classes, seed)
-        valid = [
-            tf.debugging.assert_equal(tf.size(labels), n, "labels must be n integers"),
-            tf.debugging.assert_non_negative(labels, "labels must be at least 0"),
-            tf.debugging.assert_less(labels, self.num_classes, f"labels must be below {self.num_classes}"),
-        ]
-        with tf.control_dependencies(valid):
-            return tf.identity(labels)
 
     def _outputs(self, latents, labels):
         outputs = self._decode_outputs(latents, labels)

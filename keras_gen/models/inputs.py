@@ -82,7 +82,9 @@ def check_images(argument, images, image_shape, value_range, *, training=False) 
     """
     name = "images" if value_range else "latents"
     if not isinstance(images, np.ndarray | tf.Tensor | tf.Variable):
-        raise must_be(argument, f"a NumPy array, a tensor or a tf.data.Dataset of {name}", type(images).__name__)
+        # A dataset gets here where only arrays are taken.
+        kinds = "a NumPy array or a tensor" if is_dataset(images) else "a NumPy array, a tensor or a tf.data.Dataset"
+        raise must_be(argument, f"{kinds} of {name}", type(images).__name__)
     images = np.asarray(images)
     shape, expected = images.shape, ", ".join(map(str, image_shape))
     if len(shape) == len(image_shape) == 3 and image_shape[-1] == 1:

@@ -26,8 +26,8 @@ PER_IMAGE = (
 ACTIVATIONS = {name.replace("_", "") for name in dir(keras.activations)}
 """Names of activations, as classes of layers and operations have them in lower case: `Softmax`, `HardSigmoid`."""
 
-UNLESS_IMAGES = ", or from_logits must be False"
-"""Remedy for a network that makes images, see `check_logits`."""
+IMAGE_RANGES = {"sigmoid": (0, 1), "tanh": (-1, 1)}
+"""Value ranges of images from networks that end in an activation of these names."""
 
 
 def check_network(argument: str, network: object) -> keras.Model:
@@ -41,8 +41,9 @@ def check_network(argument: str, network: object) -> keras.Model:
         requirement = "a built keras.Sequential or functional keras.Model (wrap others: keras.Model(x, network(x)))"
         raise must_be(argument, requirement, shown)
     shapes = [tuple(tensor.shape) for tensor in network.inputs]
-    if len(shapes) > 2 or (len(shapes) == 2 and (len(shapes[1]) != 2 or not shapes[1][1])):
-        raise must_be(argument, "a model with one input, or with one-hot labels (n, num_classes) as a second", shapes)
+    if len(shapes) > 2 or (len(shapes) == 2 and (len(shapes[1]) != 2 or (shapes[1][1] or 0) < 2)):
+        second = "one-hot labels (n, num_classes) as a second (a Dense layer takes them, an Embedding does not)"
+        raise must_be(argument, f"a model with one input, or with {second}", shapes)
     return network
 
 
@@ -56,21 +57,37 @@ def num_classes(network: keras.Model) -> int:
     return network.inputs[1].shape[-1] if len(network.inputs) == 2 else 0
 
 
-def check_logits(argument: str, network: keras.Model, remedy: str = "") -> None:
-    """Check that the network ends without an activation, or raise `UsageError`, which also says the remedy."""
+def check_logits(argument: str, network: keras.Model) -> None:
+    """Check that the network ends without an activation, or raise `UsageError`."""
+    if name := final_activation(network):
+        raise must_be(argument, "linear at its end", name)
+
+
+def check_image_range(argument: str, network: keras.Model, from_logits: bool, value_range: tuple[int, int]) -> None:
+    """Check that the activation at the end of a network that makes images fits both settings, or raise `UsageError`."""
+    name = final_activation(network)
+    natural = IMAGE_RANGES.get(name, value_range)
+    if from_logits and name:
+        remedy = "" if natural == value_range else f" and value_range {natural}"
+        raise must_be(argument, f"linear at its end, or from_logits must be False{remedy}", name)
+    if natural != value_range:
+        raise must_be("value_range", f"{natural}, since the {argument} ends in {name}", value_range)
+
+
+def final_activation(network: keras.Model) -> str | None:
+    """Return the name of the activation at the end of a network; None if there is none."""
     tensor = network.outputs[0]
     while True:
         operation, inputs = producer(tensor)
         while isinstance(operation, keras.layers.Wrapper):
             operation = operation.layer
         if isinstance(operation, keras.Model) and hasattr(operation, "outputs"):  # a subclassed model has none
-            return check_logits(argument, operation, remedy)
+            return final_activation(operation)
         kind, activation = type(operation).__name__, getattr(operation, "activation", None)
         if activation is None and kind.lower() in ACTIVATIONS:
             activation = operation
         if activation not in (None, keras.activations.linear):
-            name = getattr(activation, "__name__", type(activation).__name__.lower())
-            raise must_be(argument, f"linear at its end{remedy}", name)
+            return getattr(activation, "__name__", type(activation).__name__.lower())
         if kind not in (*REARRANGING, "Activation"):
             return None
         tensor = inputs[0]

@@ -134,7 +134,7 @@ def check(argument: str, value: object) -> tuple[Regularizer, ...]:
         (R1(weight=0.5), GradientPenalty(weight=10.0))
     """
     if isinstance(value, str):
-        entries = tuple(_parse(argument, value, word) for word in value.split(",") if value)
+        entries = tuple(_parse(argument, value, word.strip()) for word in value.split(",") if value)
     else:
         entries = tuple(value) if isinstance(value, Iterable) else (value,)
     if not all(isinstance(entry, Regularizer) for entry in entries):

@@ -80,6 +80,8 @@ class VAE(EncoderDecoder, GenerativeModel):
         >>> history = vae.fit(images, epochs=5, verbose=0)
     """
 
+    traced_functions = (*GenerativeModel.traced_functions, "_log_weights_function")
+
     tracked_names = ("loss", "reconstruction", "kl")
     """Names of the quantities that `objective` returns for any likelihood; a subclass adds its own."""
 
@@ -211,7 +213,7 @@ class VAE(EncoderDecoder, GenerativeModel):
         return tf.exp(self.log_scale.value) if self.learn_scale else self.scale
 
     def sample(self, n: int, seed: int = 0, labels=None) -> tf.Tensor:
-        """Draw n images from p(x | z), of which `generate` returns the mean.
+        """Draw n images from p(x | z), of which `generate` returns the mean, clipped to `value_range`.
 
         Args:
             n, seed, labels: as in `generate`.
@@ -279,6 +281,7 @@ class VAE(EncoderDecoder, GenerativeModel):
         return mean + np.exp(log_variance / 2) * np.random.default_rng((seed, PIXELS)).standard_normal(mean.shape)
 
     def _encode_endpoint(self, images, labels=None):
+        labels = self._labels_in_range(labels, tf.shape(images)[0])
         mean, log_variance = self.call_network(self.encoder, self.to_value_range(images), labels, training=False)
         return {"mean": mean, "log_variance": log_variance}
 
