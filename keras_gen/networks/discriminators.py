@@ -103,8 +103,8 @@ def deep_conv_discriminator(
     Args:
         image_shape: tuple, `(height, width, channels)`.
         filters: sequence of int, filters of the convolutions. Defaults to `(64, 128)`.
-        normalized: sequence of bool, which convolutions have the batch or layer normalization, if there is one. Defaults
-            to all but the first.
+        normalized: sequence of bool, which convolutions have the batch or layer normalization, if there is one.
+            Defaults to all but the first.
         normalization: str, `"batch"`, the default; `"layer"`, which normalizes each image by itself, as a gradient
             penalty requires; `"spectral"`, `keras.layers.SpectralNormalization` of all layers' weights, the dense
             unit's too, except those of the layer that embeds labels, which bounds the slope with respect to images
