@@ -16,7 +16,7 @@ import pytest
 
 import keras_gen
 from keras_gen.commands import cli, program
-from keras_gen.utils import net
+from keras_gen.utils import command_lines, net
 
 EXPERIMENTS = Path(keras_gen.__file__).parents[1] / "experiments"
 NO_NETWORK = "there is no network in these tests"
@@ -55,7 +55,8 @@ SCRIPTS = {
 
 def call(name, *arguments):
     """Run a command in this process, like its file in experiments/."""
-    before = sys.argv
+    before, scripts = sys.argv, command_lines.SCRIPTS
+    command_lines.SCRIPTS = Path("experiments")
     sys.argv = [f"experiments/{name}.py", *map(str, arguments)]
     out, err, code = io.StringIO(), io.StringIO(), 0
     try:
@@ -64,7 +65,7 @@ def call(name, *arguments):
     except SystemExit as stop:
         code = stop.code or 0
     finally:
-        sys.argv = before
+        sys.argv, command_lines.SCRIPTS = before, scripts
     return Outcome(code, out.getvalue(), err.getvalue())
 
 

@@ -5,7 +5,7 @@ import sys
 
 import command_helpers
 import pytest
-from command_helpers import SCRIPTS, call, environment
+from command_helpers import EXPERIMENTS, SCRIPTS, call, environment
 
 from keras_gen.runs.settings import RunSettings
 from keras_gen.utils.command_lines import command
@@ -17,13 +17,15 @@ own_working_directory, nothing_at_hand = command_helpers.own_working_directory, 
     ("program", "expected"),
     [
         ("experiments/run.py", "python experiments/sample.py 'my runs/1' --num 3"),
-        ("../keras_gen/experiments/evaluate.py", "python ../keras_gen/experiments/sample.py 'my runs/1' --num 3"),
+        ("./experiments/../experiments/evaluate.py", "python experiments/../experiments/sample.py 'my runs/1' --num 3"),
+        ("/home/experiments/train.py", "keras-gen sample 'my runs/1' --num 3"),  # a user's own script
         ("/usr/bin/keras-gen", "keras-gen sample 'my runs/1' --num 3"),
         ("my_script.py", "keras-gen sample 'my runs/1' --num 3"),
         ("", "keras-gen sample 'my runs/1' --num 3"),
     ],
 )
 def test_a_command_is_one_that_the_user_has(program, expected, monkeypatch):
+    monkeypatch.chdir(EXPERIMENTS.parent)
     monkeypatch.setattr("sys.argv", [program])
     assert command("sample", "my runs/1", "--num", 3) == expected
 

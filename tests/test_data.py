@@ -332,6 +332,11 @@ def test_a_crop_is_the_center_to_the_pixel(mode, height, width, crop, top, left)
         assert np.array_equal(fit_picture(picture, image_size, pixels.shape[-1], crop), expected)
 
 
+def test_the_largest_square_is_cut_out_without_resizing_it():
+    stripes = np.tile(np.uint8([[0], [255]]), (33, 64))[:65]  # one row more than columns
+    assert np.array_equal(fit_picture(Image.fromarray(stripes), 64, 1)[..., 0], stripes[:64])
+
+
 @pytest.mark.parametrize("image_size", [10, 28, 40, 64])  # the last is the whole picture's size
 def test_pixels_outside_a_crop_have_no_influence(image_size):
     generator = np.random.default_rng(0)

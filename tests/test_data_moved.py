@@ -1,13 +1,14 @@
 """Tests of runs whose data moved, are gone, have class names, or have no test labels."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from command_helpers import call, record_of
 from run_helpers import save_checkpoint
 
-from keras_gen import UsageError, data, evaluation, runs
+from keras_gen import UsageError, data, evaluation, runs, training
 from keras_gen.data import classes
 from keras_gen.runs import loading, run_directory
 from keras_gen.runs.checkpoints import TrainingPosition
@@ -42,6 +43,29 @@ def moved(run, tmp_path, monkeypatch):
     monkeypatch.delenv("KERAS_GEN_DATA", raising=False)
     (tmp_path / "noise.npz").write_bytes((run.parent / "hidden.npz").read_bytes())
     return tmp_path
+
+
+def test_a_run_finds_data_whose_folder_was_given_by_data_dir(run, moved, monkeypatch):
+    content = record_of(run)
+    content["settings"] |= {"dataset": "noise", "data_dir": str(moved / "gone")}
+    copied = shutil.copytree(run, moved / "copy")
+    files.write_json(copied / "recipe.json", content)
+    assert runs.load(copied, dataset=str(moved / "noise.npz")).data.origin == str(moved / "noise.npz")
+    monkeypatch.setenv("KERAS_GEN_DATA", str(moved))
+    assert runs.load(copied).data.origin == str(moved / "noise.npz")
+    monkeypatch.setenv("HOME", str(moved.parent))
+    assert runs.load(copied, data_dir=f"~/{moved.name}").data.origin == str(moved / "noise.npz")
+
+
+def test_the_checkpoints_of_a_finished_run_are_not_replaced_by_a_new_training(run, moved, monkeypatch):
+    monkeypatch.setenv("KERAS_GEN_DATA", str(moved))
+    copied = shutil.copytree(run, moved / "copy")
+    shutil.rmtree(copied / "checkpoints")
+    for function in (runs.load, evaluation.evaluate, training.resume):
+        with pytest.raises(
+            UsageError, match="^the checkpoints of .*copy, which had finished, are gone: only its Saved"
+        ):
+            function(copied)
 
 
 def test_a_run_finds_data_that_moved(run, moved, monkeypatch):

@@ -381,7 +381,8 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(c
 
 
 def test_a_run_without_a_checkpoint_has_nothing_to_evaluate(copied):
-    shutil.rmtree(copied / "checkpoints")
+    for folder in ("checkpoints", "saved_model"):  # it has not finished
+        shutil.rmtree(copied / folder)
     error = call("evaluate", copied).error
     assert (
         error

@@ -216,7 +216,7 @@ def test_without_a_model_the_page_has_everything_else(copied):
     shutil.rmtree(copied / "checkpoints")
     assert call("report", copied).code == 0
     read = Page((copied / "report.html").read_text(encoding="utf-8"))
-    assert f"Not shown: run {copied} has no checkpoint yet: resume it with " in read.shown
+    assert f"Not shown: the checkpoints of {copied}, which had finished, are gone: only its SavedModel" in read.shown
     settings = json.loads((copied / "recipe.json").read_text(encoding="utf-8"))
     settings["data"]["fingerprint"] = "other"
     (copied / "recipe.json").write_text(json.dumps(settings), encoding="utf-8")

@@ -176,9 +176,24 @@ def test_a_registered_data_set_is_loaded_by_name_with_the_options_of_load():
     assert catalog.image_shape("my-noise") == (8, 8, 1)
     with pytest.raises(UsageError, match="name must be a word that is not yet a data set's name, received: 'digits'"):
         data.register("digits", lambda: {}, (8, 8, 1))
+    for brightness in (1, 2):  # as a cell of a notebook that is run again
+        code = compile("lambda: {'x_train': images}", "<cell 1>", "eval")
+        data.register("again", eval(code, {"images": images // brightness}), (8, 8, 1))
+    np.testing.assert_array_equal(data.load("again").train.images.max(), images.max() // 2)
     data.register("wrong", lambda: {"train": images}, (8, 8, 1))
     with pytest.raises(UsageError, match="data set wrong must hold an array x_train"):
         data.load("wrong")
+
+
+@pytest.mark.parametrize("as_arrays", [True, False])
+def test_the_rules_of_a_recipe_for_its_own_data_are_not_for_arrays(as_arrays, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (48, 8, 8), np.uint8)
+    settings = RunSettings("vae-burda", {"hidden": 4, "latent_dim": 2}, epochs=1, samples_every=0, fid_every=0)
+    given = images if as_arrays else data.from_arrays(images)
+    run = training.run(settings, data=given, out=tmp_path)
+    opened = runs.load(run, data=given)
+    assert (opened.settings.binarize, opened.data.options["binarize"]) == ("none", None)
+    assert (len(opened.data.train), opened.settings.validation, len(opened.data.test)) == (39, 4, 5)
 
 
 def test_settings_that_an_image_data_does_not_have_are_refused():

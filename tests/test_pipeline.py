@@ -208,7 +208,7 @@ def test_images_are_kept_while_a_dataset_needs_them():
         ({"images": coded(4)[..., 0]}, r"images must be .*received: 'uint8 \(4, 4, 4\)'"),
         ({"images": coded(0)}, "images must be .*N at least 1"),
         ({"images": [1]}, "images must be .*received: 'list'"),
-        ({"labels": np.arange(3)}, r"labels must be 4 integers.*received: \(3,\)"),
+        ({"labels": np.arange(3)}, r"labels must be 4 integers.*received: 'int64 of shape \(3,\)"),
         ({"labels": np.arange(4.0)}, "labels must be 4 integers"),
     ],
 )

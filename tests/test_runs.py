@@ -238,17 +238,21 @@ def test_a_failing_writer_keeps_the_old_folder_and_leaves_no_others(tmp_path, ki
     assert not old or (tmp_path / "a" / "content").read_text() == "old"
 
 
-def test_a_failing_rename_keeps_the_old_folder(tmp_path, monkeypatch):
+@pytest.mark.parametrize("interruption", ["none", "before the second rename", "after the first rename"])
+def test_a_failing_rename_keeps_the_old_folder(tmp_path, monkeypatch, interruption):
     files.write_directory(tmp_path / "a", fill("old"), overwrite=False)
     rename = run_directory.Path.rename
 
     def fail_for_the_new_one(self, target):
         if self.name == "new":
-            raise OSError(28, "No space left on device")
-        return rename(self, target)
+            raise OSError(28, "No space left on device") if interruption == "none" else KeyboardInterrupt
+        result = rename(self, target)
+        if interruption == "after the first rename" and target.name == "old":
+            raise KeyboardInterrupt
+        return result
 
     monkeypatch.setattr(run_directory.Path, "rename", fail_for_the_new_one)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError if interruption == "none" else KeyboardInterrupt):
         files.write_directory(tmp_path / "a", fill("new"), overwrite=True)
     assert names(tmp_path) == ["a"]
     assert (tmp_path / "a" / "content").read_text() == "old"

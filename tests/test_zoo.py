@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import math
 import types
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_gen import UsageError, zoo
@@ -133,12 +135,26 @@ def test_the_last_of_two_assignments_is_used(every_type):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "kept"), [("rate", 1, 1.0), ("decay", 0, 0.0), ("width", None, None), ("count", 0, 0)]
+    ("name", "value", "kept"),
+    [
+        ("rate", 1, 1.0),
+        ("decay", 0, 0.0),
+        ("width", None, None),
+        ("count", 0, 0),
+        ("count", np.int64(3), 3),
+        ("rate", np.float32(0.5), 0.5),
+    ],
 )
 def test_a_value_is_checked_and_kept_in_its_type(every_type, name, value, kept):
     checked = every_type.check_overrides({name: value})[name]
     assert checked == kept
     assert type(checked) is type(kept)
+
+
+def test_a_recipe_of_the_package_has_no_file_of_a_user_also_behind_a_link(tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(Path(zoo.__file__).parent)
+    monkeypatch.setattr(zoo.registry, "__file__", str(tmp_path / "link" / "registry.py"))
+    assert zoo.get("vae-mlp").file is None
 
 
 WRONG_TYPES = [

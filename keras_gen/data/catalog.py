@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from keras_gen.utils import functions
 from keras_gen.utils.errors import UsageError, must_be, suggestion
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def register(
     """Make a data set of your own available by name, to `load`, to recipes and to run.py, until the process ends.
 
     Args:
-        name: str, a new name of letters, digits, hyphens and underscores.
+        name: str, a new name of letters, digits, hyphens and underscores; a notebook's cell can be run again.
         function: callable without arguments that returns a mapping of NumPy arrays as in an `.npz` file, see `load`:
             `x_train` and, optionally, `y_train`, `x_test` and others. It is called at each load.
         image_shape: tuple of int, `(height, width, channels)` of the images.
@@ -121,10 +122,12 @@ def register(
         >>> keras_gen.data.load("noise").image_shape
         (8, 8, 1)
     """
-    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name) or name in _BY_NAME:
-        raise UsageError(f"name must be a word that is not yet a data set's name, received: {name!r}")
     if not callable(function):
         raise must_be("function", "a function without arguments", type(function).__name__)
+    present = find(name) and find(name).function
+    is_taken = name in names() and not (present and functions.is_again(present, function))
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name) or is_taken:
+        raise must_be("name", "a word that is not yet a data set's name", name)
     if not isinstance(image_shape, tuple) or len(image_shape) != 3 or not all(type(n) is int for n in image_shape):
         raise must_be("image_shape", "a tuple of three integers, (height, width, channels)", image_shape)
     _BY_NAME[name] = DatasetSpec(name=name, image_shape=image_shape, about=about, function=function)

@@ -268,6 +268,7 @@ def _check_arrays(images: np.ndarray, labels: np.ndarray | None) -> None:
         received = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
         raise must_be("images", "a uint8 array of shape (N, H, W, C), N at least 1", received)
     if labels is not None and (np.shape(labels) != (len(images),) or np.asarray(labels).dtype.kind not in "iu"):
-        raise must_be("labels", f"{len(images)} integers, one for each image", np.shape(labels))
+        received = f"{np.asarray(labels).dtype} of shape {np.shape(labels)}"
+        raise must_be("labels", f"{len(images)} integers, one for each image", received)
     if labels is not None and np.min(labels) < 0:
         raise must_be("labels", "integers of at least 0", int(np.min(labels)))

@@ -65,24 +65,26 @@ def fit_picture(picture: Image, image_size: int | None, channels: int, crop: int
         picture: a Pillow image of mode L or RGB.
         image_size: int, side of the result; `None` for no resizing.
         channels: int, 1 (luma of ITU-R BT.601) or 3.
-        crop: int, side of the square that is cut out, at `(length - crop) // 2` of height and width; pixels outside
-            do not affect the result. `None` for the largest square, or the whole picture if it isn't resized.
+        crop: int, side of the square that is cut out, at `(length - crop) // 2` of height and width. `None` for the
+            largest square, or the whole picture if it isn't resized.
 
     Example:
         >>> from PIL import Image
         >>> fit_picture(Image.new("RGB", (178, 218)), 28, 3, crop=108).shape
         (28, 28, 3)
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     picture = picture.convert("L" if channels == 1 else "RGB")
+    width, height = picture.size
+    if crop is None and image_size is not None:
+        crop = min(width, height)
     if crop is not None:
-        width, height = picture.size
         left, top = (width - crop) // 2, (height - crop) // 2
-        # Crop first: given a box instead, Lanczos would read pixels beyond its edge.
+        # Crop first: given a box instead, Lanczos would read pixels beyond its edge, or between two pixels.
         picture = picture.crop((left, top, left + crop, top + crop))
-    if image_size is not None and picture.size != (image_size, image_size):
-        picture = ImageOps.fit(picture, (image_size, image_size), Image.Resampling.LANCZOS)
+    if image_size is not None:
+        picture = picture.resize((image_size, image_size), Image.Resampling.LANCZOS)
     return np.asarray(picture).reshape(picture.height, picture.width, channels)
 
 

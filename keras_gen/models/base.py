@@ -408,7 +408,7 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         """Return the arguments of `compile`."""
         kept = ("optimizer", "jit_compile", *COMPILE_OPTIONS)
         config = {name: value for name, value in super().get_compile_config().items() if name in kept}
-        return config | {"auto_scale_loss": self._auto_scale_loss} if config else config
+        return config if not config or self._auto_scale_loss else config | {"auto_scale_loss": False}
 
     def quantize(self, *args, **kwargs):
         """Quantize the layers, as `keras.Model.quantize`."""

@@ -265,6 +265,8 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], TrainingPosition]:
         _intact.add((path, path.stat().st_mtime_ns))
     # RecursionError: deeply nested JSON in a forged file. The checksum detects corruption, not tampering.
     except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise
         reason = f"it has no {error}" if isinstance(error, KeyError) else error
         raise DamagedCheckpointError(f"checkpoint {path} is damaged: {reason}") from error
     return state, position

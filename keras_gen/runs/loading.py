@@ -102,14 +102,17 @@ def load(
     moved = settings if data is not None else _where_now(path, settings, dataset, data_dir)
     data = _of_version(load_data(moved, data)[0], recorded)
     if recorded.get("fingerprint") != data.fingerprint:
+        others = "; ".join(provenance.changes(record.get("versions"), provenance.versions()))
         raise UsageError(
             f"data set {moved.dataset} is no longer what {path} was trained on: its fingerprint differs, because its "
-            "files have changed or this version of keras_gen reads them differently"
+            f"files have changed or other versions read them differently{f' ({others})' if others else ''}"
         )
     if moved != settings:
         settings = _with(moved, dataset=data.place)
         record = record | {"data": recorded | {"source": data.source, "origin": data.origin}}
     latest = checkpoints.latest(path)
+    if latest is None and run_directory.finished_epochs(path):
+        raise UsageError(f"the checkpoints of {path}, which had finished, are gone: only its SavedModel can be loaded")
     start = latest[0] if latest else TrainingPosition()
     model = build(settings, data, cluster, start=start)
     _check_recipe(path, record, settings, model)
@@ -124,11 +127,14 @@ def load(
 
 def _where_now(path, settings, dataset, data_dir) -> RunSettings:
     """Return the settings with the place of the data set as given or, if its file or folder is gone, as found."""
-    data_dir = None if data_dir is None else os.path.abspath(data_dir)
+    data_dir = None if data_dir is None else os.path.abspath(os.path.expanduser(data_dir))
+    if settings.data_dir and not os.path.isdir(settings.data_dir):
+        settings = _with(settings, data_dir=None)
     if dataset is None and os.path.isabs(settings.dataset or ""):  # a file or folder
         folder, name = os.path.split(settings.dataset)
         places = [folder, settings.data_dir, os.environ.get(keras_gen.data.DATA_DIR_VARIABLE)]
-        found = [os.path.abspath(os.path.join(place, name)) for place in ([data_dir] if data_dir else places) if place]
+        places = [data_dir] if data_dir else filter(None, places)
+        found = [os.path.abspath(os.path.join(os.path.expanduser(place), name)) for place in places]
         dataset = next(filter(os.path.exists, found), None)
         if dataset is None:
             raise UsageError(
@@ -205,6 +211,11 @@ def _given_data(settings, given, options) -> ImageData:
     if len(parts) > 2:
         raise must_be("data", "an ImageData, images, or a tuple of images and labels", f"a tuple of {len(parts)}")
     del options["data_dir"]
+    if settings.dataset is None:  # the recipe's rules are for the data that it loads
+        own = ("image_size", "binarize", "validation")
+        options = {
+            name: value for name, value in options.items() if name not in own or value != getattr(settings.recipe, name)
+        }
     if options.pop("skip_damaged"):
         raise must_be("skip_damaged", "False for arrays", True)
     return keras_gen.data.from_arrays(*parts, **options)

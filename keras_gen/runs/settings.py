@@ -56,7 +56,10 @@ class RunSettings:
         metavar="NAME",
     )
     data_dir: str | None = _setting(
-        None, "folder with NAME.npz or prepared data; default: $KERAS_GEN_DATA", "data", metavar="DIR"
+        None,
+        "folder with NAME.npz or data prepared by tensorflow-datasets; default: $KERAS_GEN_DATA and $TFDS_DATA_DIR",
+        "data",
+        metavar="DIR",
     )
     image_size: int | None = _setting(
         None, "crop to squares and resize to this side; default: the data set's", "data", metavar="PIXELS"

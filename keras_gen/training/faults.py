@@ -99,6 +99,8 @@ def explain_errors(path: Path | None, requests: StopSignals, model: ImageModel) 
     except OSError as error:
         if error.filename is None and error.errno not in DISK_ERRORS:
             raise  # not of a file: a callback's connection, for example
+        if error.errno == errno.ENOENT and not Path(error.filename).absolute().is_relative_to(Path(path).absolute()):
+            raise  # of a file that a callback reads
         where = error.filename2 or error.filename or path
         raise UsageError(f"run {path} stopped: {where} can't be written ({error.strerror or error}); {how}") from error
     except tf.errors.InvalidArgumentError as error:

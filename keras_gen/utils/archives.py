@@ -47,7 +47,9 @@ def read(
             members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
             selected = members if names is None else [name for name in names if name in members]
             return {name: _array(archive, name, members[name]) for name in selected}
-    except Exception as error:  # a damaged archive fails in many ways: zlib.error, KeyError, MemoryError, ...
+    except MemoryError:  # the entries were no larger than allowed
+        raise
+    except Exception as error:  # a damaged archive fails in many ways: zlib.error, KeyError, EOFError, ...
         raise UsageError(f"{path} can't be read as an .npz file: {one_line(error)}") from error
 
 

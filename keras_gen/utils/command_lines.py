@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-PROGRAM = "keras-gen"
+PROGRAM, SCRIPTS = "keras-gen", Path(__file__).parents[2] / "experiments"
+"""The program that is installed with the package, and the folder of scripts in a checkout."""
 
 
 def command(name: str, *words: object) -> str:
@@ -25,7 +26,7 @@ def command(name: str, *words: object) -> str:
         'keras-gen sample runs/00001-vae-mlp --num 100'
     """
     script = Path(sys.argv[0])
-    if script.parent.name == "experiments" and script.suffix == ".py":
+    if script.suffix == ".py" and script.parent.resolve() == SCRIPTS.resolve():
         program = ["python", str(script.with_name(f"{name}.py"))]
     else:
         program = [PROGRAM, name]

@@ -125,12 +125,12 @@ def write_directory(
         for written in [*new.rglob("*"), new]:
             _sync(written)
         check_folder_in_use(path)
-        if path.exists():
-            path.rename(old)
         try:
+            if path.exists():
+                path.rename(old)
             new.rename(path)
-        except OSError:
-            if old.exists():
+        except BaseException:  # also Ctrl-C: the old folder would be deleted with the scratch folder
+            if old.exists() and not path.exists():
                 old.rename(path)
             raise
         _sync(path.parent)

@@ -25,7 +25,7 @@ def folders() -> list[Path]:
     Raises:
         UsageError: `$KERAS_GEN_MODELS` is set, but is no folder.
     """
-    chosen = os.environ.get(VARIABLE)
+    chosen = os.path.expanduser(os.environ.get(VARIABLE, ""))
     if chosen and not os.path.isdir(chosen):
         raise UsageError(f"${VARIABLE} must be a folder of SavedModels, received: {chosen!r}")
     package = Path(__file__).parents[1]

@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import inspect
 import math
+import numbers
 import os
 import pkgutil
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_gen.data import catalog
-from keras_gen.utils import checks
+from keras_gen.utils import checks, functions
 from keras_gen.utils.errors import UsageError, must_be, suggestion
 
 if TYPE_CHECKING:
@@ -47,9 +48,10 @@ class Parameter:
         """
         if value is None and self.optional:
             return None
-        if self.type is float and isinstance(value, int) and not isinstance(value, bool):
+        kind = {int: numbers.Integral, float: numbers.Real}.get(self.type)  # also those of NumPy
+        if kind and isinstance(value, kind) and not isinstance(value, bool):
             try:
-                value = float(value)
+                value = self.type(value)
             except OverflowError:
                 raise must_be(self.name, self.requirement, value) from None
         if type(value) is not self.type or (self.type is float and not math.isfinite(value)):
@@ -111,7 +113,7 @@ class Recipe:
     def file(self) -> Path | None:
         """The file that defines the recipe; None for a recipe of the package or one defined interactively."""
         file = Path(inspect.getfile(self.function)).resolve()
-        return file if file.is_file() and Path(__file__).parent not in file.parents else None
+        return file if file.is_file() and Path(__file__).resolve().parent not in file.parents else None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -260,19 +262,12 @@ def recipe(
             parameters=_parameters(function, options or {}, defaults or {}),
         )
         for key in (name, *aliases):
-            if key in _RECIPES and not _is_again(_RECIPES[key].function, function):
+            if key in _RECIPES and not functions.is_again(_RECIPES[key].function, function):
                 raise ValueError(f"recipe {key!r} is registered twice")
             _RECIPES[key] = entry
         return function
 
     return register
-
-
-def _is_again(function: Callable, other: Callable) -> bool:
-    """Return whether two functions are the same one, defined again by another run of its file or notebook's cell."""
-    same_module = function.__module__ == other.__module__ == "__main__"
-    same_file = function.__code__.co_filename == other.__code__.co_filename
-    return function.__qualname__ == other.__qualname__ and (same_module or same_file)
 
 
 def recipes() -> list[Recipe]:

@@ -137,10 +137,15 @@ def _to_uint8(
         shift = chosen - 8
     elif not (kinds == {"f"} and 0 <= low and high <= 255 and all(map(_are_whole, others.values()))):
         role, stack = next(iter(others.items()))
+        if 0 <= low and high <= 255:
+            advice = "round them: x.round().astype('uint8')"
+        elif -1 <= low and high <= 1:
+            advice = "if they are in [-1, 1], convert them: ((x + 1) * 127.5).round().astype('uint8')"
+        else:
+            advice = "undo their normalization first"
         raise UsageError(
             f"{where[f'x_{role}']} must be uint8, 0 to 255 (or integers up to 16 bits, or floats in [0, 1]), received: "
-            f"{stack.dtype} from {low:g} to {high:g}; convert images in [-1, 1] with "
-            "((x + 1) * 127.5).round().astype('uint8')"
+            f"{stack.dtype} from {low:g} to {high:g}; {advice}"
         )
     for role, stack in others.items():
         others[role] = storage.allocate_images(where[f"x_{role}"], stack.shape)
