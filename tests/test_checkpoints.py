@@ -362,6 +362,21 @@ def test_the_checkpoint_before_a_damaged_one_is_used_with_a_note(tmp_path, capsy
     )
 
 
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), MemoryError("Unable to allocate")])
+def test_a_checkpoint_that_cannot_be_read_now_is_not_taken_for_damaged(error, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise error
+
+    for epoch in (1, 2):
+        save_checkpoint(tmp_path, tiny(), TrainingPosition(epoch))
+    monkeypatch.setattr(zipfile, "ZipFile", fail)
+    with pytest.raises(
+        (UsageError, MemoryError), match=r"epoch-00002.* Permission denied|Unable to allocate"
+    ) as caught:
+        checkpoints.restore_latest(tmp_path, tiny())
+    assert not isinstance(caught.value, checkpoints.DamagedCheckpointError)
+
+
 def test_a_run_with_only_damaged_checkpoints_is_refused(tmp_path):
     path = save_checkpoint(tmp_path, tiny(), TrainingPosition(1))
     path.write_bytes(b"damaged")

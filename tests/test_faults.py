@@ -5,13 +5,17 @@ import resource
 import shutil
 import subprocess
 import sys
+import types
 
 import command_helpers
 import pytest
+import tensorflow as tf
 from command_helpers import EXPERIMENTS, call, environment, names, only_run, train, write_npz
 from run_helpers import assert_same_run, without_artifacts
 
+from keras_gen import UsageError
 from keras_gen.runs import history
+from keras_gen.training import faults
 
 own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 
@@ -121,6 +125,14 @@ def test_exhausted_memory_is_one_line(data, tmp_path):
     assert result.returncode == 2, result.stderr
     assert result.stderr.startswith("error: out of memory (")
     assert result.stderr.count("\n") == 1
+
+
+def test_a_missing_file_of_a_callback_is_no_failed_write_of_the_run(tmp_path):
+    model = types.SimpleNamespace(distribute_strategy=tf.distribute.get_strategy())
+    with pytest.raises(FileNotFoundError), faults.explain_errors(tmp_path, None, model):
+        open(tmp_path.parent / "configuration.yaml")
+    with pytest.raises(UsageError, match="history.csv can't be written"), faults.explain_errors(tmp_path, None, model):
+        open(tmp_path / "gone" / "history.csv", "w")
 
 
 @pytest.mark.slow
