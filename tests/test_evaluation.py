@@ -260,7 +260,7 @@ def test_a_bernoulli_likelihood_is_of_binary_images_and_tighter_with_more_sample
     protocol = tight.protocol
     assert (protocol["likelihood"], protocol["binarized"]) == ("bernoulli", "stochastic, seed 0")
     assert (protocol["units"], protocol["images_count"], protocol["samples"]) == ("nats an image", 12, 50)
-    assert tight.spread_over == "the mean of 12 images"
+    assert tight.spread_over == "standard error over 12 images"
     assert 0 < tight.value < loose.value
     binary = (gray > 127).astype("uint8") * 255
     score = likelihood(model, binary, 50)

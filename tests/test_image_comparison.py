@@ -295,7 +295,7 @@ REFUSED = {
         ("--generated", ".", "--real", "digits", "--real-split", "half"),
         "real_split must be one of train",
     ),
-    "a count": (("--generated", ".", "--real", "digits", "--images", 9), "num_images must be left out: all generated"),
+    "a count": (("--generated", ".", "--real", "digits", "--images", 9), "--images must be left out: all generated"),
     "reconstructions": (
         ("--generated", ".", "--real", "digits", "--measures", "rec_fid"),
         "measures must be without rec_fid, which is for the reconstructions of a run",

@@ -15,7 +15,8 @@ from keras_gen.utils import image_utils
 
 ROOT = Path(__file__).parent.parent
 
-BASE = {"extractor": "lenet", "generated": 10_000, "reference_count": 55_000, "reference_split": "train", "seed": 0}
+BASE = {"extractor": "lenet", "generated": 10_000, "reference": "mnist", "reference_split": "train", "seed": 0}
+BASE |= {"reference_count": 55_000}
 
 
 def score(metric, value, better="low", floor=None, **protocol):
@@ -111,16 +112,16 @@ def test_models_stand_beside_their_stock_twins(tmp_path):
         model(tmp_path, "vae-conv", 17.0),
     ]
     rows = [cells(line) for line in tables.stock_comparisons(models).splitlines()[2:]]
-    assert [(row[1], row[4], row[6]) for row in rows] == [
-        ("20", "21", "worse"),
-        ("20", "2", "better"),
+    assert [(row[1], row[5], row[8]) for row in rows] == [
+        ("20", "21", "worse, by one training"),
+        ("20", "2", "better, by one training"),
         ("90 ± 2.8 (2 trainings)", "88 ± 4.2 (2 trainings)", "equal within the spread"),
     ]
-    assert [row[2] for row in rows] == ["275,000"] * 3  # 5 epochs of 55,000
+    assert [row[2:4] for row in rows] == [["prior", "275,000"]] * 3  # 5 epochs of 55,000
     assert tables.stock_comparisons(models[1:2]) == ""
     otherwise = [models[0], model(tmp_path / "other", "vae-mlp", 85.0, generated=5000)]
     [line] = tables.stock_comparisons(otherwise).splitlines()[2:]
-    assert cells(line)[6] == "measured otherwise"
+    assert cells(line)[8] == "measured otherwise"
     unscored = dataclasses.replace(models[1], evaluation=Evaluation({}, [], []))
     assert tables.stock_comparisons([models[0], unscored]) == ""
 
@@ -138,7 +139,7 @@ def test_the_best_models_of_digits_are_measured_by_the_distance_of_real_images(t
     assert found[1].ratio == pytest.approx(16.0 / 0.67)
     assert found[1].is_met and not dataclasses.replace(found[1], ratio=25.1).is_met
     rows = [cells(line) for line in tables.best_models(models).splitlines()[2:]]
-    assert [(row[0], row[2], row[4]) for row in rows] == [("VAE, with labels", "11.9", "yes"), ("VAE", "23.9", "yes")]
+    assert [(row[0], row[3], row[5]) for row in rows] == [("VAE, with labels", "11.9", "yes"), ("VAE", "23.9", "yes")]
     assert [
         each.model.record.name
         for each in quality.best([models[0], model(tmp_path, "worst", 40.0, generated_labels="uniform")])
@@ -149,14 +150,14 @@ def test_a_likelihood_of_fewer_samples_has_another_protocol(tmp_path):
     base = model(tmp_path, "vae-burda", 9.0)
     protocol = {"metric": "nll", "binarized": "stochastic, seeds 0 to 2", "samples": 5000, "images_count": 10_000}
     for samples, expected in ((5000, "yes"), (100, "no: samples 100 here, 5000 wanted")):
-        nll = Score("nll", 87.0, protocol | {"samples": samples}, "low", 0.23, "the mean of 10000 images")
+        nll = Score("nll", 87.0, protocol | {"samples": samples}, "low", 0.23, "standard error over 10,000 images")
         measured = dataclasses.replace(base.evaluation, scores=[*base.evaluation.scores, nll])
         runs = [dataclasses.replace(run, scores={"nll": 87.0}) for run in base.record.runs]
         record = dataclasses.replace(base.record, runs=runs)
         lines = tables.comparisons([dataclasses.replace(base, record=record, evaluation=measured)]).splitlines()[2:]
         assert [cells(line)[4].partition(" ")[0] for line in lines] == ["86.76", "86.35", "87.75"]
         for line in lines:
-            assert cells(line)[3] == "87 ± 0.23 (the mean of 10000 images)"
+            assert cells(line)[3] == "87 ± 0.23 (standard error over 10,000 images)"
             assert cells(line)[6] == expected
 
 
@@ -198,7 +199,7 @@ def test_a_model_of_digits_is_asked_for_three_scores(values, missed, tmp_path):
     assert [each.metric for each in asked if not each.is_met] == missed
 
 
-@pytest.mark.parametrize("protocol", [{"extractor": "cifar"}, {"generated": 5000}])
+@pytest.mark.parametrize("protocol", [{"extractor": "cifar"}, {"generated": 5000}, {"reference": "fashion_mnist"}])
 def test_nothing_is_asked_of_scores_under_another_protocol(protocol, tmp_path):
     assert quality.requirements(digits(tmp_path, "mine", **protocol)) == []
     assert quality.requirements(model(tmp_path, "unscored", 9.0)) == []

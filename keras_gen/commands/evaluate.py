@@ -163,6 +163,8 @@ def _check_places(own_parser, arguments) -> None:
             raise must_be(f"--{name}", f"given together with --{other}", None)
     if arguments.measures == ["none"]:
         raise must_be("--measures", "names of measures for --generated and --real", "none")
+    if arguments.num_images is not None and not run_directory.is_run(arguments.generated):
+        raise must_be("--images", "left out: all generated images are used", arguments.num_images)
     names = ("dataset", "reference", "likelihood_images", "likelihood_samples", "likelihood_binarizations")
     own_parser.refuse(arguments, dict.fromkeys(names, FOR_RUNS))
 

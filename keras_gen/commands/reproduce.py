@@ -103,7 +103,9 @@ def reproduce_model(arguments) -> None:
         print_line(f"{row.name:>28}  {row.obtained:>10.5g}  {row.published:>10.5g}  {within}")
     count = len(model.record.runs)
     if count > 1:
-        print_line(f"published: mean of {count} training runs; 95 % of new ones are expected within the limits")
+        print_line(
+            f"published: mean of {count} training runs; 95 % of those with other seeds are expected within the limits"
+        )
     else:
         print_line("published: one training run, so its spread over seeds is unknown")
     print_line(f"run: {run}")

@@ -69,7 +69,8 @@ def reconstruction_distance(
     protocol = {"metric": REC_FID, **reference.protocol, "generated": len(images), "batch_norm": "moving averages"}
     protocol |= inputs
     name = f"rec_{score_name('fid', extractor.name)}"
-    return [Score(name, float(measured.value), protocol, "low", bias=measured.bias)]
+    # Without its bias, which is that of images drawn independently: here each one has its original in the reference.
+    return [Score(name, float(measured.value), protocol, "low")]
 
 
 def _reconstructions(model, images, labels):
@@ -133,7 +134,7 @@ def likelihood_scores(
         **protocol,
     }
     error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-    return [Score("nll", float(values.mean()), protocol, "low", error, f"the mean of {len(values)} images")]
+    return [Score("nll", float(values.mean()), protocol, "low", error, f"standard error over {len(values):,} images")]
 
 
 def latent_scores(model: VAE, images: np.ndarray, labels, protocol: dict) -> list[Score]:

@@ -23,7 +23,7 @@ MEANINGS = {
     "recall": "{share} of real images lie where generated ones do{floor}",
     "coverage": "{share} of real images have a generated one nearby{floor}",
     "memorisation": "with probability {value:.2f}, a generated image is nearer to a training image than a held-out "
-    "image is (0.5 without copies)",
+    "image is (0.5 for new real images; more is a sign of copies)",
 }
 """Explanations of scores in words, by metric."""
 
@@ -61,6 +61,7 @@ def card(published: Published) -> str:
         scores=[[row.get(column, "") for column in columns] for row in _scores(published)],
         meanings=list(_meanings(record, generated)),
         requirements=_requirements(published),
+        recipes="".join(f" {word}" for word in record.command if word.startswith("--recipes=")),
         results=[(name, f"{value:.6g}") for name, value in record.exported_scores.items()],
         about=(catalog.find(data).about if catalog.find(data) else "") or "data of the author",
     )

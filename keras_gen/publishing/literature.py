@@ -112,6 +112,6 @@ REFERENCES = (
         "29.3",
         "5,000 images, compared with 10,000; 100,000 updates",
         "[Miyato et al. 2018](https://arxiv.org/abs/1802.05957)",
-        f"twice as many filters there; {_COUNTS}",
+        f"twice as many filters, and other numbers of updates and learning rates there; {_COUNTS}",
     ),
 )

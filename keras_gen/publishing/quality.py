@@ -16,8 +16,8 @@ nearby."""
 LARGEST_RATIO = {"gan": 4.0, "vae": 25.0}
 """Largest Fréchet distance of the best GAN and the best VAE, as a multiple of that of as many real images."""
 
-_EXTRACTOR, _IMAGES = "lenet", 10_000
-"""With fewer images coverage is another quantity, and the classifier of other data knows other classes."""
+_EXTRACTOR, _DATA, _IMAGES = "lenet", ("mnist", "digits"), 10_000
+"""With fewer images coverage is another quantity, and the classifier knows only classes of digits."""
 
 
 @dataclass(frozen=True)
@@ -108,5 +108,7 @@ def _scores(published: Published) -> dict[str, Score]:
     return {
         metric: score
         for metric, score in by_metric(of_generated(published.evaluation.scores)).items()
-        if score.protocol["extractor"] == _EXTRACTOR and score.protocol["generated"] == _IMAGES
+        if score.protocol["extractor"] == _EXTRACTOR
+        and score.protocol["reference"] in _DATA
+        and score.protocol["generated"] == _IMAGES
     }

@@ -14,6 +14,7 @@ from keras_gen.evaluation import results
 from keras_gen.evaluation.results import Evaluation
 from keras_gen.runs.settings import PLACES, RunSettings
 from keras_gen.utils import safe_files, trained_models
+from keras_gen.utils.command_lines import SCRIPTS
 from keras_gen.utils.errors import UsageError, must_be
 
 RECORD_FILE, HISTORY_FILE, CARD_FILE = trained_models.RECORD_FILE, "history.csv", "README.md"
@@ -206,8 +207,9 @@ def command_of(settings: RunSettings, epochs: int | None = None) -> list[str]:
         epochs: int or None, the number of epochs that the run was started for if it ended early. Defaults to None.
     """
     settings = settings if epochs is None else dataclasses.replace(settings, epochs=epochs)
-    recipes = [f"--recipes={settings.recipe.file.name}"] if settings.recipe.file else []
-    return [*settings.words(only_changed=True), *recipes]
+    file, root = settings.recipe.file, SCRIPTS.parent
+    place = file and (file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name)
+    return [*settings.words(only_changed=True), *([f"--recipes={place}"] if place else [])]
 
 
 def published(folder: str | os.PathLike | None = None) -> list[Published]:

@@ -99,15 +99,14 @@ def measure(
     measured = [scores[name] for name in record.exported_scores]
     values = protocols.measure_again(model, data, measured, extractor_weights)
     return [
-        Comparison(name, value, values[name], _margin(value, scores[name]))
+        Comparison(name, value, values[name], _rounding(value, scores[name]))
         for name, value in record.exported_scores.items()
     ]
 
 
-def _margin(value: float, score: Score) -> float:
-    """Return by how much the score of the same weights may differ from its value."""
-    least = ABSOLUTE if "generated" in score.protocol else 0.0  # other scores are of all test images
-    return max(RELATIVE * abs(value), least, score.spread or 0.0)
+def _rounding(value: float, score: Score) -> float:
+    """Return by how much the score of the same weights may differ from its value on another machine."""
+    return max(RELATIVE * abs(value), ABSOLUTE if "generated" in score.protocol else 0.0)
 
 
 def reproduce(
@@ -127,7 +126,8 @@ def reproduce(
     Args:
         published: the model.
         out: str or path, folder of run directories. Defaults to `"runs"`.
-        seed: int or None, seed of the training. Defaults to that of the published weights.
+        seed: int or None, seed of the training. Defaults to the next one after those of several published trainings,
+            so that the new one can be compared with their spread, or to that of a single one.
         run: str or path, a run directory of an earlier call, which is resumed if it is not finished. Defaults to None,
             a new run.
         data_dir: str or path, the folder that holds its data. Defaults to `$KERAS_GEN_DATA`.
@@ -144,9 +144,9 @@ def reproduce(
     record = published.record
     evaluation_settings = protocols.settings_of(published.evaluation.scores, extractor_weights)
     if run is None:
-        if seed is not None:
-            checks.seed("seed", seed)
-        changes: dict[str, object] = {} if seed is None else {"seed": seed}
+        seeds = [each.seed for each in record.runs]
+        default = seeds[0] if len(seeds) == 1 else max(seeds) + 1
+        changes: dict[str, object] = {"seed": default if seed is None else checks.seed("seed", seed)}
         if record.settings["extractor"] == evaluation_settings.extractor:  # training may have scored with another one
             changes["extractor_weights"] = extractor_weights
         settings = _settings(published, data_dir, **changes)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from keras_gen.evaluation import protocol
 from keras_gen.evaluation.score import Score, by_metric
 from keras_gen.publishing import literature, quality, records
-from keras_gen.publishing.cards import measured, table
+from keras_gen.publishing.cards import measured, table, update_counts
 from keras_gen.publishing.literature import ReferenceValue
 from keras_gen.publishing.records import Published
 from keras_gen.utils import trained_models
@@ -21,7 +21,7 @@ OF_A_MODEL = ("moving_average", "inputs", "generated_labels")
 """Entries of a protocol that are due to the model, such as binarized inputs: scores that differ in them are ranked."""
 
 TWINS = {
-    "keras-io-vae": ("vae-2d", "vae-conv"),
+    "keras-io-vae": ("vae-2d",),
     "keras-io-gan": ("gan-conv", "gan-jsd", "dcgan", "lsgan-conv"),
     "keras-io-gan-cifar10": ("gan-jsd-cifar10", "wgan-gp-cifar10", "sngan-cifar10"),
     "keras-io-wgan-gp": ("wgan-gp", "wgan-conv", "wgan-deep"),
@@ -38,7 +38,7 @@ FOLDER = f"../{trained_models.FOLDER}"
 def comparisons(models: Sequence[Published]) -> str:
     """Return a Markdown table of models beside published numbers, with both protocols; empty without such numbers."""
     by_name = {model.record.name: model for model in models}
-    header = ("model", "data", "metric", "obtained", "reference", "its protocol", "same protocol?", "minutes")
+    header = ("model", "data", "metric", "obtained", "reference", "its protocol", "same protocol?", "our training")
     rows = []
     for reference in literature.REFERENCES:
         if reference.model in by_name:
@@ -53,7 +53,7 @@ def comparisons(models: Sequence[Published]) -> str:
                     f"{reference.value} ({reference.source})",
                     reference.protocol,
                     _is_same_protocol(model, reference),
-                    _minutes(model),
+                    f"{_minutes(model)}; updates: {update_counts(record.runs[0].updates)}",
                 )
             )
     return table(header, rows) if rows else ""
@@ -63,8 +63,8 @@ def stock_comparisons(models: Sequence[Published]) -> str:
     """Return a Markdown table of models beside `TWINS`, by Fréchet distance; empty without any of these."""
     by_name = {model.record.name: model for model in models}
     pairs = ((by_name.get(twin), by_name.get(name)) for twin, names in TWINS.items() for name in names)
-    images = "training images seen"
-    header = ("twin", "Fréchet distance", images, "model", "Fréchet distance", images, "the model is")
+    described = ("Fréchet distance", "latents", "training images seen")
+    header = ("twin", *described, "model", *described, "the model is")
     rows = [_beside(twin, model) for twin, model in pairs if twin and model and _distance(twin) and _distance(model)]
     return table(header, rows) if rows else ""
 
@@ -73,7 +73,7 @@ def _beside(twin: Published, model: Published) -> tuple[str, ...]:
     cells, values, spreads, protocols = [], [], [], set()
     for each in (twin, model):
         score = _distance(each)
-        cells += [_link(each), measured(each, score.name), f"{_images_seen(each):,}"]
+        cells += [_link(each), measured(each, score.name), _latents(each), f"{_images_seen(each):,}"]
         values.append(each.record.mean(score.name))
         spreads.append(each.record.spread(score.name) or score.spread or 0.0)
         protocols.add(_shared_fingerprint(score))
@@ -84,6 +84,8 @@ def _beside(twin: Published, model: Published) -> tuple[str, ...]:
         verdict = "equal within the spread"
     else:
         verdict = "worse" if difference > 0 else "better"
+        if min(len(each.record.runs) for each in (twin, model)) == 1:
+            verdict += ", by one training"
     return *cells, verdict
 
 
@@ -103,12 +105,13 @@ def _images_seen(model: Published) -> int:
 
 def best_models(models: Sequence[Published]) -> str:
     """Return a Markdown table of the best models of digits, and whether they are as good as they should be."""
-    header = ("best of family", "model", "Fréchet distance / that of real images", "should be at most", "reached")
+    ratio = "Fréchet distance / that of real images"
+    header = ("best of family", "model", "latents", ratio, "should be at most", "reached")
     rows = []
     for each in quality.best(models):
         conditional = ", with labels" if each.has_labels else ""
         ratio, most = significant(each.ratio, 3), significant(quality.LARGEST_RATIO[each.family])
-        cells = (f"{each.family.upper()}{conditional}", _link(each.model), ratio, most)
+        cells = (f"{each.family.upper()}{conditional}", _link(each.model), _latents(each.model), ratio, most)
         rows.append((*cells, "yes" if each.is_met else "no"))
     return table(header, rows) if rows else ""
 
@@ -119,7 +122,7 @@ def rankings(models: Sequence[Published]) -> Iterator[str]:
         images = f"{used['generated']:,} images, against {used['reference_count']:,}"
         yield f"### {data}, {images}, features of `{used['extractor']}`"
         floors = {metric: score.floor for metric, score in by_metric(group[0].evaluation.scores).items()}
-        real_images = ("real images", *(_floor(floors.get(metric)) for metric in GENERATED), "", "")
+        real_images = ("real images", *(_floor(floors.get(metric)) for metric in GENERATED), "", "", "")
         yield _ranked(group, GENERATED, real_images)
 
 
@@ -147,7 +150,7 @@ def _by_protocol(models, metric) -> Iterator[tuple[str, list[Published], Mapping
 def _ranked(group: Sequence[Published], metrics: Sequence[str], *first_rows: tuple[str, ...]) -> str:
     name = by_metric(group[0].evaluation.scores)[metrics[0]].name
     columns = (metric.removeprefix("reconstruction_").replace("_", " ") for metric in metrics[1:])
-    header = ("model", name, *columns, "weights, MB", "minutes")
+    header = ("model", name, *columns, "latents", "weights, MB", "minutes")
     return table(header, [*first_rows, *(_row(model, metrics) for model in group)])
 
 
@@ -170,6 +173,8 @@ def gallery(models: Sequence[Published]) -> Iterator[str]:
 def _is_same_protocol(model: Published, reference: ReferenceValue) -> str:
     """Return "yes", or "no" with what differs; empty text if that is not known, since the score was not measured."""
     differences = [reference.difference] if reference.difference else []
+    if differences and (average := model.record.settings["overrides"].get("moving_average")):
+        differences.append(f"a moving average of the weights ({average:g}) here")
     if not differences and not model.record.values(reference.score):
         return ""
     protocols = [score.protocol for score in model.evaluation.scores if score.name == reference.score]
@@ -190,7 +195,7 @@ def _row(model: Published, metrics: Sequence[str]) -> tuple[str, ...]:
     scores = by_metric(model.evaluation.scores)
     shown = [scores.get(metric) for metric in metrics]
     values = ["" if score is None else measured(model, score.name, brief=True) for score in shown]
-    return _link(model), *values, _size(model), _minutes(model)
+    return _link(model), *values, _latents(model), _size(model), _minutes(model)
 
 
 def _size(model: Published) -> str:
@@ -205,6 +210,12 @@ def _floor(value: float | None) -> str:
     return "" if value is None else significant(value)
 
 
+def _latents(model: Published) -> str:
+    """Return the distribution of the latents of generated images: `prior`, or a mixture such as `gmm-10`."""
+    return model.record.sampler or ""
+
+
 def _minutes(model: Published) -> str:
-    cores = model.record.machine["cores"]
-    return f"{significant(model.record.runs[0].minutes)} on {counted(cores, 'core')}"
+    machine = model.record.machine
+    devices = ", ".join(machine.get("gpus") or [counted(machine["cores"], "core")])
+    return f"{significant(model.record.runs[0].minutes)} on {devices}"

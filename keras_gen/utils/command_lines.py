@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-PROGRAM, SCRIPTS = "keras-gen", Path(__file__).parents[2] / "experiments"
+PROGRAM, SCRIPTS = "keras-gen", Path(__file__).resolve().parents[2] / "experiments"
 """The program that is installed with the package, and the folder of scripts in a checkout."""
 
 
