@@ -334,8 +334,8 @@ def vae_burda(
     (one seed each).
 
     Measured (vae-burda): saved_models/vae-burda/README.md; with five importance samples,
-    saved_models/vae-burda-k5/README.md; with labels, saved_models/vae-burda-labels/README.md. With `--epochs 55 --set
-    importance_samples=50`, −log p(x) of MNIST's test images is 89.07, far from converged.
+    saved_models/vae-burda-k5/README.md; with 50, in fewer epochs, saved_models/vae-burda-k50/README.md; with labels,
+    saved_models/vae-burda-labels/README.md.
     """
     from keras_gen import networks
     from keras_gen.models import VAE
