@@ -109,12 +109,20 @@ def test_an_empty_policy_changes_nothing():
     assert model._augmented(x, x, KEY) == (x, x)
 
 
-@pytest.mark.parametrize("policy", ["colour", "color, translation", ",", "color;cutout", 3, None, ["color"]])
+@pytest.mark.parametrize("policy", ["colour", "color; translation", ",", "color;cutout", 3, None, ["color"]])
 def test_unknown_policies_are_refused(policy):
     with pytest.raises(
         UsageError, match="^augment must be names among color, translation, cutout, separated by commas"
     ):
         augmentation.check("augment", policy)
+
+
+def test_spaces_between_policies_are_allowed():
+    spaced = augmentation.augment(tf.constant(colored(2)), "color, translation", KEY, (0, 1))
+    np.testing.assert_array_equal(
+        spaced, augmentation.augment(tf.constant(colored(2)), "color,translation", KEY, (0, 1))
+    )
+    assert augmentation.check("augment", "color, translation")
 
 
 def test_training_sees_augmented_images_and_evaluation_does_not():

@@ -185,17 +185,6 @@ def test_a_registered_data_set_is_loaded_by_name_with_the_options_of_load():
         data.load("wrong")
 
 
-@pytest.mark.parametrize("as_arrays", [True, False])
-def test_the_rules_of_a_recipe_for_its_own_data_are_not_for_arrays(as_arrays, tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (48, 8, 8), np.uint8)
-    settings = RunSettings("vae-burda", {"hidden": 4, "latent_dim": 2}, epochs=1, samples_every=0, fid_every=0)
-    given = images if as_arrays else data.from_arrays(images)
-    run = training.run(settings, data=given, out=tmp_path)
-    opened = runs.load(run, data=given)
-    assert (opened.settings.binarize, opened.data.options["binarize"]) == ("none", None)
-    assert (len(opened.data.train), opened.settings.validation, len(opened.data.test)) == (39, 4, 5)
-
-
 def test_settings_that_an_image_data_does_not_have_are_refused():
     given = data.from_arrays(np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8), binarize="threshold")
     assert loading.load_data(RunSettings("gan-mlp", binarize="threshold"), given) == (given, None)

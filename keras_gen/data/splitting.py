@@ -60,7 +60,7 @@ def split(raw: RawData, validation: int | float) -> tuple[list[Split], list[str]
         kept, chosen = _split_off(kept, count)
         held_out = train.take(chosen)
     else:
-        notes.append("validation images are those of the source, whatever the argument validation is")
+        notes.append("validation images are the source's own, whatever the argument validation is")
     # The training images are copied once, after both splits.
     return [train.take(kept) if len(kept) < len(train) else train, held_out, test], notes
 

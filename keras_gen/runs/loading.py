@@ -211,11 +211,6 @@ def _given_data(settings, given, options) -> ImageData:
     if len(parts) > 2:
         raise must_be("data", "an ImageData, images, or a tuple of images and labels", f"a tuple of {len(parts)}")
     del options["data_dir"]
-    if settings.dataset is None:  # the recipe's rules are for the data that it loads
-        own = ("image_size", "binarize", "validation")
-        options = {
-            name: value for name, value in options.items() if name not in own or value != getattr(settings.recipe, name)
-        }
     if options.pop("skip_damaged"):
         raise must_be("skip_damaged", "False for arrays", True)
     return keras_gen.data.from_arrays(*parts, **options)

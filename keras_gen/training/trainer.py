@@ -96,7 +96,7 @@ def run(
     if writes:
         _check(export_options)
         files.check_can_write_directory(Path(out) / f"00000-{settings.model}", overwrite=True, argument="out")
-    has_own_options = data is not None
+    has_own_options = isinstance(data, ImageData)
     data, note = load_data(settings, data)
     requested, settings = settings.dataset, _resolved(settings, data, has_own_options)
     model = build(settings, data, cluster)  # first: TensorFlow forms a cluster before it computes anything
