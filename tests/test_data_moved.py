@@ -47,7 +47,7 @@ def moved(run, tmp_path, monkeypatch):
 
 def test_a_run_finds_data_whose_folder_was_given_by_data_dir(run, moved, monkeypatch):
     content = record_of(run)
-    content["settings"] |= {"dataset": "noise", "data_dir": str(moved / "gone")}
+    content["settings"] |= {"data_dir": str(moved / "gone")}
     copied = shutil.copytree(run, moved / "copy")
     files.write_json(copied / "recipe.json", content)
     assert runs.load(copied, dataset=str(moved / "noise.npz")).data.origin == str(moved / "noise.npz")

@@ -469,6 +469,11 @@ def test_the_value_range_is_that_of_the_last_activation(activation, natural):
         UsageError, match=rf"from_logits must be False and value_range \({natural[0]}, 1\), received: '"
     ):
         GAN(generator, discriminator, value_range=other)
+    if activation == "tanh":  # the objective has no other range
+        encoder = networks.mlp_encoder(SHAPE, latent_dim=LATENT, hidden=(2,))
+        for from_logits in (True, False):
+            with pytest.raises(UsageError, match="^decoder must be linear or a sigmoid at its end, with this"):
+                VAE(encoder, generator, from_logits=from_logits)
     scaled = decoder_with(generator, keras.layers.Rescaling(0.5, 0.5))
     assert GAN(scaled, discriminator, value_range=other, from_logits=False).value_range == other
 

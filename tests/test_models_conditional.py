@@ -2,6 +2,7 @@
 
 import functools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -418,7 +419,11 @@ def test_a_conditional_model_says_that_decode_and_call_need_labels(kind):
     for labels in ([0, 4], [0], [-1, 0], "1"):
         with pytest.raises(UsageError, match="^labels must be 2 integers from 0 to 3, received: "):
             model.decode(latents, labels)
-    np.testing.assert_array_equal(model.decode(latents, 2), model.decode(latents, [2, 2]))
+    expected = model.decode(latents, [2, 2])
+    np.testing.assert_array_equal(model.decode(latents, 2), expected)
+    for label in (2, [2, 2]):
+        traced = tf.function(lambda z, label=label: model.decode(z, label))(tf.constant(latents))
+        np.testing.assert_allclose(traced, expected, atol=1e-6)
     with pytest.raises(UsageError, match="labels must be integers from 0 to 3, since the model is conditional"):
         model(images(2) if kind == "vae" else latents)
 
@@ -447,10 +452,16 @@ def test_an_unconditional_model_ignores_labels_in_training(kind):
 
 def test_the_number_of_classes_is_that_of_the_networks():
     assert make("vae").num_classes == make("gan").num_classes == CLASSES
+    with pytest.raises(UsageError, match="^num_classes must be 0, or at least 2, received: 1"):
+        decoder(num_classes=1)
+    numbers = keras.Input((1,))
+    embedded = keras.layers.Flatten()(keras.layers.Embedding(CLASSES, 3)(numbers))
+    latents = keras.Input((LATENT,))
+    x = keras.layers.Reshape(SHAPE)(keras.layers.Dense(64)(keras.layers.Concatenate()([latents, embedded])))
     with pytest.raises(
-        UsageError, match=r"^generator must be a model with one input, or with one-hot labels \(n, num_"
+        UsageError, match="^generator must be a model with one input, or with one-hot labels of at least"
     ):
-        GAN(decoder(num_classes=1), critic(num_classes=1))  # as of an Embedding of class numbers
+        GAN(keras.Model([latents, numbers], x), critic(num_classes=CLASSES))
     with pytest.raises(UsageError, match=r"^discriminator must be a model with labels of 2 classes, like the gener"):
         GAN(decoder(num_classes=2), critic(num_classes=3))
     model = make("gan")

@@ -180,6 +180,8 @@ def test_a_registered_data_set_is_loaded_by_name_with_the_options_of_load():
         code = compile("lambda: {'x_train': images}", "<cell 1>", "eval")
         data.register("again", eval(code, {"images": images // brightness}), (8, 8, 1))
     np.testing.assert_array_equal(data.load("again").train.images.max(), images.max() // 2)
+    with pytest.raises(UsageError, match="not yet a data set's name, received: 'again'"):
+        data.register("again", lambda: {"x_train": images}, (8, 8, 1))
     data.register("wrong", lambda: {"train": images}, (8, 8, 1))
     with pytest.raises(UsageError, match="data set wrong must hold an array x_train"):
         data.load("wrong")

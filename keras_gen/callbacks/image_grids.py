@@ -40,8 +40,7 @@ class Grid(keras.callbacks.Callback):
         raise NotImplementedError
 
     def check(self) -> None:
-        """Check that the model can make the images, or raise `UsageError`."""
-        raise NotImplementedError
+        """Check that the model can make the images, or raise `UsageError`; by default, do nothing."""
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Check the model before the first epoch rather than after it."""

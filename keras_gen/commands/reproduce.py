@@ -24,7 +24,12 @@ def parser() -> cli.ArgumentParser:
     add = parser.add_argument
     what = f"name of a published model, or its folder; or a report: {', '.join(reports.NAMES)}"
     add("name", type=cli.path, help=what)
-    add("--seed", type=int, metavar="N", help="seed for training a model; default: that of the published weights")
+    add(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="seed for training a model; default: the next one, or that of a single training",
+    )
     add("--quick", action="store_true", help="reports only: train on digits, for a few epochs")
     use = "run or published model to use for a report's training, such as vae=saved_models/vae-mlp; may be repeated"
     add("--use", action="append", default=[], metavar="TRAINING=PATH", help=use)

@@ -87,7 +87,7 @@ class Autoencoder(EncoderDecoder, GenerativeModel):
         )
         if loss == "cross_entropy" and self.value_range != (0, 1):
             raise UsageError("value_range must be (0, 1) with loss cross_entropy, received: (-1, 1)")
-        self._set_networks(encoder, decoder, "codes")
+        self._set_networks(encoder, decoder, "codes", is_range_fixed=loss == "cross_entropy")
         self.built = True
 
     def _latent_shape(self, encoder):

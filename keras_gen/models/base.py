@@ -191,11 +191,14 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
         Raises:
             UsageError: latents or labels of a wrong kind, shape or range.
         """
-        if not tf.is_symbolic_tensor(latents):
+        latents = latents.value if isinstance(latents, keras.Variable) else latents
+        if tf.executing_eagerly():
             shape = network_checks.main_input_shape(self.decoder_network)[1:]
             count = len(inputs.check_images("latents", latents, shape, None))
             if self.num_classes or labels is not None:
                 labels = inputs.labels_to_generate(labels, count, self.num_classes)
+        elif labels is not None:
+            labels = tf.broadcast_to(labels, tf.shape(latents)[:1])
         return self._decode(latents, labels)
 
     def _decode(self, latents, labels=None):
@@ -541,7 +544,7 @@ class ImageModel(WithSettings, WithoutSymbolicBuild, keras.Model):
             data, y = inputs.images_and_labels(argument, data)
         rules = rules or (self.image_shape, self.value_range, self.num_classes, self.takes_targets)
         if not inputs.is_dataset(data):
-            return inputs.check_pair(argument, data, y, *rules, training=training)
+            return inputs.check_pair(argument, data, y, *rules, training=training, or_dataset=True)
         if y is not None:
             raise must_be(f"labels of {argument}", "in the dataset's batches", f"a separate {type(y).__name__}")
         if inputs.is_sharded(data):

@@ -34,12 +34,13 @@ class EncoderDecoder(ImageModel):
         """The encoder."""
         return self.encoder
 
-    def _set_networks(self, encoder, decoder, latents: str) -> None:
+    def _set_networks(self, encoder, decoder, latents: str, *, is_range_fixed: bool) -> None:
         """Check the networks and set them; `latents` is what an error message calls the decoder's input."""
         self.encoder = network_checks.check_network("encoder", encoder)
         self.decoder = network_checks.check_network("decoder", decoder)
         network_checks.check_encoder_and_decoder(encoder, decoder, self._latent_shape(encoder), latents)
-        network_checks.check_image_range("decoder", decoder, self.from_logits, self.value_range)
+        settings = self.from_logits, self.value_range
+        network_checks.check_image_range("decoder", decoder, *settings, is_fixed=is_range_fixed)
 
     # Methods that subclasses implement
 

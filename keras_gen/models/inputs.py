@@ -35,18 +35,29 @@ IMAGE_KEYS, LABEL_KEYS = ("image", "images", "x"), ("label", "labels", "y")
 """Keys of a dictionary's images and labels, as in the data sets of `tensorflow_datasets`."""
 
 
-def check_pair(argument, images, y, image_shape, value_range, num_classes=0, takes_targets=False, *, training=False):
+def check_pair(
+    argument,
+    images,
+    y,
+    image_shape,
+    value_range,
+    num_classes=0,
+    takes_targets=False,
+    *,
+    training=False,
+    or_dataset=False,
+):
     """Return checked images, and their labels if there are classes, their target images, or None.
 
     Args:
-        argument, images, image_shape, value_range, training: as in `check_images`.
+        argument, images, image_shape, value_range, training, or_dataset: as in `check_images`.
         y: labels, or target images if the model `takes_targets` and has no classes, or None.
         num_classes: int, classes of the model. Defaults to 0.
 
     Raises:
         UsageError: as in `check_images` and `check_labels`; or there are targets, but not `takes_targets`.
     """
-    images = check_images(argument, images, image_shape, value_range, training=training)
+    images = check_images(argument, images, image_shape, value_range, training=training, or_dataset=or_dataset)
     if takes_targets and not num_classes and y is not None:
         y = as_array(f"targets of {argument}", y, "images")
         size = math.prod(image_shape)
@@ -63,7 +74,7 @@ def check_pair(argument, images, y, image_shape, value_range, num_classes=0, tak
     return images, targets
 
 
-def check_images(argument, images, image_shape, value_range, *, training=False) -> np.ndarray:
+def check_images(argument, images, image_shape, value_range, *, training=False, or_dataset=False) -> np.ndarray:
     """Return an array or a tensor of images, or of latents if `value_range` is None, as a NumPy array.
 
     Args:
@@ -73,6 +84,7 @@ def check_images(argument, images, image_shape, value_range, *, training=False) 
         value_range: tuple, range of floats, or None.
         training: bool, whether floats without a value below 0 are an error if the range is (-1, 1), since they are
             probably in [0, 1], or print a line; None for neither. Defaults to `False`.
+        or_dataset: bool, whether error messages also name datasets, which the caller takes. Defaults to `False`.
 
     Returns:
         uint8 or float32, `(n, *image_shape)`.
@@ -82,8 +94,7 @@ def check_images(argument, images, image_shape, value_range, *, training=False) 
     """
     name = "images" if value_range else "latents"
     if not isinstance(images, np.ndarray | tf.Tensor | tf.Variable):
-        # A dataset gets here where only arrays are taken.
-        kinds = "a NumPy array or a tensor" if is_dataset(images) else "a NumPy array, a tensor or a tf.data.Dataset"
+        kinds = "a NumPy array, a tensor or a tf.data.Dataset" if or_dataset else "a NumPy array or a tensor"
         raise must_be(argument, f"{kinds} of {name}", type(images).__name__)
     images = np.asarray(images)
     shape, expected = images.shape, ", ".join(map(str, image_shape))

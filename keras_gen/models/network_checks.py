@@ -42,7 +42,7 @@ def check_network(argument: str, network: object) -> keras.Model:
         raise must_be(argument, requirement, shown)
     shapes = [tuple(tensor.shape) for tensor in network.inputs]
     if len(shapes) > 2 or (len(shapes) == 2 and (len(shapes[1]) != 2 or (shapes[1][1] or 0) < 2)):
-        second = "one-hot labels (n, num_classes) as a second (a Dense layer takes them, an Embedding does not)"
+        second = "one-hot labels of at least 2 classes as a second (a Dense layer takes them, an Embedding does not)"
         raise must_be(argument, f"a model with one input, or with {second}", shapes)
     return network
 
@@ -63,10 +63,17 @@ def check_logits(argument: str, network: keras.Model) -> None:
         raise must_be(argument, "linear at its end", name)
 
 
-def check_image_range(argument: str, network: keras.Model, from_logits: bool, value_range: tuple[int, int]) -> None:
-    """Check that the activation at the end of a network that makes images fits both settings, or raise `UsageError`."""
+def check_image_range(
+    argument: str, network: keras.Model, from_logits: bool, value_range: tuple[int, int], *, is_fixed: bool = False
+) -> None:
+    """Check that the activation at the end of a network that makes images fits both settings, or raise `UsageError`.
+
+    `is_fixed` says that the model's likelihood or loss allows only (0, 1).
+    """
     name = final_activation(network)
     natural = IMAGE_RANGES.get(name, value_range)
+    if is_fixed and natural != value_range:
+        raise must_be(argument, "linear or a sigmoid at its end, with this likelihood or loss", name)
     if from_logits and name:
         remedy = "" if natural == value_range else f" and value_range {natural}"
         raise must_be(argument, f"linear at its end, or from_logits must be False{remedy}", name)

@@ -123,7 +123,7 @@ class VAE(EncoderDecoder, GenerativeModel):
             raise must_be("value_range", f"(0, 1) with likelihood {likelihood}", self.value_range)
         if learn_scale and not entry.has_scale:
             raise must_be("learn_scale", f"False with likelihood {likelihood}, which has no scale", learn_scale)
-        self._set_networks(encoder, decoder, "latents")
+        self._set_networks(encoder, decoder, "latents", is_range_fixed=entry.is_discrete)
         if learn_scale:
             initial = keras.initializers.Constant(math.log(self.scale))
             self.log_scale = self.add_weight(name="log_scale", shape=(), initializer=initial, aggregation="mean")

@@ -47,7 +47,7 @@ def image_inputs(
         ([(None, 28, 28, 1), (None, 10)], (None, 28, 28, 2))
     """
     height, width, _ = image_shape
-    num_classes = checks.non_negative_int("num_classes", num_classes)
+    num_classes = _check_classes(num_classes)
     images = keras.Input(image_shape, name="images")
     if not num_classes:
         return images, images
@@ -55,6 +55,12 @@ def image_inputs(
     plane = dense(labels, height * width, image_shape, use_bias=False, name="label_plane")
     plane = layers.Reshape((height, width, 1))(plane)
     return [images, labels], layers.Concatenate()([images, plane])
+
+
+def _check_classes(num_classes: int) -> int:
+    if checks.non_negative_int("num_classes", num_classes) == 1:
+        raise must_be("num_classes", "0, or at least 2", num_classes)
+    return int(num_classes)
 
 
 def latent_inputs(latent_dim: int, num_classes: int) -> tuple[KerasTensor | list[KerasTensor], KerasTensor]:
@@ -68,7 +74,7 @@ def latent_inputs(latent_dim: int, num_classes: int) -> tuple[KerasTensor | list
         >>> [tensor.shape for tensor in inputs], x.shape
         ([(None, 16), (None, 10)], (None, 26))
     """
-    num_classes = checks.non_negative_int("num_classes", num_classes)
+    num_classes = _check_classes(num_classes)
     latents = keras.Input((checks.positive_int("latent_dim", latent_dim),), name="latents")
     if not num_classes:
         return latents, latents

@@ -76,11 +76,12 @@ def load(
         newest: bool, load the newest checkpoint also if the run keeps its best one; default: False.
 
     Returns:
-        A `Run` with the attributes `record`, `settings`, `data`, `model` and `position`. Without a checkpoint the model
-        is untrained and the position is the start of training.
+        A `Run` with the attributes `record`, `settings`, `data`, `model` and `position`. Before its first checkpoint
+        the model is untrained and the position is the start of training.
 
     Raises:
-        UsageError: `path` is not a run directory or is damaged, or its data set or recipe has changed.
+        UsageError: `path` is not a run directory or is damaged, its data set or recipe has changed, or it had finished
+            and its checkpoints are gone.
 
     Example:
         >>> run = keras_gen.runs.load("runs/00001-vae-mlp")  # doctest: +SKIP
@@ -128,9 +129,10 @@ def load(
 def _where_now(path, settings, dataset, data_dir) -> RunSettings:
     """Return the settings with the place of the data set as given or, if its file or folder is gone, as found."""
     data_dir = None if data_dir is None else os.path.abspath(os.path.expanduser(data_dir))
-    if settings.data_dir and not os.path.isdir(settings.data_dir):
+    is_path = os.path.isabs(settings.dataset or "")  # a file or folder
+    if (is_path or dataset is not None) and settings.data_dir and not os.path.isdir(settings.data_dir):
         settings = _with(settings, data_dir=None)
-    if dataset is None and os.path.isabs(settings.dataset or ""):  # a file or folder
+    if dataset is None and is_path:
         folder, name = os.path.split(settings.dataset)
         places = [folder, settings.data_dir, os.environ.get(keras_gen.data.DATA_DIR_VARIABLE)]
         places = [data_dir] if data_dir else filter(None, places)
@@ -247,7 +249,8 @@ def build(
     if settings.learning_rate_decay == "linear":
         optimizers.decay_linearly(model, settings.epochs * steps_per_epoch(settings, data, model))
     if model.num_classes not in (0, data.num_classes):
-        allowed, why = (f"0 or {data.num_classes}", "") if data.num_classes else ("0", ", which has no labels")
+        count = data.num_classes
+        allowed, why = (f"0 or {count}" if count > 1 else "0", "" if count else ", which has no labels")
         raise must_be("num_classes", f"{allowed} for data set {data.name}{why}", model.num_classes)
     return model
 

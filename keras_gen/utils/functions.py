@@ -13,4 +13,7 @@ def is_again(function: Callable, other: Callable) -> bool:
         return False
     same_module = function.__module__ == other.__module__ == "__main__"
     same_file = function.__code__.co_filename == other.__code__.co_filename
-    return function.__qualname__ == other.__qualname__ and (same_module or same_file)
+    same_name = function.__qualname__ == other.__qualname__
+    if "<" in function.__qualname__:  # all lambda functions of a file have one name
+        same_name &= function.__code__.co_firstlineno == other.__code__.co_firstlineno
+    return same_name and (same_module or same_file)
