@@ -16,7 +16,7 @@ import pytest
 
 import keras_gen
 from keras_gen.commands import cli, program
-from keras_gen.utils import command_lines, net
+from keras_gen.utils import command_lines
 
 EXPERIMENTS = Path(keras_gen.__file__).parents[1] / "experiments"
 NO_NETWORK = "there is no network in these tests"
@@ -102,27 +102,6 @@ def write_npz(path, train=24, test=6, seed=0, size=8):
 
 def no_space(*arguments, **keywords):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def nothing_at_hand(tmp_path_factory):
-    """Hide data named by the environment, downloaded weights and the network."""
-    with pytest.MonkeyPatch.context() as patch:
-        for variable in ("TFDS_DATA_DIR", "KERAS_HOME", "HOME"):
-            patch.setenv(variable, str(tmp_path_factory.mktemp("empty")))
-        patch.delenv("KERAS_GEN_DATA", raising=False)
-        patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-        patch.setattr(net, "connection_error", lambda url, seconds=10.0: NO_NETWORK)
-        patch.setattr(
-            "keras_gen.metrics.extractors.weight_files.connection_error", lambda url, seconds=10.0: NO_NETWORK
-        )
-        yield
-
-
-@pytest.fixture(autouse=True)
-def own_working_directory(tmp_path, monkeypatch):
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
 
 
 @dataclass(frozen=True)

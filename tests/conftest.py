@@ -2,6 +2,7 @@
 
 import os
 import signal
+import site
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -24,14 +25,31 @@ for number, usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.de
         signal.signal(number, usual)
 
 
+DATA_FOLDER = os.environ.get("KERAS_GEN_DATA", "")
+"""The folder with real data, of which only the tests with `mnist_folder` or `cifar10_folder` know."""
+
+
 @pytest.fixture(scope="session", autouse=True)
-def cache_folder(tmp_path_factory):
-    """What keras_gen keeps between runs is kept for these tests only, and nothing that is there already is used."""
+def environment_of_tests(tmp_path_factory):
+    """Hide the data, weights, models, home and proxies of the machine: only the tests' own are used."""
+    folders = ("HOME", "KERAS_GEN_CACHE", "KERAS_HOME", "TORCH_HOME")
+    proxies = [f"{protocol}_proxy" for protocol in ("http", "https", "all")]
+    hidden = ["KERAS_GEN_DATA", "KERAS_GEN_MODELS", "TFDS_DATA_DIR", "XDG_CACHE_HOME"]
+    hidden += [*proxies, *(name.upper() for name in proxies)]
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("KERAS_GEN_CACHE", str(folder))
-        patch.setenv("TORCH_HOME", str(folder))  # where extractors look for weights, too
-        yield folder
+        patch.setenv("PYTHONUSERBASE", site.getuserbase())  # packages of the user's, which Python looks for in HOME
+        for name in folders:
+            patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+        for name in hidden:
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Seed what draws numbers without a seed of its own, so that a test does not depend on the tests before it."""
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,6 +57,24 @@ def slow_bfloat16():
     """On every machine, `--precision auto` is float32 in the tests' own process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processor, "is_fast_in_bfloat16", lambda: False)
+        yield
+
+
+@pytest.fixture
+def own_working_directory(tmp_path, monkeypatch):
+    """An empty working directory, `work` in `tmp_path`."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+
+@pytest.fixture(scope="module")
+def no_network():
+    """No host is reached, in the tests' own process."""
+    from command_helpers import NO_NETWORK
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("utils.net", "metrics.extractors.weight_files"):
+            patch.setattr(f"keras_gen.{module}.connection_error", lambda url, seconds=10.0: NO_NETWORK)
         yield
 
 
@@ -57,10 +93,9 @@ def registries(monkeypatch):
 
 def folder_with(file):
     """The folder with real data; tests that need them are skipped where there are none."""
-    folder = os.environ.get("KERAS_GEN_DATA", "")
-    if not os.path.isfile(os.path.join(folder, file)):
+    if not os.path.isfile(os.path.join(DATA_FOLDER, file)):
         pytest.skip(f"needs real data: {file} in the folder that $KERAS_GEN_DATA names")
-    return folder
+    return DATA_FOLDER
 
 
 @pytest.fixture(scope="session")

@@ -4,21 +4,7 @@ import struct
 import zlib
 
 import numpy as np
-import pytest
 from PIL import Image
-
-
-@pytest.fixture(autouse=True)
-def nothing_at_hand(monkeypatch, tmp_path):
-    """An empty working directory and home, and no data folders or proxies in the environment."""
-    for name in ("work", "home"):
-        (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    for name in ("KERAS_GEN_DATA", "TFDS_DATA_DIR"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def coded(count, size=8, channels=1, start=0):

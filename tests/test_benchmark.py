@@ -4,7 +4,6 @@ import json
 import re
 import statistics
 
-import command_helpers
 import pytest
 from command_helpers import call
 
@@ -12,7 +11,7 @@ from keras_gen import zoo
 from keras_gen.commands import benchmark_training
 from keras_gen.commands.benchmarks import models, start
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 
 NUMBER = r"([\d.,]+)"
 SPREAD = rf"{NUMBER} \({NUMBER} to {NUMBER}\)"

@@ -1,4 +1,4 @@
-"""The history callback, all callbacks together, and the loss curves."""
+"""The history callback, and all callbacks together."""
 
 import csv
 import math
@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from callback_helpers import fit, pictures, state_of, tiny, tiny_gan
 from command_helpers import names
-from PIL import Image
 from scorer_helpers import QuadrantExtractor
 
-from keras_gen import UsageError, callbacks, report
+from keras_gen import UsageError, callbacks
 from keras_gen.runs import history
 
 
@@ -160,45 +159,3 @@ def test_callbacks_do_not_change_training(build, tmp_path, capsys):
     rows = history.read(tmp_path / "history.csv")
     assert [row["fd_lenet_images"] for row in rows] == [6, 6]
     assert capsys.readouterr().out.count("fd_lenet ") == 2
-
-
-# The loss curves
-
-
-ROWS = [
-    {"epoch": 1.0, "seconds": 9.0, "updates": 3.0, "loss": 5.0, "kl": 1.0, "val_loss": 6.0, "val_kl": 1.5},
-    {"epoch": 2.0, "seconds": 8.0, "updates": 6.0, "loss": 4.0, "kl": 2.0, "val_loss": 5.5, "val_kl": 2.5}
-    | {"fd_lenet": 80.0, "fd_lenet_images": 1000.0},
-    {"epoch": 3.0, "seconds": 7.0, "updates": 9.0, "loss": 3.0, "kl": 3.0, "val_loss": 5.0, "val_kl": 3.5},
-]
-
-
-def drawn(axes):
-    return {line.get_label(): np.array(line.get_xydata()).tolist() for line in axes.get_lines()}
-
-
-def test_curves_show_every_quantity_in_a_panel_of_its_own():
-    figure = report.loss_curves(ROWS, "vae-mlp on digits, 3 epochs")
-    assert figure.get_suptitle() == "vae-mlp on digits, 3 epochs"
-    assert [axes.get_title() for axes in figure.axes] == ["loss", "kl", "fd_lenet"]
-    loss, kl, distance = figure.axes
-    assert drawn(loss) == {"training": [[1, 5], [2, 4], [3, 3]], "validation": [[1, 6], [2, 5.5], [3, 5]]}
-    assert drawn(kl) == {"training": [[1, 1], [2, 2], [3, 3]], "validation": [[1, 1.5], [2, 2.5], [3, 3.5]]}
-    assert list(drawn(distance).values()) == [[[2, 80]]]
-    assert [line.get_linestyle() for line in loss.get_lines()] == ["-", "--"]
-    assert len({line.get_color() for line in loss.get_lines()}) == 1
-    assert loss.get_lines()[0].get_color() != kl.get_lines()[0].get_color()
-    assert {axes.get_xlabel() for axes in figure.axes} == {"epoch"}
-    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["training", "validation"]
-
-
-def test_many_quantities_take_several_rows_of_panels(tmp_path):
-    rows = [{"epoch": float(epoch)} | {f"quantity_{i}": float(i) for i in range(9)} for epoch in (1, 2)]
-    figure = report.loss_curves(rows, "many")
-    assert len(figure.axes) == 9
-    tops = [round(axes.get_subplotspec().get_position(figure).y1, 6) for axes in figure.axes]
-    assert len(set(tops)) == 3
-    report.save_figure(figure, tmp_path / "losses.png")
-    with Image.open(tmp_path / "losses.png") as picture:
-        assert picture.format == "PNG"
-        assert picture.size == (round(3.2 * 4 * 120), round(2.6 * 3 * 120))

@@ -471,9 +471,11 @@ def test_a_new_training_in_the_folder_of_a_longer_one_is_refused(tmp_path):
     assert checkpoints.latest(tmp_path)[0] == TrainingPosition(3)
 
 
-def test_a_worker_without_a_folder_writes_nothing(monkeypatch):
+def test_a_worker_without_a_folder_writes_nothing(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(callbacks.checkpoint.distribution, "is_chief", lambda strategy: False)
     fit(tiny(), epochs=2, chosen=[callbacks.Checkpoint(None, "1steps", keep_best="loss")])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_later_checkpoint_that_could_not_be_restored_is_no_obstacle(tmp_path):

@@ -3,14 +3,13 @@
 import subprocess
 import sys
 
-import command_helpers
 import pytest
 from command_helpers import EXPERIMENTS, SCRIPTS, call, environment
 
 from keras_gen.runs.settings import RunSettings
 from keras_gen.utils.command_lines import command
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from keras_gen.runs import loading
 from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.training import trainer
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 finished, copied = command_helpers.finished, command_helpers.copied
 
 

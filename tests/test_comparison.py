@@ -3,7 +3,6 @@
 import dataclasses
 import math
 
-import command_helpers
 import pytest
 import run_helpers
 from command_helpers import call, only_run, train, write_npz
@@ -14,7 +13,7 @@ from keras_gen.report.pages import comparison_page
 from keras_gen.utils import files
 from keras_gen.utils.errors import UsageError
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 
 PROTOCOL = {"metric": "fid", "extractor": "lenet", "reference": "digits", "generated": 100, "moving_average": None}
 

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 
-import data_helpers
 import numpy as np
 import pytest
 from data_helpers import coded, indices, write_npz
@@ -16,7 +15,7 @@ from keras_gen.data.image_data import Split, fingerprint
 from keras_gen.data.preprocessing import fit_picture
 from keras_gen.utils.errors import UsageError
 
-nothing_at_hand = data_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory")
 
 ROLES = ("train", "validation", "test")
 

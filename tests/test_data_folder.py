@@ -3,7 +3,6 @@
 import os
 import zlib
 
-import data_helpers
 import numpy as np
 import pytest
 import tifffile
@@ -13,7 +12,7 @@ from PIL import Image
 from keras_gen import data
 from keras_gen.utils.errors import UsageError
 
-nothing_at_hand = data_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory")
 
 
 def test_folder_of_squares_of_one_size(tmp_path):

@@ -3,12 +3,12 @@
 import functools
 import io
 import json
+import os
 import shutil
 import tempfile
 import tracemalloc
 import zipfile
 
-import data_helpers
 import numpy as np
 import pytest
 from data_helpers import color, write_image, write_npz
@@ -21,7 +21,7 @@ from keras_gen.data.sources import tfds
 from keras_gen.utils import net
 from keras_gen.utils.errors import DataUnavailableError, UsageError
 
-nothing_at_hand = data_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory")
 
 
 def _prepare_tfds(root, name, version, shape, counts, config=None, num_shards=None):
@@ -115,7 +115,7 @@ def test_a_failing_download_is_reported_by_its_first_line(monkeypatch, tmp_path)
             DataUnavailableError, match=r"DownloadError: Failed to get url https://example\.org/x\.; put"
         ):
             data.load("imagenette", data_dir=data_dir)
-    home = str(tmp_path / "home" / "tensorflow_datasets")
+    home = os.path.expanduser("~/tensorflow_datasets")
     assert asked == [("imagenette/160px-v2", str(tmp_path)), ("imagenette/160px-v2", home)]
 
 

@@ -2,7 +2,6 @@
 
 import zipfile
 
-import data_helpers
 import numpy as np
 import pytest
 from data_helpers import coded, indices, write_npz
@@ -10,7 +9,7 @@ from data_helpers import coded, indices, write_npz
 from keras_gen import data
 from keras_gen.utils.errors import UsageError
 
-nothing_at_hand = data_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory")
 
 
 def test_npz_without_test_images_gives_a_tenth(tmp_path):

@@ -8,7 +8,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import data_helpers
 import numpy as np
 import pytest
 from data_helpers import coded, indices, write_image, write_npz
@@ -17,7 +16,7 @@ from keras_gen import data
 from keras_gen.data import preprocessing, storage
 from keras_gen.utils.errors import UsageError
 
-nothing_at_hand = data_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory")
 
 ROOT = Path(__file__).resolve().parent.parent
 ROLES = ("train", "validation", "test")

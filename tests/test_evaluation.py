@@ -21,12 +21,11 @@ from keras_gen.metrics.extractors import registry
 from keras_gen.runs import loading
 from keras_gen.utils import image_utils
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 finished, copied = command_helpers.finished, command_helpers.copied
 few_digits = scorer_helpers.few_digits
 
 # In every run and evaluation: 275 digits for training, 25 for validation and 60 for test.
-pytestmark = pytest.mark.usefixtures("few_digits", "one_lenet")
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network", "few_digits", "one_lenet")
 
 SHORT = ("--epochs", 1, "--samples-every", 0, "--fid-every", 0)
 SAMPLE_SCORES = [

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 
-import command_helpers
 import numpy as np
 import pytest
 import run_helpers
@@ -21,9 +20,8 @@ from keras_gen.training import trainer
 from keras_gen.utils import files
 from keras_gen.utils.errors import TrainingDiverged
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
 only_training = run_helpers.only_training
-pytestmark = pytest.mark.usefixtures("only_training")
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network", "only_training")
 
 FAMILIES = {
     "vae-mlp": {"hidden": 8, "latent_dim": 2},

@@ -14,7 +14,6 @@ import urllib.parse
 import urllib.request
 
 import browser_helpers
-import command_helpers
 import numpy as np
 import pytest
 from command_helpers import call
@@ -29,7 +28,7 @@ from keras_gen.report.explorer.model import Explorer
 from keras_gen.utils import trained_models
 from keras_gen.utils.errors import UsageError
 
-nothing_at_hand = command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("no_network")
 needs_gradio = pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs gradio: pip install gradio")
 
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import types
 
-import command_helpers
 import pytest
 import tensorflow as tf
 from command_helpers import EXPERIMENTS, call, environment, names, only_run, train, write_npz
@@ -17,7 +16,7 @@ from keras_gen import UsageError
 from keras_gen.runs import history
 from keras_gen.training import faults
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 
 SIZE = "--set", "hidden=64", "latent_dim=2", "--samples", "4", "--samples-every", "0", "--fid-every", "0"
 """Model arguments with checkpoints of about 250 KB."""

@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import command_helpers
 import numpy as np
 import pytest
 import run_helpers
@@ -16,7 +15,7 @@ from keras_gen import UsageError, evaluation
 from keras_gen.evaluation import Reference, ReferenceStatistics, compare_images, results
 from keras_gen.metrics import GaussianStatistics, extractors, fid
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 few_digits = scorer_helpers.few_digits
 
 

@@ -3,7 +3,6 @@
 import types
 from pathlib import Path
 
-import command_helpers
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,7 +14,7 @@ from keras_gen.runs import loading
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training import faults
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 
 
 @pytest.mark.slow

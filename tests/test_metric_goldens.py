@@ -47,7 +47,7 @@ def test_the_inputs_are_those_the_values_were_made_from(name):
     [
         ("graded", 1e-9),
         # 50 samples, 64 dimensions: eigenvalues of the product that should be 0 are about 1e-16 in those packages, and
-        # their roots 1e-8; here there are none (test_metrics_frechet.py has the singular case to 1e-9).
+        # their roots 1e-8; here there are none (test_frechet.py has the singular case to 1e-9).
         ("few", 1e-6),
     ],
 )

@@ -24,7 +24,7 @@ from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
 from keras_gen.utils import image_utils
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 finished, copied = command_helpers.finished, command_helpers.copied
 undrawn = report_helpers.undrawn
 
@@ -262,7 +262,10 @@ def test_mistakes_are_one_line(tmp_path):
     for path in (one, two):
         measure(path, score())
     no_gif = tmp_path / "no" / "a.gif"
-    no_file, folder = tmp_path / "no" / "page.html", "must be a file in a folder that exists and can be written, received: "
+    no_file, folder = (
+        tmp_path / "no" / "page.html",
+        "must be a file in a folder that exists and can be written, received: ",
+    )
     for message, *arguments in (
         ("run must be a run directory, a folder with recipe.json, received: ", tmp_path / "no"),
         ("a comparison loads no models", one, two, "--quick"),

@@ -24,20 +24,25 @@ from keras_gen import WGAN, UsageError, networks
 
 
 @pytest.mark.parametrize(
-    "penalty, eager, num_classes",
+    "penalty, clip, eager, num_classes",
     mostly_slow(
-        [(penalty, *case) for penalty in (0.0, 10.0) for case in ((True, 0), (False, 0), (False, CLASSES))],
-        (0.0, True, 0),
-        (10.0, False, CLASSES),
+        [
+            (*slopes, *case)
+            for slopes in ((0.0, 0.1), (10.0, 0.0), (10.0, 0.3))
+            for case in ((True, 0), (False, 0), (False, CLASSES))
+        ],
+        (0.0, 0.1, True, 0),
+        (10.0, 0.0, False, CLASSES),
     ),
 )
-def test_a_wgan_step_is_several_steps_of_the_critic_then_one_of_the_generator(penalty, eager, num_classes):
+def test_a_wgan_step_is_several_steps_of_the_critic_then_one_of_the_generator(penalty, clip, eager, num_classes):
     model = make_gan(
         WGAN,
         eager=eager,
         num_classes=num_classes,
         critic_steps=3,
         gradient_penalty=penalty,
+        weight_clip=clip,
         optimizers=(keras.optimizers.SGD(0.02), keras.optimizers.SGD(0.01)),
     )
     batch, labels, key = images(12), np.random.default_rng(0).permutation(12) % CLASSES, model.training_key(0)
@@ -63,6 +68,8 @@ def test_a_wgan_step_is_several_steps_of_the_critic_then_one_of_the_generator(pe
             gradients = tape.gradient(loss, critic, unconnected_gradients="zero")
             for variable, gradient in zip(critic, gradients, strict=True):
                 variable.assign_sub(0.01 * gradient)
+                if clip:
+                    variable.assign(np.clip(variable, -clip, clip))
             emds.append(float(emd))
             penalties.append(float(gradient_penalty))
         latents = tf.random.stateless_normal((4, LATENT), tf.random.fold_in(key, 3))

@@ -9,7 +9,6 @@ import textwrap
 import time
 from pathlib import Path
 
-import command_helpers
 import numpy as np
 import pytest
 from command_helpers import EXPERIMENTS, call, environment, write_npz
@@ -18,7 +17,7 @@ from run_helpers import history_without_seconds, state_of
 
 from keras_gen.runs import checkpoints
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 EPOCHS = 3
 # Adam amplifies the rounding errors of gradients that are 0 in exact arithmetic: those of biases that a batch
 # normalization removes, and on which its moving averages, used in validation, depend.

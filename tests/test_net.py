@@ -4,12 +4,11 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-import data_helpers
 import pytest
 
 from keras_gen.utils import net
 
-nothing_at_hand = data_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory")
 
 
 def test_probe_of_a_closed_port():

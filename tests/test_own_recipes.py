@@ -22,7 +22,7 @@ from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
 from keras_gen.utils import image_utils
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 
 PAGE = Path(zoo.__file__).parents[2] / "docs" / "running.md"
 (RECIPES,) = (

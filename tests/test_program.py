@@ -5,7 +5,6 @@ import importlib
 import shutil
 from pathlib import Path
 
-import command_helpers
 import pytest
 from command_helpers import EXPERIMENTS, call, only_run, record_of
 
@@ -14,7 +13,7 @@ from keras_gen.commands import program
 from keras_gen.models import export
 from keras_gen.utils import trained_models
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 MODEL = EXPERIMENTS.parent / "saved_models" / "vae-mlp"
 
 

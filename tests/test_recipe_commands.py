@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import command_helpers
 import numpy as np
 import pytest
 from command_helpers import call, names, only_run, train
@@ -13,7 +12,7 @@ from run_helpers import without_artifacts
 from keras_gen.runs import history
 from keras_gen.evaluation import results
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 
 
 def write_npz(path, labels):

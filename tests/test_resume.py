@@ -36,7 +36,7 @@ from keras_gen.runs import checkpoints
 from keras_gen.training import trainer
 from keras_gen.utils import files
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 finished, copied = command_helpers.finished, command_helpers.copied
 
 

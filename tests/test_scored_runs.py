@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import command_helpers
 import numpy as np
 import pytest
 from command_helpers import NO_NETWORK, call, only_run, record_of, train
@@ -15,7 +14,7 @@ from keras_gen.metrics import extractors
 from keras_gen.runs import loading
 from keras_gen.utils import files
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 
 
 @pytest.fixture(scope="module", autouse=True)

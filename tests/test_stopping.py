@@ -343,12 +343,14 @@ def test_a_killed_process_leaves_a_good_checkpoint(tmp_path, seed, monkeypatch):
     # Forked, since importing TensorFlow takes seconds; the child does not use it.
     process, deadline = multiprocessing.get_context("fork").Process(target=work), time.monotonic() + 60
     process.start()
-    while len(list((tmp_path / "checkpoints").glob("epoch-*"))) < 2:
-        assert process.is_alive() and time.monotonic() < deadline
-        time.sleep(0.005)
-    time.sleep(random.Random(seed).uniform(0.0, 0.2))
-    process.kill()
-    process.join()
+    try:
+        while len(list((tmp_path / "checkpoints").glob("epoch-*"))) < 2:
+            assert process.is_alive() and time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(random.Random(seed).uniform(0.0, 0.2))
+    finally:
+        process.kill()
+        process.join()
     assert process.exitcode == -signal.SIGKILL
     position = checkpoints.latest(tmp_path)[0]
     assert position.step > 1

@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import command_helpers
 import pytest
 from command_helpers import EXPERIMENTS, SCRIPTS, call, environment, names, only_run, record_of, train, write_npz
 from run_helpers import assert_same_run, without_artifacts
@@ -20,7 +19,7 @@ from keras_gen.runs.settings import RunSettings
 from keras_gen.training import sweeps
 from keras_gen.training.sweeps import runner
 
-own_working_directory, nothing_at_hand = command_helpers.own_working_directory, command_helpers.nothing_at_hand
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 FIXED = ("hidden=8", "sample_count=4", "batch_size=8", "samples_every=0", "fid_every=0")
 EPOCHS = 60
 """Epochs of the runs that are stopped and killed: enough not to end before."""

@@ -4,26 +4,16 @@ import hashlib
 import json
 from pathlib import Path
 
-import command_helpers
 import numpy as np
 import pytest
-from command_helpers import NO_NETWORK, call, names, write_npz
+from command_helpers import call, names, write_npz
 
 from keras_gen import data
 from keras_gen.commands import train_extractor
 from keras_gen.metrics.extractors import ShippedClassifier, classifier_networks
 from keras_gen.metrics.extractors.classifiers import SHIPPED_FOLDER
 
-# No `nothing_at_hand` in this module: the last tests need the real data.
-own_working_directory = command_helpers.own_working_directory
-
-
-@pytest.fixture
-def no_data(monkeypatch, tmp_path):
-    for variable in ("TFDS_DATA_DIR", "KERAS_HOME", "HOME"):
-        monkeypatch.setenv(variable, str(tmp_path / "empty"))
-    monkeypatch.delenv("KERAS_GEN_DATA", raising=False)
-    monkeypatch.setattr("keras_gen.utils.net.connection_error", lambda url, seconds=10.0: NO_NETWORK)
+pytestmark = pytest.mark.usefixtures("own_working_directory", "no_network")
 
 
 def trained(out, dataset, *arguments, name="lenet"):
@@ -157,7 +147,7 @@ def test_data_that_do_not_fit_the_network_are_refused_in_one_line(tmp_path, writ
     ],
     ids=str,
 )
-def test_a_mistake_is_one_line(no_data, arguments, message):
+def test_a_mistake_is_one_line(arguments, message):
     assert message in call("train_extractor", *arguments, "--out", "out").error
     assert not Path("out").exists()
 

@@ -24,7 +24,8 @@ PINS = {
 }
 TESTS = [
     *("test_conformance", "test_models_*", "test_networks*", "test_resume", "test_exact_resume", "test_run_goldens"),
-    *("test_export", "test_distribution", "test_sharding", "test_optimizers", "test_precision", "test_jit_compile"),
+    *("test_export", "test_distribution", "test_sharding", "test_optimizers", "test_mixed_precision"),
+    "test_jit_compile",
     *("test_narrow_convolution", "test_dropout", "test_package", "test_zoo", "test_explorer*", "test_scored_runs"),
 ]
 FAMILIES = ("ae-conv", "vae-conv", "gan-mlp", "wgan-gp")

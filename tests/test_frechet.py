@@ -1,14 +1,21 @@
-"""Tests of the Fréchet distance with singular and graded covariances, and merged statistics."""
+"""The Fréchet distance against SciPy and closed forms, also of singular and graded covariances; merged statistics."""
 
 from __future__ import annotations
 
-
 import numpy as np
 import pytest
+import scipy.linalg
 
 from keras_gen.metrics import arrays
 from keras_gen.metrics.frechet import GaussianStatistics, distance, fid, frechet_distance
 from keras_gen.utils.errors import UsageError
+
+
+def _correlated(rng: np.random.Generator, count: int, dimensions: int) -> np.ndarray:
+    return rng.normal(size=(count, dimensions)) @ rng.normal(size=(dimensions, dimensions)) + rng.normal(
+        size=dimensions
+    )
+
 
 DIMENSIONS = 120
 DECADES = np.logspace(0, -8, DIMENSIONS)
@@ -22,6 +29,35 @@ def rotation(seed: int, dimensions: int = DIMENSIONS) -> np.ndarray:
 def rotated(variances: np.ndarray, axes: np.ndarray) -> np.ndarray:
     covariance = axes * variances @ axes.T
     return (covariance + covariance.T) / 2
+
+
+# The formula
+
+
+def test_equals_the_formula_with_scipys_matrix_root():
+    rng = np.random.default_rng(0)
+    a, b = _correlated(rng, 200, 24), _correlated(rng, 300, 24)
+    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    root = scipy.linalg.sqrtm(cov_a @ cov_b)
+    expected = np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(cov_a + cov_b - 2 * root.real)
+    assert fid(a, b) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_point_against_a_gaussian_is_its_trace():
+    zero, mean = np.zeros(3), np.zeros(3)
+    covariance = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 4.0]])
+    assert frechet_distance(mean, np.zeros((3, 3)), zero, covariance) == pytest.approx(7.0)
+    assert frechet_distance(zero, covariance, mean, np.zeros((3, 3))) == pytest.approx(7.0)
+    assert frechet_distance(mean, np.zeros((3, 3)), zero, np.zeros((3, 3))) == 0.0
+
+
+@pytest.mark.parametrize("count", [500, 20])  # 20: fewer samples than dimensions
+def test_identical_sets_are_at_zero_and_the_order_does_not_matter(count):
+    rng = np.random.default_rng(2)
+    a, b = _correlated(rng, count, 64), _correlated(rng, count, 64)
+    assert 0.0 <= fid(a, a) < 1e-8 * np.trace(np.cov(a, rowvar=False))
+    assert fid(a, b) == pytest.approx(fid(b, a), rel=1e-9)
+    assert fid(a, a + 2.0) == pytest.approx(4.0 * 64, rel=1e-9)
 
 
 # Covariances with the same axes commute: the distance is that of the standard deviations.
@@ -100,6 +136,38 @@ def test_an_indefinite_matrix_is_refused(indefinite):
 # Statistics
 
 
+@pytest.mark.parametrize("sizes", [[100], [1] * 100, [2, 3, 0, 95], [99, 1]])
+def test_streaming_equals_one_shot_far_from_zero(sizes):
+    """At 1e6 sums of squares would keep four digits of a variance of 1."""
+    features = np.random.default_rng(4).normal(size=(100, 5)) + 1e6
+    statistics = GaussianStatistics()
+    for batch in np.split(features, np.cumsum(sizes)[:-1]):
+        statistics.update(batch)
+    assert statistics.count == 100
+    np.testing.assert_allclose(statistics.mean, features.mean(0), rtol=1e-15)
+    np.testing.assert_allclose(statistics.covariance, np.cov(features, rowvar=False), rtol=1e-9, atol=1e-9)
+
+
+def test_returned_statistics_are_copies():
+    statistics = GaussianStatistics()
+    statistics.update(np.eye(2))
+    mean, covariance = statistics.mean, statistics.covariance
+    before = mean.copy(), covariance.copy()
+    statistics.update(np.ones((3, 2)))
+    np.testing.assert_array_equal(mean, before[0])
+    np.testing.assert_array_equal(covariance, before[1])
+
+
+def test_a_refused_batch_leaves_the_statistics_as_they_were():
+    statistics = GaussianStatistics()
+    statistics.update(np.eye(2))
+    for batch in (np.ones((3, 4)), np.full((3, 2), np.inf)):
+        with pytest.raises(UsageError, match="features must be"):
+            statistics.update(batch)
+    assert statistics.count == 2
+    assert statistics.mean.tolist() == [0.5, 0.5]
+
+
 def test_restored_statistics_can_be_updated():
     features = np.random.default_rng(4).normal(size=(50, 6))
     statistics = GaussianStatistics.from_features(features[:30])
@@ -138,13 +206,31 @@ def test_the_distance_of_statistics_is_that_of_the_features():
     assert found == fid(a, b) > 0.4
 
 
+# Wrong arguments
+
+
 PLANE = GaussianStatistics.from_moments(10, np.zeros(2), np.eye(2))
 LINE = GaussianStatistics.from_moments(10, np.zeros(1), np.eye(1))
+GOOD = np.ones((3, 2))
 
 
 @pytest.mark.parametrize(
     ("call", "named"),
     [
+        (lambda: fid(GOOD[0], GOOD), "features_a must be of shape"),
+        (lambda: fid(GOOD, np.ones((3, 4))), r"features_b must be of shape \(n, 2\), like features_a.*\(3, 4\)"),
+        (lambda: fid(GOOD[:1], GOOD), "features_a must be at least 2 samples"),
+        (lambda: fid(GOOD, GOOD[:1]), "features_b must be at least 2 samples"),
+        (lambda: fid(GOOD, GOOD * np.nan), "features_b must be finite, received: 6 of 6"),
+        (lambda: fid(GOOD, GOOD * 1j), "features_b must be real numbers of shape.*complex128"),
+        (lambda: fid("nonsense", GOOD), "features_a must be real numbers"),
+        (lambda: fid([[1.0], [1.0, 2.0]], GOOD), "features_a must be an array of shape"),
+        (lambda: frechet_distance(GOOD[0], np.eye(2), [0.0], np.eye(2)), "mean_2 must be of shape"),
+        (lambda: frechet_distance(GOOD[0], np.eye(3), GOOD[0], np.eye(2)), "covariance_1 must be of shape"),
+        (lambda: frechet_distance(GOOD[0], np.eye(2), GOOD[0], np.eye(2) + [[0, 1], [0, 0]]), "covariance_2.*symm"),
+        (lambda: frechet_distance(GOOD[0], np.eye(2), GOOD[0], np.inf * np.ones((2, 2))), "covariance_2.*finite"),
+        (lambda: GaussianStatistics().mean, "at least 1 sample"),
+        (lambda: GaussianStatistics().covariance, "at least 2 samples"),
         (lambda: GaussianStatistics.from_moments(1, [0.0], [[1.0]]), "count must be an integer of at least 2.*: 1$"),
         (lambda: GaussianStatistics.from_moments(2.0, [0.0], [[1.0]]), "count must be an integer of at least 2"),
         (lambda: GaussianStatistics.from_moments(2, [[0.0]], [[1.0]]), r"^mean must be of shape \(D,\).*\(1, 1\)$"),
