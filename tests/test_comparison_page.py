@@ -1,8 +1,10 @@
 """The page that compares runs: differences, ranks, seeds and curves."""
 
+import json
+
 import pytest
 import report_helpers
-from report_helpers import Page, history_of, make_run, measure, score
+from report_helpers import Page, change, history_of, make_run, measure, score
 
 from keras_gen import UsageError
 from keras_gen.report import run_files
@@ -87,6 +89,20 @@ def test_means_and_spreads_over_seeds(tmp_path):
     assert "loss | 8 ± 2.6 | val_loss | 9 ± 2.6" in text  # 6, 7 and 11: mean 8, variance (4 + 1 + 9) / 2
     assert "fd_lenet (keras-gen evaluate) | 84 ± 5.3" in text
     assert "precision_lenet (keras-gen evaluate)" not in text  # of different protocols
+
+
+def test_runs_that_ended_early_differ_only_in_their_seeds(tmp_path):
+    runs = [make_run(tmp_path / f"run-{seed}", seed=seed, epochs=20, done=done) for seed, done in ((0, 6), (1, 4))]
+    for path, done in zip(runs, (6, 4), strict=True):
+        settings = json.loads((path / "recipe.json").read_text(encoding="utf-8"))["settings"] | {"epochs": done}
+        ended_early = {"reason": "val_loss has not improved", "planned_epochs": 20}
+        change(path, settings=settings, ended_early=ended_early)
+        measure(path, score(), epoch=done)
+    assert comparison_page.seed_groups(read(*runs)) == [[0, 1]]
+    assert comparison_page.differences(read(*runs)) == {"seed": [0, 1]}
+    shown = " ".join(words_of(*runs))
+    assert "run-1 ended early, after 4 of 20 epochs: val_loss has not improved." in shown
+    assert "6 of 20" in shown and "fd_lenet (keras-gen evaluate) 82.5 ± 0" in shown
 
 
 def test_what_can_not_be_compared_has_a_notice(tmp_path):

@@ -49,6 +49,18 @@ def test_it_opens_and_installs_on_colab_from_one_address_and_uses_a_gpu(path):
     assert sum('list_physical_devices("GPU")' in text_of(cell) for cell in code_cells(notebook)) == 1
 
 
+def test_the_listed_models_are_those_of_the_zoo_with_their_scores():
+    notebook = json.loads((ROOT / "notebooks" / "2_sample_the_zoo.ipynb").read_text(encoding="utf-8"))
+    texts = ["".join(output.get("text", "")) for cell in code_cells(notebook) for output in cell["outputs"]]
+    [listing] = [text for text in texts if "fd_lenet" in text]
+    listed = {line.split()[0]: line.split()[-1] for line in listing.splitlines()}
+    models = {model.name: model for model in keras_gen.zoo.pretrained()}
+    assert listed.keys() == models.keys()
+    for name, model in models.items():
+        if scores := [value for score, value in model.scores.items() if score.startswith("fd_")]:
+            assert listed[name] == f"{scores[0]:.2f}"
+
+
 @pytest.mark.slow
 @each_notebook
 def test_a_notebook_runs_from_top_to_bottom(path, tmp_path):

@@ -14,7 +14,7 @@ from publishing_helpers import copy_of
 from keras_gen import UsageError, evaluation, publishing, zoo
 from keras_gen.commands import docs
 from keras_gen.models import export
-from keras_gen.publishing import collage, records
+from keras_gen.publishing import collage, pictures, records
 from keras_gen.publishing.reports import experiments
 from keras_gen.runs import loading
 from keras_gen.utils import safe_files, trained_models
@@ -102,6 +102,25 @@ def test_the_card_names_the_precision_and_the_network_of_updates(published):
     changed = dataclasses.replace(record, settings={**record.settings, "precision": "bfloat16"}, runs=runs)
     card = publishing.card(dataclasses.replace(published, record=changed))
     assert "; bfloat16 |" in card and "| updates | 5,000 of the critic, 7 of the generator |" in card
+
+
+def test_what_a_folder_of_images_is_called_is_text_in_its_card(published):
+    record = published.record
+    data = {**record.data, "name": "a|b <i>", "class_names": ["cat", "<dog>"]}
+    settings = {**record.settings, "overrides": {**record.settings["overrides"], "num_classes": 2}}
+    changed = dataclasses.replace(record, data=data, settings=settings)
+    card = publishing.card(dataclasses.replace(published, record=changed))
+    assert "| data | a\\|b &lt;i&gt;: " in card and "Classes: 0 cat, 1 &lt;dog&gt;." in card
+    assert "<i>" not in card.partition("---\n\n")[2]
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2, 3])
+def test_every_number_of_latents_has_a_picture(latent_dim, tmp_path):
+    model = zoo.build("vae-mlp", (8, 8, 1), latent_dim=latent_dim, hidden=2, seed=0)
+    stored = zoo.load(export.save(model, tmp_path / "stored"))
+    pictures.write_latents(stored, tmp_path / "latents.png")
+    with Image.open(tmp_path / "latents.png") as picture:
+        assert picture.size == ((14 * 8, 14 * 8) if latent_dim == 2 else (10 * 8, 4 * 8))
 
 
 def test_published_models_are_found_by_name(published, monkeypatch):

@@ -1,10 +1,13 @@
 """Figures of images: positions and labels for gray and color, square and oblong, one and many images."""
 
+import matplotlib.colors
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from report_helpers import canvas, columns_of, image_at, rows_of
 
 from keras_gen import UsageError, report
+from keras_gen.report.figures import style
 from keras_gen.report.figures.canvas import rows_figure
 from keras_gen.utils import image_utils
 
@@ -125,6 +128,22 @@ def test_neighbors_are_beside_their_image_and_above_their_distance(tmp_path, cou
     assert columns_of(axes) == expected[: nearest + 1]
     assert axes.get_xlabel() == "below each training image: metres"
     draw(figure, tmp_path, shape)
+
+
+def test_distances_are_light_on_dark_in_a_dark_figure():
+    figure = report.nearest_neighbors(made(2), made((2, 3)), np.ones((2, 3)), "x")
+    style.darken(figure)
+    axes, _ = canvas(figure)
+    texts = axes.texts[:6]
+    for text in texts:
+        assert text.get_color() == style.LIGHT
+        text.set_visible(False)
+    drawing = FigureCanvasAgg(figure)
+    drawing.draw()
+    pixels = np.asarray(drawing.buffer_rgba())[::-1, :, :3]
+    for text in texts:
+        x, y = axes.transData.transform(text.get_position()).astype(int)
+        assert matplotlib.colors.to_hex(pixels[y, x] / 255) == style.DARK
 
 
 def test_an_exact_copy_has_distance_0():

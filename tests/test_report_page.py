@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import report_helpers
 from PIL import Image
-from report_helpers import DRAWN, Page, change, make_run, measure, picture, score, write_history
+from report_helpers import DRAWN, Page, change, history_of, make_run, measure, picture, score, write_history
 
 from keras_gen import report
+from keras_gen.evaluation import Score
 from keras_gen.report import run_files
 from keras_gen.report.figures import style
 from keras_gen.report.pages import comparison_page, data_uri, run_page
@@ -179,7 +180,7 @@ def test_scores_have_spread_floor_bias_and_protocol(run):
     measure(run, bias, score("precision_lenet", 0.5, better="high", generated=500), notes=["one note"])
     words = page_of(run).words
     start = words.index("fd_lenet", words.index("± spread"))
-    row = ["fd_lenet", "80", "lower", "0.75 (over 3 sets of images)", "0.5", "9", bias.fingerprint]
+    row = ["fd_lenet", "80", "lower", "0.75 (3 sets of images)", "0.5", "9", bias.fingerprint]
     assert words[start : start + 7] == row
     assert words[start + 7 : start + 13] == ["precision_lenet", "0.5", "higher", "–", "–", "–"]
     assert " extractor lenet " in " ".join(words[words.index("Protocol") :])
@@ -209,6 +210,24 @@ def test_unfinished_and_diverged_runs_have_a_notice(tmp_path):
 def test_a_run_that_ended_early_says_why(run):
     change(run, ended_early={"reason": "val_loss has not improved for 2 epochs", "planned_epochs": 20})
     assert "Ended early, after 8 of 20 epochs: val_loss has not improved for 2 epochs" in page_of(run).shown
+
+
+def test_entries_that_all_scores_of_generated_images_share_are_told_once(run):
+    mine = Score("nll", 90.0, {"metric": "nll", "images": 300}, "low", spread=0.2, spread_over="standard error")
+    measure(run, score(), score("precision_lenet", 0.9, better="high"), mine)
+    page = page_of(run).shown
+    assert page.count("reference mnist") == page.count("reference") == 1
+    assert "metric: nll; images: 300" in page
+    assert "0.2 (standard error)" in page
+
+
+def test_the_page_says_which_epoch_is_kept(run):
+    settings = json.loads((run / "recipe.json").read_text(encoding="utf-8"))["settings"]
+    change(run, settings=settings | {"keep_best": "val_loss"})
+    rows = history_of(8)
+    rows[4]["val_loss"] = 0.5
+    write_history(run / "history.csv", rows)
+    assert "weights of epoch 5, the one with the lowest val_loss" in page_of(run).shown
 
 
 # Missing and damaged files

@@ -30,7 +30,7 @@ def parser() -> cli.ArgumentParser:
         metavar="N",
         help="seed for training a model; default: the next one, or that of a single training",
     )
-    add("--quick", action="store_true", help="reports only: train on digits, for a few epochs")
+    add("--quick", action="store_true", help="reports only: train on digits, which takes minutes")
     use = "run or published model to use for a report's training, such as vae=saved_models/vae-mlp; may be repeated"
     add("--use", action="append", default=[], metavar="TRAINING=PATH", help=use)
     run = "directory of an interrupted call: resume it and compare"

@@ -17,6 +17,7 @@ from keras_gen.utils import trained_models
 from keras_gen.utils.command_lines import command
 from keras_gen.utils.errors import UsageError, must_be, one_line
 from keras_gen.utils.progress import print_line
+from keras_gen.utils.text import counted
 
 if TYPE_CHECKING:
     import keras
@@ -133,7 +134,7 @@ def list_recipes() -> None:
         names = " ".join((recipe.name, *(f"(= {alias})" for alias in recipe.aliases)))
         print_line(f"{names}: {recipe.summary}")
         print_line(
-            f"    {recipe.source}, {recipe.dataset}, {recipe.epochs} epochs, batch size {recipe.batch_size}"
+            f"    {recipe.source}, {recipe.dataset}, {counted(recipe.epochs, 'epoch')}, batch size {recipe.batch_size}"
             + ("" if recipe.weights is None else f", {recipe.weights:,} trainable weights")
         )
         print_line("    --set " + " ".join(f"{p.name}={p.default}" for p in recipe.parameters.values()))

@@ -38,11 +38,11 @@ def differences(protocols: Sequence[Protocol], ignore: Sequence[str] = ()) -> di
 
 
 def common(protocols: Sequence[Protocol]) -> Protocol:
-    """Return the entries that are the same in all protocols.
+    """Return the entries that all protocols have, with the same value.
 
     Example:
-        >>> common([{"generated": 1000, "seed": 0}, {"generated": 10000, "seed": 0}])
+        >>> common([{"generated": 1000, "seed": 0}, {"generated": 10000, "seed": 0, "rank": None}])
         {'seed': 0}
     """
-    differing = differences(protocols)
-    return {name: value for name, value in protocols[0].items() if name not in differing} if protocols else {}
+    first = protocols[0] if protocols else {}
+    return {name: value for name, value in first.items() if all(each.get(name, ...) == value for each in protocols)}

@@ -78,8 +78,12 @@ class PretrainedModel:
     @property
     def has_prior(self) -> bool:
         """Whether standard normal latents can be decoded; False for an autoencoder's codes, and with a sampler."""
-        is_autoencoder = "encode" in self.functions and "codes" in self._outputs("encode")
-        return self.has_latent_vector and not is_autoencoder and "sampler" not in self.description
+        return self.has_latent_vector and not self.has_codes and "sampler" not in self.description
+
+    @property
+    def has_codes(self) -> bool:
+        """Whether the latents are codes of an autoencoder, which no prior describes."""
+        return "encode" in self.functions and "codes" in self._outputs("encode")
 
     @property
     def has_latent_vector(self) -> bool:

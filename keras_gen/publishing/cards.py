@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import html
 import math
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from keras_gen.evaluation.score import DIRECTION, Score, by_metric, of_generated
 from keras_gen.publishing import quality
 from keras_gen.publishing.records import Published, Record, TrainedRun
 from keras_gen.report import templating
-from keras_gen.utils.text import counted, significant
+from keras_gen.utils.text import counted, duration, significant
 
 MEANINGS = {
     "confident": "{share} of the images are recognized with more than 90 % certainty{floor}",
@@ -53,6 +54,7 @@ def card(published: Published) -> str:
         shape=", ".join(map(str, record.data["image_shape"])),
         generates=record.sampler is not None,
         denoises=record.settings["overrides"].get("corruption", "none") != "none",
+        class_names=_class_names(record),
         num_classes=record.settings["overrides"].get("num_classes", 0),
         has_weights=published.has_weights,
         training=list(_training(published)),
@@ -67,6 +69,13 @@ def card(published: Published) -> str:
     )
 
 
+def _class_names(record: Record) -> str:
+    """Return the numbers and names of the classes; empty text if their names are numbers."""
+    names = record.data.get("class_names") or []
+    are_numbers = list(names) == [str(number) for number in range(len(names))]
+    return "" if are_numbers else ", ".join(f"{number} {html.escape(name)}" for number, name in enumerate(names))
+
+
 @functools.cache
 def _template() -> jinja2.Template:
     environment = templating.environment(__file__)
@@ -79,13 +88,13 @@ def _training(published: Published) -> Iterator[tuple[str, str]]:
     record = published.record
     first, machine, versions = record.runs[0], record.machine, record.versions
     counts = ", ".join(f"{count:,} {role}" for role, count in record.data["counts"].items())
-    yield "data", f"{record.data['name']}: {counts}"
+    yield "data", f"{html.escape(record.data['name'])}: {counts}"
     yield "command", f"`python experiments/run.py {shlex.join(record.command)}`"
     seeds = ", ".join(str(run.seed) for run in record.runs)
     yield "seeds", f"{seeds}; these weights: {first.seed}" if published.has_weights else seeds
     yield "epochs", "; ".join(dict.fromkeys(map(_epochs, record.runs)))
     yield "updates", "; ".join(dict.fromkeys(update_counts(run.updates) for run in record.runs))
-    yield "time", f"{significant(first.minutes)} minutes; {devices(machine)}; {record.settings['precision']}"
+    yield "time", f"{duration(60 * first.minutes)}; {devices(machine)}; {record.settings['precision']}"
     if resumed := sum(run.resumed for run in record.runs):
         yield "resumed", counted(resumed, "time")
     yield "latents", _latents(record)
@@ -193,5 +202,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         |---|---|
         | 1 | 2 |
     """
-    lines = [f"| {' | '.join(cells)} |" for cells in (header, *rows)]
+    escaped = ([cell.replace("|", r"\|") for cell in cells] for cells in (header, *rows))
+    lines = [f"| {' | '.join(cells)} |" for cells in escaped]
     return "\n".join([lines[0], f"|{'---|' * len(header)}", *lines[1:]])

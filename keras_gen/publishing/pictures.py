@@ -28,19 +28,21 @@ def write_samples(model: PretrainedModel, path: Path) -> None:
 def write_latents(model: PretrainedModel, path: Path) -> None:
     """Write images along paths through the latents, if the model has latents for that.
 
-    Of two latent dimensions it is the plane on normal quantiles (Kingma & Welling 2013), otherwise four spherical
-    interpolations: between latents of the prior or, with another sampler, between the codes of generated images.
+    Of two latent dimensions with a standard normal prior it is the plane on its quantiles (Kingma & Welling 2013), also
+    with another sampler. Otherwise it is four interpolations, spherical ones if there are several dimensions: between
+    latents of the prior or, with another sampler, between the codes of generated images.
     """
     if not model.has_latent_vector or "generate" not in model.functions:
         return
-    if model.latent_shape == (2,) and model.has_prior:
+    if model.latent_shape == (2,) and not model.has_codes:
         latents, columns = interpolation.manifold(interpolation.normal_quantiles(PLANE)), PLANE
     else:
         ends = _ends(model, 2 * 4)
         if ends is None:
             return
         pairs = zip(ends[::2], ends[1::2], strict=True)
-        latents = np.concatenate([interpolation.spherical_interpolation(*pair, COLUMNS) for pair in pairs])
+        interpolate = next(iter(interpolation.kinds(*model.latent_shape).values()))
+        latents = np.concatenate([interpolate(*pair, COLUMNS) for pair in pairs])
         columns = COLUMNS
     latents = latents.reshape(-1, *model.latent_shape)
     labels = np.zeros(len(latents), int) if model.num_classes else None

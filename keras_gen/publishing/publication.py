@@ -200,7 +200,7 @@ def _trained(run: FinishedRun) -> TrainedRun:
         planned_epochs=run.planned_epochs,
         ended_early=ended.get("reason"),
         evaluated_epoch=epoch,
-        minutes=round(sum(row.get("seconds", 0.0) for row in run.history) / 60, 1),
+        minutes=round(sum(row.get("seconds", 0.0) for row in run.history) / 60, 2),
         updates={key: value for key, value in run.history[epoch - 1].items() if key.endswith("updates")},
         resumed=len(run.record.get("resumed", ())),
         losses=run.evaluation.losses,

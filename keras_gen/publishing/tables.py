@@ -201,7 +201,7 @@ def _row(model: Published, metrics: Sequence[str]) -> tuple[str, ...]:
 def _size(model: Published) -> str:
     if not model.has_weights:
         return "not published"
-    size = sum(file.stat().st_size for file in (model.path / "variables").glob("*")) / 1e6
+    size = sum(file.stat().st_size for pattern in ("*.pb", "variables/*") for file in model.path.glob(pattern)) / 1e6
     compressed = "" if model.record.rank is None else f", compressed to rank {model.record.rank}"
     return f"{significant(size, 2)}{compressed}"
 

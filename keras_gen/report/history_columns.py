@@ -29,7 +29,7 @@ The KL term has its own panel: beside a reconstruction loss of 740 nats its 5 na
 """
 
 _UNITS = {
-    **dict.fromkeys(("kl", "reconstruction", "jsd"), "nats"),
+    **dict.fromkeys(("elbo", "kl", "reconstruction", "jsd"), "nats"),
     **dict.fromkeys(("mse", "corrupted_mse"), "squared pixel value"),
     "scale": "pixel value",
     "gradient_penalty": "dimensionless",
@@ -129,8 +129,8 @@ def unit(name: str, names: Sequence[str], history: Rows) -> str:
     """Return the unit of a loss; empty for a quantity that keras_gen does not know.
 
     Nats are the unit of a likelihood or cross-entropy with natural logarithms. Two cases depend on the other columns:
-    a GAN's losses are cross-entropies if `jsd` is a column, and an autoencoder's loss is a cross-entropy unless it
-    equals its `mse`. `names` are those of all losses of the history.
+    a GAN's losses are cross-entropies if `jsd` is a column (without it the columns don't show their unit), and an
+    autoencoder's loss is a cross-entropy unless it equals its `mse`. `names` are those of all losses of the history.
     """
     if name == "loss":
         if "kl" in names:
@@ -140,7 +140,7 @@ def unit(name: str, names: Sequence[str], history: Rows) -> str:
         is_mse = all(row.get("loss") == row.get("mse") for row in history)
         return "squared pixel value" if is_mse else "nats per pixel"
     if name in ("d_loss", "d_loss_real", "d_loss_fake", "g_loss"):
-        return "nats" if "jsd" in names else "dimensionless"
+        return "nats" if "jsd" in names else ""
     if name in ("d_real", "d_fake"):
         return "probability of real" if "jsd" in names else "dimensionless"
     return _UNITS.get(name, "")

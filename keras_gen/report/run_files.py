@@ -70,6 +70,17 @@ class RunFiles:
         return done, requested if type(requested) is int else None
 
     @property
+    def planned_epochs(self) -> int | None:
+        """Epochs that the run was started for: more than the requested ones if it ended early. None if unknown."""
+        return run_directory.planned_epochs(self.record) or self.epochs[1]
+
+    @property
+    def early_end(self) -> str | None:
+        """How a run ended early, in words; None for another run."""
+        reason = self.part(run_directory.ENDED_EARLY).get("reason")
+        return f"after {self.epochs[0]} of {self.planned_epochs} epochs: {reason}" if reason else None
+
+    @property
     def note_on_scores(self) -> str | None:
         """The epoch of the scores in words, if it is not the last one."""
         done, _ = self.epochs

@@ -44,7 +44,7 @@ def start(
     Args:
         name: str, name of the report, one of `keras_gen.publishing.reports.NAMES`.
         out: str or path, folder of such directories. Defaults to `"reports"`.
-        quick: bool, whether to train for a few epochs on `digits` in place of the report's data. Defaults to False.
+        quick: bool, whether to train on `digits`, in minutes, in place of the report's data. Defaults to False.
         use: mapping of names of trainings to finished and evaluated run directories or published models that take their
             place. Defaults to none.
         data_dir: str or path, folder that holds the data. Defaults to `$KERAS_GEN_DATA`.

@@ -70,7 +70,7 @@ def title(record: ReportRecord) -> str:
 
 def _summary(record: ReportRecord) -> str:
     what = (
-        "This is the quick version, trained on digits for a few epochs: its numbers only show that everything runs. "
+        "This is the quick version, trained on digits: its numbers only show that everything runs. "
         if record.quick
         else ""
     )

@@ -68,7 +68,7 @@ def interpolations(rows: Sequence[tuple[str, np.ndarray]], title: str = "") -> F
     steps = len(rows[0][1])
     if steps < 2:
         raise UsageError(f"rows must have at least 2 images each, received: {steps}")
-    labels = [f"{t:.2f}".rstrip("0").rstrip(".") for t in np.linspace(0, 1, steps)]
+    labels = [f"{t:.3f}".rstrip("0").rstrip(".") for t in np.linspace(0, 1, steps)]
     most = steps if steps <= MAX_NUMBERS + 2 else MAX_NUMBERS + 1  # of many, about one for each tenth
     bottom = AxisLabels(labels, "t, the interpolation weight", most)
     return canvas.rows_figure(title, [(str(name), images) for name, images in rows], steps, bottom)

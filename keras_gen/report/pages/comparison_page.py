@@ -99,7 +99,7 @@ def seed_groups(compared: Sequence[RunFiles]) -> list[list[int]]:
 def _description(run: RunFiles) -> dict[str, object]:
     """Return the recorded settings, arguments and data (name and fingerprint) that determine the results of a run."""
     values = {name: value for name, value in run.part("settings").items() if name not in _IGNORED_SETTINGS}
-    values["dataset"] = run.data_name
+    values |= {"dataset": run.data_name, "epochs": run.planned_epochs}
     values |= run.part("arguments")
     if fingerprint := run.part("data").get("fingerprint"):
         values["data fingerprint"] = str(fingerprint)[:16]
@@ -115,6 +115,8 @@ def _notices(named: Sequence[tuple[str, RunFiles]]) -> list[str]:
         done, requested = run.epochs
         if requested is not None and done < requested:
             lines.append(f"{name} is not finished: {done} of {requested} epochs are done.")
+        if run.early_end:
+            lines.append(f"{name} ended early, {run.early_end}.")
         if run.note_on_scores:
             lines.append(f"The scores of {name} were {run.note_on_scores}.")
     if len({str(run.part("data").get("fingerprint")) for _, run in named}) > 1:
@@ -124,10 +126,10 @@ def _notices(named: Sequence[tuple[str, RunFiles]]) -> list[str]:
 
 def _summary(name: str, run: RunFiles) -> tuple[object, ...]:
     """Return the row of a run in the first table."""
-    done, requested = run.epochs
+    epochs = f"{run.epochs[0]} of {number(run.planned_epochs)}"
     times = [duration(sum(run.seconds)), duration(statistics.median(run.seconds))] if run.seconds else [None, None]
     seed = str(run.part("settings").get("seed"))  # without thousands separators
-    return name, run.model, run.data_name, f"{done} of {number(requested)}", seed, *times
+    return name, run.model, run.data_name, epochs, seed, *times
 
 
 def _settings(compared: Sequence[RunFiles]) -> list[tuple[str, ...]]:

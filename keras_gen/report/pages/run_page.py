@@ -19,7 +19,7 @@ from keras_gen.report.figures import curves
 from keras_gen.report.pages import data_uri, rendering
 from keras_gen.report.pages.rendering import Picture
 from keras_gen.report.run_files import RunFiles
-from keras_gen.runs import hints, run_directory
+from keras_gen.runs import hints
 from keras_gen.runs.settings import RESOLVED_BY_RUN, RunSettings
 from keras_gen.utils.command_lines import command, started_as
 from keras_gen.utils import files
@@ -145,9 +145,8 @@ def _notices(run: RunFiles) -> list[tuple[str, str]]:
     if requested is not None and done < requested:
         text = f"Not finished: {done} of {requested} epochs are done. Resume with"
         notices.append((text, hints.resume(run.path)))
-    if reason := run.part(run_directory.ENDED_EARLY).get("reason"):
-        planned = run_directory.planned_epochs(run.record)
-        notices.append((f"Ended early, after {done} of {planned} epochs: {reason}", ""))
+    if run.early_end:
+        notices.append((f"Ended early, {run.early_end}", ""))
     if not_finite := [name for name, value in run.last.items() if not math.isfinite(value)]:
         notices.append((f"Not finite after the last epoch: {', '.join(not_finite)}. The training diverged.", ""))
     return notices
@@ -197,6 +196,9 @@ def _time_and_machine(run: RunFiles) -> list[tuple[str, object]]:
         low, middle, high = (duration(value) for value in (min(seconds), statistics.median(seconds), max(seconds)))
         rows = [("training time", f"{duration(sum(seconds))}, {counted(len(seconds), 'epoch')}")]
         rows.append(("time per epoch", middle if len(seconds) == 1 else f"{middle} (median; {low} to {high})"))
+    column = run.part("settings").get("keep_best")
+    if values := {row["epoch"]: row[column] for row in run.history if math.isfinite(row.get(column, math.nan))}:
+        rows.append(("weights", f"of epoch {min(values, key=values.get)}, the one with the lowest {column}"))
     rows.append(("started", run.record.get("created", "not recorded")))
     rows.append(("machine", _machine(run.record.get("machine"))))
     versions = ", ".join(f"{name} {version}" for name, version in run.part("versions").items())
@@ -274,12 +276,12 @@ def _latent_picture(figure: PageFigure) -> Picture:
 
 
 def _protocols(run: RunFiles) -> dict[str, list[tuple]]:
-    """Return the entries that are the same in the protocols of all scores, and those of each score that differ."""
+    """Return the entries that all scores of generated images have in common, and the other entries of each score."""
     scores = run.evaluation.scores if run.evaluation else []
-    common = protocol.common([score.protocol for score in scores])
+    common = protocol.common([score.protocol for score in of_generated(scores)])
     own = []
     for score in scores:
-        entries = {name: number(value) for name, value in score.protocol.items() if name not in common}
+        entries = {name: number(value) for name, value in score.protocol.items() if common.get(name, ...) != value}
         own.append((score.name, "; ".join(f"{name}: {value}" for name, value in entries.items())))
     return {"protocol": list(common.items()), "own_protocols": own}
 
