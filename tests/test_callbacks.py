@@ -80,7 +80,7 @@ def test_history_of_a_resumed_run_keeps_complete_epochs_and_drops_later_ones(tmp
     first = Epochs(callbacks.HistoryCSV(path))
     for epoch in range(3):
         first.run(epoch, {"loss": float(epoch)})
-    Epochs(callbacks.HistoryCSV(path, done)).run(done, {"loss": 9.0, "fd_lenet": 7.0})
+    Epochs(callbacks.HistoryCSV(path)).run(done, {"loss": 9.0, "fd_lenet": 7.0})
     rows = history.read(path)
     assert [row["epoch"] for row in rows] == [*kept, done + 1]
     assert [row["loss"] for row in rows] == [float(epoch - 1) for epoch in kept] + [9.0]
@@ -114,20 +114,38 @@ def test_a_damaged_history_is_refused_by_name(tmp_path, content):
     path = tmp_path / "history.csv"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=r"^history .*history\.csv can't be read: "):
-        callbacks.HistoryCSV(path, initial_epoch=1)
+        Epochs(callbacks.HistoryCSV(path)).run(1, {})
 
 
-def test_a_missing_history_is_refused_only_on_resuming(tmp_path):
-    with pytest.raises(UsageError, match="can't be read"):
-        callbacks.HistoryCSV(tmp_path / "history.csv", initial_epoch=1)
-    callbacks.HistoryCSV(tmp_path / "history.csv", initial_epoch=0)
-    assert names(tmp_path) == []
+def test_a_missing_history_begins_with_the_first_epoch_of_fit(tmp_path):
+    path = tmp_path / "history.csv"
+    fit(tiny(), epochs=4, initial_epoch=2, chosen=[callbacks.HistoryCSV(path)])
+    assert [row["epoch"] for row in history.read(path)] == [3, 4]
+    with pytest.raises(UsageError, match="can't be continued: it must have one row for each earlier epoch"):
+        Epochs(callbacks.HistoryCSV(path)).run(4, {})
+
+
+def test_rows_of_earlier_epochs_are_kept(tmp_path):
+    path, model = tmp_path / "history.csv", tiny()
+    fit(model, epochs=3, chosen=[callbacks.HistoryCSV(path)])
+    before = history.read(path)
+    fit(model, epochs=4, initial_epoch=2, chosen=[callbacks.HistoryCSV(path)])
+    rows = history.read(path)
+    assert rows[:2] == before[:2] and [row["epoch"] for row in rows] == [1, 2, 3, 4]
+
+
+def test_logs_that_are_no_numbers_are_not_recorded(tmp_path):
+    path = tmp_path / "history.csv"
+    logs = {"loss": np.float32(2), "note": "good", "digits": "5", "images": np.zeros(3), "nothing": None}
+    Epochs(callbacks.HistoryCSV(path)).run(0, logs)
+    assert [name for name in history.read(path)[0] if name not in ("epoch", "seconds", "updates")] == ["loss"]
+    callbacks.StopOnDivergence().on_train_batch_end(0, logs)
 
 
 def test_a_run_that_starts_over_writes_over_a_damaged_history(tmp_path):
     path = tmp_path / "history.csv"
     path.write_bytes(b"\xff\xff")
-    Epochs(callbacks.HistoryCSV(path, 0)).run(0, {"loss": 1.0})
+    Epochs(callbacks.HistoryCSV(path)).run(0, {"loss": 1.0})
     assert [row["loss"] for row in history.read(path)] == [1.0]
 
 

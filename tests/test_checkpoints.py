@@ -485,6 +485,14 @@ def test_a_later_checkpoint_that_could_not_be_restored_is_no_obstacle(tmp_path):
     assert checkpoints.latest(tmp_path)[0] == TrainingPosition(2)
 
 
+def test_a_column_that_no_epoch_has_is_told(tmp_path, capsys):
+    chosen = [callbacks.HistoryCSV(tmp_path / "history.csv"), callbacks.Checkpoint(tmp_path, keep_best="val_los")]
+    fit(tiny(), chosen=chosen)
+    assert capsys.readouterr().out == "NOTE: no best checkpoint was kept: no epoch had a finite val_los\n"
+    with pytest.raises(UsageError, match="^keep_best must be the name of a column of the history, or None"):
+        callbacks.Checkpoint(tmp_path, keep_best=5)
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_best_of_a_history_elsewhere_or_written_later_is_refused(tmp_path, order):
     table = "other.csv" if order == 1 else "history.csv"

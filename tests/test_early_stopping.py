@@ -1,5 +1,6 @@
 """Runs that end before their last epoch: when, what they record, and how they resume."""
 
+import dataclasses
 import math
 
 import keras
@@ -7,7 +8,7 @@ import pytest
 import run_helpers
 from command_helpers import record_of
 
-from keras_gen import UsageError, training
+from keras_gen import UsageError, evaluation, publishing, training
 from keras_gen.distribution.cluster import Cluster
 from keras_gen.models import export
 from keras_gen.runs import history, run_directory
@@ -91,6 +92,17 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(ended, images, tmp_p
     record = record_of(run)
     assert record["ended_early"] == record_of(ended)["ended_early"]
     assert [entry["after"] for entry in record["resumed"]] == ["epoch 3"]
+
+
+def test_a_run_whose_learning_rates_decayed_twice_says_so_and_is_not_published(tmp_path):
+    options = {"keep_best": None, "patience": None, "learning_rate_decay": "linear", "dataset": "digits"}
+    with without_artifacts():
+        run = training.run(dataclasses.replace(settings_of(2), **options), out=tmp_path)
+        training.resume(run, epochs=3)
+    assert [(entry["after"], entry["planned_epochs"]) for entry in record_of(run)["resumed"]] == [("epoch 2", 2)]
+    evaluation.evaluate(run, evaluation.EvaluationSettings(measures=(), likelihood_images=0))
+    with pytest.raises(UsageError, match="^run must be a run whose learning rates decay once, over its 3 epochs, rec"):
+        publishing.publish([run], tmp_path / "published")
 
 
 def test_a_run_killed_before_it_recorded_its_end_trains_no_further(images, tmp_path):

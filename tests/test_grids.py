@@ -110,6 +110,11 @@ def test_a_conditional_model_reconstructs_with_the_labels(tmp_path):
         picture_of(callbacks.ReconstructionGrid(tmp_path, pictures()), model)
 
 
+def test_labels_are_those_of_all_originals(tmp_path):
+    with pytest.raises(UsageError, match="^labels must be those of all 12 originals, received: '5 labels'"):
+        callbacks.ReconstructionGrid(tmp_path, pictures(), np.arange(5) % 3)
+
+
 def test_a_grid_that_the_model_cannot_make_is_refused_before_training(tmp_path):
     autoencoder, gan = (zoo.build(name, (8, 8, 1), width=2) for name in ("ae-conv", "gan-jsd"))
     refused = {

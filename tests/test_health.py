@@ -115,6 +115,12 @@ def test_a_wrong_seed_is_refused():
         Health(pixels(), seed=-1)
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_images_that_do_not_differ_are_refused(count):
+    with pytest.raises(UsageError, match="^images must be at least two different images, received: "):
+        Health(pixels()[:count])
+
+
 def test_float_images_are_refused():
     with pytest.raises(UsageError, match="images must be "):
         Health(pixels() / 255)

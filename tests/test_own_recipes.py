@@ -119,6 +119,7 @@ def test_a_sweep_trains_a_recipe_of_a_file(recipes, monkeypatch, tmp_path):
         (None, "recipes must be an existing Python file, received: "),
         ("def f(:\n", "SyntaxError"),
         ("import numpy\n\n1 / 0\n", "ZeroDivisionError at line 3: division by zero"),
+        ("import sys\n\nsys.exit(3)\n", "SystemExit at line 3: 3"),
         ("value = 1\n", "recipes must be a Python file that defines a recipe or a data set, received: "),
         (RECIPES.replace("stripes-gan", "vae-mlp"), "recipe 'vae-mlp' is registered twice"),
     ],
@@ -132,6 +133,20 @@ def test_a_file_that_is_no_file_of_recipes_is_refused(content, message, tmp_path
     assert message in error
     assert str(path) in error
     assert zoo.registry._RECIPES == before
+
+
+def test_a_file_is_run_again_if_it_has_changed(recipes):
+    zoo.load_recipes(recipes)
+    before = zoo.get("stripes-gan")
+    zoo.load_recipes(recipes)
+    assert zoo.get("stripes-gan") is before
+    recipes.write_text(RECIPES.replace("epochs=", "epochs=1"), encoding="utf-8")
+    zoo.load_recipes(recipes)
+    assert zoo.get("stripes-gan").epochs == int(f"1{before.epochs}")
+    recipes.write_text("1 / 0", encoding="utf-8")
+    with pytest.raises(UsageError, match="ZeroDivisionError"):
+        zoo.load_recipes(recipes)
+    assert zoo.get("stripes-gan").epochs == int(f"1{before.epochs}")
 
 
 def test_a_recipe_that_sets_what_a_run_sets_is_refused(recipes):
@@ -151,7 +166,7 @@ def test_a_run_on_arrays_is_resumed_with_them(tmp_path):
         assert (record["data"]["name"], record["data"]["source"]) == ("arrays", "arrays")
         with pytest.raises(UsageError, match="was trained on arrays in memory: load it from Python, with them"):
             training.resume(run, epochs=2)
-        with pytest.raises(UsageError, match="is no longer what .* was trained on"):
+        with pytest.raises(UsageError, match="^data must be those that .* was trained on, "):
             training.resume(run, epochs=2, data=(images[::-1], labels))
         training.resume(run, epochs=2, data=data.from_arrays(images, labels))
     assert hints.resume(run) == f"keras_gen.training.resume({str(run)!r}, data=...)"

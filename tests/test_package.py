@@ -14,6 +14,7 @@ from command_helpers import environment
 
 import keras_gen
 from keras_gen import zoo
+from keras_gen.utils.text import counted
 
 ROOT = Path(keras_gen.__file__).parents[1]
 HEAVY = "tensorflow keras sklearn skimage matplotlib tensorflow_datasets scipy PIL absl".split()
@@ -158,7 +159,10 @@ def test_the_list_of_recipes_names_every_recipe_alias_and_parameter(light_outcom
     for recipe in zoo.recipes():
         assert f"\n{recipe.name}" in f"\n{listed}"
         assert recipe.summary in listed
-        assert f"{recipe.epochs} epochs, batch size {recipe.batch_size}, {recipe.weights:,} trainable weights" in listed
+        assert (
+            f"{counted(recipe.epochs, 'epoch')}, batch size {recipe.batch_size}, {recipe.weights:,} trainable weights"
+            in listed
+        )
         assert all(f"(= {alias})" in listed for alias in recipe.aliases)
         assert all(f"{parameter.name}={parameter.default}" in listed for parameter in recipe.parameters.values())
 

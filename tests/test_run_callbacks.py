@@ -98,6 +98,24 @@ def test_a_resumed_run_takes_callbacks_and_a_run_in_python_does(tmp_path):
     assert (first.epochs, second.epochs) == (1, 2)
 
 
+def test_scores_of_a_callback_are_recorded(tmp_path):
+    digits = keras_gen.data.load("digits").train.images
+    score = keras_gen.callbacks.KID(digits, every=1, num_images=50, extractor="lenet")
+    run = training.run(settings_of(epochs=1, keep_best="val_loss"), out=tmp_path, callbacks=score)
+    assert history.read(run / "history.csv")[0]["kd_lenet"] > 0
+
+
+def test_an_error_of_a_callbacks_connection_is_none_of_a_file(tmp_path, monkeypatch):
+    (tmp_path / "offline.py").write_text(
+        "import keras\n\ndef fail(epoch, logs):\n    raise ConnectionRefusedError(111, 'Connection refused')\n\n"
+        "def make(settings):\n    return keras.callbacks.LambdaCallback(on_epoch_end=fail)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    error = call(*RUN, "--callback", "offline:make").error
+    assert error == "error: ConnectionRefusedError: [Errno 111] Connection refused"
+    sys.modules.pop("offline", None)
+
+
 def interrupted_in_epoch(number, out):
     """Return a run that Ctrl-C stopped after five steps of that epoch."""
 

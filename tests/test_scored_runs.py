@@ -81,7 +81,7 @@ def test_a_resumed_run_is_scored_as_an_uninterrupted_one(scored, tmp_path):
     before, record = history.read(run / "history.csv"), record_of(run)
     outcome = call("run", "--resume", run, "--epochs", 4)
     assert outcome.code == 0, outcome.err
-    assert "fd_lenet of 50 generated images every 2 epochs, by lenet: requested by name" in outcome.out.splitlines()
+    assert "fd_lenet of 50 generated images every 2 epochs, by lenet: as before" in outcome.out.splitlines()
     rows, expected = (history.read(path / "history.csv") for path in (run, scored[0]))
     assert rows[:2] == before
     assert ["fd_lenet" in row for row in rows] == [False, True] * 2
@@ -130,6 +130,13 @@ def test_color_images_need_an_extractor_of_their_own(tmp_path):
     error = train(tmp_path / "runs", tmp_path / "noise.npz", "--extractor", "lenet").error
     assert error.startswith("error: extractor lenet takes gray images (n, H, W, 1), noise has images (12, 12, 3)")
     assert not (tmp_path / "runs").exists()
+
+
+def test_scores_after_the_last_epoch_are_told(tiny_data, tmp_path):
+    options = ("--extractor", "lenet", "--fid-every", 2, "--keep-best", "fd_lenet")
+    outcome = train(tmp_path / "runs", tiny_data, *options)
+    assert outcome.out == "NOTE: generated images are not scored: fid_every 2 is above the number of epochs\n"
+    assert outcome.error == "error: keep_best must be loss or val_loss for this run, received: 'fd_lenet'"
 
 
 def test_a_named_extractor_scores_data_it_was_not_made_for(tiny_data, tmp_path):

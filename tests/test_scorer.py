@@ -275,6 +275,7 @@ def test_a_diverged_model_has_no_score(reference):
     ("arguments", "message"),
     [
         ({"measures": ("fid", "fad")}, "measures must be one of fid, "),
+        ({"measures": "fid"}, "measures must be a sequence of names, received: 'fid'"),
         ({"measures": ()}, "measures must be one or more different names"),
         ({"measures": ("fid", "fid")}, "measures must be one or more different names"),
         ({"measures": ("memorisation",)}, "without memorisation, since there are no held-out real images"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from keras_gen import UsageError, zoo
+from keras_gen import GAN, UsageError, networks, zoo
 from keras_gen.data import catalog
 from keras_gen.zoo import registry
 
@@ -21,7 +22,7 @@ IDS = [recipe.name for recipe in RECIPES]
 class Built(tuple):
     """An image shape and the arguments of a recipe, in the place of a model."""
 
-    jit_compile, steps_per_execution = False, 1
+    compiled, jit_compile, steps_per_execution = True, False, 1
 
     def limit_steps_per_execution(self, divisor_of, at_most):
         self.steps_per_execution = at_most
@@ -254,6 +255,34 @@ def test_a_recipe_has_its_own_image_size(register):
 def test_a_registered_name_is_refused(register, name, aliases):
     with pytest.raises(ValueError, match="is registered twice"):
         register(name, made_up, aliases=aliases)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "my vae/x"}, "name must be letters, digits, '-', '_' and '.', received: 'my vae/x'"),
+        ({"name": 5}, "name must be letters"),
+        ({"epochs": 2.5}, "epochs must be an integer of at least 1, received: 2.5"),
+        ({"batch_size": "64"}, "batch_size must be an integer of at least 1"),
+        ({"fid_every": "5"}, "fid_every must be "),
+        ({"aliases": "ab"}, "aliases must be a tuple of names, received: 'ab'"),
+    ],
+    ids=str,
+)
+def test_arguments_of_the_decorator_are_checked(register, changes, message):
+    arguments = {"name": "new", **changes}
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}"):
+        register(arguments.pop("name"), made_up, **arguments)
+
+
+def test_a_recipe_must_compile_its_model(register):
+    def forgetful(image_shape):
+        """A recipe without compile."""
+        return GAN(networks.mlp_decoder(image_shape, latent_dim=2), networks.mlp_discriminator(image_shape))
+
+    register("forgetful", forgetful)
+    with pytest.raises(UsageError, match="^recipe forgetful must return a compiled model .* received: one that is not"):
+        zoo.build("forgetful", (8, 8, 1))
 
 
 def test_the_cell_of_a_notebook_can_be_run_again(register, monkeypatch):

@@ -19,6 +19,7 @@ from keras_gen.runs.checkpoints import TrainingPosition
 from keras_gen.runs.intervals import Interval
 from keras_gen.runs.run_directory import HISTORY_FILE
 from keras_gen.utils.errors import must_be
+from keras_gen.utils.progress import print_line
 from keras_gen.utils.signals import StopSignals
 
 
@@ -54,11 +55,11 @@ class Checkpoint(keras.callbacks.Callback):
         keep_best: str or None. Column of the history, such as `"fd_lenet"`, of which lower values are better: a
             checkpoint is also saved after each epoch with a new lowest value, and kept until the next such one. Needs
             `HistoryCSV` of the run's `history.csv` before this callback. Each epoch then ends with the file before it
-            complete. Defaults to None.
+            complete. A note is printed if no epoch has a finite value. Defaults to None.
 
     Raises:
-        UsageError: `every` is no such interval. Raised by `fit`: the run has checkpoints of later epochs, which an
-            earlier training left, or no `history.csv` for `keep_best`.
+        UsageError: `every` is no such interval, or `keep_best` is no text. Raised by `fit`: the run has checkpoints of
+            later epochs, which an earlier training left, or no `history.csv` for `keep_best`.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class Checkpoint(keras.callbacks.Callback):
         self.every = Interval.parse("every", every)
         self.start = start or TrainingPosition()
         self.requests = requests
-        self.keep_best = keep_best
+        if keep_best is not None and not isinstance(keep_best, str):
+            raise must_be("keep_best", "the name of a column of the history, or None", keep_best)
+        self.keep_best, self._has_column = keep_best, False
         self._last_save, self._save_seconds = time.monotonic(), 0.0
         self._writer, self._written = None, None
         self._begin_epoch(self.start.epoch)
@@ -111,6 +114,9 @@ class Checkpoint(keras.callbacks.Callback):
             self.wait()
         finally:
             self.close()
+        is_chief = distribution.is_chief(self.model.distribute_strategy)
+        if self.keep_best and not self._has_column and not self._is_resumed and is_chief:
+            print_line(f"NOTE: no best checkpoint was kept: no epoch had a finite {self.keep_best}")
 
     def wait(self) -> None:
         """Wait until the last file is written, and raise the error if it could not be."""
@@ -155,6 +161,7 @@ class Checkpoint(keras.callbacks.Callback):
         value = logs.get(self.keep_best, math.nan)
         if not math.isfinite(value) or not distribution.is_chief(self.model.distribute_strategy):
             return False
+        self._has_column = True
         table = Path(self.run) / HISTORY_FILE
         rows = history.read(table) if table.exists() else []
         if not rows or rows[-1]["epoch"] != done or self.keep_best not in rows[-1]:

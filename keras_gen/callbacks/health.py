@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from keras_gen.metrics.extractors import as_images
+from keras_gen.runs import history
 from keras_gen.utils import checks
-from keras_gen.utils.errors import TrainingDiverged
+from keras_gen.utils.errors import TrainingDiverged, must_be
 from keras_gen.utils.progress import print_line
 
 SAMPLE = 64
@@ -50,7 +51,9 @@ class Health(keras.callbacks.Callback):
     def __init__(self, images: np.ndarray, seed: int = 0):
         super().__init__()
         self.seed = checks.seed("seed", seed)
-        self.diversity = _diversity(as_images("images", images)[:1000])
+        self.diversity = _diversity(as_images("images", images)[:1000]) if len(images) else 0.0
+        if not self.diversity:
+            raise must_be("images", "at least two different images", f"{len(images)} that do not differ")
         self._suspected: dict[str, int] = {}  # updates when the symptom was first seen
         self._collapsed: set[str] = set()
 
@@ -105,7 +108,7 @@ class StopOnDivergence(keras.callbacks.Callback):
 
     def __init__(self, initial_step: int = 0):
         super().__init__()
-        self._offset = initial_step
+        self._offset = checks.non_negative_int("initial_step", initial_step)
         self._epoch, self._seen, self._before = 0, 0, 0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -119,7 +122,8 @@ class StopOnDivergence(keras.callbacks.Callback):
         # Keras counts the steps of a whole execution, also if the epoch ends within it.
         steps = min(batch + 1, (self.params or {}).get("steps") or batch + 1)
         first, self._seen = self._seen + 1, self._before + steps
-        wrong = [f"{name} is {float(value)}" for name, value in (logs or {}).items() if not math.isfinite(value)]
+        values = history.numbers(logs)
+        wrong = [f"{name} is {float(value)}" for name, value in values.items() if not math.isfinite(value)]
         if wrong:
             where = f"step {first:,}" if first == self._seen else f"one of steps {first:,} to {self._seen:,}"
             what = ", ".join(wrong)

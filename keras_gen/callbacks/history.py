@@ -11,35 +11,35 @@ import keras
 
 from keras_gen.runs import history
 from keras_gen.utils import files
-from keras_gen.utils.errors import UsageError
 
 
 class HistoryCSV(keras.callbacks.Callback):
-    """Write one row per epoch: epoch (from 1), seconds, number of updates of each network, then all Keras logs.
+    """Write one row per epoch: epoch (from 1), seconds, number of updates of each network, then all Keras logs that
+    are numbers.
 
     The seconds include validation and the callbacks before this one. The file is rewritten atomically after each epoch.
     A quantity that was not measured in an epoch is an empty field.
 
     Args:
-        path: str or path. The CSV file. Its rows up to the initial epoch are kept, later ones are dropped.
-        initial_epoch: int. Number of complete epochs done before, as in `fit`. Defaults to 0.
+        path: str or path. The CSV file. If it exists, its rows up to the `initial_epoch` of `fit` are kept, later ones
+            are dropped.
         seconds_before: float. Seconds that the first epoch took before it was interrupted. Defaults to 0.
 
     Raises:
-        UsageError: The file is no history of the epochs before.
+        UsageError: Raised by `fit`: the file exists, but is no history of all epochs before.
     """
 
-    def __init__(self, path: str | os.PathLike, initial_epoch: int = 0, seconds_before: float = 0.0):
+    def __init__(self, path: str | os.PathLike, seconds_before: float = 0.0):
         super().__init__()
         self.path = Path(path)
-        self._rows = [row for row in history.read(self.path) if row["epoch"] <= initial_epoch] if initial_epoch else []
-        if any(row["epoch"] != index for index, row in enumerate(self._rows, 1)) or len(self._rows) != initial_epoch:
-            raise UsageError(f"history {self.path} can't be continued: it must have one row for each earlier epoch")
+        self._rows = None
         self._seconds_before = seconds_before
         self._start = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Start the clock."""
+        """Start the clock; before the first epoch, read the rows of those before."""
+        if self._rows is None:
+            self._rows = history.read_until(self.path, epoch) if self.path.exists() else []
         self._start = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -47,6 +47,6 @@ class HistoryCSV(keras.callbacks.Callback):
         seconds = round(self._seconds_before + time.perf_counter() - self._start, 3)
         self._seconds_before = 0.0
         self._rows = [row for row in self._rows if row["epoch"] <= epoch]  # `fit` may be called again
-        self._rows.append({"epoch": epoch + 1, "seconds": seconds, **self.model.updates, **(logs or {})})
+        self._rows.append({"epoch": epoch + 1, "seconds": seconds, **self.model.updates, **history.numbers(logs)})
         files.make_folder(self.path.parent)
         history.write(self.path, self._rows)

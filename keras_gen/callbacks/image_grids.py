@@ -107,6 +107,8 @@ class ReconstructionGrid(Grid):
     ):
         super().__init__(folder, every, count, seed)
         self.originals, self.labels = as_images("originals", originals), labels
+        if labels is not None and len(labels) != len(self.originals):
+            raise must_be("labels", f"those of all {len(self.originals)} originals", f"{len(labels)} labels")
 
     def check(self) -> None:
         """Check that the model can reconstruct the originals."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from keras_gen.utils import files
 from keras_gen.utils.errors import UsageError, printable, suggestion
 from keras_gen.utils.quiet import without_log_of_tensorflow
 
@@ -74,8 +75,10 @@ class ArgumentParser(argparse.ArgumentParser):
             arguments: the parsed command line.
             reasons: mapping from the names in `arguments` of such options to the reason.
         """
+        given = {word.partition("=")[0] for word in self._words}
         for action in self._actions:
-            if action.dest in reasons and getattr(arguments, action.dest) != action.default:
+            is_other = getattr(arguments, action.dest, action.default) != action.default  # of a positional argument
+            if action.dest in reasons and (is_other or not given.isdisjoint(action.option_strings)):
                 name = (action.option_strings or [action.metavar or action.dest])[-1]
                 raise UsageError(f"{name} can't be used here: {reasons[action.dest]}")
 
@@ -173,10 +176,12 @@ def _write_no_more() -> None:
 def _environment_error(error: Exception) -> str | None:
     """Return one line for an error caused by the machine (such as a full disk or exhausted memory), None for others."""
     if isinstance(error, OSError):
+        if error.filename is None and error.errno not in files.DISK_ERRORS:  # such as a connection of a callback
+            return f"{type(error).__name__}: {error}"
         return f"{error.filename or 'a file'} can't be read or written ({error.strerror or error})"
     tensorflow = sys.modules.get("tensorflow")
     if isinstance(error, MemoryError) or (tensorflow and isinstance(error, tensorflow.errors.ResourceExhaustedError)):
-        lines = str(error).splitlines()
+        lines = [line for line in str(error).splitlines() if not line.endswith("error:")]
         return "out of memory" + (f" ({lines[0]})" if lines else "")
     return None
 

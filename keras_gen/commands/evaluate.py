@@ -103,6 +103,8 @@ def main() -> None:
     from keras_gen.report.pages import model_figures
 
     if arguments.measures == ["none"]:
+        names = ("extractor", "extractor_weights", "extractor_precision", "num_images", "reference")
+        own_parser.refuse(arguments, dict.fromkeys(names, "--measures none scores no images"))
         arguments.measures = []
     names = [entry.name for entry in dataclasses.fields(evaluation.EvaluationSettings)]
     settings = evaluation.EvaluationSettings(**{name: getattr(arguments, name) for name in names})

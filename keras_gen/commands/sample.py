@@ -51,6 +51,8 @@ def main() -> None:
 
     labels = None
     if arguments.labels is not None:
+        if len(arguments.labels) > arguments.num:
+            raise must_be("--labels", f"at most {arguments.num} classes, as --num", len(arguments.labels))
         labels = classes(arguments.labels, trained_models.class_names(export.description(arguments.path)))
     generated = export.generate(arguments.path, arguments.num, arguments.seed, labels, arguments.truncation)
     arrays = {name: value.numpy() for name, value in generated.items()}

@@ -55,6 +55,8 @@ class Scorer:
         ):
             raise must_be("held_out", "a Reference with the extractor of reference, or None", held_out)
         checks.count("num_images", checks.integer("num_images", num_images, 2))
+        if isinstance(measures, str):
+            raise must_be("measures", "a sequence of names", measures)
         for name in measures:
             checks.one_of("measures", name, MEASURES)
         if not measures or len(set(measures)) < len(measures):

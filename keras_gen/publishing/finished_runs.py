@@ -11,7 +11,7 @@ from keras_gen.evaluation.results import Evaluation
 from keras_gen.publishing import records
 from keras_gen.runs import checkpoints, hints, history, run_directory
 from keras_gen.runs.settings import RunSettings, read_settings
-from keras_gen.utils.errors import UsageError
+from keras_gen.utils.errors import UsageError, must_be
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ def read(path: Path) -> FinishedRun:
         raise UsageError(f"run {path} was evaluated after another epoch: evaluate it again: {hints.evaluate(path)}")
     if [row["epoch"] for row in rows] != list(range(1, settings.epochs + 1)):
         raise UsageError(f"history of {path} must have one row for each of its {settings.epochs} epochs")
+    if settings.learning_rate_decay != "none":
+        for resumed in record.get("resumed", ()):  # its command would train another model
+            if epochs := resumed.get("planned_epochs"):
+                what = f"one whose learning rates decayed over {epochs} epochs at first"
+                raise must_be("run", f"a run whose learning rates decay once, over its {settings.epochs} epochs", what)
     try:
         records.check_description(record)
     except ValueError as error:

@@ -39,6 +39,36 @@ def read(path: str | os.PathLike) -> list[dict[str, int | float]]:
     return rows
 
 
+def read_until(path: str | os.PathLike, epoch: int) -> list[dict[str, int | float]]:
+    """Return the rows of the epochs up to `epoch`, counted from 1; without an epoch, the file need not exist.
+
+    Raises:
+        UsageError: the file can't be read, is not a history, or lacks one of these epochs.
+    """
+    rows = [row for row in read(path) if row["epoch"] <= epoch] if epoch else []
+    if [row["epoch"] for row in rows] != list(range(1, epoch + 1)):
+        raise UsageError(f"history {path} can't be continued: it must have one row for each earlier epoch")
+    return rows
+
+
+def numbers(logs: Mapping[str, object] | None) -> dict[str, object]:
+    """Return the entries of Keras' logs that are numbers: callbacks may add others, which have no place in a table.
+
+    Example:
+        >>> numbers({"loss": np.float32(1), "val_loss": 2, "images": np.zeros(3), "note": "good"})
+        {'loss': np.float32(1.0), 'val_loss': 2}
+    """
+    return {name: value for name, value in (logs or {}).items() if _is_number(value)}
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, str)
+
+
 def write(path: str | os.PathLike, rows: Sequence[Mapping[str, object]]) -> None:
     """Write rows to a CSV file atomically. Its columns are those of all rows; a value that a row lacks is empty."""
     text = io.StringIO()

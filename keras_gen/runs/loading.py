@@ -100,9 +100,15 @@ def load(
         raise UsageError(f"run {path} was trained on arrays in memory: load it from Python, with them as data")
     if source == "registered" and settings.dataset not in keras_gen.data.names():
         raise UsageError(f"data set {settings.dataset} of {path} is not loaded: pass its file with --recipes")
-    moved = settings if data is not None else _where_now(path, settings, dataset, data_dir)
+    if data is not None:
+        for name, value in {"dataset": dataset, "data_dir": data_dir}.items():
+            if value is not None:
+                raise must_be(name, "left out with data", value)
+    moved, given = (settings if data is not None else _where_now(path, settings, dataset, data_dir)), data
     data = _of_version(load_data(moved, data)[0], recorded)
     if recorded.get("fingerprint") != data.fingerprint:
+        if given is not None:
+            raise must_be("data", f"those that {path} was trained on", "others (their fingerprint differs)")
         others = "; ".join(provenance.changes(record.get("versions"), provenance.versions()))
         raise UsageError(
             f"data set {moved.dataset} is no longer what {path} was trained on: its fingerprint differs, because its "

@@ -221,6 +221,7 @@ class RunSettings:
     def _check_data(self):
         for name in ("dataset", *PLACES):
             value = getattr(self, name)
+            value = os.fspath(value) if isinstance(value, os.PathLike) else value
             if value is not None and (not isinstance(value, str) or not value):
                 raise must_be(name, "a name or a path, or None", value)
             if value is not None:

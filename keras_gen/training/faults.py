@@ -15,11 +15,9 @@ import tensorflow as tf
 from keras_gen import distribution
 from keras_gen.models import ImageModel
 from keras_gen.runs import checkpoints, hints
+from keras_gen.utils import files
 from keras_gen.utils.errors import TrainingDiverged, UsageError
 from keras_gen.utils.signals import StopSignals
-
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-"""Errors of files that may name none."""
 
 
 class RunInterrupted(Exception):
@@ -97,7 +95,7 @@ def explain_errors(path: Path | None, requests: StopSignals, model: ImageModel) 
     except BrokenPipeError:
         raise  # the reader of stdout left; no file failed
     except OSError as error:
-        if error.filename is None and error.errno not in DISK_ERRORS:
+        if error.filename is None and error.errno not in files.DISK_ERRORS:
             raise  # not of a file: a callback's connection, for example
         if error.errno == errno.ENOENT and not Path(error.filename).absolute().is_relative_to(Path(path).absolute()):
             raise  # of a file that a callback reads

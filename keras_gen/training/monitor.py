@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import keras_gen.utils.backend  # noqa: F401  (first: Keras must run on TensorFlow)
 import keras
+import numpy as np
 
 from keras_gen import callbacks
 from keras_gen.data import ImageData
 from keras_gen.evaluation import Reference, score_name
 from keras_gen.metrics import extractors
 from keras_gen.models import ImageModel, samplers
-from keras_gen.runs import run_directory
+from keras_gen.runs import history, run_directory
 from keras_gen.runs.settings import RunSettings
 from keras_gen.training.early_stopping import EarlyStopping
 from keras_gen.utils import files
@@ -36,7 +37,7 @@ def check_generates(settings: RunSettings, model: ImageModel, data: ImageData) -
         raise must_be("fid_every", f"0 for {settings.model}, which generates no images", settings.fid_every)
 
 
-def make_reference(settings: RunSettings, data: ImageData) -> Reference | None:
+def make_reference(settings: RunSettings, data: ImageData, why: str | None = None) -> Reference | None:
     """Return the reference set that generated images are scored against, or None if they are not scored.
 
     Prints one line: the score and why this extractor was picked, or why images are not scored.
@@ -44,6 +45,7 @@ def make_reference(settings: RunSettings, data: ImageData) -> Reference | None:
     Args:
         settings: RunSettings. The run's settings.
         data: ImageData. The run's data; the reference is drawn from the training images.
+        why: str or None. What to print as the reason for the extractor. Defaults to that of `extractors.pick`.
 
     Raises:
         UsageError: The extractor can't be used.
@@ -61,10 +63,14 @@ def make_reference(settings: RunSettings, data: ImageData) -> Reference | None:
     if extractor is None:
         print_line(f"NOTE: generated images are not scored: {reason}")
         return None
+    if settings.fid_every > settings.epochs:
+        every = f"fid_every {settings.fid_every}"
+        print_line(f"NOTE: generated images are not scored: {every} is above the number of epochs")
+        return reference
     name = score_name("fid", extractor.name)
     every = "every epoch" if settings.fid_every == 1 else f"every {settings.fid_every} epochs"
     images = f"{settings.fid_images:,} generated images {every}"
-    print_line(f"{name} of {images}, by {extractor.name}: {reason}")
+    print_line(f"{name} of {images}, by {extractor.name}: {why or reason}")
     return reference
 
 
@@ -91,7 +97,7 @@ def restore_reference(settings: RunSettings, data: ImageData, record: dict) -> R
         UsageError: The extractor differs from the recorded one.
     """
     try:
-        reference = make_reference(settings, data)
+        reference = make_reference(settings, data, "as before")
     except DataUnavailableError as error:
         print_line(f"NOTE: generated images are no longer scored: {error}")
         return None
@@ -105,12 +111,16 @@ def restore_reference(settings: RunSettings, data: ImageData, record: dict) -> R
 def callbacks_of(path, settings, model, data, reference, start, requests, others) -> list[keras.callbacks.Callback]:
     """Return the callbacks of `fit`, with those of the user among them.
 
-    The order matters: scores are added to the logs, then the logs are recorded, then the checkpoint is saved. Without a
-    path (on a worker that writes no files) only the callbacks that every worker needs are returned.
+    The order matters: scores are added to the logs, the user's callbacks see them and may add others, then the logs are
+    recorded, then the checkpoint is saved. Without a path (on a worker that writes no files) only the callbacks that
+    every worker needs are returned.
     """
     chosen = [callbacks.StopOnDivergence(start.step)]
     if path is not None:
-        chosen += [*_observers(path, settings, model, data, reference, start), others, EarlyStopping(path, settings)]
+        if reference is not None:
+            chosen.append(callbacks.FID(reference, settings.fid_every, settings.fid_images))
+        chosen.append(others)  # which may be further scores
+        chosen += [*_recorders(path, settings, model, data, start), EarlyStopping(path, settings)]
     options = {"start": start, "requests": requests, "keep_best": settings.keep_best}
     chosen.append(callbacks.Checkpoint(path, settings.checkpoint_every, **options))
     if start.step:
@@ -147,7 +157,8 @@ class UserCallbacks(keras.callbacks.CallbackList):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Tell the callbacks, and note whether they end training."""
-        super().on_epoch_end(epoch, logs)
+        for callback in self.callbacks:  # a list of callbacks would give them a copy of the logs
+            callback.on_epoch_end(epoch, logs)
         self.ended_by = (self.ended_by or BY_CALLBACK) if self.model.stop_training else ""
 
     def on_train_end(self, logs: dict | None = None) -> None:
@@ -160,13 +171,13 @@ class UserCallbacks(keras.callbacks.CallbackList):
             super().on_train_end(self._last_logs)
 
 
-def _observers(path, settings, model, data, reference, start) -> list[keras.callbacks.Callback]:
-    """Return the callbacks that score and record a run."""
-    chosen, tensorboard = [], path / "tensorboard"
-    if reference is not None:
-        chosen.append(callbacks.FID(reference, settings.fid_every, settings.fid_images))
-    chosen.append(callbacks.HistoryCSV(path / run_directory.HISTORY_FILE, start.epoch, start.seconds))
-    chosen.append(callbacks.Health(data.train.images, settings.seed))
+def _recorders(path, settings, model, data, start) -> list[keras.callbacks.Callback]:
+    """Return the callbacks that record a run."""
+    tensorboard, table = path / "tensorboard", path / run_directory.HISTORY_FILE
+    history.read_until(table, start.epoch)  # fails if it is gone
+    chosen = [callbacks.HistoryCSV(table, start.seconds)]
+    if np.ptp(data.train.images[:1000], axis=0).any():
+        chosen.append(callbacks.Health(data.train.images, settings.seed))
     if settings.samples_every:
         options = (settings.samples_every, settings.sample_count, settings.seed)
         if "generate" in model.endpoints():

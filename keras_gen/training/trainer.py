@@ -180,10 +180,14 @@ def resume(
             return path
         if start.epoch < settings.epochs:
             reference = monitor.restore_reference(settings, opened.data, record)
+            planned = run_directory.planned_epochs(record) or recorded.epochs
             has_ended = record.pop(run_directory.ENDED_EARLY, None) is not None
-            if has_ended or run_directory.finished_epochs(path) != recorded.epochs:
-                begun = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-                record["resumed"] = [*record.get("resumed", ()), {"after": str(start), "at": begun}]
+            begun = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            entry = {"after": str(start), "at": begun}
+            if planned != settings.epochs:
+                entry["planned_epochs"] = planned
+            if has_ended or entry.keys() > {"after", "at"} or run_directory.finished_epochs(path) != recorded.epochs:
+                record["resumed"] = [*record.get("resumed", ()), entry]
             if has_ended or (epochs is not None and early_stopping.reason_in(path, settings, start.epoch) is not None):
                 settings = dataclasses.replace(settings, patience=None, max_minutes=None)
         callbacks = _made(callbacks, settings) if start.epoch < settings.epochs else ()
@@ -198,7 +202,7 @@ def resume(
 
 def _made(callbacks, settings) -> list[keras.callbacks.Callback]:
     made = []
-    for given in callbacks:
+    for given in callbacks if isinstance(callbacks, list | tuple) else [callbacks]:
         is_maker = callable(given) and not isinstance(given, keras.callbacks.Callback | type)
         made.append(given(settings) if is_maker else given)
         if not isinstance(made[-1], keras.callbacks.Callback):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -16,6 +17,9 @@ from keras_gen.utils.errors import UsageError, must_be
 
 TEMPORARY_NAME = re.compile(r"\.(.+)\.keras_gen-[a-z0-9_]{8}(?:\.\w+)?", re.ASCII)
 """Matches the names of temporary files and folders; the group is the final name."""
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""Errors of files that may name none."""
 
 _folders_in_use: list[tuple[Path, Path, int]] = []
 """Folder, path of an entry in it, and the descriptor of the file or folder that the entry must still be."""

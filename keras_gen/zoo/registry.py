@@ -10,6 +10,7 @@ import math
 import numbers
 import os
 import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -185,10 +186,10 @@ class Recipe:
             model = self.function(tuple(image_shape), **defaults | dict(overrides))
         finally:
             keras.config.set_dtype_policy(before)
-        if not hasattr(model, "limit_steps_per_execution"):
-            raise UsageError(
-                f"recipe {self.name} must return a compiled model of keras_gen, received: {type(model).__name__}"
-            )
+        is_model = hasattr(model, "limit_steps_per_execution")
+        if not is_model or not model.compiled:
+            received = "one that is not compiled" if is_model else type(model).__name__
+            raise UsageError(f"recipe {self.name} must return a compiled model of keras_gen, received: {received}")
         if model.jit_compile or model.steps_per_execution > 1:
             raise UsageError(
                 f"recipe {self.name} must not compile its model with jit_compile, an option of a run, "
@@ -241,6 +242,14 @@ def recipe(
             function takes them as `**options`, to pass them to the model, or by name. Defaults to none.
         defaults: mapping, replaces defaults of the signature and of `options`. Defaults to none.
     """
+
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
+        raise must_be("name", "letters, digits, '-', '_' and '.'", name)
+    for argument, value in {"epochs": epochs, "batch_size": batch_size}.items():
+        checks.positive_int(argument, value)
+    checks.non_negative_int("fid_every", fid_every)
+    if not isinstance(aliases, tuple | list):
+        raise must_be("aliases", "a tuple of names", aliases)
 
     def register(function: Callable[..., ImageModel]) -> Callable[..., ImageModel]:
         entry = Recipe(
@@ -332,7 +341,8 @@ def build(
 def load_recipes(path: str | os.PathLike) -> None:
     """Run a Python file that defines recipes with `recipe`, or data sets with `keras_gen.data.register`.
 
-    They can then be used as those of the package, until the process ends.
+    They can then be used as those of the package, until the process ends. A file that was loaded before is run again
+    only if it has changed; its recipes then replace those of the same names.
 
     Args:
         path: str or path, the file. It is a program: load only files that you trust.
@@ -346,16 +356,20 @@ def load_recipes(path: str | os.PathLike) -> None:
     registries = _all(), catalog._BY_NAME
     before = [dict(registry) for registry in registries]
     name = _MODULE_PREFIX + hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    if name in sys.modules:
+    digest, loaded = hashlib.sha256(path.read_bytes()).hexdigest(), sys.modules.get(name)
+    if loaded is not None and loaded.keras_gen_digest == digest:
         return
     specification = importlib.util.spec_from_file_location(name, path)
     sys.modules[name] = module = importlib.util.module_from_spec(specification)
+    module.keras_gen_digest = digest
     try:
         specification.loader.exec_module(module)
         if before == list(registries):
             raise must_be("recipes", "a Python file that defines a recipe or a data set", os.fspath(path))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
+        if loaded is not None:
+            sys.modules[name] = loaded
         for registry, content in zip(registries, before, strict=True):
             registry.clear()
             registry.update(content)

@@ -162,7 +162,7 @@ def _duplicate(settings: Sequence[RunSettings]) -> int | None:
     """Return the index of the first settings that equal earlier ones, or None."""
     seen = set()
     for index, each in enumerate(settings):
-        if (text := json.dumps(each.to_json(), sort_keys=True)) in seen:
+        if (text := json.dumps(each.to_json() | {"overrides": each.arguments()}, sort_keys=True)) in seen:
             return index
         seen.add(text)
     return None
