@@ -136,9 +136,12 @@ def test_rows_of_earlier_epochs_are_kept(tmp_path):
 
 def test_logs_that_are_no_numbers_are_not_recorded(tmp_path):
     path = tmp_path / "history.csv"
-    logs = {"loss": np.float32(2), "note": "good", "digits": "5", "images": np.zeros(3), "nothing": None}
+    logs = {"note": "good", "digits": "5", "bytes": b"5", "images": np.zeros(3), "nothing": None, "large": 10**400}
+    logs |= {"loss": np.float32(2), "improved": True, "flag": np.bool_(False), "epoch": 0.5, "seconds": -1.0}
     Epochs(callbacks.HistoryCSV(path)).run(0, logs)
-    assert [name for name in history.read(path)[0] if name not in ("epoch", "seconds", "updates")] == ["loss"]
+    [row] = history.read(path)
+    assert row == {"epoch": 1, "seconds": row["seconds"], "updates": 3, "loss": 2.0, "improved": 1.0, "flag": 0.0}
+    assert row["seconds"] >= 0
     callbacks.StopOnDivergence().on_train_batch_end(0, logs)
 
 

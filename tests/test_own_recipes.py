@@ -143,10 +143,19 @@ def test_a_file_is_run_again_if_it_has_changed(recipes):
     recipes.write_text(RECIPES.replace("epochs=", "epochs=1"), encoding="utf-8")
     zoo.load_recipes(recipes)
     assert zoo.get("stripes-gan").epochs == int(f"1{before.epochs}")
+    again = RECIPES.replace("epochs=", "epochs=2").replace("def stripes_gan", "def of_another_name")
+    recipes.write_text(again, encoding="utf-8")  # within the same second, and of the same size as the one before
+    zoo.load_recipes(recipes)
+    assert zoo.get("stripes-gan").epochs == int(f"2{before.epochs}")
     recipes.write_text("1 / 0", encoding="utf-8")
     with pytest.raises(UsageError, match="ZeroDivisionError"):
         zoo.load_recipes(recipes)
-    assert zoo.get("stripes-gan").epochs == int(f"1{before.epochs}")
+    assert zoo.get("stripes-gan").epochs == int(f"2{before.epochs}")
+    recipes.write_text(RECIPES.replace("stripes-gan", "stripes-wgan"), encoding="utf-8")
+    zoo.load_recipes(recipes)
+    assert "stripes-wgan" in [recipe.name for recipe in zoo.recipes()]
+    with pytest.raises(UsageError, match="^model must be one of"):
+        zoo.get("stripes-gan")
 
 
 def test_a_recipe_that_sets_what_a_run_sets_is_refused(recipes):

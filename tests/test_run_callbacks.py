@@ -105,6 +105,26 @@ def test_scores_of_a_callback_are_recorded(tmp_path):
     assert history.read(run / "history.csv")[0]["kd_lenet"] > 0
 
 
+def test_what_callbacks_add_to_the_logs_is_shared_and_recorded_if_it_is_a_number(tmp_path):
+    def first(epoch, logs):
+        logs |= {"note": "good", "improved": True, "loss": -1.0}
+
+    seen = []
+    made = [
+        keras.callbacks.LambdaCallback(on_epoch_end=first),
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["note"])),
+    ]
+    run = training.run(settings_of(epochs=1), out=tmp_path, callbacks=made)
+    [row] = history.read(run / "history.csv")
+    assert seen == ["good"] and row["improved"] == 1.0 and row["loss"] > 0 and "note" not in row
+
+
+def test_a_run_without_a_finite_loss_of_validation_says_that_it_kept_no_best(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(keras_gen.callbacks.Checkpoint, "_is_best", lambda self, done, logs: False)
+    training.run(settings_of(epochs=1, keep_best="val_loss"), out=tmp_path)
+    assert "NOTE: no best checkpoint was kept: no epoch had a finite val_loss" in capsys.readouterr().out
+
+
 def test_an_error_of_a_callbacks_connection_is_none_of_a_file(tmp_path, monkeypatch):
     (tmp_path / "offline.py").write_text(
         "import keras\n\ndef fail(epoch, logs):\n    raise ConnectionRefusedError(111, 'Connection refused')\n\n"

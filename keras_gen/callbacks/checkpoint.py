@@ -115,7 +115,7 @@ class Checkpoint(keras.callbacks.Callback):
         finally:
             self.close()
         is_chief = distribution.is_chief(self.model.distribute_strategy)
-        if self.keep_best and not self._has_column and not self._is_resumed and is_chief:
+        if self.keep_best and not self._has_column and self.start == TrainingPosition() and is_chief:
             print_line(f"NOTE: no best checkpoint was kept: no epoch had a finite {self.keep_best}")
 
     def wait(self) -> None:

@@ -47,6 +47,7 @@ class HistoryCSV(keras.callbacks.Callback):
         seconds = round(self._seconds_before + time.perf_counter() - self._start, 3)
         self._seconds_before = 0.0
         self._rows = [row for row in self._rows if row["epoch"] <= epoch]  # `fit` may be called again
-        self._rows.append({"epoch": epoch + 1, "seconds": seconds, **self.model.updates, **history.numbers(logs)})
+        row = {"epoch": epoch + 1, "seconds": seconds, **self.model.updates}
+        self._rows.append(row | {name: value for name, value in history.numbers(logs).items() if name not in row})
         files.make_folder(self.path.parent)
         history.write(self.path, self._rows)

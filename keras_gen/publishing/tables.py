@@ -150,7 +150,7 @@ def _by_protocol(models, metric) -> Iterator[tuple[str, list[Published], Mapping
 def _ranked(group: Sequence[Published], metrics: Sequence[str], *first_rows: tuple[str, ...]) -> str:
     name = by_metric(group[0].evaluation.scores)[metrics[0]].name
     columns = (metric.removeprefix("reconstruction_").replace("_", " ") for metric in metrics[1:])
-    header = ("model", name, *columns, "latents", "weights, MB", "minutes")
+    header = ("model", name, *columns, "latents", "size, MB", "minutes")
     return table(header, [*first_rows, *(_row(model, metrics) for model in group)])
 
 

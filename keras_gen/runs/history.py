@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -51,22 +52,19 @@ def read_until(path: str | os.PathLike, epoch: int) -> list[dict[str, int | floa
     return rows
 
 
-def numbers(logs: Mapping[str, object] | None) -> dict[str, object]:
+def numbers(logs: Mapping[str, object] | None) -> dict[str, int | float]:
     """Return the entries of Keras' logs that are numbers: callbacks may add others, which have no place in a table.
 
     Example:
         >>> numbers({"loss": np.float32(1), "val_loss": 2, "images": np.zeros(3), "note": "good"})
-        {'loss': np.float32(1.0), 'val_loss': 2}
+        {'loss': 1.0, 'val_loss': 2}
     """
-    return {name: value for name, value in (logs or {}).items() if _is_number(value)}
-
-
-def _is_number(value: object) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return not isinstance(value, str)
+    found = {}
+    for name, value in (logs or {}).items():
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            if not isinstance(value, str | bytes):
+                found[name] = value if type(value) is int and abs(value) < 2**63 else float(value)
+    return found
 
 
 def write(path: str | os.PathLike, rows: Sequence[Mapping[str, object]]) -> None:

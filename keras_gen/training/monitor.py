@@ -156,9 +156,12 @@ class UserCallbacks(keras.callbacks.CallbackList):
             self.ended_by = f"{BY_CALLBACK} within its last epoch"
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Tell the callbacks, and note whether they end training."""
-        for callback in self.callbacks:  # a list of callbacks would give them a copy of the logs
-            callback.on_epoch_end(epoch, logs)
+        """Tell the callbacks, keep the numbers that they add to the logs, and note whether they end training."""
+        given = dict(logs or {})  # one for all: Keras would give each of them a copy
+        for callback in self.callbacks:
+            callback.on_epoch_end(epoch, given)
+        if logs is not None:
+            logs |= {name: value for name, value in history.numbers(given).items() if name not in logs}
         self.ended_by = (self.ended_by or BY_CALLBACK) if self.model.stop_training else ""
 
     def on_train_end(self, logs: dict | None = None) -> None:

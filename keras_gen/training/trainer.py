@@ -184,7 +184,7 @@ def resume(
             has_ended = record.pop(run_directory.ENDED_EARLY, None) is not None
             begun = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             entry = {"after": str(start), "at": begun}
-            if planned != settings.epochs:
+            if planned != settings.epochs and start != TrainingPosition():
                 entry["planned_epochs"] = planned
             if has_ended or entry.keys() > {"after", "at"} or run_directory.finished_epochs(path) != recorded.epochs:
                 record["resumed"] = [*record.get("resumed", ()), entry]
@@ -202,7 +202,7 @@ def resume(
 
 def _made(callbacks, settings) -> list[keras.callbacks.Callback]:
     made = []
-    for given in callbacks if isinstance(callbacks, list | tuple) else [callbacks]:
+    for given in [callbacks] if isinstance(callbacks, keras.callbacks.Callback) or callable(callbacks) else callbacks:
         is_maker = callable(given) and not isinstance(given, keras.callbacks.Callback | type)
         made.append(given(settings) if is_maker else given)
         if not isinstance(made[-1], keras.callbacks.Callback):

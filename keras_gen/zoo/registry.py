@@ -342,7 +342,7 @@ def load_recipes(path: str | os.PathLike) -> None:
     """Run a Python file that defines recipes with `recipe`, or data sets with `keras_gen.data.register`.
 
     They can then be used as those of the package, until the process ends. A file that was loaded before is run again
-    only if it has changed; its recipes then replace those of the same names.
+    only if it has changed; what it defined before is then forgotten.
 
     Args:
         path: str or path, the file. It is a program: load only files that you trust.
@@ -356,15 +356,23 @@ def load_recipes(path: str | os.PathLike) -> None:
     registries = _all(), catalog._BY_NAME
     before = [dict(registry) for registry in registries]
     name = _MODULE_PREFIX + hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    digest, loaded = hashlib.sha256(path.read_bytes()).hexdigest(), sys.modules.get(name)
-    if loaded is not None and loaded.keras_gen_digest == digest:
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"recipes {path} can't be read ({error.strerror})") from error
+    loaded = sys.modules.get(name)
+    if loaded is not None and loaded.source == source:
         return
+    for registry in registries:  # what an earlier version of the file defined
+        for key in [key for key, entry in registry.items() if getattr(entry.function, "__module__", "") == name]:
+            del registry[key]
     specification = importlib.util.spec_from_file_location(name, path)
     sys.modules[name] = module = importlib.util.module_from_spec(specification)
-    module.keras_gen_digest = digest
+    module.source = source
+    rest = [dict(registry) for registry in registries]
     try:
-        specification.loader.exec_module(module)
-        if before == list(registries):
+        exec(compile(source, path, "exec"), module.__dict__)  # Python's own loader may take an older compiled file
+        if rest == list(registries):
             raise must_be("recipes", "a Python file that defines a recipe or a data set", os.fspath(path))
     except (Exception, SystemExit) as error:
         del sys.modules[name]

@@ -196,7 +196,7 @@ def _time_and_machine(run: RunFiles) -> list[tuple[str, object]]:
         low, middle, high = (duration(value) for value in (min(seconds), statistics.median(seconds), max(seconds)))
         rows = [("training time", f"{duration(sum(seconds))}, {counted(len(seconds), 'epoch')}")]
         rows.append(("time per epoch", middle if len(seconds) == 1 else f"{middle} (median; {low} to {high})"))
-    column = run.part("settings").get("keep_best")
+    column = run.settings.keep_best if run.settings else None
     if values := {row["epoch"]: row[column] for row in run.history if math.isfinite(row.get(column, math.nan))}:
         rows.append(("weights", f"of epoch {min(values, key=values.get)}, the one with the lowest {column}"))
     rows.append(("started", run.record.get("created", "not recorded")))
