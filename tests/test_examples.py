@@ -72,7 +72,7 @@ def test_examples_of_a_module(module, names, tmp_path, monkeypatch):
     assert runner.failures == 0, "".join(report)
 
 
-PAGES = {"README.md": 2, "docs/measuring.md": 3, "docs/keras.md": 1, "docs/recipes.md": 1}
+PAGES = {"README.md": 2, "docs/measuring.md": 3, "docs/keras.md": 1}
 """Pages, and how many blocks of Python code they have. Other tests cover those of running.md and distributed.md."""
 
 
