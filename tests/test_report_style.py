@@ -203,6 +203,15 @@ def test_figures_need_no_title():
     assert report.sample_grid(np.zeros((6, 8, 8, 1), np.uint8)).get_suptitle() == ""
 
 
+def test_a_small_file_of_lines_keeps_their_colors(tmp_path):
+    rows = [{"epoch": epoch, **{f"quantity_{i}": epoch * (i + 1) for i in range(7)}} for epoch in range(1, 5)]
+    style.save_small(report.loss_curves(rows), tmp_path / "lines.png")
+    with Image.open(tmp_path / "lines.png") as picture:
+        found = np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0).astype(int)
+    for color in style.COLORS:
+        assert np.abs(found - np.multiply(colors.to_rgb(color), 255)).max(axis=1).min() <= 3, color
+
+
 def test_a_small_file_of_points_keeps_the_colors_of_ten_classes(tmp_path):
     generator = np.random.default_rng(0)
     figure = report.scatter(generator.normal(size=(5000, 2)), generator.integers(0, 10, 5000))

@@ -34,7 +34,6 @@ PAGE_WIDTH = 7.2
 """Width in inches of a figure that fits on A4 or letter paper."""
 
 DOTS_PER_INCH = 120
-_FEW_COLORS = 32
 
 DARK, LIGHT = "#212327", "#e8e6e3"
 """Background and text of a dark figure."""
@@ -163,14 +162,18 @@ def save_figure(figure: Figure, path: str | os.PathLike) -> None:
 def save_small(figure: Figure, path: str | os.PathLike) -> None:
     """Save a figure as `save_figure` does, with few colors, so that the pictures of a page stay small.
 
-    A figure of points has 256, chosen to cover all hues: points are translucent, and fewer colors would merge classes.
+    A figure of lines has 64: the usual choice of colors would merge blue and green lines. One of images has 32. One of
+    points has 256, chosen to cover all hues: points are translucent, and fewer colors would merge classes.
     """
     from matplotlib.collections import PathCollection
+    from matplotlib.image import AxesImage
     from PIL import Image
 
     save_figure(figure, path)
     with Image.open(path) as picture, atomic_path(path) as temporary:
-        options = {"colors": _FEW_COLORS}
+        options = {"colors": 64, "method": Image.Quantize.FASTOCTREE}
+        if figure.findobj(AxesImage):
+            options = {"colors": 32}
         if figure.findobj(PathCollection):
             options = {"colors": 256, "method": Image.Quantize.MAXCOVERAGE}
         picture.convert("RGB").quantize(**options).save(temporary, "png", optimize=True)
