@@ -109,7 +109,12 @@ def test_a_conditional_run_is_evaluated_and_resumed(conditional, tmp_path):
 @pytest.mark.parametrize("label", [3, -1])
 def test_an_unknown_class_is_refused(conditional, label):
     error = call("sample", conditional, "--num", 4, "--labels", label).error
-    assert "labels must be 4 integers from 0 to 2" in error
+    assert error == f"error: --labels must be classes from 0 to 2, received: {label}"
+
+
+def test_more_classes_than_images_are_refused(conditional):
+    error = call("sample", conditional, "--num", 2, "--labels", 0, 1, 2).error
+    assert error == "error: --labels must be at most 2 classes, as --num, received: 3"
 
 
 @pytest.mark.parametrize("classes", [2, 4])

@@ -170,7 +170,7 @@ def odd_folders(finished, tmp_path_factory):
         (None, ["--out", "folder.npz"], "argument --out: must be a file in a folder that exists"),
         (None, ["--out", "x" * 300 + ".png"], ".png can't be read or written (File name too long)"),
         (None, ["--num", 3_000_000_000], "--num must be"),
-        (None, ["--labels", 1], "labels must be left out"),
+        (None, ["--labels", 1], "--labels must be left out, since the model is not conditional"),
     ],
 )
 def test_a_mistake_in_sampling_is_one_line(finished, odd_folders, path, arguments, message):

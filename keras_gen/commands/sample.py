@@ -53,7 +53,12 @@ def main() -> None:
     if arguments.labels is not None:
         if len(arguments.labels) > arguments.num:
             raise must_be("--labels", f"at most {arguments.num} classes, as --num", len(arguments.labels))
-        labels = classes(arguments.labels, trained_models.class_names(export.description(arguments.path)))
+        description = export.description(arguments.path)
+        labels = classes(arguments.labels, trained_models.class_names(description))
+        if not (num_classes := description.get("num_classes", 0)):
+            raise must_be("--labels", "left out, since the model is not conditional", " ".join(arguments.labels))
+        if wrong := [label for label in labels if not 0 <= label < num_classes]:
+            raise must_be("--labels", f"classes from 0 to {num_classes - 1}", wrong[0])
     generated = export.generate(arguments.path, arguments.num, arguments.seed, labels, arguments.truncation)
     arrays = {name: value.numpy() for name, value in generated.items()}
     if out.suffix == ".png":
