@@ -14,8 +14,7 @@ from keras_gen.utils import files
 
 
 class HistoryCSV(keras.callbacks.Callback):
-    """Write one row per epoch: epoch (from 1), seconds, number of updates of each network, then all Keras logs that
-    are numbers.
+    """Write one row per epoch: epoch (from 1), seconds, updates of each network, then Keras' logs that are numbers.
 
     The seconds include validation and the callbacks before this one. The file is rewritten atomically after each epoch.
     A quantity that was not measured in an epoch is an empty field.

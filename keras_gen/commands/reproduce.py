@@ -28,7 +28,7 @@ def parser() -> cli.ArgumentParser:
         "--seed",
         type=int,
         metavar="N",
-        help="seed for training a model; default: the next one, or that of a single training",
+        help="seed for training a model; default: the one after the published seeds, or a single published seed",
     )
     add("--quick", action="store_true", help="reports only: train on digits, which takes minutes")
     use = "run or published model to use for a report's training, such as vae=saved_models/vae-mlp; may be repeated"

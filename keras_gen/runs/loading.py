@@ -104,10 +104,11 @@ def load(
         for name, value in {"dataset": dataset, "data_dir": data_dir}.items():
             if value is not None:
                 raise must_be(name, "left out with data", value)
-    moved, given = (settings if data is not None else _where_now(path, settings, dataset, data_dir)), data
+    moved = settings if data is not None else _where_now(path, settings, dataset, data_dir)
+    is_given = data is not None
     data = _of_version(load_data(moved, data)[0], recorded)
     if recorded.get("fingerprint") != data.fingerprint:
-        if given is not None:
+        if is_given:
             raise must_be("data", f"those that {path} was trained on", "others (their fingerprint differs)")
         others = "; ".join(provenance.changes(record.get("versions"), provenance.versions()))
         raise UsageError(

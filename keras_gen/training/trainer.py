@@ -184,9 +184,10 @@ def resume(
             has_ended = record.pop(run_directory.ENDED_EARLY, None) is not None
             begun = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             entry = {"after": str(start), "at": begun}
-            if planned != settings.epochs and start != TrainingPosition():
+            has_other_length = planned != settings.epochs and start != TrainingPosition()
+            if has_other_length:
                 entry["planned_epochs"] = planned
-            if has_ended or entry.keys() > {"after", "at"} or run_directory.finished_epochs(path) != recorded.epochs:
+            if has_ended or has_other_length or run_directory.finished_epochs(path) != recorded.epochs:
                 record["resumed"] = [*record.get("resumed", ()), entry]
             if has_ended or (epochs is not None and early_stopping.reason_in(path, settings, start.epoch) is not None):
                 settings = dataclasses.replace(settings, patience=None, max_minutes=None)

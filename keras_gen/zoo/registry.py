@@ -241,12 +241,14 @@ def recipe(
         options: mapping, further hyperparameters that several recipes share, with defaults that are no None. The
             function takes them as `**options`, to pass them to the model, or by name. Defaults to none.
         defaults: mapping, replaces defaults of the signature and of `options`. Defaults to none.
-    """
 
+    Raises:
+        UsageError: `name`, `epochs`, `batch_size`, `fid_every` or `aliases` has another type or value.
+    """
     if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
         raise must_be("name", "letters, digits, '-', '_' and '.'", name)
-    for argument, value in {"epochs": epochs, "batch_size": batch_size}.items():
-        checks.positive_int(argument, value)
+    checks.positive_int("epochs", epochs)
+    checks.positive_int("batch_size", batch_size)
     checks.non_negative_int("fid_every", fid_every)
     if not isinstance(aliases, tuple | list):
         raise must_be("aliases", "a tuple of names", aliases)

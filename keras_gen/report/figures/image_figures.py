@@ -133,8 +133,7 @@ def nearest_neighbors(
     axes.tick_params(axis="x", labeltop=True, labelbottom=False)
     canvas.whiten(axes, width + 1, 0, 1, axes.images[0].get_array().shape[0])
     for row in range(count):  # the strips of the distances, which are dark in a dark figure
-        top = round(canvas.center(row, height + margin) - (height + margin - 1) / 2) + height
-        canvas.whiten(axes, 0, top, axes.images[0].get_array().shape[1], margin)
+        canvas.whiten(axes, 0, row * (height + margin + 1) + 1 + height, axes.images[0].get_array().shape[1], margin)
     for (row, column), distance in np.ndenumerate(distances):
         x, y = canvas.center(column + 1, width), canvas.center(row, height + margin) + height / 2
         axes.text(x, y, f"{distance:.3g}", ha="center", va="center", fontsize=style.SMALL_SIZE)
